@@ -1,0 +1,12 @@
+/* b64.h - base64 (RFC 4648) as Matrix writes it: unpadded; and lower-case hex. */
+#pragma once
+
+#include "base/arena.h"
+
+str b64_encode(struct arena *a, str bytes);     /* standard alphabet, no padding */
+str b64url_encode(struct arena *a, str bytes);  /* URL-safe alphabet, no padding */
+/* Takes either alphabet's text with or without padding; STR_NONE for anything else (stray characters, wrong length). */
+str b64_decode(struct arena *a, str text);
+str b64url_decode(struct arena *a, str text);
+str hex_encode(struct arena *a, str bytes);
+str hex_decode(struct arena *a, str text); /* STR_NONE when it is not hex */

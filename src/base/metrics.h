@@ -1,0 +1,24 @@
+/*
+ * metrics.h - counters, gauges and histograms, written out in Prometheus' text format.
+ *
+ * Metrics are registered once at start and live for ever. Labels are fixed at registration ("method=\"GET\",..."), so
+ * that peers cannot make new series.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+struct metric;
+
+/* help and labels are borrowed for ever; labels may be "". The same name with other labels is a further series. */
+struct metric *metric_counter(const char *name, const char *help, const char *labels);
+struct metric *metric_gauge(const char *name, const char *help, const char *labels);
+/* Durations in microseconds, shown in seconds: buckets 100 us to 60 s. */
+struct metric *metric_histogram(const char *name, const char *help, const char *labels);
+
+void metric_add(struct metric *m, int64_t n);
+void metric_set(struct metric *m, int64_t v);
+void metric_observe_us(struct metric *m, int64_t us);
+int64_t metric_value(const struct metric *m); /* a histogram's: how many observations */
+
+void metrics_write(struct buf *out); /* every series, in order of registration, HELP and TYPE before the first of a name */

@@ -1,0 +1,12 @@
+/* utf8.h - strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF. */
+#pragma once
+
+#include "base/str.h"
+
+bool utf8_valid(str s);
+/* Takes one code point off the front of *s, which must be valid UTF-8 and not empty. */
+uint32_t utf8_next(str *s);
+/* Writes a code point; the number of bytes (1 to 4). */
+size_t utf8_put(char out[4], uint32_t cp);
+/* The longest head of s with at most n bytes that does not end inside a character. */
+str utf8_cut(str s, size_t n);

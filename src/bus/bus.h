@@ -1,0 +1,75 @@
+/*
+ * bus.h - "what changed": the newest visible stream position, who waits, and what is known to be unchanged.
+ *
+ * The bus moves only after a commit. For every *watched* user (one who synced lately) it remembers the newest position of each
+ * kind of change and the rooms whose changes concern them; for every room with watchers likewise. So a /sync
+ * with nothing new is answered from memory, and a publish walks those of the room's members that are watched, nobody else.
+ * What the bus does not know (a restart, an evicted user) is unknown, never "nothing new": the watch tells so.
+ *
+ * Users and rooms are interned numbers. Wires to other processes plug in here later; wake-ups may be lost, positions not.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/str.h"
+
+struct bus;
+
+enum bus_kind {
+	BUS_EVENTS,        /* room: an event or a change of current state; user: own membership changed */
+	BUS_RECEIPTS,      /* room */
+	BUS_ROOM_DATA,     /* user: room account data, tags, read markers */
+	BUS_ACCOUNT_DATA,  /* user: global account data, push rules */
+	BUS_TO_DEVICE,     /* user */
+	BUS_DEVICE_LISTS,  /* user, or room */
+	BUS_PRESENCE,      /* user; ephemeral: value is a serial */
+	BUS_TYPING,        /* room; ephemeral: value is a serial */
+	BUS_KINDS
+};
+
+struct bus *bus_new(size_t max_watched);   /* the least recently used users beyond that are forgotten */
+void bus_free(struct bus **b);
+
+/* The newest position that every reader may see. Take it first, then open the snapshot, and bound every query by it. */
+int64_t bus_position(const struct bus *b);
+void bus_advance(struct bus *b, int64_t position);   /* only ever upwards */
+/* The next ephemeral serial (typing, presence), unique in this process. */
+int64_t bus_next_serial(struct bus *b);
+int64_t bus_serial(const struct bus *b);             /* the newest given */
+
+/* After a commit, in commit order: changes. Wakes the user's waiters / those of every watched member of the room. */
+void bus_touch_user(struct bus *b, int64_t user, enum bus_kind kind, int64_t value);
+void bus_touch_room(struct bus *b, int64_t room, enum bus_kind kind, int64_t value);
+/* After a commit: the user now is / is no longer concerned by the room. No-ops for users who are not watched. */
+void bus_user_joined(struct bus *b, int64_t user, int64_t room);
+void bus_user_left(struct bus *b, int64_t user, int64_t room);
+
+/*
+ * Watching. bus_watch_begin makes the user watched with everything unknown, and gives false when it already was known (nothing
+ * to do). Otherwise: open a snapshot, read the joined rooms, call bus_watch_rooms with them and the bus position taken
+ * *before* the snapshot: joins and leaves that committed meanwhile win over the snapshot. From then on positions at or below
+ * that one are unknown, above it exact.
+ */
+bool bus_watch_begin(struct bus *b, int64_t user);
+void bus_watch_rooms(struct bus *b, int64_t user, int64_t position, const int64_t *rooms, size_t n);
+
+/* What is known of a user at this moment. */
+struct bus_known {
+	int64_t since;              /* exact above this position; older tokens must ask the database */
+	int64_t last[BUS_KINDS];    /* newest change of a kind that concerns the user, directly or through a room; 0: none since */
+	uint64_t seq;               /* rises with every touch: pass it to the wait */
+};
+bool bus_known(struct bus *b, int64_t user, struct bus_known *out);   /* false: not watched */
+/* The watched user's rooms that changed in `kind` above `value`: at most max numbers; gives how many there are. */
+size_t bus_rooms_changed(struct bus *b, int64_t user, enum bus_kind kind, int64_t above, int64_t *out, size_t max);
+
+/* A waiter sleeps on one user. wake runs once, on the thread that publishes, without the bus's lock: it must be quick. */
+struct bus_waiter {
+	struct list node;
+	void (*wake)(struct bus_waiter *w);
+	int64_t user;
+};
+/* False when something was touched since `seq` (then the waiter is not queued: run again now). */
+bool bus_wait(struct bus *b, struct bus_waiter *w, int64_t user, uint64_t seq);
+/* True when it was still queued (wake will not run any more); false when wake has run, or is about to. */
+bool bus_unwait(struct bus *b, struct bus_waiter *w);

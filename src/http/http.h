@@ -1,0 +1,83 @@
+/*
+ * http.h - a request as its handler sees it, and how it is answered.
+ *
+ * A handler is straight-line C on a worker thread: it reads arguments, calls a service, writes the answer, returns NULL or
+ * an error, which becomes the Matrix error object. To wait for news it returns req_park(...): the thread is free, and the
+ * handler is run again from the top when the user's bus key moves or the deadline passes. A handler parks only before its
+ * first write to the store.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/log.h"
+#include "json/writer.h"
+
+struct http;
+struct services; /* what handlers may call: defined in api/services.h, passed through untouched */
+struct route;
+
+struct req {
+	struct arena *arena;                /* gone when the answer is sent; emptied when a parked request is run again */
+	const struct services *services;
+	const struct route *route;
+	const struct log *log;
+	str method, path;                   /* path as it came, percent-encoded, without the query */
+	str address;                        /* the client's, as text (X-Forwarded-For from trusted proxies only) */
+	int64_t arrived_us;                 /* clock_mono_us; unchanged when run again */
+	/* set by authentication; empty with AUTH_NONE */
+	str user_id, device_id;
+	int64_t user;                       /* user_id interned */
+	int64_t token_id;                   /* the access token's row */
+	bool is_guest, is_admin;
+	struct req_internal *in;            /* http/'s own */
+};
+
+typedef err *handler(struct req *rq);
+
+enum auth {
+	AUTH_NONE,
+	AUTH_OPTIONAL, /* a good token is honoured, its absence too; a bad one refused */
+	AUTH_USER,     /* a registered user; guests get M_GUEST_ACCESS_FORBIDDEN */
+	AUTH_GUEST,    /* a registered user or a guest */
+	AUTH_ADMIN,    /* a server administrator */
+};
+enum rate_class { RATE_NONE, RATE_MESSAGE, RATE_REGISTRATION, RATE_LOGIN, RATE_JOIN, RATE_INVITE, RATE_ROOM_CREATION, RATE_USER_DIRECTORY,
+		  RATE_REGISTRATION_TOKEN, RATE_REPORT, RATE_CLASSES };
+enum lane { LANE_FAST, LANE_SLOW, LANE_FEDERATION, LANES };
+
+/* Routes are data. A table ends with a row without a method. `path` has {parameters}; a last {name*} takes the rest. */
+struct route {
+	const char *method, *path;
+	handler *run;
+	enum auth auth;
+	enum rate_class rate;
+	enum lane lane;
+	size_t max_body;   /* bytes; 0: the default for JSON (limits.c) */
+};
+
+/* Arguments. Path parameters are percent-decoded and valid UTF-8. */
+str req_param(const struct req *rq, const char *name);         /* asserts that the route has it */
+str req_path_before(const struct req *rq, const char *name);   /* the path as it came, up to that parameter */
+str req_query(const struct req *rq, const char *name);         /* decoded; STR_NONE: absent; the first where it stands twice */
+size_t req_query_all(const struct req *rq, const char *name, str *out, size_t max);
+NODISCARD err *req_query_int(const struct req *rq, const char *name, int64_t otherwise, int64_t *out); /* ERR_INVALID_PARAM */
+NODISCARD err *req_query_bool(const struct req *rq, const char *name, bool otherwise, bool *out);
+str req_header(const struct req *rq, const char *name);
+str req_body(const struct req *rq);                            /* the bytes; empty without one */
+/* The body as an object: ERR_NOT_JSON, ERR_BAD_JSON (no object). An empty body is ERR_NOT_JSON; _or_empty takes it as {}. */
+NODISCARD err *req_body_object(struct req *rq, const struct json **out);
+NODISCARD err *req_body_object_or_empty(struct req *rq, const struct json **out);
+/* The client's access token as it was sent, or STR_NONE. */
+str req_access_token(const struct req *rq);
+
+/* The answer: one of these, once. The writer has begun the outermost object and http/ ends it. */
+struct jw *reply_json(struct req *rq, int status);
+void reply_empty(struct req *rq);                              /* 200 {} */
+void reply_json_text(struct req *rq, int status, str json);    /* whole and already written */
+void reply_bytes(struct req *rq, int status, const char *content_type, str bytes);
+void reply_header(struct req *rq, const char *name, str value);
+
+/* Waits for the user's bus key to move past seq (bus_known) or the deadline (clock_mono_us), then runs the handler again. */
+NODISCARD err *req_park(struct req *rq, int64_t user, uint64_t seq, int64_t deadline_us);
+/* Was this run caused by the deadline (or by the server's stopping)? Then do not park again. */
+bool req_park_expired(const struct req *rq);

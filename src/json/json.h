@@ -1,0 +1,82 @@
+/*
+ * json.h - JSON as a tree in an arena that keeps the bytes of every value.
+ *
+ * The parser is strict (RFC 8259, strict UTF-8, limits on depth, size and members). A number is an integer where its text is
+ * one (no fraction, no exponent) and fits 64 bits; every other number stays JSON_NUMBER with its text: what it means is
+ * its owner's decision (canonical JSON refuses it from room version 6 on). Escaped lone surrogates ("\ud800") make the
+ * text invalid. Duplicate keys: the last one wins in look-ups, and `dup` is set on the object, so that the owner can refuse it.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum json_kind { JSON_NULL, JSON_BOOL, JSON_INT, JSON_NUMBER, JSON_STR, JSON_ARRAY, JSON_OBJECT };
+
+struct json {
+	enum json_kind kind;
+	bool dup;   /* JSON_OBJECT: a key stands twice */
+	str raw;    /* the value's own bytes, in the text that was parsed (borrowed from it) */
+	union {
+		bool b;
+		int64_t i;
+		str s;                                              /* unescaped */
+		struct { struct json **items; size_t n; } array;
+		struct { struct json_member *members; size_t n; struct json_index *index; } object;
+	};
+};
+struct json_member {
+	str key;
+	struct json *value;
+};
+
+struct json_limits {
+	size_t max_bytes;
+	unsigned max_depth;
+	size_t max_values;  /* values in the whole text */
+};
+extern const struct json_limits json_limits_request; /* 1 MiB... of a client's request: 64 deep */
+extern const struct json_limits json_limits_event;   /* 64 KiB, 64 deep */
+
+/* Parses one value that fills the whole text. ERR_NOT_JSON when it is none, ERR_TOO_LARGE beyond a limit. `text` must
+ * live as long as the tree. */
+NODISCARD err *json_parse(struct arena *a, str text, const struct json_limits *limits, struct json **out);
+
+/* Look-ups accept NULL and values that are no object (then: absent), so that they chain. */
+const struct json *json_get(const struct json *object, str key);         /* NULL: absent */
+str json_get_str(const struct json *object, str key);                    /* STR_NONE: absent or no string */
+bool json_get_int(const struct json *object, str key, int64_t *out);     /* false: absent or no integer */
+bool json_get_bool(const struct json *object, str key, bool otherwise);  /* absent or no bool: otherwise */
+const struct json *json_get_object(const struct json *object, str key);  /* NULL: absent or no object */
+const struct json *json_get_array(const struct json *object, str key);   /* NULL: absent or no array */
+static inline bool json_is(const struct json *j, enum json_kind kind) { return j && j->kind == kind; }
+static inline str json_str(const struct json *j) { return json_is(j, JSON_STR) ? j->s : STR_NONE; }
+
+/* JSON_EACH(object, m) m->key, m->value;   JSON_ITEMS(array, i) array->array.items[i] */
+#define JSON_EACH(obj, m)                                                                                              \
+	for (const struct json_member *m = json_is((obj), JSON_OBJECT) ? (obj)->object.members : NULL,                 \
+				      *m##_end_ = m ? m + (obj)->object.n : NULL;                                      \
+	     m != m##_end_; m++)
+#define JSON_ITEMS(arr, i) for (size_t i = 0, i##_n_ = json_is((arr), JSON_ARRAY) ? (arr)->array.n : 0; i < i##_n_; i++)
+
+/* Building and changing trees (for events we make). A changed value has no raw bytes (raw is STR_NONE) and neither have
+ * its ancestors: writers then write the tree. */
+struct json *json_new_object(struct arena *a);
+struct json *json_new_array(struct arena *a);
+struct json *json_new_str(struct arena *a, str s);   /* borrows s */
+struct json *json_new_int(struct arena *a, int64_t i);
+struct json *json_new_bool(struct arena *a, bool b);
+void json_set(struct arena *a, struct json *object, str key, const struct json *value); /* adds or replaces */
+void json_del(struct json *object, str key);
+void json_append(struct arena *a, struct json *array, const struct json *value);
+/* A shallow copy of an object: its members can be set and deleted without touching the original. */
+struct json *json_copy(struct arena *a, const struct json *object);
+/* Same value: objects in any order of keys, numbers by value for integers and by text otherwise. */
+bool json_equal(const struct json *a, const struct json *b);
+
+/*
+ * Canonical JSON (appendix "Canonical JSON"): keys sorted by code point, shortest form, UTF-8 unescaped but for what must be.
+ * strict: ERR_BAD_JSON for floats, integers outside [-(2^53)+1, (2^53)-1] and duplicate keys (room version 6 and later);
+ * otherwise a non-integer is written as it came.
+ */
+NODISCARD err *json_canonical(struct arena *a, const struct json *value, bool strict, str *out);
