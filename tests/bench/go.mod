@@ -1,0 +1,3 @@
+module hsbench
+
+go 1.19
