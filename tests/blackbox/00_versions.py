@@ -1,0 +1,22 @@
+"""The first question every client asks."""
+
+
+def test_versions_are_listed_without_login(nobody):
+    versions = nobody.get("/_matrix/client/versions")["versions"]
+    assert "v1.11" in versions
+
+
+def test_unknown_path_is_404_unrecognized(nobody):
+    nobody.fails(404, "M_UNRECOGNIZED", "GET", "/_matrix/client/v3/nonsense")
+
+
+def test_known_path_with_wrong_method_is_405(nobody):
+    nobody.fails(405, "M_UNRECOGNIZED", "PATCH", "/_matrix/client/versions")
+
+
+def test_cors_headers_on_answers_and_preflight(nobody):
+    for method, path in [("GET", "/_matrix/client/versions"), ("OPTIONS", "/_matrix/client/v3/sync"), ("GET", "/_matrix/client/v3/sync")]:
+        answer = nobody.raw(method, path)
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+        assert "PUT" in answer.headers["Access-Control-Allow-Methods"]

@@ -1,0 +1,53 @@
+"""Black-box tests: one scenario per file, from simple to complex; they speak only HTTP to a server started for them."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from client import Client, register as register_user  # noqa: E402
+from server import Server  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def hs():
+    """The server that most scenarios share, on the embedded store."""
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def pg_hs():
+    """The same on PostgreSQL."""
+    server = Server(store="postgres")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def each_hs(request):
+    """A scenario that asks for this runs on both stores."""
+    return request.getfixturevalue("hs" if request.param == "sqlite" else "pg_hs")
+
+
+@pytest.fixture
+def user(hs):
+    """user() makes a new registered user with a device on the shared server."""
+    return lambda name=None, **kw: register_user(hs, name, **kw)
+
+
+@pytest.fixture
+def alice(user):
+    return user()
+
+
+@pytest.fixture
+def bob(user):
+    return user()
+
+
+@pytest.fixture
+def nobody(hs):
+    return Client(hs)
