@@ -1,0 +1,36 @@
+/*
+ * versions.c - what this server speaks: Client-Server API, sections "Server discovery" and "API standards".
+ *
+ * A version is advertised only when everything it demands in the areas that clients switch on by version is served:
+ * a client that reads v1.4 here asks for /threads, one that reads v1.11 asks for authenticated media. What is served
+ * beyond the advertised version is found by clients that try, or by its flag under unstable_features.
+ */
+#include "api/services.h"
+#include "config/config.h"
+
+static const char *const spec_versions[] = { "v1.1" };
+
+/* Features that clients look for by name while the version that made them stable is not advertised. */
+static const char *const features[] = {
+	"org.matrix.msc3827.stable", /* public rooms filtered by room type */
+};
+
+static err *get_versions(struct req *rq)
+{
+	struct jw *w = reply_json(rq, 200);
+
+	jw_array(w, "versions");
+	for (size_t i = 0; i < ARRAY_LEN(spec_versions); i++)
+		jw_str(w, NULL, str_c(spec_versions[i]));
+	jw_end(w);
+	jw_object(w, "unstable_features");
+	for (size_t i = 0; i < ARRAY_LEN(features); i++)
+		jw_bool(w, features[i], true);
+	jw_end(w);
+	return NULL;
+}
+
+const struct route client_versions_routes[] = {
+	{ "GET", "/_matrix/client/versions", get_versions, AUTH_NONE, RATE_NONE, LANE_FAST },
+	{ 0 },
+};

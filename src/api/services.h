@@ -1,0 +1,24 @@
+/*
+ * services.h - what handlers may call: pointers to the services that main/ made and owns.
+ *
+ * A handler reaches them as rq->services. Nothing here is the store: handlers speak to services, services to the store.
+ */
+#pragma once
+
+#include "http/http.h"
+
+struct config;
+struct users;
+struct rooms;
+struct syncs;
+struct bus;
+
+struct services {
+	/* The settings in force. A reload swaps the pointer; what it pointed at before stays readable for ever, so a
+	 * handler that needs two settings to agree reads the pointer once. */
+	const struct config *_Atomic config;
+	struct users *users;
+	struct rooms *rooms;
+	struct syncs *syncs;
+	struct bus *bus;
+};

@@ -1,0 +1,150 @@
+/*
+ * config.h - the settings of the server, read from YAML under the names of Synapse's homeserver.yaml.
+ *
+ * One table (config/options.c) says of every option what it is called, its type, range, default and meaning; parsing,
+ * `generate-config`, the manual page and the error messages all come from it. A `struct config` is immutable: a reload
+ * makes a new one. Its strings live as long as the arena it was loaded in. Sizes in bytes, times in milliseconds.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/log.h"
+
+struct buf;
+
+/* How often something may be done: a bucket of `burst`, refilled at `per_second`. */
+struct config_rate {
+	double per_second, burst;
+};
+
+struct config_listener { /* one for every address that a listener names */
+	str address;
+	uint16_t port;
+	bool tls, x_forwarded;
+	bool client, federation, metrics, health;
+};
+
+struct config_database {
+	enum { CONFIG_SQLITE, CONFIG_PG } driver;
+	str path;         /* SQLite: the file */
+	str conninfo;     /* PostgreSQL: for libpq */
+	unsigned readers; /* PostgreSQL: cp_max; 0: chosen by the store */
+};
+
+/* A document that a new user accepts (m.login.terms), in one language. */
+struct config_policy {
+	str id, version, language, name, url;
+};
+
+struct config_registration {
+	bool enabled, without_verification, requires_token, inhibit_user_in_use_error;
+	bool allow_guests;
+	str shared_secret; /* STR_NONE: none */
+	str shared_secret_path;
+};
+
+struct config_passwords {
+	bool enabled, localdb_enabled;
+	str pepper;
+	int64_t bcrypt_rounds;
+	struct {
+		bool enabled;
+		int64_t minimum_length;
+		bool require_digit, require_symbol, require_lowercase, require_uppercase;
+	} policy;
+};
+
+struct config_sessions { /* 0: without end; refreshable 0: refresh tokens are not given */
+	int64_t lifetime, refreshable_access_token_lifetime, nonrefreshable_access_token_lifetime,
+		refresh_token_lifetime;
+	int64_t ui_auth_timeout;
+	bool via_existing, via_existing_needs_ui_auth;
+	int64_t via_existing_token_timeout;
+};
+
+struct config_rates {
+	struct config_rate message, registration, registration_token_validity, login_address, login_account,
+		login_failed;
+	struct config_rate joins_local, joins_per_room, invites_per_room, invites_per_user, invites_per_issuer;
+	struct config_rate room_creation, user_directory, reports;
+};
+
+struct config_rooms {
+	str default_version;
+	/* Members to put over a preset's power levels ("power_level_content_override" of createRoom), as JSON; STR_NONE: none. */
+	str power_private_chat, power_trusted_private_chat, power_public_chat;
+	enum { CONFIG_ENCRYPT_OFF, CONFIG_ENCRYPT_INVITE, CONFIG_ENCRYPT_ALL } encryption_default;
+	bool public_without_auth, list_search;
+	int64_t filter_timeline_limit;
+};
+
+struct config_profiles {
+	bool require_auth, limit_to_shared_rooms, set_displayname, set_avatar_url;
+	bool include_on_invite;
+};
+
+struct config_user_directory {
+	bool enabled, search_all_users, prefer_local_users, show_locked_users;
+};
+
+struct config_wellknown {
+	bool server;         /* serve_server_wellknown */
+	str client_extra;    /* further members of /.well-known/matrix/client, as a JSON object; or STR_NONE */
+	str support;         /* the whole of /.well-known/matrix/support, as a JSON object; or STR_NONE */
+	str identity_server; /* default_identity_server */
+};
+
+struct config_limits {
+	int64_t max_request_size, max_connections, request_timeout, shutdown_timeout;
+	int64_t workers_fast, workers_slow, workers_federation, loops, max_watched_users;
+};
+
+struct config {
+	str file; /* as it was given; STR_NONE: none, all defaults */
+	str server_name;
+	str public_baseurl; /* STR_NONE: not said */
+	str data_dir;
+	str signing_key_path, media_store_path;
+	int64_t max_upload_size;
+	str tls_certificate_path, tls_private_key_path;
+	const struct config_listener *listeners;
+	size_t n_listeners;
+	struct config_database database;
+	struct config_registration registration;
+	struct config_passwords passwords;
+	struct config_sessions sessions;
+	struct config_rates rates;
+	struct config_rooms rooms;
+	struct config_profiles profiles;
+	struct config_user_directory user_directory;
+	struct config_wellknown wellknown;
+	struct config_limits limits;
+	const struct config_policy *policies;
+	size_t n_policies;
+	enum log_level log_level;
+	enum log_format log_format;
+};
+
+/* What the reader of a configuration should hear: "homeserver.yaml:12: max_upload_size: expected ..., found ...". */
+struct config_note {
+	bool fatal; /* the server does not start with it */
+	str text;
+};
+struct config_notes {
+	VEC(struct config_note) list;
+	size_t n_fatal;
+};
+
+/* The settings of a YAML text called `name` in messages. NULL where a note is fatal; every bad value has a note. */
+const struct config *config_parse(struct arena *a, str name, str text, struct config_notes *notes);
+/* The settings of a file. NULL when it cannot be read or is wrong: the notes say why. */
+const struct config *config_load(struct arena *a, str path, struct config_notes *notes);
+/* The settings without a file: server_name localhost, 127.0.0.1:8008, everything in ./data. */
+const struct config *config_default(struct arena *a);
+/* Names the options that differ and take effect only at a restart, one note each: after a reload. */
+void config_compare(struct arena *a, const struct config *old, const struct config *new, struct config_notes *notes);
+
+/* A commented file with every option: `hearth generate-config`. */
+void config_generate(struct buf *out, str server_name, str data_dir);
+/* The manual page's section on options, in man(7) macros. */
+void config_write_man(struct buf *out);
