@@ -1,0 +1,98 @@
+/*
+ * event.h - an event: made, received, read back, redacted.
+ *
+ * An event is immutable. `bytes` is what is stored and sent to servers: canonical JSON with hashes and signatures,
+ * without `unsigned` (made per reader) and without event_id (it is the reference hash). The members below are slices of
+ * the tree `json`, which in turn points into the bytes; all live in one arena. Server-Server API, "PDUs" and "Signing
+ * Events"; appendix "Cryptographic Test Vectors".
+ */
+#pragma once
+
+#include "json/json.h"
+#include "matrix/room_version.h"
+#include "matrix/sign.h"
+
+enum {
+	EVENT_MAX_BYTES = 65536, /* canonical JSON with signatures: Client-Server API, "Size limits" */
+	EVENT_MAX_PREV = 20,
+	EVENT_MAX_AUTH = 10,
+};
+#define EVENT_MAX_DEPTH INT64_C(9007199254740991) /* 2^53 - 1 */
+
+struct event {
+	str event_id; /* "$" and the reference hash */
+	str room_id;  /* of a version 12 create event, too, which does not carry it: made from event_id */
+	str sender, type;
+	str state_key; /* STR_NONE: a message */
+	str redacts; /* the redacted event's id, from where the room version puts it; STR_NONE when absent or no string */
+	const struct json *content;
+	int64_t origin_server_ts;
+	int64_t depth; /* a hint that peers choose freely: it decides nothing */
+	const str *prev_events, *auth_events;
+	size_t n_prev_events, n_auth_events;
+	const struct json *json; /* the whole */
+	str bytes;               /* its canonical text */
+	bool rejected;           /* set by who knows: it failed the authorisation rules */
+	bool hash_failed;        /* event_parse: the content hash was wrong, this is the redacted copy */
+	int64_t nid;             /* the store's number, set by who knows; 0 */
+};
+
+/* What an event is made of. All borrowed. Numbers outside of canonical JSON's range and content that is no canonical
+ * JSON are refused. */
+struct event_fields {
+	str room_id; /* STR_NONE for the create event of a room version whose room ids are hashes */
+	str sender, type, state_key;
+	const struct json *content;
+	str redacts; /* written where the room version wants it: at the top, or into content */
+	int64_t origin_server_ts, depth;
+	const str *prev_events, *auth_events;
+	size_t n_prev_events, n_auth_events;
+};
+
+/* Hashes, signs, names the event. ERR_BAD_JSON (not canonical), ERR_TOO_LARGE (64 KiB, or a field's own limit),
+ * ERR_INVALID_PARAM (ill-formed ids). Nothing is said about whether the room allows it: auth.h. */
+NODISCARD err *event_build(struct arena *a, const struct room_version *rv, const struct event_fields *f,
+			   const struct signer *by, struct event **out);
+
+/* An event of ours read back: its bytes are as event_build or event_parse made them, possibly redacted since, and its
+ * id is known. Neither hashed nor checked; `bytes` must live as long as the event. An error means a damaged store. */
+NODISCARD err *event_load(struct arena *a, const struct room_version *rv, str event_id, str bytes, struct event **out);
+
+/* An event from outside: the whole format is checked ("Checks performed on receipt of a PDU", 1 and 3; 2 is
+ * event_verify). When the content hash does not fit, *out is the redacted copy and says so. ERR_BAD_JSON, ERR_NOT_JSON,
+ * ERR_TOO_LARGE. `text` must live as long as the event. */
+NODISCARD err *event_parse(struct arena *a, const struct room_version *rv, str text, struct event **out);
+/* The same from a tree that was parsed already (an event inside a transaction). */
+NODISCARD err *event_parse_json(struct arena *a, const struct room_version *rv, const struct json *json,
+				struct event **out);
+
+/* Which servers must have signed: the sender's (but for invites by third-party id), the one that authorised a
+ * restricted join. At most 2. */
+size_t event_signers(const struct event *ev, str out_servers[2]);
+/* Has this server validly signed with this key? */
+bool event_verify(struct arena *a, const struct room_version *rv, const struct event *ev, str server, str key_id,
+		  const uint8_t public_key[32]);
+
+/* The redaction algorithm. event_redact: the event's new canonical bytes; its id and signatures stay valid. The same
+ * bytes as before when there is nothing to remove. */
+NODISCARD err *event_redact(struct arena *a, const struct room_version *rv, const struct event *ev, str *out_bytes);
+/* Of trees: a new tree which shares values with the old. */
+struct json *redact_event(struct arena *a, const struct room_version *rv, const struct json *event);
+struct json *redact_content(struct arena *a, const struct room_version *rv, str type, const struct json *content);
+
+/* The hashes. `json` may hold hashes, signatures and unsigned: what does not count is left out. */
+NODISCARD err *event_content_hash(struct arena *a, const struct json *json, uint8_t out[32]);
+NODISCARD err *event_reference_hash(struct arena *a, const struct room_version *rv, const struct json *json,
+				    uint8_t out[32]);
+
+/* depth of an event after others of which the deepest has `max_prev` (0 for none): within limits whatever peers wrote.
+ * */
+int64_t event_depth_after(int64_t max_prev);
+
+static inline bool event_is_state(const struct event *ev) { return !str_is_none(ev->state_key); }
+static inline bool event_is(const struct event *ev, str type, str state_key)
+{
+	return event_is_state(ev) && str_eq(ev->type, type) && str_eq(ev->state_key, state_key);
+}
+/* content.membership of an m.room.member; STR_NONE for NULL and where there is none. */
+str event_membership(const struct event *member);

@@ -1,0 +1,40 @@
+/*
+ * id.h - the grammars of identifiers (appendix "Identifier Grammar").
+ *
+ * Nothing here allocates: the parts of an identifier are slices of it. Two grammars exist for users: the historical
+ * one, which every event must be accepted with, and the strict one, for accounts that are made today.
+ */
+#pragma once
+
+#include "base/str.h"
+
+enum { ID_MAX = 255 }; /* bytes: users, rooms, aliases, event ids, types, state keys */
+
+/* Server names: hostname or IP literal, with or without a port. */
+bool id_server_name_valid(str name);
+
+/* "@localpart:server", localpart of any characters but ':' and NUL, even none ("Historical User IDs"). */
+bool id_user_valid(str id);
+/* What new accounts may be called: [a-z0-9._=/+-]+ (the length is checked for the whole id). */
+bool id_localpart_strict(str localpart);
+/* Historical ids outside U+0021..U+007E, or without localpart, are not shown outside of events. */
+bool id_user_compliant(str id);
+
+/* "!opaque:server", or "!opaque" as room version 12 has it. */
+bool id_room_valid(str id);
+/* "#alias:server". */
+bool id_alias_valid(str id);
+/* "$opaque", of any room version. */
+bool id_event_valid(str id);
+
+/* The server's name: what follows the first ':'; STR_NONE where there is none (room ids of version 12). */
+str id_server(str id);
+/* What stands between the sigil and the first ':' (or the end). `id` must not be empty. */
+str id_localpart(str id);
+/* Is the id of this server? */
+bool id_is_of(str id, str server_name);
+
+/* "Opaque Identifier Grammar": 1 to 255 of [0-9A-Za-z._~-]: media ids, session ids, device ids we make. */
+bool id_opaque_valid(str id);
+/* "Common Namespaced Identifier Grammar": [a-z][a-z0-9._-]*, at most 255. */
+bool id_namespaced_valid(str id);
