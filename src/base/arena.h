@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdarg.h>
+
 #include "base/str.h"
 
 struct arena;
@@ -31,6 +33,7 @@ void *arena_calloc(struct arena *a, size_t n, size_t size) __attribute__((malloc
 /* Copies into the arena; a NUL follows the copy (not counted). STR_NONE stays STR_NONE. */
 str arena_keep(struct arena *a, str s);
 str arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
+str arena_vprintf(struct arena *a, const char *fmt, va_list args) PRINTF(2, 0);
 /* NUL-terminated copy for libc's door. */
 char *arena_cstr(struct arena *a, str s);
 /* a followed by b (and c). */

@@ -5,7 +5,8 @@
 
 str b64_encode(struct arena *a, str bytes);     /* standard alphabet, no padding */
 str b64url_encode(struct arena *a, str bytes);  /* URL-safe alphabet, no padding */
-/* Takes either alphabet's text with or without padding; STR_NONE for anything else (stray characters, wrong length). */
+/* With or without padding; STR_NONE for anything else (stray characters, wrong length). Bits left over in the last
+ * character are ignored: peers exist that leave them set. b64_decode takes the letters of both alphabets. */
 str b64_decode(struct arena *a, str text);
 str b64url_decode(struct arena *a, str text);
 str hex_encode(struct arena *a, str bytes);

@@ -21,4 +21,5 @@ void metric_set(struct metric *m, int64_t v);
 void metric_observe_us(struct metric *m, int64_t us);
 int64_t metric_value(const struct metric *m); /* a histogram's: how many observations */
 
-void metrics_write(struct buf *out); /* every series, in order of registration, HELP and TYPE before the first of a name */
+/* Every series: those of one name stand together after its HELP and TYPE, names in order of registration. */
+void metrics_write(struct buf *out);

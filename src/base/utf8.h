@@ -4,6 +4,8 @@
 #include "base/str.h"
 
 bool utf8_valid(str s);
+/* Bytes (1 to 4) of the well-formed character at the front of s; 0 when there is none. */
+size_t utf8_sequence(str s);
 /* Takes one code point off the front of *s, which must be valid UTF-8 and not empty. */
 uint32_t utf8_next(str *s);
 /* Writes a code point; the number of bytes (1 to 4). */
