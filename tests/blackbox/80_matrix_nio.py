@@ -92,8 +92,10 @@ async def a_day(server, version):
         good(await bob.room_leave(room))
         await sync_until(alice, lambda a: bob.user_id not in alice.rooms[room].users)
         good(await bob.room_forget(room))
+        token = bob.access_token
         good(await bob.logout())
-        assert isinstance(await bob.sync(), nio.SyncError)
+        bob.access_token = token
+        assert isinstance(await bob.whoami(), nio.WhoamiError)
     finally:
         await alice.close()
         await bob.close()
