@@ -1,0 +1,158 @@
+/*
+ * room.h - rooms: made, written to, entered and left; one writer at a time each.
+ *
+ * `struct rooms` is the service, made in main/. Every function here blocks until what it wrote is on disk, and gives an error
+ * in the specification's words otherwise. Ids of users, rooms, types and state keys are interned numbers where a parameter
+ * is an int64_t. What is read of rooms stands in room/state.h and room/timeline.h.
+ */
+#pragma once
+
+#include "json/json.h"
+#include "matrix/event.h"
+#include "store/events.h"
+#include "store/membership.h"
+
+struct bus;
+struct log;
+struct rooms;
+struct room; /* one room's head, locked while held */
+
+struct rooms_options { /* everything is borrowed for the life of the service */
+	struct store *store;
+	struct bus *bus;
+	const struct log *log;
+	struct signer signer; /* server_name, key_id, key: signs every event made here */
+	const struct room_version *default_version;
+	/* A local user's profile for their m.room.member events: STR_NONE where not set. NULL: nobody has one. */
+	err *(*profile)(void *ctx, struct arena *a, int64_t user, str *out_displayname, str *out_avatar_url);
+	void *profile_ctx;
+	/* Over a preset's power levels, by preset, as JSON objects; STR_NONE: nothing. */
+	str power_private_chat, power_trusted_private_chat, power_public_chat;
+	bool encrypt_invite_rooms, encrypt_all_rooms; /* m.room.encryption in new private / in all new rooms */
+	size_t max_heads;                             /* rooms in memory; 0: chosen */
+	size_t recent_bytes;                          /* newest events kept in memory a room; 0: chosen */
+};
+
+struct rooms *rooms_new(const struct rooms_options *opt);
+void rooms_free(struct rooms **rs);
+const struct rooms_options *rooms_options(const struct rooms *rs);
+/* Drops every idle head: for tests of reading back. */
+void rooms_forget_heads(struct rooms *rs);
+
+/* Who acts: a user of this server. device_id is STR_NONE where no client's request is behind it. */
+struct actor {
+	int64_t user;
+	str user_id, device_id;
+};
+
+/*
+ * Sending (send.c, redact.c)
+ */
+struct send_cmd {
+	struct actor by;
+	str room_id, type;
+	str state_key; /* STR_NONE: a message */
+	const struct json *content;
+	str txn_id, txn_path; /* STR_NONE: none. The request's path up to the id: what the id is unique in */
+	str redacts;          /* m.room.redaction only: the event's id; else STR_NONE */
+	int64_t ts;           /* origin_server_ts in ms; 0: now */
+};
+/* A repeated transaction id gives the event of the first time, once that is on disk. A state event equal to the current one
+ * gives the current one's id. M_FORBIDDEN, M_TOO_LARGE, M_BAD_JSON, M_BAD_ALIAS, M_NOT_FOUND (no such room is M_FORBIDDEN). */
+NODISCARD err *room_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, str *out_event_id);
+
+/*
+ * Making (create.c). "POST /createRoom"
+ */
+struct create_cmd {
+	struct actor by;
+	const struct json *body; /* the request's */
+	bool may_publish;
+};
+NODISCARD err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd, str *out_room_id);
+
+/*
+ * Membership (join.c, membership.c, knock.c)
+ */
+struct member_cmd {
+	struct actor by;
+	str room_id;              /* room_join and room_knock take an alias, too */
+	str target;               /* invite, kick, ban, unban: the other user */
+	str reason;               /* STR_NONE: none */
+	const struct json *extra; /* further members of the event's content (is_direct ...), or NULL */
+};
+NODISCARD err *room_join(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id);
+NODISCARD err *room_knock(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id);
+NODISCARD err *room_invite(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
+NODISCARD err *room_leave(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
+NODISCARD err *room_kick(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
+NODISCARD err *room_ban(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
+NODISCARD err *room_unban(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
+NODISCARD err *room_forget(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
+/* A new display name or avatar in one room: the membership event again, with the profile as it is now. */
+NODISCARD err *room_refresh_profile(struct rooms *rs, struct arena *a, const struct actor *by, str room_id);
+/* Rooms the user is joined to, from the store. */
+NODISCARD err *rooms_joined(struct rooms *rs, struct arena *a, int64_t user, str **out_ids, size_t *out_n);
+
+/*
+ * Names and lists (alias.c, directory.c)
+ */
+NODISCARD err *room_alias_create(struct rooms *rs, struct arena *a, const struct actor *by, str alias, str room_id);
+NODISCARD err *room_alias_delete(struct rooms *rs, struct arena *a, const struct actor *by, str alias);
+NODISCARD err *room_alias_find(struct rooms *rs, struct arena *a, str alias, str *out_room_id); /* M_NOT_FOUND */
+NODISCARD err *room_aliases(struct rooms *rs, struct arena *a, const struct actor *by, str room_id, str **out,
+			    size_t *out_n);
+/* "!id" or "#alias" to the room's id; ERR_INVALID_PARAM for anything else, ERR_NOT_FOUND. */
+NODISCARD err *room_resolve(struct rooms *rs, struct arena *a, str room_id_or_alias, str *out_room_id);
+NODISCARD err *room_published(struct rooms *rs, struct arena *a, str room_id, bool *out);
+NODISCARD err *room_publish(struct rooms *rs, struct arena *a, const struct actor *by, str room_id, bool published);
+
+struct public_rooms_cmd {
+	int64_t limit;         /* 0: the server's own */
+	str since, search;     /* STR_NONE: not given */
+	const str *room_types; /* filter; an empty text stands for rooms without type */
+	size_t n_room_types;
+	bool any_room_type; /* no such filter */
+};
+struct jw;
+/* Writes chunk, next_batch, prev_batch, total_room_count_estimate. */
+NODISCARD err *room_public_list(struct rooms *rs, struct arena *a, const struct public_rooms_cmd *cmd, struct jw *w);
+
+/*
+ * What others hear of, after the commit (commit.c)
+ */
+struct rooms_stored { /* valid during the call */
+	int64_t room;
+	str room_id;
+	const struct room_version *version;
+	const struct event_row *row; /* as stored; row->stream is 0 where it is not shown by /sync */
+	const struct event *event;
+	/* m.room.member that became current: before and after; else both MEMBER_NONE. user: the row's state_key */
+	enum membership member_before, member_after;
+	bool became_current; /* a state event that is now part of the current state */
+};
+/* Run on a writer thread in commit order per room, before the bus is touched: must be quick. At start only. */
+void rooms_on_stored(struct rooms *rs, void (*hook)(void *ctx, const struct rooms_stored *ev), void *ctx);
+
+/* The event's other rows: under the room's lock, with the event built and authorised, before it is queued. The hook may give a
+ * function that writes rows in the event's transaction, in its `late` (with *stream set), or NULL. Arena `keep` lives until
+ * then. Members are read with room_members_local (room/internal_room.h). At start only, one. */
+struct rooms_prepared {
+	store_fn *late;
+	void *arg;
+	int64_t *stream; /* set by append before `late` runs, if the hook points it somewhere */
+};
+typedef err *rooms_prepare_fn(void *ctx, struct arena *keep, struct room *room, const struct event *ev,
+			      struct rooms_prepared *out);
+void rooms_on_prepare(struct rooms *rs, rooms_prepare_fn *hook, void *ctx);
+
+/*
+ * The newest events of a room from memory: those with above < stream <= upto, oldest first, copied into the arena. False when
+ * memory does not reach back to `above` or is just being written: ask the store. No SQL either way.
+ */
+NODISCARD bool rooms_recent(struct rooms *rs, struct arena *a, int64_t room, int64_t above, int64_t upto,
+			    struct event_row ***out, size_t *out_n);
+/* The room's number without SQL where it is known: 0 when there is no such room. */
+NODISCARD err *rooms_find(struct rooms *rs, struct arena *a, str room_id, int64_t *out_room,
+			  const struct room_version **out_version);
+NODISCARD err *rooms_version(struct rooms *rs, struct arena *a, int64_t room, const struct room_version **out);

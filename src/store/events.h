@@ -1,0 +1,77 @@
+/*
+ * events.h - events, their edges, and how they are read by either order.
+ *
+ * An event is stored as canonical JSON without `unsigned`, in its redacted form once it is redacted (the original then stands in
+ * redacted_originals until its retention ends). Everything a query selects by is a number: `type`, `state_key`, `sender` are
+ * interned texts. `stream` and `timeline` are the two positions of docs/internals/room-store.md; 0 means: has none.
+ */
+#pragma once
+
+#include "store/store.h"
+
+struct rows;
+
+enum event_flags {
+	EVENT_REJECTED = 1,
+	EVENT_SOFT_FAILED = 2,
+	EVENT_OUTLIER = 4,
+	EVENT_REDACTED = 8, /* json is the redacted form, redacted_by names the redaction */
+	EVENT_STATE = 16,   /* has a state_key (state_key is then never 0: the empty text has a number, too) */
+};
+
+struct event_row {
+	int64_t nid, room, type, state_key, sender;
+	int64_t stream, timeline;
+	int64_t depth, origin_server_ts;
+	int64_t root_after;  /* the state after it; equal to the state before it, but for an accepted state event */
+	int64_t replaces;    /* state events: the event that held this (type, state_key) in the state before; 0: none */
+	int64_t redacted_by; /* the redaction's number; 0: not redacted */
+	unsigned flags;
+	str event_id, json;
+	str txn_device, txn_id; /* sent by a client of ours: unsigned.transaction_id is for this device alone */
+	str prevs, auths;       /* prev_events and auth_events as numbers, packed (store_nids_unpack) */
+};
+
+/* prev_events and auth_events as stored: eight bytes each, big-endian. */
+str store_nids_pack(struct arena *a, const int64_t *nids, size_t n);
+size_t store_nids_unpack(struct arena *a, str packed, int64_t **out);
+
+/* For queries of other files: SELECT EVENT_COLUMNS FROM events e ..., then store_event_of_row for each row. */
+#define EVENT_COLUMNS                                                                                                    \
+	"e.nid, e.room, e.type, e.state_key, e.sender, e.stream, e.timeline, e.depth, e.origin_server_ts, e.root_after," \
+	" e.replaces, e.redacted_by, e.flags, e.event_id, e.json, e.txn_device, e.txn_id, e.prevs, e.auths"
+struct event_row *store_event_of_row(struct arena *a, const struct rows *rs);
+
+/* NULL when there is none. Rows and their texts live in the transaction's arena. */
+NODISCARD err *store_event_by_id(struct tx *tx, str event_id, struct event_row **out);
+NODISCARD err *store_event_by_nid(struct tx *tx, int64_t nid, struct event_row **out);
+/* Those that exist, in no particular order. */
+NODISCARD err *store_events_by_nids(struct tx *tx, const int64_t *nids, size_t n, struct event_row ***out,
+				    size_t *out_n);
+NODISCARD err *store_events_by_ids(struct tx *tx, const str *ids, size_t n, struct event_row ***out, size_t *out_n);
+
+/*
+ * A room's events with above < stream <= upto, at most `limit`: the newest ones (newest_first) or the oldest; given in that
+ * order. Only what /sync shows has a stream position.
+ */
+NODISCARD err *store_events_by_stream(struct tx *tx, int64_t room, int64_t above, int64_t upto, bool newest_first,
+				      size_t limit, struct event_row ***out, size_t *out_n);
+/* A room's events by timeline position: backwards those below `from`, forwards those above it. */
+NODISCARD err *store_events_by_timeline(struct tx *tx, int64_t room, int64_t from, bool backwards, size_t limit,
+					struct event_row ***out, size_t *out_n);
+/* The highest timeline position of a room's events with stream <= upto: where a sync token stands in /messages. 0: none. */
+NODISCARD err *store_timeline_at_stream(struct tx *tx, int64_t room, int64_t upto, int64_t *out);
+
+/* Writing. Edges are kept for the way forward (which events name this one); the way back is in `prevs`. */
+NODISCARD err *store_event_insert(struct tx *tx, const struct event_row *ev);
+NODISCARD err *store_event_edge_insert(struct tx *tx, int64_t room, int64_t prev, int64_t event);
+/* Events that name `nid` among their prev_events. */
+NODISCARD err *store_event_successors(struct tx *tx, int64_t room, int64_t nid, int64_t **out, size_t *out_n);
+/* The event becomes its redacted form; the original is kept aside with `now` (ms). */
+NODISCARD err *store_event_redact(struct tx *tx, int64_t nid, int64_t redacted_by, str redacted_json, int64_t now);
+/* The events sent before which this redaction arrived: nothing found, it waits for its target here. */
+NODISCARD err *store_redaction_wait(struct tx *tx, int64_t room, str redacts, int64_t redaction);
+NODISCARD err *store_redaction_waiting(struct tx *tx, int64_t room, str event_id, int64_t *out_redaction);
+/* Gives every event of the room a new timeline position, `spacing` apart from `spacing` on, in the order they have;
+ * out_top: the highest one. */
+NODISCARD err *store_timeline_renumber(struct tx *tx, int64_t room, int64_t spacing, int64_t *out_top);

@@ -1,0 +1,49 @@
+/*
+ * membership.h - who is what in which room: the current state's m.room.member events, flat.
+ *
+ * A row per room and user who ever had one. Besides what the event says it has what only its user sees: the stripped state
+ * that came with an invite or knock, and whether the room was forgotten.
+ */
+#pragma once
+
+#include "store/store.h"
+
+enum membership { MEMBER_NONE, MEMBER_JOIN, MEMBER_INVITE, MEMBER_LEAVE, MEMBER_BAN, MEMBER_KNOCK };
+#define MEMBER_MASK(m) (1u << (m))
+#define MEMBER_ANY     (~0u)
+
+/* "join" for MEMBER_JOIN; STR_NONE for MEMBER_NONE. */
+str membership_text(enum membership m);
+enum membership membership_of_text(str s); /* MEMBER_NONE for anything else */
+
+struct member_row {
+	int64_t room, user;
+	enum membership membership;
+	int64_t event;  /* the m.room.member event's number */
+	int64_t sender; /* its sender: who invited, kicked, banned */
+	int64_t stream; /* where this event became current */
+	int64_t since;  /* where this *membership* began: unchanged by a new display name or avatar */
+	bool forgotten;
+	str displayname, avatar_url; /* of the event's content; STR_NONE: absent or no string */
+	str stripped;                /* invite, knock: a JSON array of stripped state events; else STR_NONE */
+};
+
+NODISCARD err *store_member_save(struct tx *tx, const struct member_row *m); /* inserts or replaces */
+NODISCARD err *store_member_delete(struct tx *tx, int64_t room, int64_t user);
+/* Sets or clears; clearing happens by store_member_save, too. */
+NODISCARD err *store_member_forget(struct tx *tx, int64_t room, int64_t user);
+
+NODISCARD err *store_member(struct tx *tx, int64_t room, int64_t user, struct member_row **out); /* NULL: none */
+/* Of a room, those whose membership is in the mask, by user number; at most limit (0: all). */
+NODISCARD err *store_members(struct tx *tx, int64_t room, unsigned mask, size_t limit, struct member_row **out,
+			     size_t *out_n);
+/* Of a user, those whose membership is in the mask; forgotten rooms only if asked for. */
+NODISCARD err *store_memberships_of(struct tx *tx, int64_t user, unsigned mask, bool with_forgotten,
+				    struct member_row **out, size_t *out_n);
+/* The same for rows that changed with above < stream <= upto. */
+NODISCARD err *store_memberships_changed(struct tx *tx, int64_t user, int64_t above, int64_t upto,
+					 struct member_row **out, size_t *out_n);
+/* Only the numbers of the rooms that the user is joined to. */
+NODISCARD err *store_joined_rooms(struct tx *tx, int64_t user, int64_t **out, size_t *out_n);
+/* Do the two share a room that both are joined to? */
+NODISCARD err *store_share_room(struct tx *tx, int64_t user, int64_t other, bool *out);
