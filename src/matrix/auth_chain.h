@@ -1,0 +1,53 @@
+/*
+ * auth_chain.h - walking the graph of auth_events.
+ *
+ * Events are the store's numbers, edges come by callback. What state resolution asks: which events are in the auth chains
+ * of some, but not all, states ("auth difference"), and which lie between conflicted events ("conflicted state
+ * subgraph"). rooms/v2 and rooms/v12, "State resolution", "Definitions".
+ */
+#pragma once
+
+#include "base/err.h"
+
+struct auth_list {
+	const int64_t *p;
+	size_t n;
+};
+struct auth_graph {
+	void *ctx;
+	/* The auth_events of each of n events, into out[0..n), lists in arena a. (Whether the create event stands in the
+	 * lists of room version 12 makes no difference.) Asked for many at once so that a store answers in one query; never
+	 * twice for the same event within one call of this file. */
+	err *(*auth_events)(void *ctx, struct arena *a, const int64_t *events, size_t n, struct auth_list *out);
+	/* Or NULL. Of `candidates`, which are reachable from (or among) the events of the states that all states have in
+	 * common? An index of auth chains answers this without the walk over whole states; reached[i] is set. */
+	err *(*reached)(void *ctx, struct arena *a, const int64_t *candidates, size_t n, bool *reached);
+};
+
+/* An event that is in some states only; bit i of `in`: in state i. At most 64 states. */
+struct auth_start {
+	int64_t event;
+	uint64_t in;
+};
+struct auth_states {
+	const struct auth_start *starts;
+	size_t n_starts, n_states;
+	/* Is the event one that all states have under its key? */
+	err *(*is_common)(void *ctx, int64_t event, bool *out);
+	/* All those events, into *out in arena a. Called only when an event below the starts may be in all chains. */
+	err *(*common)(void *ctx, struct arena *a, struct auth_list *out);
+	void *ctx;
+};
+/* "the auth difference is the union of the C_i without their intersection", where C_i holds the events of state i and
+ * everything reachable from them. Given without the starts themselves, in no particular order. */
+NODISCARD err *auth_difference(struct arena *a, const struct auth_graph *g, const struct auth_states *s,
+			       struct auth_list *out);
+
+/* "The union of all such paths between any pair of events in the conflicted state set (including endpoints)": the events
+ * given, and what lies between them. */
+NODISCARD err *auth_subgraph(struct arena *a, const struct auth_graph *g, const int64_t *events, size_t n,
+			     struct auth_list *out);
+
+/* Everything reachable from the events, without those of them that no other reaches. */
+NODISCARD err *auth_chain(struct arena *a, const struct auth_graph *g, const int64_t *events, size_t n,
+			  struct auth_list *out);
