@@ -43,15 +43,15 @@ struct state_node {
 };
 
 /* One row of the store: the nodes first .. first + n - 1. */
-struct state_row {
+struct node_row {
 	int64_t first;
 	size_t n;
 	str bytes;
 };
 /* How many nodes a row holds; 0: damaged. */
-size_t state_row_count(str bytes);
+size_t node_row_count(str bytes);
 /* Takes node `id` out of a row that begins with node `first`. ERR_INTERNAL: not in it, or damaged. */
-NODISCARD err *state_row_node(struct arena *a, str bytes, int64_t first, int64_t id, struct state_node *out);
+NODISCARD err *node_row_get(struct arena *a, str bytes, int64_t first, int64_t id, struct state_node *out);
 
 /* Where the nodes of one room come from. */
 struct state_tree {
@@ -93,7 +93,7 @@ struct state_builder {
 	struct state_tree tree; /* reads both old and new nodes */
 	struct arena *a;
 	VEC(struct state_node *) fresh; /* node -1 - i */
-	const struct state_row *rows;   /* after state_seal */
+	const struct node_row *rows;    /* after state_seal */
 	size_t n_rows;
 };
 void state_builder_init(struct state_builder *b, struct arena *a, const struct state_tree *t);
