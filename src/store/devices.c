@@ -5,6 +5,8 @@
  */
 #include "store/devices.h"
 
+#include "store/tx.h"
+
 #define DEVICE_COLUMNS "user_nid, device_id, display_name, created_at, seen_at, seen_ip, seen_agent"
 
 err *store_device_add(struct tx *tx, const struct device_row *row, bool *out_added)
@@ -93,9 +95,11 @@ err *store_device_seen(struct tx *tx, int64_t user, str device_id, int64_t at, s
 		TRY(tx_run((tx), "DELETE FROM devices WHERE " cond, BIND(__VA_ARGS__)));                               \
 	} while (0)
 
-err *store_devices_delete(struct tx *tx, int64_t user, struct strs device_ids)
+err *store_devices_delete(struct tx *tx, int64_t user, const str *device_ids, size_t n)
 {
-	DELETE_WHERE(tx, "user_nid = $1 AND device_id IN $2", B(user), B(device_ids));
+	const struct strs ids = { device_ids, n };
+
+	DELETE_WHERE(tx, "user_nid = $1 AND device_id IN $2", B(user), B(ids));
 	return NULL;
 }
 
@@ -120,5 +124,5 @@ err *store_devices_trim(struct tx *tx, int64_t user, int64_t max, str keep)
 	TRY(devices_read(tx, sql, BIND(B(user), B(keep), B(max - 1), B((int64_t)AT_ONCE)), AT_ONCE, old, &n));
 	for (size_t i = 0; i < n; i++)
 		ids[i] = old[i].device_id;
-	return n ? store_devices_delete(tx, user, (struct strs){ ids, n }) : NULL;
+	return n ? store_devices_delete(tx, user, ids, n) : NULL;
 }

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "store/tx.h"
+#include "store/store.h"
 
 struct device_row {
 	int64_t user;
@@ -21,7 +21,7 @@ NODISCARD err *store_device_get(struct tx *tx, int64_t user, str device_id, cons
 NODISCARD err *store_devices_list(struct tx *tx, int64_t user, size_t max, struct device_row *out, size_t *out_n);
 NODISCARD err *store_device_rename(struct tx *tx, int64_t user, str device_id, str display_name, bool *out_found);
 NODISCARD err *store_device_seen(struct tx *tx, int64_t user, str device_id, int64_t at, str ip, str agent);
-NODISCARD err *store_devices_delete(struct tx *tx, int64_t user, struct strs device_ids);
+NODISCARD err *store_devices_delete(struct tx *tx, int64_t user, const str *device_ids, size_t n);
 /* All but `keep` (STR_NONE: all). */
 NODISCARD err *store_devices_delete_others(struct tx *tx, int64_t user, str keep);
 /* Beyond max devices, those seen longest ago go; never `keep`. */

@@ -47,15 +47,21 @@ struct users_options {
 	const struct user_policy *policies;
 	size_t n_policies;
 	int64_t session_lifetime_ms;                  /* a login ends then, whatever is refreshed */
-	int64_t refreshable_access_token_lifetime_ms; /* 0: 5 minutes */
+	int64_t refreshable_access_token_lifetime_ms; /* 0: refresh tokens are not given */
 	int64_t nonrefreshable_access_token_lifetime_ms;
 	int64_t refresh_token_lifetime_ms;
 	int64_t uia_session_timeout_ms;  /* a password proven lately is not asked for again; 0: always asked */
 	bool login_via_existing_session; /* POST /v1/login/get_token */
 	bool login_via_existing_session_needs_uia;
-	int64_t login_token_lifetime_ms; /* 0: 5 minutes */
+	int64_t login_token_lifetime_ms; /* 0: 2 minutes, as the specification recommends */
+	/* Passwords that may be tried for one account, right ones and wrong ones; burst 0: no limit. */
+	struct login_rate {
+		double per_second, burst;
+	} rate_account, rate_failed;
+	/* Other processes log people out, too: ask the store again about a token that is known for longer. 0: we are alone. */
+	int64_t token_recheck_ms;
 
-	/* Hooks, each or NULL, called on the worker thread after the commit, with users_hooks_ctx. An error is the request's. */
+	/* Hooks, each or NULL, called on the worker thread after the commit, with hooks_ctx. An error is the request's. */
 	void *hooks_ctx;
 	/* A new local account, before its first login is answered: default profile, rooms to join. */
 	err *(*on_registered)(void *ctx, struct arena *a, int64_t user, str user_id);

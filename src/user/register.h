@@ -1,0 +1,50 @@
+/*
+ * register.h - how accounts are made (specification: client-server-api, "Account registration").
+ */
+#pragma once
+
+#include "user/login.h"
+#include "user/uia.h"
+
+/* The user id that an account called `name` (a localpart, or a whole id of this server) would get: capitals lowered.
+ * ERR_INVALID_USERNAME. */
+NODISCARD err *register_user_id(const struct users *us, struct arena *a, str name, str *out_user_id);
+/* ERR_INVALID_USERNAME, ERR_USER_IN_USE. */
+NODISCARD err *register_available(struct users *us, struct arena *a, str name);
+
+struct register_cmd {
+	str name;     /* STR_NONE: one is made up */
+	str password; /* STR_NONE: none can log in with one */
+	bool admin;
+	bool inhibit_login;
+	struct login_cmd login; /* without user */
+	const struct uia *uia;  /* or NULL: what its stages proved is used up and kept with the account */
+};
+/* Makes the account and its first login in one commit. With a uia that made an account before: that account's further login.
+ * ERR_INVALID_USERNAME, ERR_USER_IN_USE, ERR_WEAK_PASSWORD, ERR_UIA (the registration token was used up). */
+NODISCARD err *register_account(struct users *us, struct arena *a, const struct register_cmd *cmd, str *out_user_id,
+				struct login *out_login);
+/* The stages that POST /register asks for. */
+void register_flows(const struct users *us, struct uia_flow *out);
+
+/* The shared-secret registration: a nonce lives a minute and works once. ERR_UNKNOWN when the secret is not configured. */
+NODISCARD err *register_nonce(struct users *us, struct arena *a, str *out_nonce);
+struct register_proof {
+	str nonce, name, password, user_type; /* user_type STR_NONE: not sent */
+	bool admin;
+	str mac; /* hex of HMAC-SHA1 */
+};
+/* ERR_UNKNOWN (nonce unknown), ERR_FORBIDDEN (mac wrong). */
+NODISCARD err *register_check_proof(struct users *us, struct arena *a, const struct register_proof *proof);
+
+/*
+ * Registration tokens
+ */
+struct registration_token {
+	str token;
+	int64_t uses_allowed; /* -1: any number */
+	int64_t pending, completed;
+	int64_t expires_at; /* ms; 0: never */
+};
+/* Could somebody register with it now? */
+NODISCARD err *registration_token_valid(struct users *us, struct arena *a, str token, bool *out);
