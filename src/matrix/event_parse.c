@@ -1,0 +1,169 @@
+/*
+ * Events from outside.
+ *
+ * Whatever the text looked like, what goes on is its canonical form without `unsigned`: from there on a received event
+ * is of one kind with those made here. Nothing in it is believed: types, lengths and counts are checked before the view
+ * is made. `depth` and origin_server_ts are any integers that canonical JSON can hold, for nothing hangs on them.
+ */
+#include "matrix/event.h"
+
+#include "base/b64.h"
+#include "matrix/id.h"
+#include "matrix/internal_event.h"
+
+/* White space, escapes and `unsigned` do not count for the size limit, but have one of their own. */
+static const struct json_limits received_limits = { .max_bytes = 8 * EVENT_MAX_BYTES,
+						    .max_depth = 1000,
+						    .max_values = SIZE_MAX };
+
+static err *check_ids(struct arena *a, const struct json *json, str key, size_t max)
+{
+	const struct json *ids = json_get_array(json, key);
+
+	if (!ids)
+		return err_new(a, ERR_BAD_JSON, "Event has no array %.*s", STR_ARG(key));
+	if (ids->array.n > max)
+		return err_new(a, ERR_BAD_JSON, "Event has more than %zu %.*s", max, STR_ARG(key));
+	JSON_ITEMS (ids, i) {
+		if (!id_event_valid(json_str(ids->array.items[i])))
+			return err_new(a, ERR_BAD_JSON, "Event has %.*s that are not event IDs", STR_ARG(key));
+	}
+	return NULL;
+}
+
+/* "signatures": server > key id > text. */
+static bool is_signatures(const struct json *signatures)
+{
+	if (!json_is(signatures, JSON_OBJECT))
+		return false;
+	JSON_EACH (signatures, server) {
+		if (!json_is(server->value, JSON_OBJECT))
+			return false;
+		JSON_EACH (server->value, key) {
+			if (!json_is(key->value, JSON_STR))
+				return false;
+		}
+	}
+	return true;
+}
+
+static err *check_room_id(struct arena *a, const struct room_version *rv, const struct json *json)
+{
+	const str room_id = json_get_str(json, S("room_id"));
+
+	/* v12: "Omitted from m.room.create events." One that is there is for the authorisation rules to reject. */
+	if (rv->room_id_is_create_hash && str_eq(json_get_str(json, S("type")), S("m.room.create")))
+		return NULL;
+	if (!id_room_valid(room_id))
+		return err_new(a, ERR_BAD_JSON, "Event has no valid room_id");
+	/* Before, "room IDs take the form !opaque_id:domain". */
+	if (!rv->room_id_is_create_hash && str_is_none(id_server(room_id)))
+		return err_new(a, ERR_BAD_JSON, "room_id has no domain");
+	return NULL;
+}
+
+/* The event format: rooms/vN, "Event format"; Client-Server API, "Size limits". */
+static err *check_format(struct arena *a, const struct room_version *rv, const struct json *json)
+{
+	const struct json *state_key = json_get(json, S("state_key"));
+	const str type = json_get_str(json, S("type"));
+	int64_t number;
+
+	if (!json_is(json, JSON_OBJECT))
+		return err_new(a, ERR_BAD_JSON, "Event is not an object");
+	if (str_is_none(type) || type.n > ID_MAX)
+		return err_new(a, ERR_BAD_JSON, "Event has no valid type");
+	if (!id_user_valid(json_get_str(json, S("sender"))))
+		return err_new(a, ERR_BAD_JSON, "Event has no valid sender");
+	if (state_key && (!json_is(state_key, JSON_STR) || state_key->s.n > ID_MAX))
+		return err_new(a, ERR_BAD_JSON, "Event has an invalid state_key");
+	if (!json_get_object(json, S("content")))
+		return err_new(a, ERR_BAD_JSON, "Event has no content");
+	if (!json_get_int(json, S("origin_server_ts"), &number))
+		return err_new(a, ERR_BAD_JSON, "Event has no integer origin_server_ts");
+	if (!json_get_int(json, S("depth"), &number))
+		return err_new(a, ERR_BAD_JSON, "Event has no integer depth");
+	if (str_is_none(json_get_str(json_get_object(json, S("hashes")), S("sha256"))))
+		return err_new(a, ERR_BAD_JSON, "Event has no sha256 hash");
+	if (!is_signatures(json_get(json, S("signatures"))))
+		return err_new(a, ERR_BAD_JSON, "Event has no valid signatures");
+	TRY(check_room_id(a, rv, json));
+	TRY(check_ids(a, json, S("prev_events"), EVENT_MAX_PREV));
+	return check_ids(a, json, S("auth_events"), EVENT_MAX_AUTH);
+}
+
+/* "The content hash in the hashes property of the received event is base64-decoded, and the two are compared for
+ * equality." */
+static err *hash_fits(struct arena *a, const struct json *json, bool *out)
+{
+	const str text = json_get_str(json_get(json, S("hashes")), S("sha256"));
+	const str claimed = text.n <= 44 ? b64_decode(a, text) : STR_NONE;
+	uint8_t hash[32];
+
+	TRY(event_content_hash(a, json, hash));
+	*out = str_eq(claimed, (str){ (const char *)hash, sizeof(hash) });
+	return NULL;
+}
+
+err *event_parse_json(struct arena *a, const struct room_version *rv, const struct json *json, struct event **out)
+{
+	struct json *bare, *again;
+	uint8_t hash[32];
+	bool fits;
+	str bytes;
+
+	TRY(check_format(a, rv, json));
+	bare = json_copy(a, json);
+	json_del(bare, S("unsigned"));
+	/* "Servers MUST strictly enforce the JSON format specified in the appendices" */
+	TRY(json_canonical(a, bare, true, &bytes));
+	/* "The complete event MUST NOT be larger than 65536 bytes [...] including any signatures, and encoded as
+	 * Canonical JSON." */
+	if (bytes.n > EVENT_MAX_BYTES)
+		return err_new(a, ERR_TOO_LARGE, "Event is larger than 65536 bytes");
+	/* "If the hash check fails, then it is assumed that this is because we have only been given a redacted version
+	 * of the event. To enforce this, the receiving server should use the redacted copy it calculated rather than
+	 * the full copy it received." */
+	TRY(hash_fits(a, bare, &fits));
+	if (!fits)
+		TRY(json_canonical(a, redact_event(a, rv, bare), true, &bytes));
+	TRY(json_parse(a, bytes, &event_stored_limits, &again));
+	TRY(event_reference_hash(a, rv, again, hash));
+	TRY(event_view(a, rv, again, event_id_of_hash(a, hash), bytes, out));
+	(*out)->hash_failed = !fits;
+	return NULL;
+}
+
+err *event_parse(struct arena *a, const struct room_version *rv, str text, struct event **out)
+{
+	struct json *json;
+
+	TRY(json_parse(a, text, &received_limits, &json));
+	return event_parse_json(a, rv, json, out);
+}
+
+size_t event_signers(const struct event *ev, str out_servers[2])
+{
+	const bool member = str_eq(ev->type, S("m.room.member"));
+	const str membership = event_membership(ev);
+	const str authoriser = json_get_str(ev->content, S("join_authorised_via_users_server"));
+	size_t n = 0;
+
+	/* "unless the event is a 3rd party invite, only the signature(s) from the originating server (the server the
+	 * sender belongs to) are required for verification [...] If the event is a 3rd party invite, the sender must
+	 * already match the 3rd party invite, and the server which actually sends the event may be a different server."
+	 * */
+	if (!member || !str_eq(membership, S("invite")) || !json_get(ev->content, S("third_party_invite")))
+		out_servers[n++] = id_server(ev->sender);
+	/* "If content has a join_authorised_via_users_server key: If the event is not validly signed by the homeserver
+	 * of the user ID denoted by the key, reject." */
+	if (member && id_user_valid(authoriser) && !(n && str_eq(id_server(authoriser), out_servers[0])))
+		out_servers[n++] = id_server(authoriser);
+	return n;
+}
+
+bool event_verify(struct arena *a, const struct room_version *rv, const struct event *ev, str server, str key_id,
+		  const uint8_t public_key[32])
+{
+	return sign_verify(a, redact_event(a, rv, ev->json), server, key_id, public_key);
+}
