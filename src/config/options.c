@@ -1,0 +1,233 @@
+/*
+ * options.c - every option: the one place that says what it is called, its type, range, default and meaning.
+ *
+ * The names are those of Synapse's homeserver.yaml wherever the meaning is the same; data_dir, log, limits, terms and
+ * well_known_support are our own. An option is here when something reads it; what Synapse has and this server has not
+ * stands in ignored.c.
+ */
+#include "config/internal_options.h"
+
+#include "matrix/id.h"
+#include "matrix/room_version.h"
+
+static void check_server_name(struct reader *r, const struct option *o, const struct ynode *n)
+{
+	if (!id_server_name_valid(n->text))
+		note_expected(r, o, n, "a server name such as example.org or example.org:8448");
+}
+
+static void check_url(struct reader *r, const struct option *o, const struct ynode *n)
+{
+	str *field = (str *)(void *)((char *)r->conf + o->at);
+
+	if (!str_starts(n->text, S("https://")) && !str_starts(n->text, S("http://")))
+		note_expected(r, o, n, "an address such as https://matrix.example.org/");
+	else if (!str_ends(n->text, S("/")))
+		*field = arena_join2(r->a, n->text, S("/"));
+}
+
+static void check_room_version(struct reader *r, const struct option *o, const struct ynode *n)
+{
+	AUTO_BUF list = BUF_INIT(400);
+
+	if (room_version_find(n->text))
+		return;
+	for (size_t i = 0; room_version_at(i); i++)
+		buf_printf(&list, "%s%.*s", i == 0 ? "one of " : ", ", STR_ARG(room_version_at(i)->id));
+	buf_byte(&list, '\0');
+	note_expected(r, o, n, list.p);
+}
+
+static const char *const encrypt_choices[] = { "off", "invite", "all", NULL };
+static const char *const level_choices[] = { "debug", "info", "warning", "error", NULL };
+static const char *const format_choices[] = { "text", "json", NULL };
+
+#define AT(field)               .at = offsetof(struct config, field)
+#define TEXT(field)             .type = OPT_TEXT, AT(field)
+#define PATH(field)             .type = OPT_PATH, AT(field)
+#define BOOL(field, d)          .type = OPT_BOOL, AT(field), .deflt = (d)
+#define INT(field, d, from, to) .type = OPT_INT, AT(field), .deflt = (d), .min = (from), .max = (to)
+#define SIZE(field, d)          .type = OPT_SIZE, AT(field), .deflt = (d)
+#define DURATION(field, d)      .type = OPT_DURATION, AT(field), .deflt = (d)
+#define RATE(field, d)          .type = OPT_RATE, AT(field), .deflt = (d), .live = true
+#define OWN(fn)                 .type = OPT_OWN, .read = (fn)
+
+const struct option config_options[] = {
+	{ "server_name", TEXT(server_name), .read = check_server_name, .example = "example.org", .section = "Server",
+	  .doc = "The name after the colon in user ids and aliases. It can never be changed later." },
+	{ "public_baseurl", TEXT(public_baseurl), .read = check_url, .live = true,
+	  .example = "https://matrix.example.org/",
+	  .doc = "Where clients reach this server; told to them by /.well-known/matrix/client." },
+	{ "data_dir", PATH(data_dir), .deflt = "data",
+	  .doc = "The folder for everything the server writes where nothing else is said: the embedded database, the "
+		 "signing key, media, the socket of `hearth user`. Relative paths are relative to the folder that the "
+		 "server is started in." },
+	{ "signing_key_path", PATH(signing_key_path), .deflt = "{data}/signing.key",
+	  .doc = "The key that signs events. Made when it is missing; keep it safe, and keep it." },
+	{ "listeners", OWN(read_listeners),
+	  .example = "\n  - {port: 8008, bind_addresses: [127.0.0.1], type: http, tls: false, x_forwarded: false, "
+		     "resources: [{names: [client, federation]}]}",
+	  .doc = "What to listen on. Without it: 127.0.0.1:8008, for clients." },
+	{ "tls_certificate_path", PATH(tls_certificate_path), .live = true, .example = "/etc/hearth/fullchain.pem",
+	  .doc = "The certificate with its chain, PEM, for listeners with tls: true. Read again on SIGHUP." },
+	{ "tls_private_key_path", PATH(tls_private_key_path), .live = true, .example = "/etc/hearth/privkey.pem",
+	  .doc = "Its private key, PEM." },
+	{ "serve_server_wellknown", BOOL(wellknown.server, "false"), .live = true,
+	  .doc = "Serve /.well-known/matrix/server, which tells other servers to come to port 443 of server_name." },
+	{ "extra_well_known_client_content", .type = OPT_JSON, AT(wellknown.client_extra), .live = true,
+	  .example = "{org.example.key: value}", .doc = "Further members of /.well-known/matrix/client." },
+	{ "default_identity_server", TEXT(wellknown.identity_server), .live = true, .example = "https://id.example.org",
+	  .doc = "The identity server that /.well-known/matrix/client names." },
+	{ "well_known_support", .type = OPT_JSON, AT(wellknown.support), .read = read_support, .live = true,
+	  .example = "\n  contacts: [{matrix_id: \"@admin:example.org\", email_address: admin@example.org, role: "
+		     "m.role.admin}]\n  support_page: https://example.org/help",
+	  .doc = "What /.well-known/matrix/support answers: whom to ask for help, and where to report security "
+		 "problems." },
+
+	{ "database", OWN(read_database), .section = "Storage",
+	  .example = "{name: psycopg2, args: {user: hearth, dbname: hearth, host: /run/postgresql}}",
+	  .doc = "name: sqlite3 with args.database, the file; or psycopg2 (PostgreSQL) with any of libpq's connection "
+		 "parameters as args. Without it: hearth.db in data_dir." },
+	{ "media_store_path", PATH(media_store_path), .deflt = "{data}/media",
+	  .doc = "Where uploaded files are kept." },
+	{ "max_upload_size", SIZE(max_upload_size, "50M"), .min = 1, .max = INT64_C(1) << 40,
+	  .doc = "The largest file that may be uploaded." },
+
+	{ "enable_registration", BOOL(registration.enabled, "false"), .section = "Registration",
+	  .doc = "May people make accounts themselves? Needs registration_requires_token, or "
+		 "enable_registration_without_verification." },
+	{ "enable_registration_without_verification", BOOL(registration.without_verification, "false"),
+	  .doc = "Anybody may make an account, with nothing asked: an invitation to spammers." },
+	{ "registration_requires_token", BOOL(registration.requires_token, "false"),
+	  .doc = "An account needs a token that an administrator made." },
+	{ "registration_shared_secret", TEXT(registration.shared_secret), .example = "a long random text",
+	  .doc = "Who knows it may make any account through /_synapse/admin/v1/register. Without it nobody can." },
+	{ "registration_shared_secret_path", PATH(registration.shared_secret_path),
+	  .example = "/etc/hearth/registration_secret", .doc = "The same, in a file." },
+	{ "inhibit_user_in_use_error", BOOL(registration.inhibit_user_in_use_error, "false"),
+	  .doc = "Do not tell whether a name is taken until an account is really made." },
+	{ "terms", OWN(read_policies),
+	  .example =
+		  "\n  policies:\n    privacy_policy:\n      version: \"1.0\"\n      en: {name: Privacy Policy, url: "
+		  "\"https://example.org/privacy\"}",
+	  .doc = "Documents that a new user must accept (m.login.terms): by id a version, and by language a name and "
+		 "an address." },
+
+	{ "bcrypt_rounds", INT(passwords.bcrypt_rounds, "12", 4, 31), .section = "Passwords and sessions",
+	  .doc = "New passwords are kept as argon2id; a value below 8 chooses the cheapest hash there is, for tests." },
+	{ "password_config.enabled", BOOL(passwords.enabled, "true"), .doc = "May people log in with a password?" },
+	{ "password_config.localdb_enabled", BOOL(passwords.localdb_enabled, "true"),
+	  .doc = "Are passwords kept in this server's database accepted?" },
+	{ "password_config.pepper", TEXT(passwords.pepper), .example = "a secret",
+	  .doc = "The secret that was mixed into the bcrypt hashes which came from Synapse." },
+	{ "password_config.policy.enabled", BOOL(passwords.policy.enabled, "false"),
+	  .doc = "Must new passwords be of a certain kind?" },
+	{ "password_config.policy.minimum_length", INT(passwords.policy.minimum_length, "0", 0, 512),
+	  .doc = "In characters." },
+	{ "password_config.policy.require_digit", BOOL(passwords.policy.require_digit, "false"), .doc = "A digit." },
+	{ "password_config.policy.require_symbol", BOOL(passwords.policy.require_symbol, "false"),
+	  .doc = "Something that is neither letter nor digit." },
+	{ "password_config.policy.require_lowercase", BOOL(passwords.policy.require_lowercase, "false"),
+	  .doc = "A small letter." },
+	{ "password_config.policy.require_uppercase", BOOL(passwords.policy.require_uppercase, "false"),
+	  .doc = "A capital letter." },
+	{ "session_lifetime", DURATION(sessions.lifetime, NULL), .example = "24w",
+	  .doc = "A login ends so long after it began. Without it: never." },
+	{ "refreshable_access_token_lifetime", DURATION(sessions.refreshable_access_token_lifetime, "5m"),
+	  .doc = "How long an access token lives that the client can refresh." },
+	{ "refresh_token_lifetime", DURATION(sessions.refresh_token_lifetime, NULL), .example = "24h",
+	  .doc = "How long a refresh token lives that is not used. Without it: for ever." },
+	{ "nonrefreshable_access_token_lifetime", DURATION(sessions.nonrefreshable_access_token_lifetime, NULL),
+	  .example = "24h", .doc = "How long any other access token lives. Without it: for ever." },
+	{ "ui_auth.session_timeout", DURATION(sessions.ui_auth_timeout, "0"),
+	  .doc = "Who proved a password within this time is not asked for it again." },
+	{ "login_via_existing_session.enabled", BOOL(sessions.via_existing, "false"),
+	  .doc = "May a logged-in client get a token that logs in another one?" },
+	{ "login_via_existing_session.require_ui_auth", BOOL(sessions.via_existing_needs_ui_auth, "true"),
+	  .doc = "Is the password asked for it?" },
+	{ "login_via_existing_session.token_timeout", DURATION(sessions.via_existing_token_timeout, "5m"),
+	  .doc = "How long such a token lives." },
+
+	{ "default_room_version", TEXT(rooms.default_version), .deflt = "12", .read = check_room_version,
+	  .section = "Rooms", .doc = "The version of new rooms where the client asks for none." },
+	{ "default_power_level_content_override.private_chat", .type = OPT_JSON, AT(rooms.power_private_chat),
+	  .example = "{state_default: 50}", .doc = "Put over the power levels of new rooms with this preset." },
+	{ "default_power_level_content_override.trusted_private_chat", .type = OPT_JSON,
+	  AT(rooms.power_trusted_private_chat), .example = "{state_default: 50}", .doc = "The same." },
+	{ "default_power_level_content_override.public_chat", .type = OPT_JSON, AT(rooms.power_public_chat),
+	  .example = "{state_default: 50}", .doc = "The same." },
+	{ "encryption_enabled_by_default_for_room_type", .type = OPT_CHOICE, AT(rooms.encryption_default),
+	  .deflt = "off", .choices = encrypt_choices,
+	  .doc = "New rooms are encrypted: never by default, those with the private presets (invite), or all." },
+	{ "allow_public_rooms_without_auth", BOOL(rooms.public_without_auth, "false"), .live = true,
+	  .doc = "May the list of public rooms be read without a login?" },
+	{ "enable_room_list_search", BOOL(rooms.list_search, "true"), .live = true,
+	  .doc = "Off: the list of public rooms is empty for everybody." },
+	{ "filter_timeline_limit", INT(rooms.filter_timeline_limit, "100", -1, 1000),
+	  .doc = "The most events of one room that a filter may ask /sync for; -1: 1000." },
+
+	{ "require_auth_for_profile_requests", BOOL(profiles.require_auth, "false"), .live = true,
+	  .section = "Profiles", .doc = "Must one be logged in to read a profile?" },
+	{ "limit_profile_requests_to_users_who_share_rooms", BOOL(profiles.limit_to_shared_rooms, "false"),
+	  .live = true, .doc = "Are profiles shown only to those who share a room with the user?" },
+	{ "enable_set_displayname", BOOL(profiles.set_displayname, "true"), .live = true,
+	  .doc = "May people change their display name once it is set?" },
+	{ "enable_set_avatar_url", BOOL(profiles.set_avatar_url, "true"), .live = true,
+	  .doc = "May people change their avatar once it is set?" },
+	{ "user_directory.enabled", BOOL(user_directory.enabled, "true"), .live = true,
+	  .doc = "May people be searched for?" },
+	{ "user_directory.search_all_users", BOOL(user_directory.search_all_users, "false"), .live = true,
+	  .doc = "Find every local user, not only those in public rooms and those one shares a room with." },
+	{ "user_directory.prefer_local_users", BOOL(user_directory.prefer_local_users, "false"), .live = true,
+	  .doc = "Show local users first." },
+	{ "user_directory.show_locked_users", BOOL(user_directory.show_locked_users, "false"), .live = true,
+	  .doc = "Find locked users, too." },
+
+	{ "rc_message", RATE(rates.message, "{per_second: 0.2, burst_count: 10}"), .section = "Rate limits",
+	  .doc = "How often a user may send events: a bucket of burst_count that refills at per_second." },
+	{ "rc_registration", RATE(rates.registration, "{per_second: 0.17, burst_count: 3}"),
+	  .doc = "Registrations from one address." },
+	{ "rc_registration_token_validity",
+	  RATE(rates.registration_token_validity, "{per_second: 0.1, burst_count: 5}"),
+	  .doc = "Questions about registration tokens from one address." },
+	{ "rc_login.address", RATE(rates.login_address, "{per_second: 0.003, burst_count: 5}"),
+	  .doc = "Logins from one address." },
+	{ "rc_login.account", RATE(rates.login_account, "{per_second: 0.003, burst_count: 5}"),
+	  .doc = "Logins into one account." },
+	{ "rc_login.failed_attempts", RATE(rates.login_failed, "{per_second: 0.17, burst_count: 3}"),
+	  .doc = "Failed logins into one account." },
+	{ "rc_joins.local", RATE(rates.joins_local, "{per_second: 0.1, burst_count: 10}"),
+	  .doc = "Joins by one user of rooms that this server is in." },
+	{ "rc_joins_per_room", RATE(rates.joins_per_room, "{per_second: 1, burst_count: 10}"),
+	  .doc = "Joins of one room." },
+	{ "rc_invites.per_room", RATE(rates.invites_per_room, "{per_second: 0.3, burst_count: 10}"),
+	  .doc = "Invites to one room." },
+	{ "rc_invites.per_user", RATE(rates.invites_per_user, "{per_second: 0.003, burst_count: 5}"),
+	  .doc = "Invites of one user." },
+	{ "rc_invites.per_issuer", RATE(rates.invites_per_issuer, "{per_second: 0.3, burst_count: 10}"),
+	  .doc = "Invites by one user." },
+	{ "rc_room_creation", RATE(rates.room_creation, "{per_second: 0.016, burst_count: 10}"),
+	  .doc = "Rooms made by one user." },
+	{ "rc_user_directory", RATE(rates.user_directory, "{per_second: 0.016, burst_count: 200}"),
+	  .doc = "Searches for people by one user." },
+	{ "rc_reports", RATE(rates.reports, "{per_second: 1, burst_count: 5}"), .doc = "Reports by one user." },
+
+	{ "limits.max_connections", INT(limits.max_connections, "10000", 16, 1000000), .section = "Limits and logs",
+	  .doc = "The most connections at once." },
+	{ "limits.request_timeout", DURATION(limits.request_timeout, "60s"), .min = 1000, .max = 3600 * 1000,
+	  .doc = "A request must have come whole, and its answer been taken, within this time." },
+	{ "limits.shutdown_timeout", DURATION(limits.shutdown_timeout, "10s"), .min = 0, .max = 600 * 1000,
+	  .doc = "How long requests that are being answered may take when the server stops." },
+	{ "limits.workers", INT(limits.workers_fast, "64", 64, 1024),
+	  .doc = "The most threads that answer ordinary requests. They wait for commits, so there are many; idle ones "
+		 "cost nothing." },
+	{ "limits.slow_workers", INT(limits.workers_slow, "0", 0, 256),
+	  .doc = "The most threads that hash passwords and the like; 0: as many as there are processors." },
+	{ "limits.watched_users", INT(limits.max_watched_users, "100000", 100, 100000000),
+	  .doc = "For so many users, those who synced last, it is known from memory whether there is news." },
+	{ "log.level", .type = OPT_CHOICE, AT(log_level), .deflt = "info", .choices = level_choices, .live = true,
+	  .doc = "What is worth a line on standard error: debug, info, warning or error." },
+	{ "log.format", .type = OPT_CHOICE, AT(log_format), .deflt = "text", .choices = format_choices, .live = true,
+	  .doc = "Lines for people (text) or for machines (json)." },
+};
+const size_t config_options_n = ARRAY_LEN(config_options);
