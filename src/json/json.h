@@ -15,8 +15,9 @@ enum json_kind { JSON_NULL, JSON_BOOL, JSON_INT, JSON_NUMBER, JSON_STR, JSON_ARR
 
 struct json {
 	enum json_kind kind;
-	bool dup;   /* JSON_OBJECT: a key stands twice */
-	str raw;    /* the value's own bytes, in the text that was parsed (borrowed from it) */
+	bool dup;      /* JSON_OBJECT: a key stands twice */
+	uint8_t room;  /* private: 0, or members and items have room for 1 << room */
+	str raw;       /* the value's own bytes, in the text that was parsed (borrowed from it); JSON_NUMBER: its text */
 	union {
 		bool b;
 		int64_t i;
@@ -35,11 +36,11 @@ struct json_limits {
 	unsigned max_depth;
 	size_t max_values;  /* values in the whole text */
 };
-extern const struct json_limits json_limits_request; /* 1 MiB... of a client's request: 64 deep */
+extern const struct json_limits json_limits_request; /* 16 MiB, 64 deep, 400,000 values; a route's limit is smaller */
 extern const struct json_limits json_limits_event;   /* 64 KiB, 64 deep */
 
-/* Parses one value that fills the whole text. ERR_NOT_JSON when it is none, ERR_TOO_LARGE beyond a limit. `text` must
- * live as long as the tree. */
+/* Parses one value that fills the whole text (white space around it aside). ERR_NOT_JSON when it is none, ERR_TOO_LARGE
+ * beyond a limit. `text` must live as long as the tree. "-0" is the integer 0. */
 NODISCARD err *json_parse(struct arena *a, str text, const struct json_limits *limits, struct json **out);
 
 /* Look-ups accept NULL and values that are no object (then: absent), so that they chain. */
@@ -59,15 +60,20 @@ static inline str json_str(const struct json *j) { return json_is(j, JSON_STR) ?
 	     m != m##_end_; m++)
 #define JSON_ITEMS(arr, i) for (size_t i = 0, i##_n_ = json_is((arr), JSON_ARRAY) ? (arr)->array.n : 0; i < i##_n_; i++)
 
-/* Building and changing trees (for events we make). A changed value has no raw bytes (raw is STR_NONE) and neither have
- * its ancestors: writers then write the tree. */
+/*
+ * Building and changing trees (for events we make). A changed value has no raw bytes (raw is STR_NONE), so that writers
+ * write its members. A value does not know what contains it: to change something inside a parsed value, json_copy it,
+ * change the copy and json_set that in a copy of what is around it. Changing an object that has duplicate keys first
+ * drops all but the last of each. Only objects from json_new_object, json_copy or a parse's root may be changed.
+ */
 struct json *json_new_object(struct arena *a);
 struct json *json_new_array(struct arena *a);
 struct json *json_new_str(struct arena *a, str s);   /* borrows s */
 struct json *json_new_int(struct arena *a, int64_t i);
 struct json *json_new_bool(struct arena *a, bool b);
-void json_set(struct arena *a, struct json *object, str key, const struct json *value); /* adds or replaces */
-void json_del(struct json *object, str key);
+struct json *json_new_null(struct arena *a);
+void json_set(struct arena *a, struct json *object, str key, const struct json *value); /* adds or replaces; borrows */
+void json_del(struct json *object, str key); /* fine when it is absent */
 void json_append(struct arena *a, struct json *array, const struct json *value);
 /* A shallow copy of an object: its members can be set and deleted without touching the original. */
 struct json *json_copy(struct arena *a, const struct json *object);
@@ -77,6 +83,6 @@ bool json_equal(const struct json *a, const struct json *b);
 /*
  * Canonical JSON (appendix "Canonical JSON"): keys sorted by code point, shortest form, UTF-8 unescaped but for what must be.
  * strict: ERR_BAD_JSON for floats, integers outside [-(2^53)+1, (2^53)-1] and duplicate keys (room version 6 and later);
- * otherwise a non-integer is written as it came.
+ * otherwise a non-integer is written as it came, and of duplicate keys the last.
  */
 NODISCARD err *json_canonical(struct arena *a, const struct json *value, bool strict, str *out);

@@ -4,7 +4,7 @@
  *     struct jw w = jw_to(&buf);
  *     jw_object(&w, NULL); jw_str(&w, "room_id", id); jw_array(&w, "list"); ... jw_end(&w); jw_end(&w);
  *
- * `key` is NULL inside arrays and for the outermost value. Errors stick: nesting too deep, the buffer's limit. Strings
+ * `key` is NULL inside arrays and for the outermost value, and needs no escaping: it is a word of ours (else jw_key). Errors stick: nesting too deep, the buffer's limit. Strings
  * must be valid UTF-8 (they are: everything that came in was checked); bytes that are not become U+FFFD.
  */
 #pragma once
@@ -16,6 +16,7 @@ struct jw {
 	uint64_t comma;     /* bit per level: a value was written there */
 	uint64_t is_object; /* bit per level */
 	unsigned depth;
+	bool keyed;         /* jw_key was called: the next value is its */
 	bool failed;
 };
 
@@ -28,7 +29,7 @@ void jw_int(struct jw *w, const char *key, int64_t v);
 void jw_bool(struct jw *w, const char *key, bool v);
 void jw_null(struct jw *w, const char *key);
 void jw_raw(struct jw *w, const char *key, str json_text);             /* spliced as it is: must be JSON */
-void jw_json(struct jw *w, const char *key, const struct json *v);     /* raw bytes where it has them */
+void jw_json(struct jw *w, const char *key, const struct json *v);     /* raw bytes where it has them; NULL: null */
 /* The key given as text (peer's words): before any value call whose key is then NULL. */
 void jw_key(struct jw *w, str key);
 /* False when anything failed or the value is not finished. */

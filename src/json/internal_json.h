@@ -1,0 +1,48 @@
+/* internal_json.h - what the files of json/ share. */
+#pragma once
+
+#include "json/json.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Objects with more members than this have an index, and look-ups in it are hashed under the process's secret key. */
+#define JSON_INDEX_FROM 16
+
+struct json_index;
+struct json_index *json_index_build(struct arena *a, const struct json *object, bool *out_dup);
+
+/* Writes a string with its quotes, with the fewest escapes (canonical JSON's grammar). Bytes that are no UTF-8 become
+ * U+FFFD. */
+void json_write_str(struct buf *out, str s);
+/* How many bytes json_write_str writes. */
+size_t json_written_str_size(str s);
+/* Writes a value without white space, keys in the order they have; values that have raw bytes as those. */
+void json_write_tree(struct buf *out, const struct json *v);
+
+/*
+ * The first byte of [p, end) that a string's text cannot simply pass over: a quote, a backslash, a control character, or
+ * anything that is not ASCII; `end` when there is none. The hot loop of reading and writing.
+ */
+static inline const char *json_first_special(const char *p, const char *end)
+{
+#ifdef __SSE2__
+	while (end - p >= 16) {
+		const __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		/* Signed: bytes from 0x80 on are negative, and so are below 0x20, too. */
+		const __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x20));
+		const __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+		const __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+		const unsigned hit = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, slash)));
+
+		if (hit)
+			return p + __builtin_ctz(hit);
+		p += 16;
+	}
+#endif
+	for (; p < end; p++)
+		if ((signed char)*p < 0x20 || *p == '"' || *p == '\\')
+			break;
+	return p;
+}
