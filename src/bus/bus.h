@@ -6,6 +6,11 @@
  * with nothing new is answered from memory, and a publish walks those of the room's members that are watched, nobody else.
  * What the bus does not know (a restart, an evicted user) is unknown, never "nothing new": the watch tells so.
  *
+ * The order that loses nothing. A writer: commit, then the touches of that commit, then bus_advance to its position, then the
+ * answer to whoever wrote. A reader: watch the user if it is not watched, then bus_known (which gives the position, too),
+ * then open the snapshot, bound every query by that position. So whoever reads a position knows every change up to it; a touch
+ * above the position is remembered at once, and wakes when the position gets there.
+ *
  * Users and rooms are interned numbers. Wires to other processes plug in here later; wake-ups may be lost, positions not.
  */
 #pragma once
@@ -32,12 +37,16 @@ void bus_free(struct bus **b);
 
 /* The newest position that every reader may see. Take it first, then open the snapshot, and bound every query by it. */
 int64_t bus_position(const struct bus *b);
-void bus_advance(struct bus *b, int64_t position);   /* only ever upwards */
+/* Only ever upwards. After the touches of what was committed: whoever these concern is woken now. */
+void bus_advance(struct bus *b, int64_t position);
 /* The next ephemeral serial (typing, presence), unique in this process. */
 int64_t bus_next_serial(struct bus *b);
 int64_t bus_serial(const struct bus *b);             /* the newest given */
 
-/* After a commit, in commit order: changes. Wakes the user's waiters / those of every watched member of the room. */
+/*
+ * After a commit, in commit order: changes. Wakes the user's waiters / those of every watched member of the room: now, or
+ * at bus_advance when `value` is a position above the bus's.
+ */
 void bus_touch_user(struct bus *b, int64_t user, enum bus_kind kind, int64_t value);
 void bus_touch_room(struct bus *b, int64_t room, enum bus_kind kind, int64_t value);
 /* After a commit: the user now is / is no longer concerned by the room. No-ops for users who are not watched. */
@@ -48,18 +57,20 @@ void bus_user_left(struct bus *b, int64_t user, int64_t room);
  * Watching. bus_watch_begin makes the user watched with everything unknown, and gives false when it already was known (nothing
  * to do). Otherwise: open a snapshot, read the joined rooms, call bus_watch_rooms with them and the bus position taken
  * *before* the snapshot: joins and leaves that committed meanwhile win over the snapshot. From then on positions at or below
- * that one are unknown, above it exact.
+ * that one (or below a touch that came meanwhile: bus_known's `since` tells) are unknown, above it exact. A call that comes
+ * too late, after the user was forgotten and begun anew, changes nothing.
  */
 bool bus_watch_begin(struct bus *b, int64_t user);
 void bus_watch_rooms(struct bus *b, int64_t user, int64_t position, const int64_t *rooms, size_t n);
 
 /* What is known of a user at this moment. */
 struct bus_known {
+	int64_t position;           /* the bus's, taken together with the rest: bounds this reader's queries */
 	int64_t since;              /* exact above this position; older tokens must ask the database */
 	int64_t last[BUS_KINDS];    /* newest change of a kind that concerns the user, directly or through a room; 0: none since */
-	uint64_t seq;               /* rises with every touch: pass it to the wait */
+	uint64_t seq;               /* changes with every touch that is visible: pass it to the wait */
 };
-bool bus_known(struct bus *b, int64_t user, struct bus_known *out);   /* false: not watched */
+bool bus_known(struct bus *b, int64_t user, struct bus_known *out);   /* false: not watched, or its rooms not told yet */
 /* The watched user's rooms that changed in `kind` above `value`: at most max numbers; gives how many there are. */
 size_t bus_rooms_changed(struct bus *b, int64_t user, enum bus_kind kind, int64_t above, int64_t *out, size_t max);
 
@@ -68,8 +79,15 @@ struct bus_waiter {
 	struct list node;
 	void (*wake)(struct bus_waiter *w);
 	int64_t user;
+	bool queued; /* the bus's own */
 };
-/* False when something was touched since `seq` (then the waiter is not queued: run again now). */
+/* False when something was touched since `seq`, or the user is not watched (any more): not queued, run again now. */
 bool bus_wait(struct bus *b, struct bus_waiter *w, int64_t user, uint64_t seq);
 /* True when it was still queued (wake will not run any more); false when wake has run, or is about to. */
 bool bus_unwait(struct bus *b, struct bus_waiter *w);
+
+/* How many users are watched, rooms have watchers, and waiters sleep: for metrics and tests. */
+struct bus_counts {
+	size_t users, rooms, waiters;
+};
+struct bus_counts bus_count(struct bus *b);
