@@ -57,7 +57,11 @@ NODISCARD err *store_read(struct store *st, struct arena *a, struct tx **out);
 void store_read_end(struct tx **tx);
 #define AUTO_TX CLEANUP(store_read_end) struct tx *
 
-/* Called on the writer thread after each commit that took positions, before the pieces' `after`: the highest one. */
+/*
+ * Called on the writer thread after each commit that took positions, with the highest one: after the pieces' `after` (which
+ * tell the bus what changed), before the tickets are answered (who was told "done" sees it in the next /sync). In order of
+ * positions, with several writers too: whoever reads a position from the bus knows every change up to it.
+ */
 void store_on_commit(struct store *st, void (*hook)(void *ctx, int64_t position), void *ctx);
 /* The highest position of the snapshot. */
 NODISCARD err *store_stream_head(struct tx *tx, int64_t *out);
