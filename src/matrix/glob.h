@@ -1,0 +1,14 @@
+/* glob.h - glob-style matching (appendix "Glob-style matching"): `*` is any number of characters, `?` exactly one. Letters
+ * of ASCII match in either case. Time grows with the text alone, whatever the pattern. */
+#pragma once
+
+#include "base/str.h"
+
+/* A pattern may hold this many characters beside its `*`; a longer one matches nothing (nor could it, in shorter texts). */
+enum { GLOB_MAX = 1023 };
+
+/* Does the whole text match? Both must be valid UTF-8. */
+bool glob_match(str pattern, str text);
+/* Does some part of the text match that begins and ends at a word boundary: the text's ends, or any character not in
+ * [A-Za-z0-9_]? Push rules on content.body. */
+bool glob_match_word(str pattern, str text);
