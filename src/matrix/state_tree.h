@@ -29,16 +29,22 @@ struct state_entry {
 	int64_t type, key, event;
 };
 
-enum { STATE_FAN = 8, STATE_LEVELS = 23 };
-/* A node as it is in memory. A slot of `kids` holds a node's number, one of `leaves` an entry. At the deepest level, where
- * the placement hash has no bits left, a node is a list of entries instead. */
+enum { STATE_FAN = 8, STATE_LEVELS = 21 };
+/*
+ * A node as it is in memory. There are tries of two kinds, of the same form: one of types, whose leaves are (type, top node
+ * of that type's trie), and one a type, whose leaves are (state key, event). A slot holds nothing, a node's number, or a
+ * leaf. At the deepest level, where the placement hash has no bits left, a node is a list of leaves instead.
+ */
+struct state_leaf {
+	int64_t id, value; /* in a trie of types as fetched: by how much the type's top node is below this one */
+};
 struct state_node {
 	uint8_t kids, leaves; /* bit i: slot i is in use */
 	union {
 		int64_t kid;
-		struct state_entry leaf;
+		struct state_leaf leaf;
 	} slot[STATE_FAN];
-	const struct state_entry *list; /* in the arena given to the callback; else NULL */
+	struct state_leaf *list; /* in the arena given to the callback; else NULL */
 	size_t n_list;
 };
 
@@ -66,7 +72,7 @@ struct state_tree {
 NODISCARD err *state_get(const struct state_tree *t, struct arena *a, struct state_root root, int64_t type, int64_t key,
 			 int64_t *out_event);
 
-/* Which entries are meant. Picking a type reads about 1/64 of the others' nodes. All zero: every entry. */
+/* Which entries are meant; the nodes of others are not read. All zero: every entry. */
 struct state_pick {
 	int64_t only; /* this type, or 0 */
 	int64_t but;  /* not this type, or 0 */
@@ -95,15 +101,16 @@ struct state_builder {
 	VEC(struct state_node *) fresh; /* node -1 - i */
 	const struct node_row *rows;    /* after state_seal */
 	size_t n_rows;
+	bool sealed;
 };
 void state_builder_init(struct state_builder *b, struct arena *a, const struct state_tree *t);
 
 /* event 0 removes the key. Setting what is there already gives the same root. */
 NODISCARD err *state_set(struct state_builder *b, struct state_root from, int64_t type, int64_t key, int64_t event,
 			 struct state_root *out);
-/* Many at once, in one pass from the leaves up (the array is sorted in place; for a key given twice the last one counts):
+/* Many at once, in one pass from the leaves up (for a key given twice the last one counts):
  * for whole states, built as a difference from the nearest known one. Entries with event 0 are removed. */
-NODISCARD err *state_apply(struct state_builder *b, struct state_root from, struct state_entry *changes, size_t n,
+NODISCARD err *state_apply(struct state_builder *b, struct state_root from, const struct state_entry *changes, size_t n,
 			   struct state_root *out);
 /* Numbers the new nodes that `roots` need, from *next_node on (which is raised), writes them into rows and sets
  * roots[i].node. Intermediate nodes that no root needs are dropped. The builder cannot be built with afterwards. */
