@@ -43,7 +43,11 @@ enum auth {
 };
 enum rate_class { RATE_NONE, RATE_MESSAGE, RATE_REGISTRATION, RATE_LOGIN, RATE_JOIN, RATE_INVITE, RATE_ROOM_CREATION, RATE_USER_DIRECTORY,
 		  RATE_REGISTRATION_TOKEN, RATE_REPORT, RATE_CLASSES };
-enum lane { LANE_FAST, LANE_SLOW, LANE_FEDERATION, LANES };
+/*
+ * Where a handler runs: on the worker threads of its lane. LANE_LOOP: on the event loop's own thread, which saves two thread
+ * switches; for handlers that only compute (no store, no network, no lock that is held over either) with AUTH_NONE.
+ */
+enum lane { LANE_FAST, LANE_SLOW, LANE_FEDERATION, LANES, LANE_LOOP = LANES };
 
 /* Routes are data. A table ends with a row without a method. `path` has {parameters}; a last {name*} takes the rest. */
 struct route {
@@ -70,11 +74,18 @@ NODISCARD err *req_body_object_or_empty(struct req *rq, const struct json **out)
 /* The client's access token as it was sent, or STR_NONE. */
 str req_access_token(const struct req *rq);
 
+/*
+ * Takes one from the allowance of `key` (a room, an account, an address) in a class, beside the one that the route's own class
+ * takes from the user or the address: ERR_LIMIT_EXCEEDED with retry_after_ms when there is none left.
+ */
+NODISCARD err *req_rate(struct req *rq, enum rate_class class, str key);
+
 /* The answer: one of these, once. The writer has begun the outermost object and http/ ends it. */
 struct jw *reply_json(struct req *rq, int status);
 void reply_empty(struct req *rq);                              /* 200 {} */
 void reply_json_text(struct req *rq, int status, str json);    /* whole and already written */
 void reply_bytes(struct req *rq, int status, const char *content_type, str bytes);
+/* A further header, or another value for one that http/ sets (Cache-Control). Ignored when it holds control characters. */
 void reply_header(struct req *rq, const char *name, str value);
 
 /* Waits for the user's bus key to move past seq (bus_known) or the deadline (clock_mono_us), then runs the handler again. */

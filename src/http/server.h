@@ -11,6 +11,7 @@ struct http_listener {
 	bool tls;
 	str cert_pem, key_pem;  /* contents, with tls */
 	bool x_forwarded;
+	bool no_gzip;
 	bool client, federation, metrics, health;   /* which groups of routes it serves */
 };
 struct rate_limit { double per_second, burst; };   /* per_second 0: refuse all; burst 0: no limit is configured */
@@ -28,7 +29,7 @@ struct http_options {
 	unsigned loops;                      /* event loop threads; 0: chosen */
 	unsigned max_connections;
 	unsigned request_timeout_s;          /* for a request to arrive whole, and for an answer to be taken */
-	/* Totals of the calling thread, for the per-route SQL metrics. */
+	/* Totals of the calling thread, for the per-route SQL metrics; or NULL. */
 	uint64_t (*statements_here)(void);
 	int64_t (*sql_us_here)(void);
 };
@@ -41,5 +42,7 @@ NODISCARD err *http_reload_tls(struct http *h, struct arena *a, str cert_pem, st
 void http_set_rates(struct http *h, const struct rate_limit rates[RATE_CLASSES]);
 /* No new connections; parked requests are run a last time, running ones finish (within grace_s), then all is freed. */
 void http_stop(struct http **h, unsigned grace_s);
+/* GET /metrics and GET /health, on the listeners that serve them: one of the tables. */
+extern const struct route http_system_routes[];
 /* "METHOD /path" a line, sorted: `hearth routes`. */
 void http_list_routes(const struct route *const *tables, struct buf *out);
