@@ -183,6 +183,7 @@ str arena_vprintf(struct arena *a, const char *fmt, va_list args)
 	char *p;
 	int n;
 
+	assert(fmt != NULL);
 	va_copy(again, args);
 	n = vsnprintf(NULL, 0, fmt, args);
 	assert(n >= 0);

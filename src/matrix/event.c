@@ -21,7 +21,7 @@
 
 const struct json_limits event_stored_limits = { .max_bytes = EVENT_MAX_BYTES,
 						 .max_depth = 1000,
-						 .max_values = SIZE_MAX };
+						 .max_values = EVENT_MAX_BYTES };
 
 str event_id_of_hash(struct arena *a, const uint8_t hash[32])
 {

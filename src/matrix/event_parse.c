@@ -14,7 +14,7 @@
 /* White space, escapes and `unsigned` do not count for the size limit, but have one of their own. */
 static const struct json_limits received_limits = { .max_bytes = 8 * EVENT_MAX_BYTES,
 						    .max_depth = 1000,
-						    .max_values = SIZE_MAX };
+						    .max_values = EVENT_MAX_BYTES };
 
 static err *check_ids(struct arena *a, const struct json *json, str key, size_t max)
 {

@@ -1,0 +1,695 @@
+/* Events: hashes, signatures, ids, formats, redaction, and everything a peer can do to one. */
+#include "matrix/fixture.h"
+
+#define ID43 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+static const struct room_version *rv(const char *id) { return room_version_find(str_c(id)); }
+
+/* --- the specification's own vectors: appendix "Cryptographic Test Vectors" --- */
+
+static void signs_json_as_the_specification_does(void **state)
+{
+	static const struct {
+		const char *json, *signature;
+	} cases[] = {
+		{ "{}", "K8280/U9SSy9IVtjBuVeLr+HpOB4BQFWbg+UZaADMtTdGYI7Geitb76LTrr5QV/7Xg4ahLwYGYZzuHGZKM5ZAQ" },
+		{ "{\"one\":1,\"two\":\"Two\"}",
+		  "KqmLSbO39/Bzb0QIYE82zqLwsA+PDzYIpIRA2sRQ4sL53+sN6/fpNSoqE7BP7vBZhG6kYdD13EIMJpvhJI+6Bw" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct json *j = parse(cases[i].json);
+
+		must(sign_json(A, j, &SIGNER));
+		assert_str(json_get_str(json_get(json_get(j, S("signatures")), S("domain")), S("ed25519:1")),
+			   str_c(cases[i].signature));
+		assert_true(sign_verify(A, j, S("domain"), S("ed25519:1"), KEY.public_key));
+		assert_true(sign_is_by(j, S("domain")));
+		assert_false(sign_is_by(j, S("other")));
+		/* What is unsigned may change, what is signed may not; nobody else has signed. */
+		json_set(A, j, S("unsigned"), parse("{\"age\":1}"));
+		assert_true(sign_verify(A, j, S("domain"), S("ed25519:1"), KEY.public_key));
+		assert_false(sign_verify(A, j, S("other"), S("ed25519:1"), KEY.public_key));
+		assert_false(sign_verify(A, j, S("domain"), S("ed25519:2"), KEY.public_key));
+		json_set(A, j, S("one"), json_new_int(A, 2));
+		assert_false(sign_verify(A, j, S("domain"), S("ed25519:1"), KEY.public_key));
+	}
+}
+
+static void a_second_signature_leaves_the_first(void **state)
+{
+	const struct signer other = { S("other"), S("ed25519:x"), &KEY };
+	const struct signer newer = { S("domain"), S("ed25519:2"), &KEY };
+	struct json *j = parse("{\"a\":1}");
+
+	(void)state;
+	must(sign_json(A, j, &SIGNER));
+	must(sign_json(A, j, &other));
+	must(sign_json(A, j, &newer));
+	assert_true(sign_verify(A, j, S("domain"), S("ed25519:1"), KEY.public_key));
+	assert_true(sign_verify(A, j, S("domain"), S("ed25519:2"), KEY.public_key));
+	assert_true(sign_verify(A, j, S("other"), S("ed25519:x"), KEY.public_key));
+}
+
+static void hashes_and_signs_events_as_the_specification_does(void **state)
+{
+	static const struct {
+		const char *event, *hash, *signature;
+	} cases[] = {
+		{ "{\"room_id\":\"!x:domain\",\"sender\":\"@a:domain\",\"origin\":\"domain\",\"origin_server_ts\":1000000,"
+		  "\"signatures\":{},\"hashes\":{},\"type\":\"X\",\"content\":{},\"prev_events\":[],\"auth_events\":[],"
+		  "\"depth\":3,\"unsigned\":{\"age_ts\":1000000}}",
+		  "5jM4wQpv6lnBo7CLIghJuHdW+s2CMBJPUOGOC89ncos",
+		  "KxwGjPSDEtvnFgU00fwFz+l6d2pJM6XBIaMEn81SXPTRl16AqLAYqfIReFGZlHi5KLjAWbOoMszkwsQma+lYAg" },
+		{ "{\"content\":{\"body\":\"Here is the message content\"},\"event_id\":\"$0:domain\",\"origin\":\"domain\","
+		  "\"origin_server_ts\":1000000,\"type\":\"m.room.message\",\"room_id\":\"!r:domain\",\"sender\":\"@u:domain\","
+		  "\"signatures\":{},\"unsigned\":{\"age_ts\":1000000}}",
+		  "onLKD1bGljeBWQhWZ1kaP9SorVmRQNdN5aM2JYU2n/g",
+		  "Wm+VzmOUOz08Ds+0NTWb1d4CZrVsJSikkeRxh6aCcUwu6pNC78FunoD7KNWzqFn241eYHYMGCA5McEiVPdhzBA" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct json *j = parse(cases[i].event), *hashes = json_new_object(A), *redacted;
+		uint8_t hash[32];
+
+		must(event_content_hash(A, j, hash));
+		const str text = b64_encode(A, (str){ (const char *)hash, 32 });
+
+		assert_str(text, str_c(cases[i].hash));
+		json_set(A, hashes, S("sha256"), json_new_str(A, text));
+		json_set(A, j, S("hashes"), hashes);
+		/* The vectors are of the first room versions; in what they hold, version 10 redacts as those do. */
+		redacted = redact_event(A, rv("10"), j);
+		must(sign_json(A, redacted, &SIGNER));
+		assert_str(json_get_str(json_get(json_get(redacted, S("signatures")), S("domain")), S("ed25519:1")),
+			   str_c(cases[i].signature));
+	}
+}
+
+/* --- another implementation's events --- */
+
+static struct event_fields fields_of(const struct json *e)
+{
+	struct event_fields f = {
+		.room_id = json_get_str(e, S("room_id")),
+		.sender = json_get_str(e, S("sender")),
+		.type = json_get_str(e, S("type")),
+		.state_key = json_get_str(e, S("state_key")),
+		.content = json_get(e, S("content")),
+		.redacts = json_get_str(e, S("redacts")),
+	};
+	static str ids[2][20];
+	const str names[2] = { S("prev_events"), S("auth_events") };
+
+	json_get_int(e, S("depth"), &f.depth);
+	json_get_int(e, S("origin_server_ts"), &f.origin_server_ts);
+	for (size_t k = 0; k < 2; k++) {
+		const struct json *array = json_get(e, names[k]);
+
+		JSON_ITEMS (array, i)
+			ids[k][i] = json_str(array->array.items[i]);
+	}
+	f.prev_events = ids[0];
+	f.auth_events = ids[1];
+	f.n_prev_events = json_get(e, names[0])->array.n;
+	f.n_auth_events = json_get(e, names[1])->array.n;
+	return f;
+}
+
+/* Our event_build has no way to write these. */
+static bool is_foreign(const struct json *e)
+{
+	int64_t depth = 0;
+
+	json_get_int(e, S("depth"), &depth);
+	return depth < 0 || json_get(e, S("origin"));
+}
+
+static void agrees_with(const struct json *c)
+{
+	const struct room_version *v = room_version_find(json_get_str(c, S("room_version")));
+	const struct json *source = json_get(c, S("event"));
+	const str event_id = json_get_str(c, S("event_id")), redacted = json_get_str(c, S("redacted"));
+	struct json *text = json_copy(A, source), *hashes = json_new_object(A);
+	struct json *signatures = json_new_object(A), *ours = json_new_object(A);
+	struct event *parsed, *built, *again;
+	str bytes;
+
+	/* Received: hash and id come out as they did there. */
+	json_set(A, hashes, S("sha256"), json_get(c, S("sha256")));
+	json_set(A, text, S("hashes"), hashes);
+	json_set(A, ours, S("ed25519:1"), json_get(c, S("signature")));
+	json_set(A, signatures, S("domain"), ours);
+	json_set(A, text, S("signatures"), signatures);
+	must(event_parse_json(A, v, text, &parsed));
+	assert_str(parsed->event_id, event_id);
+	assert_str(parsed->room_id, json_get_str(c, S("room_id")));
+	assert_false(parsed->hash_failed);
+	assert_true(event_verify(A, v, parsed, S("domain"), S("ed25519:1"), KEY.public_key));
+
+	/* Redacted: the same bytes; again: no change; the id and the signature live on. */
+	must(event_redact(A, v, parsed, &bytes));
+	assert_str(bytes, redacted);
+	must(event_load(A, v, event_id, bytes, &again));
+	must(event_redact(A, v, again, &bytes));
+	assert_str(bytes, redacted);
+	assert_true(event_verify(A, v, again, S("domain"), S("ed25519:1"), KEY.public_key));
+	uint8_t hash[32];
+	must(event_reference_hash(A, v, again->json, hash));
+	assert_str(b64url_encode(A, (str){ (const char *)hash, 32 }), str_from(event_id, 1));
+
+	/* Built here: the same event, to the byte. */
+	if (is_foreign(source))
+		return;
+	const struct event_fields f = fields_of(source);
+	must(event_build(A, v, &f, &SIGNER, &built));
+	assert_str(built->event_id, event_id);
+	assert_str(built->bytes, parsed->bytes);
+	assert_str(built->bytes, canonical(built->json));
+}
+
+static void agrees_with_another_implementation(void **state)
+{
+	const struct json *vectors = parse(arena_cstr(A, slurp("tests/vectors/events.json")));
+	const struct json *events = json_get_array(vectors, S("events"));
+
+	(void)state;
+	assert_true(events->array.n >= 48);
+	JSON_ITEMS (events, i)
+		agrees_with(events->array.items[i]);
+}
+
+/* --- building --- */
+
+static struct event_fields message(const char *content)
+{
+	static const str ids[] = { STR("$" ID43) };
+
+	return (struct event_fields){
+		.room_id = S("!r:domain"),
+		.sender = S("@a:domain"),
+		.type = S("m.room.message"),
+		.content = parse(content),
+		.origin_server_ts = 1,
+		.depth = 2,
+		.prev_events = ids,
+		.n_prev_events = 1,
+		.auth_events = ids,
+		.n_auth_events = 1,
+	};
+}
+
+static void a_built_event_reads_back_the_same(void **state)
+{
+	struct event_fields f =
+		message("{\"body\":\"\\u0001\\u001f\\b\\\"\\\\/\\u00e9\\u007f\",\"b\":{\"z\":1,\"a\":[]}}");
+	struct event *ev, *stored, *received;
+
+	(void)state;
+	f.type = S("odd \"type\"\n\x01 \xc3\xa9");
+	f.state_key = S("");
+	must(event_build(A, rv("11"), &f, &SIGNER, &ev));
+	assert_str(ev->bytes, canonical(ev->json));
+	assert_str(ev->type, f.type);
+	assert_str(ev->state_key, S(""));
+	assert_str(ev->room_id, S("!r:domain"));
+	assert_int_equal(ev->depth, 2);
+	assert_int_equal(ev->n_prev_events, 1);
+	assert_str(ev->auth_events[0], S("$" ID43));
+	assert_true(event_is_state(ev));
+	assert_int_equal(ev->nid, 0);
+	must(event_load(A, rv("11"), ev->event_id, ev->bytes, &stored));
+	assert_str(stored->type, ev->type);
+	assert_true(json_equal(stored->json, ev->json));
+	must(event_parse(A, rv("11"), ev->bytes, &received));
+	assert_str(received->event_id, ev->event_id);
+	assert_str(received->bytes, ev->bytes);
+	assert_false(received->hash_failed);
+	assert_true(event_verify(A, rv("11"), received, S("domain"), S("ed25519:1"), KEY.public_key));
+}
+
+static void a_version_12_room_is_named_by_its_create_event(void **state)
+{
+	struct event_fields f = message("{\"room_version\":\"12\"}");
+	struct event *create, *back, *join;
+
+	(void)state;
+	f.type = S("m.room.create");
+	f.state_key = S("");
+	assert_non_null(event_build(A, rv("12"), &f, &SIGNER, &create)); /* with a room_id */
+	f.room_id = STR_NONE;
+	assert_non_null(event_build(A, rv("11"), &f, &SIGNER, &create)); /* without one */
+	f.n_prev_events = f.n_auth_events = 0;
+	must(event_build(A, rv("12"), &f, &SIGNER, &create));
+	assert_null(json_get(create->json, S("room_id")));
+	assert_int_equal(create->room_id.p[0], '!');
+	assert_str(str_from(create->room_id, 1), str_from(create->event_id, 1));
+	assert_int_equal(create->event_id.n, 44);
+	must(event_parse(A, rv("12"), create->bytes, &back));
+	assert_str(back->room_id, create->room_id);
+	f = message("{\"membership\":\"join\"}");
+	f.room_id = create->room_id;
+	must(event_build(A, rv("12"), &f, &SIGNER, &join));
+	assert_str(json_get_str(join->json, S("room_id")), create->room_id);
+}
+
+static void redacts_stands_where_the_version_wants_it(void **state)
+{
+	struct event_fields f = message("{\"reason\":\"x\"}");
+	struct event *ev;
+
+	(void)state;
+	f.type = S("m.room.redaction");
+	f.redacts = S("$t");
+	must(event_build(A, rv("10"), &f, &SIGNER, &ev));
+	assert_str(ev->redacts, S("$t"));
+	assert_str(json_get_str(ev->json, S("redacts")), S("$t"));
+	assert_null(json_get(ev->content, S("redacts")));
+	must(event_build(A, rv("11"), &f, &SIGNER, &ev));
+	assert_str(ev->redacts, S("$t"));
+	assert_null(json_get(ev->json, S("redacts")));
+	assert_str(json_get_str(ev->content, S("redacts")), S("$t"));
+	/* Version 11 keeps it under redaction, version 10 does not; a message's redacts means nothing. */
+	must(event_redact(A, rv("11"), ev, &ev->bytes));
+	must(event_load(A, rv("11"), ev->event_id, ev->bytes, &ev));
+	assert_str(ev->redacts, S("$t"));
+	f = message("{\"redacts\":\"$t\"}");
+	must(event_build(A, rv("11"), &f, &SIGNER, &ev));
+	assert_true(str_is_none(ev->redacts));
+}
+
+static str repeat(char c, size_t n)
+{
+	char *p = arena_alloc(A, n + 1);
+
+	memset(p, c, n);
+	p[n] = '\0';
+	return (str){ p, n };
+}
+
+static void refuses_to_build_what_others_would_refuse(void **state)
+{
+	struct event *ev;
+	struct event_fields f;
+	const err *e;
+
+#define REFUSED(content, change, error)                                                                                \
+	do {                                                                                                           \
+		f = message(content);                                                                                  \
+		change;                                                                                                \
+		e = event_build(A, rv("11"), &f, &SIGNER, &ev);                                                        \
+		ok(e && e->code == (error), "%s with %s", content, #change);                                           \
+	} while (0)
+	(void)state;
+	REFUSED("{\"a\":1.0}", (void)0, ERR_BAD_JSON);
+	REFUSED("{\"a\":1e2}", (void)0, ERR_BAD_JSON);
+	REFUSED("{\"a\":9007199254740992}", (void)0, ERR_BAD_JSON);
+	REFUSED("{\"a\":-9007199254740992}", (void)0, ERR_BAD_JSON);
+	REFUSED("{\"a\":{\"b\":[184467440737095516160]}}", (void)0, ERR_BAD_JSON);
+	REFUSED("{\"a\":1,\"a\":1}", (void)0, ERR_BAD_JSON);
+	REFUSED("[]", (void)0, ERR_BAD_JSON);
+	REFUSED("{}", f.sender = S("a:domain"), ERR_INVALID_PARAM);
+	REFUSED("{}", f.sender = S("@a"), ERR_INVALID_PARAM);
+	REFUSED("{}", f.room_id = S("r:domain"), ERR_INVALID_PARAM);
+	REFUSED("{}", f.type = repeat('t', 256), ERR_TOO_LARGE);
+	REFUSED("{}", f.state_key = repeat('t', 256), ERR_TOO_LARGE);
+	REFUSED("{}", f.origin_server_ts = INT64_MAX, ERR_BAD_JSON);
+#undef REFUSED
+	f = message("{}");
+	f.type = repeat('t', 255);
+	f.state_key = repeat('k', 255);
+	must(event_build(A, rv("11"), &f, &SIGNER, &ev));
+}
+
+static void an_event_is_65536_bytes_at_most(void **state)
+{
+	struct event_fields f = message("{}");
+	struct json *content = json_new_object(A);
+	struct event *ev, *back;
+	const err *e;
+	size_t frame;
+
+	(void)state;
+	json_set(A, content, S("b"), json_new_str(A, S("")));
+	f.content = content;
+	must(event_build(A, rv("11"), &f, &SIGNER, &ev));
+	frame = ev->bytes.n;
+	json_set(A, content, S("b"), json_new_str(A, repeat('x', 65536 - frame)));
+	must(event_build(A, rv("11"), &f, &SIGNER, &ev));
+	assert_int_equal(ev->bytes.n, 65536);
+	must(event_parse(A, rv("11"), ev->bytes, &back));
+	/* White space and what is unsigned do not count. */
+	must(event_parse(A, rv("11"),
+			 arena_join3(A, S("{ \n \"unsigned\": {\"age\": 12345}, "), str_from(ev->bytes, 1), S("\n")),
+			 &back));
+	assert_str(back->bytes, ev->bytes);
+
+	json_set(A, content, S("b"), json_new_str(A, repeat('x', 65537 - frame)));
+	e = event_build(A, rv("11"), &f, &SIGNER, &ev);
+	assert_true(e && e->code == ERR_TOO_LARGE);
+	/* Quotes double their size. */
+	json_set(A, content, S("b"), json_new_str(A, repeat('"', 40000)));
+	e = event_build(A, rv("11"), &f, &SIGNER, &ev);
+	assert_true(e && e->code == ERR_TOO_LARGE);
+	json_set(A, content, S("b"), json_new_str(A, repeat('x', 1000000)));
+	e = event_build(A, rv("11"), &f, &SIGNER, &ev);
+	assert_true(e && e->code == ERR_TOO_LARGE);
+}
+
+/* --- receiving (R30, R31: one bad event is refused alone) --- */
+
+/* A good event with one member replaced; NULL takes it away. */
+static struct json *good_but(const char *version, const char *key, const char *value)
+{
+	struct event_fields f = message("{\"body\":\"hi\"}");
+	struct event *ev;
+
+	if (str_eq(str_c(version), S("12")))
+		f.room_id = S("!" ID43);
+	must(event_build(A, rv(version), &f, &SIGNER, &ev));
+	struct json *j = json_copy(A, ev->json);
+
+	if (value)
+		json_set(A, j, str_c(key), parse(value));
+	else
+		json_del(j, str_c(key));
+	return j;
+}
+
+static void refuses_events_of_a_wrong_form(void **state)
+{
+	static const struct {
+		const char *key, *value;
+	} cases[] = {
+		{ "type", NULL },
+		{ "type", "null" },
+		{ "type", "1" },
+		{ "sender", NULL },
+		{ "sender", "\"a:b\"" },
+		{ "sender", "\"@a\"" },
+		{ "sender", "\"@a:b c\"" },
+		{ "sender", "\"@a\\u0000:b\"" },
+		{ "sender", "{}" },
+		{ "room_id", NULL },
+		{ "room_id", "\"r\"" },
+		{ "room_id", "[]" },
+		{ "state_key", "null" },
+		{ "state_key", "0" },
+		{ "content", NULL },
+		{ "content", "\"{}\"" },
+		{ "content", "[]" },
+		{ "content", "{\"a\":1.5}" },
+		{ "content", "{\"a\":-9007199254740992}" },
+		{ "content", "{\"a\":1,\"a\":2}" },
+		{ "origin_server_ts", NULL },
+		{ "origin_server_ts", "\"1\"" },
+		{ "origin_server_ts", "1.0" },
+		{ "origin_server_ts", "9007199254740992" },
+		{ "depth", NULL },
+		{ "depth", "\"5\"" },
+		{ "depth", "5.0" },
+		{ "depth", "9007199254740992" },
+		{ "depth", "9223372036854775807" },
+		{ "depth", "18446744073709551616" },
+		{ "depth", "1e400" },
+		{ "depth", "null" },
+		{ "hashes", NULL },
+		{ "hashes", "{}" },
+		{ "hashes", "{\"sha256\":1}" },
+		{ "signatures", NULL },
+		{ "signatures", "[]" },
+		{ "signatures", "{\"domain\":[]}" },
+		{ "signatures", "{\"domain\":{\"ed25519:1\":{}}}" },
+		{ "prev_events", NULL },
+		{ "prev_events", "{}" },
+		{ "prev_events", "[1]" },
+		{ "prev_events", "[\"\"]" },
+		{ "prev_events", "[[\"$a:b\",{\"sha256\":\"x\"}]]" },
+		{ "prev_events",
+		  "[\"$1\",\"$2\",\"$3\",\"$4\",\"$5\",\"$6\",\"$7\",\"$8\",\"$9\",\"$10\",\"$11\",\"$12\",\"$13\",\"$14\","
+		  "\"$15\",\"$16\",\"$17\",\"$18\",\"$19\",\"$20\",\"$21\"]" },
+		{ "auth_events", NULL },
+		{ "auth_events", "[null]" },
+		{ "auth_events", "[\"$1\",\"$2\",\"$3\",\"$4\",\"$5\",\"$6\",\"$7\",\"$8\",\"$9\",\"$10\",\"$11\"]" },
+		{ "extra", "1.5" },
+	};
+	struct event *ev;
+
+	(void)state;
+	for (size_t n = 0; room_version_at(n); n++) {
+		const char *version = arena_cstr(A, room_version_at(n)->id);
+
+		must(event_parse_json(A, rv(version), good_but(version, "unsigned", "{}"), &ev));
+		assert_false(ev->hash_failed);
+		for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+			const err *e =
+				event_parse_json(A, rv(version), good_but(version, cases[i].key, cases[i].value), &ev);
+
+			ok(e && e->code == ERR_BAD_JSON, "v%s: %s = %s", version, cases[i].key,
+			   cases[i].value ? cases[i].value : "(absent)");
+		}
+	}
+}
+
+static void takes_any_depth_and_time_that_json_can_hold(void **state)
+{
+	static const char *const numbers[] = { "0", "-0", "-1", "9007199254740991", "-9007199254740991" };
+	struct event *ev;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		must(event_parse_json(A, rv("11"), good_but("11", "depth", numbers[i]), &ev));
+		must(event_parse_json(A, rv("11"), good_but("11", "origin_server_ts", numbers[i]), &ev));
+		assert_true(ev->hash_failed); /* it was changed after hashing */
+	}
+	assert_int_equal(event_depth_after(0), 1);
+	assert_int_equal(event_depth_after(41), 42);
+	assert_int_equal(event_depth_after(-7), 1);
+	assert_int_equal(event_depth_after(INT64_MIN), 1);
+	assert_int_equal(event_depth_after(EVENT_MAX_DEPTH - 1), EVENT_MAX_DEPTH);
+	assert_int_equal(event_depth_after(EVENT_MAX_DEPTH), EVENT_MAX_DEPTH);
+	assert_int_equal(event_depth_after(INT64_MAX), EVENT_MAX_DEPTH);
+}
+
+static void refuses_text_that_is_no_event(void **state)
+{
+	static const struct {
+		str text;
+		enum err_code code;
+	} cases[] = {
+		{ STR(""), ERR_NOT_JSON },
+		{ STR("{"), ERR_NOT_JSON },
+		{ STR("{\"a\":NaN}"), ERR_NOT_JSON },
+		{ STR("{\"a\":Infinity}"), ERR_NOT_JSON },
+		{ STR("{\"a\":\"\xff\"}"), ERR_NOT_JSON },
+		{ STR("{\"a\":\"\\ud800\"}"), ERR_NOT_JSON },
+		{ STR("[]"), ERR_BAD_JSON },
+		{ STR("null"), ERR_BAD_JSON },
+		{ STR("\"\""), ERR_BAD_JSON },
+		{ STR("{}"), ERR_BAD_JSON },
+	};
+	struct event *ev;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const err *e = event_parse(A, rv("12"), cases[i].text, &ev);
+
+		ok(e && e->code == cases[i].code, "%.*s", STR_ARG(cases[i].text));
+	}
+	/* Deep, but an event all the same; deeper than that is refused, not recursed into. */
+	const str open = repeat('[', 5000), close = repeat(']', 5000);
+	const str deep =
+		arena_join3(A, S("{\"a\":"), arena_join2(A, str_head(open, 500), str_head(close, 500)), S("}"));
+	const str too_deep = arena_join3(A, S("{\"a\":"), arena_join2(A, open, close), S("}"));
+	struct event_fields f = message(arena_cstr(A, deep));
+
+	must(event_build(A, rv("12"), &f, &SIGNER, &ev));
+	must(event_parse(A, rv("12"), ev->bytes, &ev));
+	assert_non_null(event_parse(A, rv("12"), too_deep, &ev));
+}
+
+static void room_ids_have_a_domain_before_version_12(void **state)
+{
+	struct event *ev;
+
+	(void)state;
+	assert_non_null(event_parse_json(A, rv("11"), good_but("11", "room_id", "\"!" ID43 "\""), &ev));
+	must(event_parse_json(A, rv("12"), good_but("12", "room_id", "\"!" ID43 "\""), &ev));
+}
+
+static void a_changed_event_becomes_its_redacted_copy(void **state)
+{
+	struct event *original, *ev, *again;
+	struct event_fields f = message("{\"membership\":\"join\",\"displayname\":\"A\"}");
+	struct json *j;
+
+	(void)state;
+	f.type = S("m.room.member");
+	f.state_key = S("@a:domain");
+	must(event_build(A, rv("11"), &f, &SIGNER, &original));
+	j = json_copy(A, original->json);
+	json_set(A, j, S("content"), parse("{\"membership\":\"join\",\"displayname\":\"Mallory\"}"));
+	must(event_parse_json(A, rv("11"), j, &ev));
+	assert_true(ev->hash_failed);
+	assert_str(ev->event_id, original->event_id);
+	assert_str(canonical(ev->content), S("{\"membership\":\"join\"}"));
+	assert_true(event_verify(A, rv("11"), ev, S("domain"), S("ed25519:1"), KEY.public_key));
+	/* The copy is what redacting the original would have given; received itself, it stays what it is. */
+	must(event_redact(A, rv("11"), original, &original->bytes));
+	assert_str(ev->bytes, original->bytes);
+	must(event_parse(A, rv("11"), ev->bytes, &again));
+	assert_str(again->bytes, ev->bytes);
+	assert_str(again->event_id, ev->event_id);
+	/* What redaction keeps cannot be changed unseen: another id, and no signature. */
+	json_set(A, j, S("content"), parse("{\"membership\":\"leave\"}"));
+	must(event_parse_json(A, rv("11"), j, &ev));
+	assert_false(str_eq(ev->event_id, original->event_id));
+	assert_false(event_verify(A, rv("11"), ev, S("domain"), S("ed25519:1"), KEY.public_key));
+}
+
+static void names_the_servers_that_must_have_signed(void **state)
+{
+	static const struct {
+		const char *type, *content;
+		size_t n;
+		str first, second;
+	} cases[] = {
+		{ "m.room.message", "{}", 1, STR("domain"), { 0 } },
+		{ "m.room.member", "{\"membership\":\"join\"}", 1, STR("domain"), { 0 } },
+		{ "m.room.member", "{\"membership\":\"join\",\"join_authorised_via_users_server\":\"@x:other\"}", 2,
+		  STR("domain"), STR("other") },
+		{ "m.room.member",
+		  "{\"membership\":\"join\",\"join_authorised_via_users_server\":\"@x:domain\"}",
+		  1,
+		  STR("domain"),
+		  { 0 } },
+		{ "m.room.member", "{\"membership\":\"invite\",\"third_party_invite\":{}}", 0, { 0 }, { 0 } },
+		{ "m.room.member", "{\"membership\":\"invite\"}", 1, STR("domain"), { 0 } },
+		{ "m.room.message",
+		  "{\"third_party_invite\":{},\"join_authorised_via_users_server\":\"@x:other\"}",
+		  1,
+		  STR("domain"),
+		  { 0 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct event ev = { .type = str_c(cases[i].type),
+					  .sender = S("@a:domain"),
+					  .state_key = S("@a:domain"),
+					  .content = parse(cases[i].content) };
+		str servers[2] = { { 0 }, { 0 } };
+
+		ok(event_signers(&ev, servers) == cases[i].n, "%s %s", cases[i].type, cases[i].content);
+		assert_true(str_eq(servers[0], cases[i].first) && str_eq(servers[1], cases[i].second));
+	}
+}
+
+/* --- redaction: what each version keeps --- */
+
+static void redaction_keeps_what_the_version_says(void **state)
+{
+	static const struct {
+		const char *type, *content, *v10, *v11;
+	} cases[] = {
+		{ "m.room.create", "{\"creator\":\"@a:b\",\"room_version\":\"11\",\"x\":{}}", "{\"creator\":\"@a:b\"}",
+		  "{\"creator\":\"@a:b\",\"room_version\":\"11\",\"x\":{}}" },
+		{ "m.room.member",
+		  "{\"displayname\":\"A\",\"join_authorised_via_users_server\":\"@a:b\",\"membership\":\"join\",\"reason\":\"r\"}",
+		  "{\"join_authorised_via_users_server\":\"@a:b\",\"membership\":\"join\"}",
+		  "{\"join_authorised_via_users_server\":\"@a:b\",\"membership\":\"join\"}" },
+		{ "m.room.member",
+		  "{\"membership\":\"invite\",\"third_party_invite\":{\"display_name\":\"x\",\"signed\":{\"t\":1}}}",
+		  "{\"membership\":\"invite\"}",
+		  "{\"membership\":\"invite\",\"third_party_invite\":{\"signed\":{\"t\":1}}}" },
+		{ "m.room.join_rules", "{\"allow\":[],\"join_rule\":\"restricted\",\"x\":1}",
+		  "{\"allow\":[],\"join_rule\":\"restricted\"}", "{\"allow\":[],\"join_rule\":\"restricted\"}" },
+		{ "m.room.power_levels",
+		  "{\"ban\":1,\"events\":{},\"events_default\":2,\"invite\":3,\"kick\":4,\"notifications\":{},\"redact\":5,"
+		  "\"state_default\":6,\"users\":{},\"users_default\":7}",
+		  "{\"ban\":1,\"events\":{},\"events_default\":2,\"kick\":4,\"redact\":5,\"state_default\":6,\"users\":{},"
+		  "\"users_default\":7}",
+		  "{\"ban\":1,\"events\":{},\"events_default\":2,\"invite\":3,\"kick\":4,\"redact\":5,\"state_default\":6,"
+		  "\"users\":{},\"users_default\":7}" },
+		{ "m.room.history_visibility", "{\"history_visibility\":\"joined\",\"x\":1}",
+		  "{\"history_visibility\":\"joined\"}", "{\"history_visibility\":\"joined\"}" },
+		{ "m.room.redaction", "{\"reason\":\"r\",\"redacts\":\"$x\"}", "{}", "{\"redacts\":\"$x\"}" },
+		{ "m.room.aliases", "{\"aliases\":[]}", "{}", "{}" },
+		{ "m.room.message", "{\"body\":\"b\",\"membership\":\"join\"}", "{}", "{}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct json *content = parse(cases[i].content);
+		const str type = str_c(cases[i].type);
+
+		assert_str(canonical(redact_content(A, rv("10"), type, content)), str_c(cases[i].v10));
+		assert_str(canonical(redact_content(A, rv("11"), type, content)), str_c(cases[i].v11));
+		assert_str(canonical(redact_content(A, rv("12"), type, content)), str_c(cases[i].v11));
+	}
+}
+
+static void redaction_strips_the_top_level(void **state)
+{
+	const struct json *j =
+		parse("{\"auth_events\":[],\"content\":{\"a\":1},\"depth\":1,\"event_id\":\"$x\",\"hashes\":{},"
+		      "\"membership\":\"join\",\"origin\":\"o\",\"origin_server_ts\":1,\"prev_events\":[],"
+		      "\"prev_state\":[],\"redacts\":\"$r\",\"room_id\":\"!r:d\",\"sender\":\"@a:d\",\"signatures\":{},"
+		      "\"state_key\":\"\",\"type\":\"x\",\"unsigned\":{},\"age_ts\":1,\"custom\":1}");
+
+	(void)state;
+	assert_str(
+		canonical(redact_event(A, rv("10"), j)),
+		S("{\"auth_events\":[],\"content\":{},\"depth\":1,\"event_id\":\"$x\",\"hashes\":{},\"membership\":\"join\","
+		  "\"origin\":\"o\",\"origin_server_ts\":1,\"prev_events\":[],\"prev_state\":[],\"room_id\":\"!r:d\","
+		  "\"sender\":\"@a:d\",\"signatures\":{},\"state_key\":\"\",\"type\":\"x\"}"));
+	assert_str(
+		canonical(redact_event(A, rv("11"), j)),
+		S("{\"auth_events\":[],\"content\":{},\"depth\":1,\"event_id\":\"$x\",\"hashes\":{},\"origin_server_ts\":1,"
+		  "\"prev_events\":[],\"room_id\":\"!r:d\",\"sender\":\"@a:d\",\"signatures\":{},\"state_key\":\"\","
+		  "\"type\":\"x\"}"));
+}
+
+static void knows_its_versions(void **state)
+{
+	(void)state;
+	assert_null(room_version_find(S("")));
+	assert_null(room_version_find(STR_NONE));
+	assert_null(room_version_find(S("13")));
+	assert_null(room_version_find(S("1 0")));
+	assert_non_null(room_version_find(ROOM_VERSION_DEFAULT));
+	assert_true(rv("10")->creator_in_content && !rv("10")->redacts_in_content && !rv("10")->creators_above_all);
+	assert_true(!rv("11")->creator_in_content && rv("11")->redacts_in_content && !rv("11")->room_id_is_create_hash);
+	assert_true(rv("12")->redacts_in_content && rv("12")->room_id_is_create_hash &&
+		    rv("12")->create_not_in_auth_events && rv("12")->creators_above_all);
+	assert_true(rv("10")->state_res == STATE_RES_V2 && rv("11")->state_res == STATE_RES_V2 &&
+		    rv("12")->state_res == STATE_RES_V2_1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(signs_json_as_the_specification_does),
+		TEST(a_second_signature_leaves_the_first),
+		TEST(hashes_and_signs_events_as_the_specification_does),
+		TEST(agrees_with_another_implementation),
+		TEST(a_built_event_reads_back_the_same),
+		TEST(a_version_12_room_is_named_by_its_create_event),
+		TEST(redacts_stands_where_the_version_wants_it),
+		TEST(refuses_to_build_what_others_would_refuse),
+		TEST(an_event_is_65536_bytes_at_most),
+		TEST(refuses_events_of_a_wrong_form),
+		TEST(takes_any_depth_and_time_that_json_can_hold),
+		TEST(refuses_text_that_is_no_event),
+		TEST(room_ids_have_a_domain_before_version_12),
+		TEST(a_changed_event_becomes_its_redacted_copy),
+		TEST(names_the_servers_that_must_have_signed),
+		TEST(redaction_keeps_what_the_version_says),
+		TEST(redaction_strips_the_top_level),
+		TEST(knows_its_versions),
+	};
+
+	return cmocka_run_group_tests_name("matrix/event", tests, NULL, NULL);
+}

@@ -1,0 +1,169 @@
+/* Globs against a slow matcher that is plainly right, and their time against patterns made to waste it. */
+#include "matrix/fixture.h"
+
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "matrix/glob.h"
+
+static char fold(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c); }
+
+/* The definition, by recursion. */
+static bool slow_match(str p, str t)
+{
+	if (p.n == 0)
+		return t.n == 0;
+	if (p.p[0] == '*')
+		return slow_match(str_from(p, 1), t) || (t.n > 0 && slow_match(p, str_from(t, 1)));
+	if (t.n == 0)
+		return false;
+	if (p.p[0] == '?') {
+		str rest = t;
+
+		if (((uint8_t)t.p[0] & 0xc0) == 0x80)
+			return false;
+		utf8_next(&rest);
+		return slow_match(str_from(p, 1), rest);
+	}
+	return fold(p.p[0]) == fold(t.p[0]) && slow_match(str_from(p, 1), str_from(t, 1));
+}
+
+static void matches_by_the_rules(void **state)
+{
+	static const struct {
+		str pattern, text;
+		bool matches;
+	} rows[] = {
+		{ STR("lunc?*"), STR("lunchtime"), true },
+		{ STR("lunc?*"), STR("LUNCH"), true },
+		{ STR("lunc?*"), STR(" lunch"), false },
+		{ STR("lunc?*"), STR("lunc"), false },
+		{ STR(""), STR(""), true },
+		{ STR(""), STR("a"), false },
+		{ STR("*"), STR(""), true },
+		{ STR("**"), STR("abc"), true },
+		{ STR("?"), STR("\xc3\xa9"), true },
+		{ STR("??"), STR("\xc3\xa9"), false },
+		{ STR("?b"),
+		  STR("\xf0\x9f\x98\x80"
+		      "b"),
+		  true },
+		{ STR("*?"), STR(""), false },
+		{ STR("*\xc3\xa9*"), STR("caf\xc3\xa9s"), true },
+		{ STR("*.evil.com"), STR("a.evil.com"), true },
+		{ STR("*.evil.com"), STR("evil.com"), false },
+		{ STR("[a]"), STR("a"), false },
+		{ STR("\\*"), STR("\\x"), true },
+		{ STR("a*b*c"), STR("aXbXbXc"), true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		ok(glob_match(rows[i].pattern, rows[i].text) == rows[i].matches, "%.*s on %.*s",
+		   STR_ARG(rows[i].pattern), STR_ARG(rows[i].text));
+}
+
+static void agrees_with_the_definition(void **state)
+{
+	static const char pattern_chars[] = "ab*?", *const text_chars[] = { "a", "b", "B", "\xc3\xa9" };
+	uint64_t seed = 1;
+
+	(void)state;
+	for (int round = 0; round < 20000; round++) {
+		char p[8], t[32];
+		size_t np = 0, nt = 0;
+
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		for (uint64_t r = seed >> 20, k = r % 8; k > 0; k--, r /= 4)
+			p[np++] = pattern_chars[r / 8 % 4];
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		for (uint64_t r = seed >> 20, k = r % 10; k > 0; k--, r /= 4)
+			for (const char *c = text_chars[r / 16 % 4]; *c; c++)
+				t[nt++] = *c;
+		const str pattern = { p, np }, text = { t, nt };
+
+		ok(glob_match(pattern, text) == slow_match(pattern, text), "%.*s on %.*s", STR_ARG(pattern),
+		   STR_ARG(text));
+	}
+}
+
+static void crosses_words_of_the_state_set(void **state)
+{
+	char text[200];
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	for (size_t n = 60; n < 200; n++) {
+		const str whole = { text, n };
+
+		assert_true(glob_match(whole, whole));
+		assert_false(glob_match(whole, str_head(whole, n - 1)));
+		assert_false(glob_match(str_head(whole, n - 1), whole));
+		assert_true(glob_match(arena_join2(A, whole, S("*")), whole));
+		assert_true(glob_match(arena_join3(A, str_head(whole, 59), S("*?"), str_head(whole, n - 60)), whole));
+	}
+}
+
+static void matches_words_in_a_body(void **state)
+{
+	static const struct {
+		str pattern, text;
+		bool matches;
+	} rows[] = {
+		{ STR("ex*ple"), STR("An example event."), true }, /* the specification's examples */
+		{ STR("ex*ple"), STR("exple"), true },
+		{ STR("ex*ple"), STR("An exciting triple-whammy"), true },
+		{ STR("ex*ple"), STR("example123"), false },
+		{ STR("alice"), STR("hi Alice!"), true },
+		{ STR("alice"), STR("malice"), false },
+		{ STR("alice"), STR("alices"), false },
+		{ STR("alice"), STR("alice_"), false },
+		{ STR("alice"), STR("alices alice"), true },
+		{ STR("@room"), STR("hey @room now"), true },
+		{ STR("\xe6\x97\xa5"), STR("\xe6\x97\xa5\xe6\x9c\xac"), true }, /* only ASCII letters make words */
+		{ STR("al?ce"),
+		  STR("x al\xc3\xad"
+		      "ce y"),
+		  true },
+		{ STR("a"), STR(""), false },
+		{ STR("alice"), STR("alice"), true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		ok(glob_match_word(rows[i].pattern, rows[i].text) == rows[i].matches, "%.*s in %.*s",
+		   STR_ARG(rows[i].pattern), STR_ARG(rows[i].text));
+}
+
+/* Trying again from the last star would take 500 times longer than this allows. */
+static void wasteful_patterns_waste_nothing(void **state)
+{
+	const size_t n = 60000;
+	char *text = arena_alloc(A, n), *pattern = arena_alloc(A, GLOB_MAX + 2);
+
+	(void)state;
+	memset(text, 'a', n);
+	memset(pattern, 'a', GLOB_MAX + 2);
+	pattern[0] = '*';
+	pattern[500] = '?';
+	pattern[GLOB_MAX] = 'b';
+	const int64_t start = clock_thread_us();
+
+	assert_false(glob_match((str){ pattern, GLOB_MAX + 1 }, (str){ text, n }));
+	assert_true(clock_thread_us() - start < 1000000);
+	pattern[GLOB_MAX] = 'a';
+	assert_true(glob_match((str){ pattern, GLOB_MAX + 1 }, (str){ text, n }));
+	assert_false(glob_match((str){ pattern, GLOB_MAX + 2 }, (str){ text, n })); /* one too many */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(matches_by_the_rules),
+		TEST(agrees_with_the_definition),
+		TEST(crosses_words_of_the_state_set),
+		TEST(matches_words_in_a_body),
+		TEST(wasteful_patterns_waste_nothing),
+	};
+
+	return cmocka_run_group_tests_name("matrix/glob", tests, NULL, NULL);
+}
