@@ -12,6 +12,7 @@
 #define MAX_WORDS ((GLOB_MAX + BITS) / BITS)
 
 struct glob {
+	bool exact;                     /* letters of the other case do not match */
 	size_t n, words;                /* tokens, words of a set of states 0..n */
 	uint8_t literal[GLOB_MAX + 1];  /* token's byte, folded */
 	uint64_t any[MAX_WORDS];        /* states whose token is `?` */
@@ -24,6 +25,7 @@ struct glob {
 static void set(uint64_t *states, size_t i) { states[i / BITS] |= UINT64_C(1) << (i % BITS); }
 static bool has(const uint64_t *states, size_t i) { return states[i / BITS] >> (i % BITS) & 1; }
 static uint8_t fold(char c) { return (uint8_t)(c >= 'A' && c <= 'Z' ? c | 0x20 : c); }
+static uint8_t token(const struct glob *g, char c) { return g->exact ? (uint8_t)c : fold(c); }
 static bool is_continuation(char c) { return ((uint8_t)c & 0xc0) == 0x80; }
 static bool is_word(char c)
 {
@@ -31,9 +33,10 @@ static bool is_word(char c)
 }
 
 /* False when the pattern is too long. */
-static bool compile(struct glob *g, str pattern)
+static bool compile(struct glob *g, str pattern, bool exact)
 {
 	g->n = 0;
+	g->exact = exact;
 	memset(g->any, 0, sizeof(g->any));
 	memset(g->stay, 0, sizeof(g->stay));
 	memset(g->inside, 0, sizeof(g->inside));
@@ -47,7 +50,7 @@ static bool compile(struct glob *g, str pattern)
 		}
 		if (g->n == GLOB_MAX)
 			return false;
-		g->literal[g->n] = fold(c);
+		g->literal[g->n] = token(g, c);
 		if (c == '?') {
 			set(g->any, g->n);
 			set(g->inside, g->n + 1);
@@ -60,7 +63,7 @@ static bool compile(struct glob *g, str pattern)
 
 static const uint64_t *takes(struct glob *g, char c)
 {
-	const uint8_t byte = fold(c);
+	const uint8_t byte = token(g, c);
 	uint64_t *states = g->takes[byte];
 
 	if (g->known[byte])
@@ -89,12 +92,12 @@ static void step(struct glob *g, uint64_t *states, char c)
 	}
 }
 
-static bool match(str pattern, str text, bool words)
+static bool match(str pattern, str text, bool words, bool exact)
 {
 	struct glob g;
 	uint64_t states[MAX_WORDS] = { 0 };
 
-	if (!compile(&g, pattern))
+	if (!compile(&g, pattern, exact))
 		return false;
 	for (size_t i = 0; i <= text.n; i++) {
 		const bool boundary_before = i == 0 || !is_word(text.p[i - 1]);
@@ -110,5 +113,21 @@ static bool match(str pattern, str text, bool words)
 	return false;
 }
 
-bool glob_match(str pattern, str text) { return match(pattern, text, false); }
-bool glob_match_word(str pattern, str text) { return match(pattern, text, true); }
+bool glob_match(str pattern, str text) { return match(pattern, text, false, false); }
+bool glob_match_exact(str pattern, str text) { return match(pattern, text, false, true); }
+bool glob_match_word(str pattern, str text) { return match(pattern, text, true, false); }
+
+bool glob_has_words(str text, str name)
+{
+	for (size_t i = 0; name.n > 0 && i + name.n <= text.n; i++) {
+		const size_t end = i + name.n;
+
+		if (i > 0 && is_word(text.p[i - 1]) && is_word(text.p[i]))
+			continue;
+		if (end < text.n && is_word(text.p[end]) && is_word(text.p[end - 1]))
+			continue;
+		if (str_eq_nocase((str){ text.p + i, name.n }, name))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,23 @@
+/* internal_push.h - conditions, compiled: shared by the files of push rules. */
+#pragma once
+
+#include "matrix/push_rules.h"
+
+struct push_condition {
+	enum { COND_MATCH, COND_IS, COND_CONTAINS, COND_DISPLAY_NAME, COND_MEMBER_COUNT, COND_PERMISSION } op;
+	const str *path; /* the key, cut at its dots */
+	size_t n_path;
+	str pattern;              /* COND_MATCH; COND_PERMISSION: the notification's key */
+	const struct json *value; /* COND_IS, COND_CONTAINS */
+	bool is_user;             /* pattern or value is the user's own id ("pattern_type", "value_type") */
+	bool is_body;             /* content.body: matched by words */
+	enum { COUNT_EQ, COUNT_LT, COUNT_GT, COUNT_LE, COUNT_GE } compare;
+	int64_t count;
+};
+
+/* False: unknown, so that the rule never matches. */
+bool push_condition_compile(struct arena *a, const struct json *json, struct push_condition *out);
+bool push_condition_holds(const struct push_condition *c, const struct push_event *ev, str user_id, str display_name);
+
+/* "override", "content", ... */
+extern const str push_kind_names[PUSH_KINDS];

@@ -1,0 +1,181 @@
+/* push_condition.c - one condition of a push rule against one event. */
+#include "matrix/internal_push.h"
+
+#include "matrix/glob.h"
+
+/* Appendix "Dot-separated property paths": cut at dots, `\.` and `\\` are literal. */
+static void compile_path(struct arena *a, str key, struct push_condition *out)
+{
+	VEC(str) parts = { 0 };
+	char *p = arena_alloc(a, key.n + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < key.n; i++) {
+		if (key.p[i] == '.') {
+			vec_push(a, &parts, (str){ p, n });
+			p += n;
+			n = 0;
+			continue;
+		}
+		if (key.p[i] == '\\' && i + 1 < key.n && (key.p[i + 1] == '.' || key.p[i + 1] == '\\'))
+			i++;
+		p[n++] = key.p[i];
+	}
+	vec_push(a, &parts, (str){ p, n });
+	out->path = parts.p;
+	out->n_path = parts.n;
+	out->is_body = parts.n == 2 && str_eq(parts.p[0], S("content")) && str_eq(parts.p[1], S("body"));
+}
+
+/* "A decimal integer optionally prefixed by one of ==, <, >, >= or <=." */
+static bool compile_count(str is, struct push_condition *out)
+{
+	static const struct {
+		str prefix;
+		unsigned compare;
+	} prefixes[] = { { STR("=="), COUNT_EQ },
+			 { STR("<="), COUNT_LE },
+			 { STR(">="), COUNT_GE },
+			 { STR("<"), COUNT_LT },
+			 { STR(">"), COUNT_GT } };
+
+	out->compare = COUNT_EQ;
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		if (str_starts(is, prefixes[i].prefix)) {
+			out->compare = prefixes[i].compare;
+			is = str_from(is, prefixes[i].prefix.n);
+			break;
+		}
+	}
+	return str_to_i64(is, &out->count);
+}
+
+static bool is_plain(const struct json *v)
+{
+	return v && (v->kind == JSON_STR || v->kind == JSON_INT || v->kind == JSON_BOOL || v->kind == JSON_NULL);
+}
+
+bool push_condition_compile(struct arena *a, const struct json *json, struct push_condition *out)
+{
+	const str kind = json_get_str(json, S("kind")), key = json_get_str(json, S("key"));
+
+	*out = (struct push_condition){ 0 };
+	if (str_eq(kind, S("contains_display_name"))) {
+		out->op = COND_DISPLAY_NAME;
+		return true;
+	}
+	if (str_eq(kind, S("room_member_count"))) {
+		out->op = COND_MEMBER_COUNT;
+		return compile_count(json_get_str(json, S("is")), out);
+	}
+	if (str_is_none(key))
+		return false;
+	compile_path(a, key, out);
+	out->pattern = json_get_str(json, S("pattern"));
+	out->value = json_get(json, S("value"));
+	out->is_user = str_eq(json_get_str(json, S("pattern_type")), S("user_id")) ||
+		       str_eq(json_get_str(json, S("value_type")), S("user_id"));
+	if (str_eq(kind, S("event_match"))) {
+		out->op = COND_MATCH;
+		return out->is_user || !str_is_none(out->pattern);
+	}
+	if (str_eq(kind, S("event_property_is")) || str_eq(kind, S("event_property_contains"))) {
+		out->op = str_eq(kind, S("event_property_is")) ? COND_IS : COND_CONTAINS;
+		return out->is_user || is_plain(out->value);
+	}
+	if (str_eq(kind, S("sender_notification_permission"))) {
+		out->op = COND_PERMISSION;
+		out->pattern = key;
+		return true;
+	}
+	return false;
+}
+
+static const struct json *property(const struct push_condition *c, const struct push_event *ev)
+{
+	const struct json *at = ev->event->json;
+
+	for (size_t i = 0; at && i < c->n_path; i++)
+		at = json_get(at, c->path[i]);
+	return at;
+}
+
+/* "If the property [...] is completely absent from the event, or does not have a string value, then the condition will not
+ * match, even if pattern is *." */
+static bool holds_match(const struct push_condition *c, const struct push_event *ev, str user_id)
+{
+	str value = json_str(property(c, ev));
+
+	if (str_is_none(value) && c->n_path == 1 && str_eq(c->path[0], S("room_id")))
+		value = ev->event->room_id;
+	if (str_is_none(value))
+		return false;
+	if (c->is_user)
+		return str_eq(value, user_id);
+	return c->is_body ? glob_match_word(c->pattern, value) : glob_match(c->pattern, value);
+}
+
+static bool same(const struct push_condition *c, const struct json *v, str user_id)
+{
+	if (c->is_user)
+		return json_is(v, JSON_STR) && str_eq(v->s, user_id);
+	return is_plain(v) && v->kind == c->value->kind && json_equal(v, c->value);
+}
+
+static bool holds_contains(const struct push_condition *c, const struct push_event *ev, str user_id)
+{
+	const struct json *list = property(c, ev);
+
+	JSON_ITEMS (list, i) {
+		if (same(c, list->array.items[i], user_id))
+			return true;
+	}
+	return false;
+}
+
+static bool holds_count(const struct push_condition *c, int64_t members)
+{
+	switch (c->compare) {
+	case COUNT_EQ:
+		return members == c->count;
+	case COUNT_LT:
+		return members < c->count;
+	case COUNT_GT:
+		return members > c->count;
+	case COUNT_LE:
+		return members <= c->count;
+	case COUNT_GE:
+		return members >= c->count;
+	}
+	return false;
+}
+
+/* A display name is no pattern: stars and question marks in it stand for themselves. */
+static bool holds_display_name(const struct push_event *ev, str name)
+{
+	const str body = json_get_str(ev->event->content, S("body"));
+
+	return !str_is_none(body) && glob_has_words(body, name);
+}
+
+bool push_condition_holds(const struct push_condition *c, const struct push_event *ev, str user_id, str display_name)
+{
+	switch (c->op) {
+	case COND_MATCH:
+		return holds_match(c, ev, user_id);
+	case COND_IS:
+		/* A version 12 create event does not carry its room id. */
+		if (c->n_path == 1 && str_eq(c->path[0], S("room_id")))
+			return str_eq(json_str(c->value), ev->event->room_id);
+		return same(c, property(c, ev), user_id);
+	case COND_CONTAINS:
+		return holds_contains(c, ev, user_id);
+	case COND_DISPLAY_NAME:
+		return holds_display_name(ev, display_name);
+	case COND_MEMBER_COUNT:
+		return holds_count(c, ev->joined_members);
+	case COND_PERMISSION:
+		return power_of_user(ev->levels, ev->event->sender) >= power_for_notification(ev->levels, c->pattern);
+	}
+	return false;
+}

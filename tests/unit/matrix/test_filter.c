@@ -1,0 +1,142 @@
+/* Filters: what they let through, and what is no filter. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "matrix/filter.h"
+
+static const struct json *parsed(struct arena *a, str text)
+{
+	struct json *j = NULL;
+	err *e = json_parse(a, text, &json_limits_request, &j);
+
+	if (e)
+		fail_msg("%.*s", STR_ARG(e->msg));
+	return j;
+}
+
+static void test_events_pass_or_not(void **state)
+{
+	static const struct {
+		const char *name;
+		str filter, type, sender, content;
+		bool passes;
+	} cases[] = {
+		{ "empty filter", STR("{}"), STR("m.a"), STR("@u:x"), STR("{}"), true },
+		{ "listed type", STR("{\"types\":[\"m.a\"]}"), STR("m.a"), STR("@u:x"), STR("{}"), true },
+		{ "other type", STR("{\"types\":[\"m.a\"]}"), STR("m.b"), STR("@u:x"), STR("{}"), false },
+		{ "empty list lets nothing through", STR("{\"types\":[]}"), STR("m.a"), STR("@u:x"), STR("{}"), false },
+		{ "wildcard", STR("{\"types\":[\"m.*\"]}"), STR("m.a"), STR("@u:x"), STR("{}"), true },
+		{ "types are exact in case", STR("{\"types\":[\"M.*\"]}"), STR("m.a"), STR("@u:x"), STR("{}"), false },
+		{ "not_types wins", STR("{\"types\":[\"m.a\"],\"not_types\":[\"m.*\"]}"), STR("m.a"), STR("@u:x"),
+		  STR("{}"), false },
+		{ "sender", STR("{\"senders\":[\"@u:x\"]}"), STR("m.a"), STR("@u:x"), STR("{}"), true },
+		{ "other sender", STR("{\"senders\":[\"@u:x\"]}"), STR("m.a"), STR("@v:x"), STR("{}"), false },
+		{ "not_senders wins", STR("{\"senders\":[\"@u:x\"],\"not_senders\":[\"@u:x\"]}"), STR("m.a"),
+		  STR("@u:x"), STR("{}"), false },
+		{ "url wanted and there", STR("{\"contains_url\":true}"), STR("m.a"), STR("@u:x"),
+		  STR("{\"url\":\"mxc://x/y\"}"), true },
+		{ "url wanted, absent", STR("{\"contains_url\":true}"), STR("m.a"), STR("@u:x"), STR("{}"), false },
+		{ "url unwanted", STR("{\"contains_url\":false}"), STR("m.a"), STR("@u:x"),
+		  STR("{\"url\":\"mxc://x/y\"}"), false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_ARENA a = arena_new();
+		struct event_filter f;
+
+		assert_null(event_filter_parse(a, parsed(a, cases[i].filter), &f));
+		if (event_filter_match(&f, cases[i].type, cases[i].sender, parsed(a, cases[i].content)) !=
+		    cases[i].passes)
+			fail_msg("%s", cases[i].name);
+	}
+}
+
+static void test_rooms(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct filter f;
+
+	(void)state;
+	assert_null(filter_parse(a, parsed(a, S("{\"room\":{\"rooms\":[\"!a:x\",\"!b:x\"],\"not_rooms\":[\"!b:x\"]}}")),
+				 &f));
+	assert_true(filter_has_room(&f, S("!a:x")));
+	assert_false(filter_has_room(&f, S("!b:x")));
+	assert_false(filter_has_room(&f, S("!c:x")));
+	assert_null(filter_parse(a, NULL, &f));
+	assert_true(filter_has_room(&f, S("!c:x")));
+	assert_true(event_filter_is_open(&f.timeline));
+}
+
+static void test_what_is_no_filter_is_refused(void **state)
+{
+	static const str bad[] = {
+		STR("[]"),
+		STR("{\"room\":[]}"),
+		STR("{\"room\":{\"timeline\":7}}"),
+		STR("{\"room\":{\"timeline\":{\"limit\":-1}}}"),
+		STR("{\"room\":{\"timeline\":{\"limit\":1.5}}}"),
+		STR("{\"room\":{\"timeline\":{\"types\":\"m.a\"}}}"),
+		STR("{\"room\":{\"timeline\":{\"types\":[1]}}}"),
+		STR("{\"room\":{\"timeline\":{\"senders\":[\"no id\"]}}}"),
+		STR("{\"room\":{\"rooms\":[\"no id\"]}}"),
+		STR("{\"event_format\":\"xml\"}"),
+		STR("{\"event_fields\":{}}"),
+		STR("{\"room\":{\"include_leave\":\"yes\"}}"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		AUTO_ARENA a = arena_new();
+		struct filter f;
+		const err *e = filter_parse(a, parsed(a, bad[i]), &f);
+
+		if (!e || e->code != ERR_BAD_JSON)
+			fail_msg("accepted: %.*s", STR_ARG(bad[i]));
+	}
+}
+
+static void test_fields(void **state)
+{
+	static const struct {
+		str fields, event, left;
+	} cases[] = {
+		{ STR("[\"content.body\"]"), STR("{\"type\":\"a\",\"content\":{\"body\":\"b\",\"x\":1}}"),
+		  STR("{\"content\":{\"body\":\"b\"}}") },
+		{ STR("[\"type\",\"nothing\"]"), STR("{\"type\":\"a\",\"content\":{}}"), STR("{\"type\":\"a\"}") },
+		{ STR("[\"content.a\\\\.b\"]"), STR("{\"content\":{\"a.b\":1,\"a\":{\"b\":2}}}"),
+		  STR("{\"content\":{\"a.b\":1}}") },
+		{ STR("[\"content\",\"content.a\"]"), STR("{\"content\":{\"a\":1,\"b\":2}}"),
+		  STR("{\"content\":{\"a\":1,\"b\":2}}") },
+		{ STR("[\"content.a.x\",\"content.a.y\"]"), STR("{\"content\":{\"a\":{\"x\":1,\"y\":2,\"z\":3}}}"),
+		  STR("{\"content\":{\"a\":{\"x\":1,\"y\":2}}}") },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_ARENA a = arena_new();
+		const struct json *list = parsed(a, cases[i].fields);
+		str paths[4];
+		struct str_list fields = { paths, list->array.n, true };
+
+		for (size_t k = 0; k < list->array.n; k++)
+			paths[k] = list->array.items[k]->s;
+		assert_true(json_equal(filter_fields(a, parsed(a, cases[i].event), &fields), parsed(a, cases[i].left)));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_events_pass_or_not),
+		cmocka_unit_test(test_rooms),
+		cmocka_unit_test(test_what_is_no_filter_is_refused),
+		cmocka_unit_test(test_fields),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,268 @@
+/* Push rules: what an event means to a user, and how the rules are changed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "matrix/push_rules.h"
+
+static const str me = STR("@me:x");
+
+static struct json *parsed(struct arena *a, str text)
+{
+	struct json *j = NULL;
+	err *e = json_parse(a, text, &json_limits_request, &j);
+
+	if (e)
+		fail_msg("%.*s", STR_ARG(e->msg));
+	return j;
+}
+
+/* An event as far as push rules look: nothing is hashed. */
+static struct event event_of(struct arena *a, str text)
+{
+	const struct json *j = parsed(a, text);
+
+	return (struct event){
+		.json = j,
+		.content = json_get_object(j, S("content")),
+		.type = json_get_str(j, S("type")),
+		.sender = json_get_str(j, S("sender")),
+		.room_id = S("!r:x"),
+		.state_key = json_get_str(j, S("state_key")),
+	};
+}
+
+static struct push_result evaluate(struct arena *a, str stored, str event, int64_t members)
+{
+	const struct event ev = event_of(a, event);
+	const struct event levels_event = event_of(
+		a,
+		S("{\"type\":\"m.room.power_levels\",\"sender\":\"@mod:x\",\"state_key\":\"\",\"content\":{\"users\":{\"@mod:x\":50}}}"));
+	const struct room_version *rv = room_version_find(S("11"));
+	const struct power_levels pl = power_levels_of(rv, NULL, &levels_event);
+	const struct push_event pe = { &ev, &pl, members };
+
+	return push_evaluate(push_rules_load(a, stored), &pe, me, S("Me *"));
+}
+
+static void test_default_rules(void **state)
+{
+	static const struct {
+		const char *name;
+		str event;
+		int64_t members;
+		bool notify, highlight;
+	} cases[] = {
+		{ "message",
+		  STR("{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"msgtype\":\"m.text\",\"body\":\"hi\"}}"),
+		  5, true, false },
+		{ "notice",
+		  STR("{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"msgtype\":\"m.notice\",\"body\":\"hi\"}}"),
+		  5, false, false },
+		{ "edit",
+		  STR("{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"body\":\"hi\",\"m.relates_to\":{\"rel_type\":\"m.replace\"}}}"),
+		  2, false, false },
+		{ "reaction", STR("{\"type\":\"m.reaction\",\"sender\":\"@o:x\",\"content\":{}}"), 2, false, false },
+		{ "invite for me",
+		  STR("{\"type\":\"m.room.member\",\"sender\":\"@o:x\",\"state_key\":\"@me:x\",\"content\":{\"membership\":\"invite\"}}"),
+		  1, true, false },
+		{ "invite for another",
+		  STR("{\"type\":\"m.room.member\",\"sender\":\"@o:x\",\"state_key\":\"@you:x\",\"content\":{\"membership\":\"invite\"}}"),
+		  1, false, false },
+		{ "mention",
+		  STR("{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"body\":\"\",\"m.mentions\":{\"user_ids\":[\"@you:x\",\"@me:x\"]}}}"),
+		  9, true, true },
+		{ "mention of another",
+		  STR("{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"body\":\"\",\"m.mentions\":{\"user_ids\":[\"@you:x\"]}}}"),
+		  9, true, false },
+		{ "the body no longer mentions",
+		  STR("{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"body\":\"me Me * @room\"}}"), 9,
+		  true, false },
+		{ "@room by a moderator",
+		  STR("{\"type\":\"m.room.message\",\"sender\":\"@mod:x\",\"content\":{\"body\":\"\",\"m.mentions\":{\"room\":true}}}"),
+		  9, true, true },
+		{ "@room by anybody",
+		  STR("{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"body\":\"\",\"m.mentions\":{\"room\":true}}}"),
+		  9, true, false },
+		{ "tombstone",
+		  STR("{\"type\":\"m.room.tombstone\",\"sender\":\"@o:x\",\"state_key\":\"\",\"content\":{}}"), 9, true,
+		  true },
+		{ "no tombstone without a state key",
+		  STR("{\"type\":\"m.room.tombstone\",\"sender\":\"@o:x\",\"content\":{}}"), 9, false, false },
+		{ "encrypted", STR("{\"type\":\"m.room.encrypted\",\"sender\":\"@o:x\",\"content\":{}}"), 9, true,
+		  false },
+		{ "call", STR("{\"type\":\"m.call.invite\",\"sender\":\"@o:x\",\"content\":{}}"), 9, true, false },
+		{ "unknown type", STR("{\"type\":\"org.x\",\"sender\":\"@o:x\",\"content\":{}}"), 2, false, false },
+		{ "topic", STR("{\"type\":\"m.room.topic\",\"sender\":\"@o:x\",\"state_key\":\"\",\"content\":{}}"), 2,
+		  false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_ARENA a = arena_new();
+		const struct push_result r = evaluate(a, STR_NONE, cases[i].event, cases[i].members);
+
+		if (r.notify != cases[i].notify || r.highlight != cases[i].highlight)
+			fail_msg("%s: notify %d highlight %d", cases[i].name, r.notify, r.highlight);
+	}
+}
+
+#define MESSAGE                                                                                                        \
+	"{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"body\":\"An example event, 3 cakes\",\"n\":5}}"
+
+static void test_own_rules(void **state)
+{
+	static const struct {
+		const char *name, *kind;
+		str rule_id, body;
+		bool notify, highlight;
+	} cases[] = {
+		{ "room rule silences", "room", STR("!r:x"), STR("{\"actions\":[]}"), false, false },
+		{ "other room's rule does not", "room", STR("!o:x"), STR("{\"actions\":[]}"), true, false },
+		{ "a room rule's id is no pattern", "room", STR("!*"), STR("{\"actions\":[]}"), true, false },
+		{ "sender rule", "sender", STR("@o:x"), STR("{\"actions\":[\"dont_notify\"]}"), false, false },
+		{ "content by word", "content", STR("c"),
+		  STR("{\"pattern\":\"ex*ple\",\"actions\":[\"notify\",{\"set_tweak\":\"highlight\"}]}"), true, true },
+		{ "content not inside a word", "content", STR("c"), STR("{\"pattern\":\"cake\",\"actions\":[]}"), true,
+		  false },
+		{ "content folds case", "content", STR("c"), STR("{\"pattern\":\"EVENT\",\"actions\":[]}"), false,
+		  false },
+		{ "member count", "override", STR("c"),
+		  STR("{\"conditions\":[{\"kind\":\"room_member_count\",\"is\":\"<=3\"}],\"actions\":[]}"), false,
+		  false },
+		{ "member count misses", "override", STR("c"),
+		  STR("{\"conditions\":[{\"kind\":\"room_member_count\",\"is\":\">3\"}],\"actions\":[]}"), true,
+		  false },
+		{ "a condition nobody knows never matches", "override", STR("c"),
+		  STR("{\"conditions\":[{\"kind\":\"org.x\"}],\"actions\":[]}"), true, false },
+		{ "no condition always matches", "override", STR("c"), STR("{\"conditions\":[],\"actions\":[]}"), false,
+		  false },
+		{ "event_match needs a string", "override", STR("c"),
+		  STR("{\"conditions\":[{\"kind\":\"event_match\",\"key\":\"content.n\",\"pattern\":\"*\"}],\"actions\":[]}"),
+		  true, false },
+		{ "event_property_is compares numbers", "override", STR("c"),
+		  STR("{\"conditions\":[{\"kind\":\"event_property_is\",\"key\":\"content.n\",\"value\":5}],\"actions\":[]}"),
+		  false, false },
+		{ "event_property_is does not cast", "override", STR("c"),
+		  STR("{\"conditions\":[{\"kind\":\"event_property_is\",\"key\":\"content.n\",\"value\":\"5\"}],\"actions\":[]}"),
+		  true, false },
+		{ "highlight false", "override", STR("c"),
+		  STR("{\"conditions\":[],\"actions\":[\"notify\",{\"set_tweak\":\"highlight\",\"value\":false}]}"),
+		  true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_ARENA a = arena_new();
+		str stored = STR_NONE;
+		struct push_result r;
+
+		assert_null(push_rules_put(a, STR_NONE, push_kind_of_text(str_c(cases[i].kind)), cases[i].rule_id,
+					   parsed(a, cases[i].body), STR_NONE, STR_NONE, &stored));
+		r = evaluate(a, stored, S(MESSAGE), 3);
+		if (r.notify != cases[i].notify || r.highlight != cases[i].highlight)
+			fail_msg("%s: notify %d highlight %d", cases[i].name, r.notify, r.highlight);
+	}
+}
+
+static void test_the_master_rule_is_above_all(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	str stored = STR_NONE;
+
+	(void)state;
+	assert_null(push_rules_put(a, stored, PUSH_OVERRIDE, S("loud"),
+				   parsed(a, S("{\"conditions\":[],\"actions\":[\"notify\"]}")), STR_NONE, STR_NONE,
+				   &stored));
+	assert_true(evaluate(a, stored, S(MESSAGE), 3).notify);
+	assert_null(push_rules_set_enabled(a, stored, PUSH_OVERRIDE, S(".m.rule.master"), true, &stored));
+	assert_false(evaluate(a, stored, S(MESSAGE), 3).notify);
+}
+
+static str order(struct arena *a, str stored)
+{
+	const struct push_rules *r = push_rules_load(a, stored);
+	str all = S("");
+
+	for (size_t i = 0; i < r->n; i++)
+		if (!r->rules[i].is_default)
+			all = arena_join3(a, all, r->rules[i].rule_id, S(" "));
+	return all;
+}
+
+static void test_order_and_changes(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	const struct json *body = parsed(a, S("{\"pattern\":\"x\",\"actions\":[\"notify\"]}"));
+	str s = STR_NONE;
+
+	(void)state;
+	assert_null(push_rules_put(a, s, PUSH_CONTENT, S("a"), body, STR_NONE, STR_NONE, &s));
+	assert_null(push_rules_put(a, s, PUSH_CONTENT, S("b"), body, STR_NONE, STR_NONE, &s));
+	assert_true(str_eq(order(a, s), S("b a ")));
+	assert_null(push_rules_put(a, s, PUSH_CONTENT, S("c"), body, STR_NONE, S("b"), &s));
+	assert_null(push_rules_put(a, s, PUSH_CONTENT, S("d"), body, S("b"), STR_NONE, &s));
+	assert_true(str_eq(order(a, s), S("d b c a ")));
+	assert_null(push_rules_set_enabled(a, s, PUSH_CONTENT, S("b"), false, &s));
+	assert_null(push_rules_put(a, s, PUSH_CONTENT, S("b"), body, STR_NONE, S("a"), &s));
+	assert_true(str_eq(order(a, s), S("d c a b ")));
+	assert_false(push_rule_find(push_rules_load(a, s), PUSH_CONTENT, S("b"))
+			     ->enabled); /* a replaced rule stays disabled */
+	assert_null(push_rules_delete(a, s, PUSH_CONTENT, S("c"), &s));
+	assert_true(str_eq(order(a, s), S("d a b ")));
+	assert_int_equal(push_rules_delete(a, s, PUSH_CONTENT, S("c"), &s)->code, ERR_NOT_FOUND);
+	assert_int_equal(push_rules_delete(a, s, PUSH_OVERRIDE, S(".m.rule.master"), &s)->code, ERR_NOT_FOUND);
+	assert_int_equal(push_rules_set_enabled(a, s, PUSH_ROOM, S("d"), true, &s)->code, ERR_NOT_FOUND);
+	assert_int_equal(push_rules_put(a, s, PUSH_CONTENT, S(".x"), body, STR_NONE, STR_NONE, &s)->code,
+			 ERR_INVALID_PARAM);
+	assert_int_equal(push_rules_put(a, s, PUSH_CONTENT, S("x/y"), body, STR_NONE, STR_NONE, &s)->code,
+			 ERR_INVALID_PARAM);
+	assert_int_equal(
+		push_rules_put(a, s, PUSH_CONTENT, S("x"), parsed(a, S("{\"actions\":[]}")), STR_NONE, STR_NONE, &s)
+			->code,
+		ERR_MISSING_PARAM);
+	assert_int_equal(
+		push_rules_put(a, s, PUSH_CONTENT, S("x"), parsed(a, S("{\"pattern\":\"x\"}")), STR_NONE, STR_NONE, &s)
+			->code,
+		ERR_MISSING_PARAM);
+	assert_int_equal(push_rules_put(a, s, PUSH_CONTENT, S("x"), body, S("nope"), STR_NONE, &s)->code, ERR_UNKNOWN);
+	assert_null(push_rules_set_actions(a, s, PUSH_UNDERRIDE, S(".m.rule.message"), parsed(a, S("[]")), &s));
+	assert_false(evaluate(a, s, S(MESSAGE), 3).notify);
+}
+
+static void test_written_rules_name_the_user(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	struct jw w = jw_to(&b);
+	const struct json *got, *mention = NULL;
+
+	(void)state;
+	jw_object(&w, NULL);
+	push_rules_write(&w, push_rules_load(a, STR_NONE), me);
+	jw_end(&w);
+	assert_true(jw_good(&w));
+	got = json_get_array(parsed(a, buf_str(&b)), S("override"));
+	JSON_ITEMS (got, i) {
+		if (str_eq(json_get_str(got->array.items[i], S("rule_id")), S(".m.rule.is_user_mention")))
+			mention = got->array.items[i];
+	}
+	assert_true(str_eq(json_get_str(json_get_array(mention, S("conditions"))->array.items[0], S("value")), me));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_default_rules),
+		cmocka_unit_test(test_own_rules),
+		cmocka_unit_test(test_the_master_rule_is_above_all),
+		cmocka_unit_test(test_order_and_changes),
+		cmocka_unit_test(test_written_rules_name_the_user),
+	};
+
+	push_rules_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
