@@ -74,6 +74,8 @@ void lock_drop(struct lock *l)
 
 void lock_assert_held(const struct lock *l) { assert(*find_held(l) == l); }
 
+bool lock_any_held(void) { return innermost != NULL; }
+
 void cond_init(struct cond *c)
 {
 	pthread_condattr_t attr;

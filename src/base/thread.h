@@ -35,6 +35,8 @@ void lock_done(struct lock *l);
 void lock_take(struct lock *l);
 void lock_drop(struct lock *l);
 void lock_assert_held(const struct lock *l);
+/* Does this thread hold any lock? Then it must not wait for what a holder of that lock may have. */
+bool lock_any_held(void);
 static inline void lock_drop_auto(struct lock **l)
 {
 	if (*l)

@@ -4,7 +4,8 @@
  * Writing. A write is a `struct piece`: functions and their argument. One writer thread (SQLite), or one of k (PostgreSQL,
  * chosen by `shard`, so that a room's pieces keep their order), runs what is queued, commits once for the whole batch,
  * and only then answers. A piece that fails is rolled back alone; a commit that fails fails every piece of the batch.
- * No piece may hold the writer over 20 ms.
+ * No piece may hold the writer over 20 ms. A piece may be RUN MORE THAN ONCE before it is answered (when another one spoilt
+ * the batch, or the connection went away): what it keeps in its argument must be set anew by each run.
  *
  * Reading. store_read gives a transaction on a pooled connection: a snapshot for one chunk of work, never held over a
  * park, a slow reader or the network.
@@ -21,11 +22,11 @@ struct ticket;
 
 struct store_options {
 	enum { STORE_SQLITE, STORE_PG } driver;
-	str path;            /* SQLite: the database file */
-	str conninfo;        /* PostgreSQL: a libpq connection string */
-	unsigned readers;    /* most read connections at once (0: chosen by the store) */
-	unsigned writers;    /* PostgreSQL: writer connections (0: chosen by the store) */
-	size_t queue_limit;  /* pieces waiting; past it store_write says ERR_BUSY (0: chosen by the store) */
+	str path;           /* SQLite: the database file */
+	str conninfo;       /* PostgreSQL: a libpq connection string */
+	unsigned readers;   /* most read connections at once (0: chosen by the store) */
+	unsigned writers;   /* PostgreSQL: writer connections (0: chosen by the store) */
+	size_t queue_limit; /* pieces waiting; past it store_write says ERR_BUSY (0: chosen by the store) */
 };
 
 /* Opens and migrates. ERR_STORE with words for the operator: locked by another process, made by a newer version, ... */
@@ -35,14 +36,14 @@ void store_close(struct store **st);
 
 typedef err *store_fn(struct tx *tx, void *arg);
 struct piece {
-	store_fn *run;      /* rows that carry no stream position */
-	store_fn *late;     /* or NULL. Rows with positions (tx_position): runs after every piece of the batch has run, so
+	store_fn *run;  /* or NULL. Rows that carry no stream position */
+	store_fn *late; /* or NULL. Rows with positions (tx_position): runs after every piece of the batch has run, so
 	                     * that the lock on the positions is held for the shortest time */
 	/* or NULL. On the writer thread, in commit order: after the commit with result NULL; or with why not, before any
 	 * later piece of the same shard runs. Must be quick: it holds up the writer. */
 	void (*after)(void *arg, const err *result);
-	void *arg;          /* lives until `after` has returned, or the ticket was waited for */
-	int64_t shard;      /* pieces of one shard commit in the order queued: a room's number, or 0 */
+	void *arg;     /* lives until `after` has returned, or the ticket was waited for */
+	int64_t shard; /* pieces of one shard commit in the order queued: a room's number, or 0 */
 };
 
 /* Queues. With a ticket the caller must store_wait; NULL: nobody waits. ERR_BUSY: the queue is full (nothing queued). */
@@ -71,7 +72,7 @@ NODISCARD err *store_stream_head(struct tx *tx, int64_t *out);
  * May wait for a commit when a block runs out: never call under a room's lock... the block is topped up early, so that
  * within a request it does not run dry.
  */
-enum store_seq { SEQ_EVENT, SEQ_MISC };
+enum store_seq { SEQ_EVENT, SEQ_MISC, SEQ_INTERN /* the store's own */, SEQ_COUNT };
 NODISCARD err *store_next_id(struct store *st, struct arena *a, enum store_seq seq, size_t count, int64_t *out_first);
 
 /*
@@ -86,6 +87,9 @@ NODISCARD err *store_intern_text(struct store *st, struct arena *a, int64_t nid,
 
 /* A secret of this database, made at its first opening: places leaves in the state trees. */
 void store_tree_key(const struct store *st, uint8_t out[16]);
-/* Statements run by this thread since start: for counts asserted in tests and per-route metrics. */
+/* Which history positions count in: drawn when the database was made. A token of another epoch says nothing here. */
+int64_t store_epoch(const struct store *st);
+/* Statements run since start by this thread, or for it (store_wait adds its piece's): for counts asserted in tests and
+ * per-route metrics. */
 uint64_t store_statements_here(void);
 int64_t store_sql_us_here(void);

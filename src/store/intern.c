@@ -1,0 +1,191 @@
+/*
+ * intern.c - texts that repeat (users, rooms, types, state keys) and their numbers.
+ *
+ * A pair of text and number never changes and never goes away, so a cache can only be right or empty: it is filled from
+ * committed rows alone, by whoever misses. A new text gets its number from a reserved block, is inserted unless another
+ * process was faster, and the number that stands in the database counts: on PostgreSQL the insert of a text that another
+ * transaction is inserting waits for that one's end. A look-up inside of a transaction goes over that one's connection.
+ */
+#include <assert.h>
+
+#include "store/internal_store.h"
+
+enum { MOST_BYTES = 16 << 20, ENTRY_COST = 160 };
+
+struct entry {
+	struct list node;
+	int64_t id;
+	str text; /* follows the struct */
+};
+
+static size_t cost_of(str text) { return text.n + ENTRY_COST; }
+
+static void forget(struct intern_cache *c, struct entry *e)
+{
+	list_del(&e->node);
+	map_del(&c->by_text, e->text);
+	map_del_i(&c->by_id, e->id);
+	c->bytes -= cost_of(e->text);
+	mem_free(e);
+}
+
+static void used(struct intern_cache *c, struct entry *e)
+{
+	list_del(&e->node);
+	list_add_head(&c->used, &e->node);
+}
+
+static void remember(struct intern_cache *c, int64_t id, str text)
+{
+	struct entry *e;
+	char *copy;
+
+	LOCKED(&c->lock);
+	if (map_get(&c->by_text, text))
+		return;
+	e = mem_alloc(sizeof(*e) + text.n);
+	copy = (char *)(e + 1);
+	memcpy(copy, text.p, text.n);
+	e->id = id;
+	e->text = (str){ copy, text.n };
+	map_put(&c->by_text, e->text, e);
+	map_put_i(&c->by_id, id, e);
+	list_add_head(&c->used, &e->node);
+	c->bytes += cost_of(text);
+	while (c->bytes > MOST_BYTES)
+		forget(c, LIST_ITEM(c->used.prev, struct entry, node));
+}
+
+static int64_t cached_id(struct intern_cache *c, str text)
+{
+	struct entry *e;
+
+	LOCKED(&c->lock);
+	e = map_get(&c->by_text, text);
+	if (!e)
+		return 0;
+	used(c, e);
+	return e->id;
+}
+
+static str cached_text(struct intern_cache *c, struct arena *a, int64_t id)
+{
+	struct entry *e;
+
+	LOCKED(&c->lock);
+	e = map_get_i(&c->by_id, id);
+	if (!e)
+		return STR_NONE;
+	used(c, e);
+	return arena_keep(a, e->text);
+}
+
+void intern_init(struct intern_cache *c)
+{
+	lock_init(&c->lock, RANK_STORE);
+	map_init(&c->by_text, NULL);
+	map_init(&c->by_id, NULL);
+	list_init(&c->used);
+}
+
+void intern_done(struct intern_cache *c)
+{
+	LIST_EACH_SAFE (&c->used, it)
+		mem_free(LIST_ITEM(it, struct entry, node));
+	map_done(&c->by_text);
+	map_done(&c->by_id);
+	lock_done(&c->lock);
+}
+
+static err *select_id(struct tx *tx, str text, int64_t *out)
+{
+	struct row *r;
+
+	TRY(tx_one(tx, "SELECT id FROM interned WHERE text = $1", BIND(B(text)), &r));
+	*out = r ? row_i64(r, 0) : 0;
+	return NULL;
+}
+
+static err *select_text(struct tx *tx, int64_t id, str *out)
+{
+	struct row *r;
+
+	TRY(tx_one(tx, "SELECT text FROM interned WHERE id = $1", BIND(B(id)), &r));
+	*out = r ? row_str(r, 0) : STR_NONE;
+	return NULL;
+}
+
+err *store_intern_find(struct store *st, struct arena *a, str text, int64_t *out)
+{
+	struct tx *tx = tx_here(st);
+	AUTO_TX own = NULL;
+	int64_t id;
+
+	assert(!str_is_none(text));
+	id = cached_id(&st->interned, text);
+	if (!id) {
+		if (!tx)
+			TRY(store_read(st, a, &own));
+		TRY(select_id(tx ? tx : own, text, &id));
+		/* A writer sees rows of its own that may yet be undone. */
+		if (id && !(tx && tx->writer))
+			remember(&st->interned, id, text);
+	}
+	*out = id;
+	return NULL;
+}
+
+err *store_intern_text(struct store *st, struct arena *a, int64_t nid, str *out)
+{
+	struct tx *tx = tx_here(st);
+	AUTO_TX own = NULL;
+	str text;
+
+	text = cached_text(&st->interned, a, nid);
+	if (str_is_none(text)) {
+		if (!tx)
+			TRY(store_read(st, a, &own));
+		TRY(select_text(tx ? tx : own, nid, &text));
+		if (str_is_none(text))
+			return err_new(a, ERR_INTERNAL, "no text has the number %" PRId64, nid);
+		if (!(tx && tx->writer))
+			remember(&st->interned, nid, text);
+		text = arena_keep(a, text);
+	}
+	*out = text;
+	return NULL;
+}
+
+struct interning {
+	str text;
+	int64_t proposed, id;
+};
+
+static err *insert(struct tx *tx, void *arg)
+{
+	static const char sql[] = "INSERT INTO interned (id, text) VALUES ($1, $2) ON CONFLICT (text) DO NOTHING";
+	struct interning *in = arg;
+	int64_t made;
+
+	TRY(tx_run_count(tx, sql, BIND(B(in->proposed), B(in->text)), &made));
+	in->id = in->proposed;
+	if (!made)
+		TRY(select_id(tx, in->text, &in->id));
+	return in->id ? NULL : err_new(tx_arena(tx), ERR_STORE, "an interned text is there and is not");
+}
+
+err *store_intern(struct store *st, struct arena *a, str text, int64_t *out)
+{
+	struct interning in = { .text = text };
+	int64_t id;
+
+	TRY(store_intern_find(st, a, text, &id));
+	if (!id) {
+		TRY(store_next_id(st, a, SEQ_INTERN, 1, &in.proposed));
+		TRY(store_do(st, a, insert, &in));
+		id = in.id;
+		remember(&st->interned, id, text);
+	}
+	*out = id;
+	return NULL;
+}

@@ -1,0 +1,144 @@
+/*
+ * both.h - a test function, run on both databases; each time on a new, empty one.
+ *
+ *     static void keeps_what_it_got(struct both *b) { ... b->st, b->a ... }
+ *     BOTH(keeps_what_it_got)
+ *     const struct CMUnitTest tests[] = { BOTH_TESTS(keeps_what_it_got) };
+ *
+ * PostgreSQL is a private cluster, started by tests/pg-up.sh and shared by all tests that run at the moment. Where it cannot
+ * be started the test fails.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <libpq-fe.h>
+
+#include "base/arena.h"
+#include "store/store.h"
+
+struct both {
+	struct store *st;
+	struct arena *a;
+	struct store_options opt; /* what st was opened with; adjust and both_reopen */
+	bool pg;
+	char dir[64];
+	char database[64];
+};
+
+/* The error must be NULL; says what it is otherwise. */
+#define both_ok(call)                                                                                                  \
+	do {                                                                                                           \
+		const err *both_e_ = (call);                                                                           \
+		if (both_e_)                                                                                           \
+			fail_msg("%s: %.*s", #call, STR_ARG(both_e_->msg));                                            \
+	} while (0)
+
+/* The folder of the cluster's socket. Started once per program; a descriptor kept open keeps the cluster up. */
+static inline const char *both_cluster(void)
+{
+	static char dir[256];
+	FILE *p;
+
+	if (dir[0])
+		return dir;
+	p = popen("tests/pg-up.sh", "r");
+	assert_non_null(p);
+	if (!fgets(dir, sizeof(dir), p))
+		dir[0] = '\0';
+	if (pclose(p) != 0 || !dir[0])
+		fail_msg("tests/pg-up.sh could not start PostgreSQL");
+	dir[strcspn(dir, "\n")] = '\0';
+	return dir;
+}
+
+static inline void both_admin(const char *sql)
+{
+	char conninfo[512];
+	PGconn *c;
+	PGresult *r;
+
+	snprintf(conninfo, sizeof(conninfo), "host=%s dbname=postgres user=postgres", both_cluster());
+	c = PQconnectdb(conninfo);
+	r = PQexec(c, sql);
+	if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK)
+		fail_msg("%s: %s", sql, PQerrorMessage(c));
+	PQclear(r);
+	PQfinish(c);
+}
+
+static inline void both_open(struct both *b) { both_ok(store_open(b->a, &b->opt, &b->st)); }
+
+static inline void both_reopen(struct both *b)
+{
+	store_close(&b->st);
+	both_open(b);
+}
+
+static inline void both_begin(struct both *b, bool pg)
+{
+	static unsigned count;
+	char sql[128];
+
+	*b = (struct both){ .pg = pg, .a = arena_new() };
+	snprintf(b->dir, sizeof(b->dir), "/tmp/hearth-test-XXXXXX");
+	assert_non_null(mkdtemp(b->dir));
+	b->opt.driver = pg ? STORE_PG : STORE_SQLITE;
+	if (pg) {
+		snprintf(b->database, sizeof(b->database), "t_%ld_%u", (long)getpid(), ++count);
+		snprintf(sql, sizeof(sql), "CREATE DATABASE %s", b->database);
+		both_admin(sql);
+		b->opt.conninfo = arena_printf(b->a, "host=%s dbname=%s user=postgres", both_cluster(), b->database);
+	} else {
+		b->opt.path = arena_printf(b->a, "%s/test.db", b->dir);
+	}
+	both_open(b);
+}
+
+static inline void both_end(struct both *b)
+{
+	char sql[256];
+
+	store_close(&b->st);
+	if (b->pg) {
+		snprintf(sql, sizeof(sql), "DROP DATABASE %s WITH (FORCE)", b->database);
+		both_admin(sql);
+	}
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const files[] = { "test.db", "test.db-wal", "test.db-shm", "test.db.lock" };
+
+		snprintf(sql, sizeof(sql), "%s/%s", b->dir, files[i]);
+		unlink(sql);
+	}
+	rmdir(b->dir);
+	arena_free(&b->a);
+}
+
+static inline void both_run(void (*test)(struct both *), bool pg)
+{
+	struct both b;
+
+	both_begin(&b, pg);
+	test(&b);
+	both_end(&b);
+}
+
+#define BOTH(name)                                                                                                     \
+	static void name##_on_sqlite(void **state)                                                                     \
+	{                                                                                                              \
+		(void)state;                                                                                           \
+		both_run(name, false);                                                                                 \
+	}                                                                                                              \
+	static void name##_on_pg(void **state)                                                                         \
+	{                                                                                                              \
+		(void)state;                                                                                           \
+		both_run(name, true);                                                                                  \
+	}
+#define BOTH_TESTS(name) cmocka_unit_test(name##_on_sqlite), cmocka_unit_test(name##_on_pg)
