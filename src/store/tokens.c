@@ -18,9 +18,11 @@ err *store_token_find(struct tx *tx, str hash, const struct token_row **out)
 {
 	static const char sql[] =
 		"SELECT t.id, t.user_nid, t.device_id, t.expires_at, t.validated_at, t.refresh_id,"
-		" COALESCE(r.previous_id, 0), a.user_id, a.is_admin, a.is_guest, a.is_locked, a.is_suspended"
+		" COALESCE(r.previous_id, 0), a.user_id, a.is_admin, a.is_guest, a.is_locked, a.is_suspended,"
+		" COALESCE(d.seen_at, 0)"
 		" FROM access_tokens t JOIN accounts a ON a.nid = t.user_nid"
-		" LEFT JOIN refresh_tokens r ON r.id = t.refresh_id WHERE t.hash = $1";
+		" LEFT JOIN refresh_tokens r ON r.id = t.refresh_id"
+		" LEFT JOIN devices d ON d.user_nid = t.user_nid AND d.device_id = t.device_id WHERE t.hash = $1";
 	struct token_row *row;
 	struct row *r;
 
@@ -42,19 +44,24 @@ err *store_token_find(struct tx *tx, str hash, const struct token_row **out)
 		.is_guest = row_i64(r, 9) != 0,
 		.is_locked = row_i64(r, 10) != 0,
 		.is_suspended = row_i64(r, 11) != 0,
+		.seen_at = row_i64(r, 12),
 	};
 	*out = row;
 	return NULL;
 }
 
-err *store_token_delete(struct tx *tx, int64_t id)
-{
-	return tx_run(tx, "DELETE FROM access_tokens WHERE id = $1", BIND(B(id)));
-}
-
-err *store_token_validated(struct tx *tx, int64_t id, int64_t now)
+err *store_token_set_validated(struct tx *tx, int64_t id, int64_t now)
 {
 	return tx_run(tx, "UPDATE access_tokens SET validated_at = $2 WHERE id = $1", BIND(B(id), B(now)));
+}
+
+err *store_token_validated(struct tx *tx, int64_t id, int64_t *out)
+{
+	struct row *r;
+
+	TRY(tx_one(tx, "SELECT validated_at FROM access_tokens WHERE id = $1", BIND(B(id)), &r));
+	*out = r ? row_i64(r, 0) : 0;
+	return NULL;
 }
 
 err *store_refresh_add(struct tx *tx, const struct refresh_row *row, str hash)
@@ -123,16 +130,18 @@ err *store_tokens_delete_device(struct tx *tx, int64_t user, str device_id)
 }
 
 err *store_one_time_add(struct tx *tx, enum one_time_kind kind, int64_t user, str hash, int64_t expires_at, int64_t now,
-			int64_t max)
+			int64_t max, bool *out_added)
 {
-	static const char insert[] =
-		"INSERT INTO one_time_tokens (hash, kind, user_nid, expires_at) VALUES ($1, $2, $3, $4)";
+	static const char insert[] = "INSERT INTO one_time_tokens (hash, kind, user_nid, expires_at)"
+				     " VALUES ($1, $2, $3, $4) ON CONFLICT (hash) DO NOTHING";
 	static const char trim[] =
-		"DELETE FROM one_time_tokens WHERE user_nid = $1 AND kind = $2 AND hash IN (SELECT hash FROM one_time_tokens"
-		" WHERE user_nid = $1 AND kind = $2 ORDER BY expires_at DESC, hash LIMIT 1000 OFFSET $3)";
+		"DELETE FROM one_time_tokens WHERE hash IN (SELECT hash FROM one_time_tokens WHERE user_nid = $1 AND kind = $2"
+		" ORDER BY expires_at DESC, hash LIMIT 1000 OFFSET $3)";
+	int64_t changed;
 
 	TRY(tx_run(tx, "DELETE FROM one_time_tokens WHERE expires_at <= $1", BIND(B(now))));
-	TRY(tx_run(tx, insert, BIND(B(hash), B((int64_t)kind), B(user), B(expires_at))));
+	TRY(tx_run_count(tx, insert, BIND(B(hash), B((int64_t)kind), B(user), B(expires_at)), &changed));
+	*out_added = changed == 1;
 	return tx_run(tx, trim, BIND(B(user), B((int64_t)kind), B(max)));
 }
 

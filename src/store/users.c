@@ -94,6 +94,12 @@ err *store_account_set_password(struct tx *tx, int64_t nid, str hash)
 	return tx_run(tx, "UPDATE accounts SET password = $2 WHERE nid = $1", BIND(B(nid), B(hash)));
 }
 
+err *store_account_rehash(struct tx *tx, int64_t nid, str old_hash, str new_hash)
+{
+	return tx_run(tx, "UPDATE accounts SET password = $3 WHERE nid = $1 AND password = $2",
+		      BIND(B(nid), B(old_hash), B(new_hash)));
+}
+
 err *store_account_set_admin(struct tx *tx, int64_t nid, bool admin)
 {
 	return tx_run(tx, "UPDATE accounts SET is_admin = $2 WHERE nid = $1", BIND(B(nid), B(admin)));

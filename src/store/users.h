@@ -24,6 +24,8 @@ NODISCARD err *store_accounts_folded(struct tx *tx, str folded, size_t max, stru
 /* By user id, from the one after `after` on. */
 NODISCARD err *store_accounts_list(struct tx *tx, str after, size_t max, struct account_row *out, size_t *out_n);
 NODISCARD err *store_account_set_password(struct tx *tx, int64_t nid, str hash);
+/* Only where the hash is still the old one: somebody may have set another password meanwhile. */
+NODISCARD err *store_account_rehash(struct tx *tx, int64_t nid, str old_hash, str new_hash);
 NODISCARD err *store_account_set_admin(struct tx *tx, int64_t nid, bool admin);
 NODISCARD err *store_account_set_locked(struct tx *tx, int64_t nid, bool locked);
 NODISCARD err *store_account_set_suspended(struct tx *tx, int64_t nid, bool suspended);

@@ -1,18 +1,48 @@
 /* internal_users.h - the inside of struct users, for the files of user/ alone. */
 #pragma once
 
-#include "base/thread.h"
-#include "store/store.h"
+#include "base/clock.h"
+#include "store/tokens.h"
+#include "store/users.h"
+#include "user/login.h"
+#include "user/seen.h"
 #include "user/token_cache.h"
+#include "user/tries.h"
 #include "user/user.h"
-
-struct seen_queue;
-struct tries;
 
 struct users {
 	struct users_options opt;
 	struct token_cache *tokens;
-	struct seen_queue *seen;      /* devices seen, not yet written */
-	struct tries *tried_accounts; /* passwords tried, by account */
-	struct tries *failed_accounts;
+	struct seen_queue *seen;
+	struct tries *tried; /* passwords tried, by account: all of them, and the wrong ones */
+	struct tries *failed;
 };
+
+/* "@name:server" for a localpart, `name` itself when it begins with '@'. */
+str account_full_id(const struct users *us, struct arena *a, str name);
+/* A-Z lowered. */
+str account_fold(struct arena *a, str s);
+/* The account of what a person typed, as login_find, with its password hash. */
+NODISCARD err *account_load(struct users *us, struct arena *a, str name, const struct account_row **out);
+const struct account *account_public(struct arena *a, const struct account_row *row);
+NODISCARD err *account_hash_password(const struct users *us, struct arena *a, str password, str *out);
+
+/* SHA-256 of a token, in arena a. */
+str token_hash(struct arena *a, str token);
+
+/* What a token means: from the cache, or from the store and into the cache. ERR_UNKNOWN_TOKEN. *out_seen (or NULL): the use
+ * should be noted. */
+NODISCARD err *token_look_up(struct users *us, struct arena *a, str token, struct cached_token *out, bool *out_seen);
+
+/* A login's rows. login_prepare draws ids and tokens; login_write is a store_fn for the caller's piece, or a part of one. */
+struct login_write {
+	struct arena *arena; /* of the caller, who waits */
+	struct login_cmd cmd;
+	int64_t now;
+	struct refresh_row refresh; /* id 0: none */
+	struct token_row token;
+	str token_hash, refresh_hash;
+	struct login out;
+};
+NODISCARD err *login_prepare(struct users *us, struct arena *a, const struct login_cmd *cmd, struct login_write *out);
+NODISCARD err *login_write(struct tx *tx, void *login_write);

@@ -46,5 +46,18 @@ struct registration_token {
 	int64_t pending, completed;
 	int64_t expires_at; /* ms; 0: never */
 };
+struct registration_tokens {
+	const struct registration_token *p;
+	size_t n;
+};
 /* Could somebody register with it now? */
 NODISCARD err *registration_token_valid(struct users *us, struct arena *a, str token, bool *out);
+NODISCARD err *registration_tokens_list(struct users *us, struct arena *a, struct registration_tokens *out);
+/* NULL: there is none. */
+NODISCARD err *registration_token_get(struct users *us, struct arena *a, str token,
+				      const struct registration_token **out);
+/* token->token STR_NONE: one is made. ERR_INVALID_PARAM for one that exists, or is not an opaque identifier of at most 64. */
+NODISCARD err *registration_token_add(struct users *us, struct arena *a, struct registration_token *token);
+/* uses_allowed and expires_at. ERR_NOT_FOUND. */
+NODISCARD err *registration_token_update(struct users *us, struct arena *a, const struct registration_token *token);
+NODISCARD err *registration_token_delete(struct users *us, struct arena *a, str token); /* ERR_NOT_FOUND */

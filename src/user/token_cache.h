@@ -18,9 +18,12 @@ struct cached_token {
 	struct identity id; /* strings are copied in and out */
 	int64_t expires_at; /* ms; 0: never */
 	int64_t read_ms;    /* when the store said so, clock_mono_ms */
+	int64_t seen_ms;    /* when its use was last noted, clock_mono_ms */
 };
-/* Strings in arena a. */
-bool token_cache_get(struct token_cache *c, struct arena *a, const uint8_t hash[32], struct cached_token *out);
+/* Strings in arena a. *out_seen (or NULL): this use should be noted, for the last note is older than seen_every_ms; it is
+ * said to one caller only. */
+bool token_cache_get(struct token_cache *c, struct arena *a, const uint8_t hash[32], int64_t now_ms,
+		     int64_t seen_every_ms, struct cached_token *out, bool *out_seen);
 uint64_t token_cache_mark(struct token_cache *c);
 void token_cache_put(struct token_cache *c, const uint8_t hash[32], const struct cached_token *t, uint64_t mark);
 /* Every token of the user; or of one device. */

@@ -119,5 +119,8 @@ NODISCARD err *users_list(struct users *us, struct arena *a, str after, size_t l
 /* Sets the password; with logout_devices every login but `keep_device` (or STR_NONE) ends. ERR_NOT_FOUND, ERR_WEAK_PASSWORD. */
 NODISCARD err *users_set_password(struct users *us, struct arena *a, str user_id, str password, bool logout_devices,
 				  str keep_device);
+NODISCARD err *users_set_admin(struct users *us, struct arena *a, str user_id, bool admin);
+NODISCARD err *users_set_locked(struct users *us, struct arena *a, str user_id, bool locked);
+NODISCARD err *users_set_suspended(struct users *us, struct arena *a, str user_id, bool suspended);
 /* The account side of deactivation: no password, no devices, no tokens, then on_deactivated. Can be run again. */
 NODISCARD err *users_deactivate(struct users *us, struct arena *a, str user_id, bool erase);

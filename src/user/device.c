@@ -1,0 +1,102 @@
+/* device.c - a user's devices. */
+#include "user/device.h"
+
+#include "store/devices.h"
+#include "user/internal_users.h"
+
+static struct device device_public(const struct device_row *row)
+{
+	return (struct device){
+		.device_id = row->device_id,
+		.display_name = row->display_name,
+		.seen_ip = row->seen_ip,
+		.seen_at = row->seen_at,
+	};
+}
+
+err *devices_list(struct users *us, struct arena *a, int64_t user, struct devices *out)
+{
+	struct device_row *rows = ARENA_ARRAY(a, struct device_row, DEVICES_PER_USER);
+	struct device *list;
+	AUTO_TX tx = NULL;
+	size_t n;
+
+	TRY(store_read(us->opt.store, a, &tx));
+	TRY(store_devices_list(tx, user, DEVICES_PER_USER, rows, &n));
+	list = ARENA_ARRAY(a, struct device, n);
+	for (size_t i = 0; i < n; i++)
+		list[i] = device_public(&rows[i]);
+	*out = (struct devices){ list, n };
+	return NULL;
+}
+
+err *device_get(struct users *us, struct arena *a, int64_t user, str device_id, const struct device **out)
+{
+	const struct device_row *row;
+	struct device *d;
+	AUTO_TX tx = NULL;
+
+	TRY(store_read(us->opt.store, a, &tx));
+	TRY(store_device_get(tx, user, device_id, &row));
+	*out = NULL;
+	if (!row)
+		return NULL;
+	d = ARENA_NEW(a, struct device);
+	*d = device_public(row);
+	*out = d;
+	return NULL;
+}
+
+struct rename {
+	int64_t user;
+	str device_id, display_name;
+	bool found;
+};
+
+static err *rename_write(struct tx *tx, void *arg)
+{
+	struct rename *r = arg;
+	const struct device_row *row;
+
+	if (!str_is_none(r->display_name))
+		return store_device_rename(tx, r->user, r->device_id, r->display_name, &r->found);
+	TRY(store_device_get(tx, r->user, r->device_id, &row));
+	r->found = row != NULL;
+	return NULL;
+}
+
+err *device_rename(struct users *us, struct arena *a, int64_t user, str device_id, str display_name)
+{
+	struct rename r = { .user = user, .device_id = device_id, .display_name = display_name };
+
+	if (display_name.n > DEVICE_NAME_MAX)
+		return err_new(a, ERR_TOO_LARGE, "A device's name has at most %d bytes", (int)DEVICE_NAME_MAX);
+	TRY(store_do(us->opt.store, a, rename_write, &r));
+	return r.found ? NULL : err_new(a, ERR_NOT_FOUND, "There is no such device");
+}
+
+struct delete
+{
+	int64_t user;
+	const str *device_ids;
+	size_t n;
+};
+
+static err *delete_write(struct tx *tx, void *arg)
+{
+	const struct delete *d = arg;
+
+	return store_devices_delete(tx, d->user, d->device_ids, d->n);
+}
+
+err *devices_delete(struct users *us, struct arena *a, int64_t user, const str *device_ids, size_t n)
+{
+	struct delete d = { .user = user, .device_ids = device_ids, .n = n };
+
+	if (n == 0)
+		return NULL;
+	TRY(store_do(us->opt.store, a, delete_write, &d));
+	for (size_t i = 0; i < n; i++)
+		token_cache_drop_device(us->tokens, user, device_ids[i]);
+	return NULL;
+}

@@ -1,0 +1,7 @@
+/* internal_uia.h - what register.c must know of a session's storage. */
+#pragma once
+
+#include "user/uia.h"
+
+/* Under which a session is found in the store. */
+str uia_session_hash(struct arena *a, str session);
