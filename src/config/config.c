@@ -187,9 +187,9 @@ const struct config *config_default(struct arena *a)
 	return own;
 }
 
-static size_t size_of(enum option_type type)
+static size_t size_of(const struct option *o)
 {
-	switch (type) {
+	switch (o->type) {
 	case OPT_BOOL:
 		return sizeof(bool);
 	case OPT_INT:
@@ -203,6 +203,7 @@ static size_t size_of(enum option_type type)
 	case OPT_TEXT:
 	case OPT_PATH:
 	case OPT_JSON:
+		return sizeof(str);
 	case OPT_OWN:
 		break;
 	}
@@ -238,32 +239,50 @@ static bool policies_equal(const struct config *x, const struct config *y)
 	return true;
 }
 
-static bool option_differs(const struct option *o, const struct config *x, const struct config *y)
+/* Makes one setting of `now` what it is in `old`; was it another? */
+static bool keep_old(const struct option *o, struct config *now, const struct config *old)
 {
-	const char *p = (const char *)x + o->at, *q = (const char *)y + o->at;
+	char *p = (char *)now + o->at;
+	const char *q = (const char *)old + o->at;
+	bool same;
 
-	if (o->read == read_listeners)
-		return !listeners_equal(x, y);
-	if (o->read == read_policies)
-		return !policies_equal(x, y);
-	if (o->read == read_database)
-		return x->database.driver != y->database.driver || !str_eq(x->database.path, y->database.path) ||
-		       !str_eq(x->database.conninfo, y->database.conninfo);
-	if (size_of(o->type) > 0)
-		return memcmp(p, q, size_of(o->type)) != 0;
-	return !str_eq(*(const str *)(const void *)p, *(const str *)(const void *)q);
+	if (o->read == read_listeners) {
+		same = listeners_equal(now, old);
+		now->listeners = old->listeners;
+		now->n_listeners = old->n_listeners;
+	} else if (o->read == read_policies) {
+		same = policies_equal(now, old);
+		now->policies = old->policies;
+		now->n_policies = old->n_policies;
+	} else if (o->read == read_database) {
+		same = now->database.driver == old->database.driver && str_eq(now->database.path, old->database.path) &&
+		       str_eq(now->database.conninfo, old->database.conninfo);
+		now->database = old->database;
+	} else {
+		if (o->type == OPT_TEXT || o->type == OPT_PATH || o->type == OPT_JSON)
+			same = str_eq(*(str *)(void *)p, *(const str *)(const void *)q);
+		else
+			same = memcmp(p, q, size_of(o)) == 0;
+		memcpy(p, q, size_of(o));
+	}
+	return !same;
 }
 
-void config_compare(struct arena *a, const struct config *old, const struct config *new, struct config_notes *notes)
+const struct config *config_merge(struct arena *a, const struct config *old, const struct config *new,
+				  struct config_notes *notes)
 {
+	struct config *c = ARENA_NEW(a, struct config);
+
+	*c = *new;
 	for (size_t i = 0; i < config_options_n; i++) {
 		const struct option *o = &config_options[i];
 
-		if (o->live || !option_differs(o, old, new))
+		if (o->live || !keep_old(o, c, old))
 			continue;
 		vec_push(
 			a, &notes->list,
 			(struct config_note){
 				false, arena_printf(a, "%s: takes effect when the server is started again", o->path) });
 	}
+	return c;
 }

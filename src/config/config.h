@@ -141,8 +141,10 @@ const struct config *config_parse(struct arena *a, str name, str text, struct co
 const struct config *config_load(struct arena *a, str path, struct config_notes *notes);
 /* The settings without a file: server_name localhost, 127.0.0.1:8008, everything in ./data. */
 const struct config *config_default(struct arena *a);
-/* Names the options that differ and take effect only at a restart, one note each: after a reload. */
-void config_compare(struct arena *a, const struct config *old, const struct config *new, struct config_notes *notes);
+/* The settings after a reload: those of `new` that may change while the server runs, the others still as in `old`; each of
+ * these that differs has a note. Both must live as long as the result. */
+const struct config *config_merge(struct arena *a, const struct config *old, const struct config *new,
+				  struct config_notes *notes);
 
 /* A commented file with every option: `hearth generate-config`. */
 void config_generate(struct buf *out, str server_name, str data_dir);

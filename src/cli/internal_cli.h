@@ -1,0 +1,33 @@
+/* internal_cli.h - what the commands share. */
+#pragma once
+
+#include "cli/cli.h"
+
+struct call { /* of a command */
+	struct arena *a;
+	const char *program;
+	const struct cli_hooks *hooks;
+	str config_path; /* --config, or STR_NONE */
+	int argc;
+	char **argv; /* what stands after the command's name */
+};
+
+struct command {
+	const char *name, *arguments, *doc;
+	int (*run)(const struct call *c);
+};
+extern const struct command cli_commands[];
+extern const size_t cli_commands_n;
+
+/* The settings that the call names; complaints go to standard error. NULL when they are wrong. */
+const struct config *call_config(const struct call *c, struct config_notes *notes);
+/* True, and the argument taken out of the call, when it is there: "--admin". */
+bool call_flag(struct call *c, const char *name);
+/* "--name VALUE" or "--name=VALUE", taken out of the call: STR_NONE when it is not there. */
+str call_value(struct call *c, const char *name);
+/* Complains about what is left over; false when something is. */
+bool call_finish(const struct call *c, int positional);
+
+int cli_user(const struct call *c);
+void cli_write_help(struct buf *out, const char *program);
+void cli_write_man(struct buf *out);

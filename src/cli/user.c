@@ -1,0 +1,169 @@
+/*
+ * user.c - `hearth user`: accounts, by the running server or, where none runs, on the store itself.
+ */
+#include "cli/control.h"
+#include "cli/internal_cli.h"
+#include "json/writer.h"
+
+#include <stdio.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { LONGEST_PASSWORD = 512 };
+
+static int complain(const struct call *c, str text)
+{
+	(void)fprintf(stderr, "%s: %.*s\n", c->program, STR_ARG(text));
+	return 1;
+}
+
+/* A line without its end; STR_NONE at the end of the input or when it is too long. */
+static str read_line(struct arena *a)
+{
+	char line[LONGEST_PASSWORD + 2];
+
+	if (!fgets(line, sizeof(line), stdin))
+		return STR_NONE;
+	if (!strchr(line, '\n') && !feof(stdin))
+		return STR_NONE;
+	line[strcspn(line, "\r\n")] = '\0';
+	return arena_keep(a, str_c(line));
+}
+
+/* Asked for without showing it, twice, where a person sits there; else the first line of standard input. */
+static str ask_password(struct arena *a)
+{
+	struct termios before, quiet;
+	str first, second;
+
+	if (tcgetattr(STDIN_FILENO, &before) != 0)
+		return read_line(a);
+	quiet = before;
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	(void)fputs("Password: ", stderr);
+	first = read_line(a);
+	(void)fputs("\nAgain: ", stderr);
+	second = read_line(a);
+	(void)fputs("\n", stderr);
+	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	return str_eq(first, second) ? first : STR_NONE;
+}
+
+/* The answer, from the server or, without one, from the accounts opened here. */
+static err *ask(const struct call *c, const struct config *config, str request, const struct json **out)
+{
+	struct users *users;
+	struct json *parsed;
+	str answer;
+
+	TRY(control_ask(c->a, config->data_dir, request, &answer));
+	if (str_is_none(answer)) {
+		TRY(c->hooks->open_users(c->a, config, &users));
+		answer = control_answer(c->a, users, request);
+		c->hooks->close_users();
+	}
+	TRY(json_parse(c->a, str_trim(answer), &(struct json_limits){ 8 << 20, 16, 1 << 20 }, &parsed));
+	if (!str_is_none(json_get_str(parsed, S("error"))))
+		return err_new(c->a, ERR_CONFIG, "%.*s", STR_ARG(json_get_str(parsed, S("error"))));
+	*out = parsed;
+	return NULL;
+}
+
+static int set_account(struct call *c, const struct config *config, const char *verb)
+{
+	const bool flag = call_flag(c, strcmp(verb, "add") == 0 ? "--admin" : "--keep-logins");
+	AUTO_BUF request = BUF_INIT(16 * 1024);
+	struct jw w = jw_to(&request);
+	const struct json *answer;
+	str password;
+	err *e;
+
+	if (!call_finish(c, 1))
+		return 2;
+	password = ask_password(c->a);
+	if (str_is_empty(password))
+		return complain(c, S("no password was given, it is longer than 512 bytes, or the two differ"));
+	jw_object(&w, NULL);
+	jw_str(&w, "do", str_c(verb));
+	jw_str(&w, "name", str_c(c->argv[0]));
+	jw_str(&w, "password", password);
+	jw_bool(&w, strcmp(verb, "add") == 0 ? "admin" : "logout", strcmp(verb, "add") == 0 ? flag : !flag);
+	jw_end(&w);
+	e = ask(c, config, buf_str(&request), &answer);
+	if (e)
+		return complain(c, e->msg);
+	(void)printf("%.*s\n", STR_ARG(json_get_str(answer, S("user_id"))));
+	return 0;
+}
+
+static str list_page(const struct json *answer)
+{
+	static const struct {
+		str member;
+		const char *shown;
+	} marks[] = { { STR("admin"), " admin" },
+		      { STR("guest"), " guest" },
+		      { STR("locked"), " locked" },
+		      { STR("suspended"), " suspended" },
+		      { STR("deactivated"), " deactivated" } };
+	const struct json *users = json_get_array(answer, S("users"));
+	str last = STR_NONE;
+
+	JSON_ITEMS (users, i) {
+		const struct json *user = users->array.items[i];
+
+		last = json_get_str(user, S("user_id"));
+		(void)printf("%.*s", STR_ARG(last));
+		for (size_t k = 0; k < ARRAY_LEN(marks); k++) {
+			if (json_get_bool(user, marks[k].member, false))
+				(void)fputs(marks[k].shown, stdout);
+		}
+		(void)putchar('\n');
+	}
+	return json_get_bool(answer, S("more"), false) ? last : STR_NONE;
+}
+
+static int list_accounts(struct call *c, const struct config *config)
+{
+	str after = STR_NONE;
+
+	if (!call_finish(c, 0))
+		return 2;
+	do {
+		AUTO_BUF request = BUF_INIT(16 * 1024);
+		struct jw w = jw_to(&request);
+		const struct json *answer;
+		err *e;
+
+		jw_object(&w, NULL);
+		jw_str(&w, "do", S("list"));
+		if (!str_is_none(after))
+			jw_str(&w, "after", after);
+		jw_end(&w);
+		e = ask(c, config, buf_str(&request), &answer);
+		if (e)
+			return complain(c, e->msg);
+		after = list_page(answer);
+	} while (!str_is_none(after));
+	return 0;
+}
+
+int cli_user(const struct call *called)
+{
+	struct call c = *called;
+	struct config_notes notes = { 0 };
+	const char *verb = c.argc > 0 ? c.argv[0] : "";
+	const struct config *config = call_config(&c, &notes);
+
+	if (!config)
+		return 1;
+	c.argv++;
+	c.argc--;
+	if (strcmp(verb, "add") == 0 || strcmp(verb, "passwd") == 0)
+		return set_account(&c, config, verb);
+	if (strcmp(verb, "list") == 0)
+		return list_accounts(&c, config);
+	(void)fprintf(stderr, "%s: user add NAME, user list or user passwd NAME (see %s help)\n", c.program, c.program);
+	return 2;
+}
