@@ -3,6 +3,8 @@
 
 #include "cli/cli.h"
 
+#include "base/buf.h"
+
 struct call { /* of a command */
 	struct arena *a;
 	const char *program;

@@ -218,8 +218,8 @@ static bool listeners_equal(const struct config *x, const struct config *y)
 		const struct config_listener *p = &x->listeners[i], *q = &y->listeners[i];
 
 		if (!str_eq(p->address, q->address) || p->port != q->port || p->tls != q->tls ||
-		    p->x_forwarded != q->x_forwarded || p->client != q->client || p->federation != q->federation ||
-		    p->metrics != q->metrics || p->health != q->health)
+		    p->x_forwarded != q->x_forwarded || p->no_gzip != q->no_gzip || p->client != q->client ||
+		    p->federation != q->federation || p->metrics != q->metrics || p->health != q->health)
 			return false;
 	}
 	return true;

@@ -20,7 +20,7 @@ struct config_rate {
 struct config_listener { /* one for every address that a listener names */
 	str address;
 	uint16_t port;
-	bool tls, x_forwarded;
+	bool tls, x_forwarded, no_gzip;
 	bool client, federation, metrics, health;
 };
 

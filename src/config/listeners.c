@@ -33,7 +33,8 @@ const struct option listener_options[] = {
 	{ "listeners.x_forwarded", OPT_BOOL, offsetof(struct entry, x_forwarded), .deflt = "false",
 	  .doc = "A proxy stands before it, whose X-Forwarded-For names the client." },
 	{ "listeners.resources", OPT_OWN,
-	  .doc = "A list of {names: [client, federation, metrics, health]}. /health is always served." },
+	  .doc = "A list of {names: [client, federation, metrics, health]}. /health is always served. With compress: "
+		 "false, answers are not compressed." },
 };
 const size_t listener_options_n = ARRAY_LEN(listener_options);
 
@@ -85,6 +86,11 @@ static void read_resources(struct reader *r, struct entry *e, const struct ynode
 	for (size_t i = 0; i < list->n; i++) {
 		const struct ymember *names = ynode_member(list->items[i], S("names"));
 
+		const struct ymember *compress = ynode_member(list->items[i], S("compress"));
+		bool yes;
+
+		if (compress && ynode_bool(compress->value, &yes) && !yes)
+			e->groups.no_gzip = true;
 		if (!names || (names->value->kind != Y_LIST && names->value->kind != Y_SCALAR)) {
 			note(r, true, list->items[i]->line, S("listeners.resources"), "expected {names: [...]}");
 		} else if (names->value->kind == Y_SCALAR) {

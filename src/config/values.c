@@ -21,14 +21,18 @@ struct unit {
 
 static bool with_unit(str text, const struct unit *units, size_t n_units, int64_t *out)
 {
-	int64_t value;
+	int64_t value, product;
 	str rest;
 
 	if (!leading_number(text, &value, &rest))
 		return false;
 	for (size_t i = 0; i < n_units; i++) {
-		if (str_eq(rest, units[i].name))
-			return !__builtin_mul_overflow(value, units[i].factor, out);
+		if (!str_eq(rest, units[i].name))
+			continue;
+		if (__builtin_mul_overflow(value, units[i].factor, &product))
+			return false;
+		*out = product;
+		return true;
 	}
 	return false;
 }
