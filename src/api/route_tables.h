@@ -1,2 +1,10 @@
 /* route_tables.h - included twice by routes.c: one line a table, in the order of the specification. */
 TABLE(client_versions_routes)
+TABLE(client_login_routes)
+TABLE(client_uia_fallback_routes)
+TABLE(client_register_routes)
+TABLE(client_account_routes)
+TABLE(client_device_routes)
+TABLE(client_capabilities_routes)
+TABLE(admin_register_routes)
+TABLE(admin_registration_tokens_routes)

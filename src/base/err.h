@@ -78,7 +78,7 @@ typedef struct err {
 	str body;          /* the whole answer, instead of errcode and error (UIA's 401); or STR_NONE */
 } err;
 
-NODISCARD PRINTF(4, 5) err *err_make(struct arena *a, enum err_code code, const char *where, const char *fmt, ...);
+NODISCARD PRINTF(4, 5) __attribute__((returns_nonnull)) err *err_make(struct arena *a, enum err_code code, const char *where, const char *fmt, ...);
 #define ERR_STR2(x)           #x
 #define ERR_STR(x)            ERR_STR2(x)
 #define err_new(a, code, ...) err_make((a), (code), __FILE__ ":" ERR_STR(__LINE__), __VA_ARGS__)

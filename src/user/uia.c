@@ -472,7 +472,8 @@ err *uia_prove(struct users *us, struct arena *a, struct uia *u)
 	return flow_goes_on(u, UIA_STAGES) ? finish(us, a, u) : ask(us, a, u, NULL, STR_NONE);
 }
 
-err *uia_password(struct users *us, struct req *rq, const struct json *body, bool may_skip)
+err *uia_password(struct users *us, struct req *rq, const struct json *body, bool may_skip,
+		  const struct json **out_params)
 {
 	static const struct uia_flow flow = { .stages = { UIA_PASSWORD }, .n = 1 };
 	const struct uia_request request = {
@@ -489,6 +490,7 @@ err *uia_password(struct users *us, struct req *rq, const struct json *body, boo
 	struct uia *u;
 
 	TRY(uia_open(us, rq->arena, &request, &u));
+	*out_params = u->params;
 	return uia_prove(us, rq->arena, u);
 }
 

@@ -46,8 +46,9 @@ NODISCARD err *uia_open(struct users *us, struct arena *a, const struct uia_requ
 /* Takes the stage in `auth`. NULL: a flow is complete, and the session is gone (a registration's stays, to answer the same
  * request again). ERR_UIA; ERR_FORBIDDEN: somebody else's password; ERR_LIMIT_EXCEEDED. */
 NODISCARD err *uia_prove(struct users *us, struct arena *a, struct uia *u);
-/* Both, with the only flow that a logged-in user has: the password. */
-NODISCARD err *uia_password(struct users *us, struct req *rq, const struct json *body, bool may_skip);
+/* Both, with the only flow that a logged-in user has: the password. out_params: the request's parameters. */
+NODISCARD err *uia_password(struct users *us, struct req *rq, const struct json *body, bool may_skip,
+			    const struct json **out_params);
 
 /* The same stage from the fallback web page: "m.login.dummy", "m.login.terms", "m.login.registration_token" (with `answer`).
  * False in *out_good: the answer was wrong. ERR_NOT_FOUND: no such session. */
