@@ -1,0 +1,37 @@
+/* main.c - the program: commands, and the two things that they need wired. */
+#include "cli/cli.h"
+#include "crypto/crypto.h"
+#include "main/server.h"
+
+/* The accounts for `hearth user` where no server runs: the same services, without http/. */
+static struct server offline;
+
+static err *open_users_offline(struct arena *a, const struct config *config, struct users **out)
+{
+	static const struct log root;
+	err *e;
+
+	offline = (struct server){ .a = a, .config = config, .log = &root };
+	log_setup(LOG_WARN, config->log_format);
+	drop_privileges();
+	e = server_open_services(&offline);
+	if (e)
+		server_close_services(&offline);
+	else
+		*out = offline.services.users;
+	return e;
+}
+
+static void close_users_offline(void) { server_close_services(&offline); }
+
+int main(int argc, char **argv)
+{
+	static const struct cli_hooks hooks = {
+		.serve = serve,
+		.open_users = open_users_offline,
+		.close_users = close_users_offline,
+	};
+
+	crypto_init();
+	return cli_run(argc, argv, &hooks);
+}

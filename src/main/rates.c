@@ -1,0 +1,25 @@
+/* rates.c - the settings' rate limits as the classes that routes name. */
+#include "main/server.h"
+
+void server_rates(const struct config *c, struct rate_limit out[RATE_CLASSES])
+{
+	const struct config_rates *r = &c->rates;
+	const struct {
+		enum rate_class class;
+		const struct config_rate *rate;
+	} map[] = {
+		{ RATE_MESSAGE, &r->message },
+		{ RATE_REGISTRATION, &r->registration },
+		{ RATE_LOGIN, &r->login_address },
+		{ RATE_JOIN, &r->joins_local },
+		{ RATE_INVITE, &r->invites_per_issuer },
+		{ RATE_ROOM_CREATION, &r->room_creation },
+		{ RATE_USER_DIRECTORY, &r->user_directory },
+		{ RATE_REGISTRATION_TOKEN, &r->registration_token_validity },
+		{ RATE_REPORT, &r->reports },
+	};
+
+	memset(out, 0, sizeof(*out) * RATE_CLASSES);
+	for (size_t i = 0; i < ARRAY_LEN(map); i++)
+		out[map[i].class] = (struct rate_limit){ map[i].rate->per_second, map[i].rate->burst };
+}

@@ -1,0 +1,202 @@
+/*
+ * serve.c - the life of the server: made from the settings, run until a signal, taken down without losing what it took.
+ *
+ * Signals are blocked in every thread and taken here, one at a time, so nothing runs inside a signal handler. A reload swaps
+ * the settings for a merged copy; old ones are never freed, for handlers read them without a lock. That costs a few kilobytes a
+ * reload, which is a person's act.
+ */
+#include "api/routes.h"
+#include "base/clock.h"
+#include "cli/files.h"
+#include "main/server.h"
+#include "user/user.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+static err *authenticate(struct req *rq, enum auth auth) { return users_authenticate(rq->services->users, rq, auth); }
+
+static err *read_pem(struct arena *a, str path, str *out)
+{
+	*out = file_read(a, path, 1 << 20);
+	if (str_is_none(*out))
+		return err_new(a, ERR_CONFIG, "%.*s: %s", STR_ARG(path), strerror(errno));
+	return NULL;
+}
+
+static err *start_listeners(struct server *s)
+{
+	const struct config *c = s->config;
+	str cert = STR_NONE, key = STR_NONE;
+
+	for (size_t i = 0; i < c->n_listeners; i++) {
+		const struct config_listener *from = &c->listeners[i];
+		struct http_listener l = {
+			.address = from->address,
+			.port = from->port,
+			.tls = from->tls,
+			.x_forwarded = from->x_forwarded,
+			.no_gzip = from->no_gzip,
+			.client = from->client,
+			.federation = from->federation,
+			.metrics = from->metrics,
+			.health = from->health,
+		};
+
+		if (l.tls && str_is_none(cert)) {
+			TRY(read_pem(s->a, c->tls_certificate_path, &cert));
+			TRY(read_pem(s->a, c->tls_private_key_path, &key));
+		}
+		l.cert_pem = cert;
+		l.key_pem = key;
+		TRY(http_listen(s->http, s->a, &l));
+		log_info(s->log, "listening", F("address", l.address), F("port", (int64_t)http_port(s->http, i)),
+			 F("tls", (int64_t)l.tls));
+	}
+	return NULL;
+}
+
+static err *start_http(struct server *s)
+{
+	const struct config_limits *limits = &s->config->limits;
+	struct http_options opt = {
+		.services = &s->services,
+		.bus = s->services.bus,
+		.log = s->log,
+		.tables = api_route_tables,
+		.authenticate = authenticate,
+		.workers = { [LANE_FAST] = (unsigned)limits->workers_fast,
+			     [LANE_SLOW] = (unsigned)limits->workers_slow },
+		.max_connections = (unsigned)limits->max_connections,
+		.request_timeout_s = (unsigned)(limits->request_timeout / 1000),
+		.statements_here = store_statements_here,
+		.sql_us_here = store_sql_us_here,
+	};
+
+	server_rates(s->config, opt.rates);
+	TRY(http_start(s->a, &opt, &s->http));
+	return start_listeners(s);
+}
+
+/* For a person who has just started it with nothing: where it is, where its data are, what to do next. */
+static void greet(const struct server *s, const char *program)
+{
+	char folder[PATH_MAX];
+	const str data = s->config->data_dir;
+	AUTO_ARENA a = arena_new();
+
+	if (!str_is_none(s->config->file))
+		return;
+	(void)printf("Hearth %s, server name %.*s\n"
+		     "  address     http://%.*s:%u\n"
+		     "  data        %s\n"
+		     "  first user  %s user add NAME --admin\n"
+		     "  stop        Ctrl-C\n",
+		     HEARTH_VERSION, STR_ARG(s->config->server_name), STR_ARG(s->config->listeners[0].address),
+		     http_port(s->http, 0), realpath(arena_cstr(a, data), folder) ? folder : arena_cstr(a, data),
+		     program);
+	(void)fflush(stdout);
+}
+
+static err *reload_tls(struct server *s, struct arena *a)
+{
+	bool any = false;
+	str cert, key;
+
+	for (size_t i = 0; i < s->config->n_listeners; i++)
+		any |= s->config->listeners[i].tls;
+	if (!any)
+		return NULL;
+	TRY(read_pem(a, s->config->tls_certificate_path, &cert));
+	TRY(read_pem(a, s->config->tls_private_key_path, &key));
+	return http_reload_tls(s->http, a, cert, key);
+}
+
+static void log_notes(const struct server *s, const struct config_notes *notes)
+{
+	for (size_t i = 0; i < notes->list.n; i++)
+		log_warn(s->log, "configuration", F("note", notes->list.p[i].text));
+}
+
+static void reload(struct server *s)
+{
+	struct config_notes notes = { 0 };
+	struct rate_limit rates[RATE_CLASSES];
+	const struct config *fresh;
+	AUTO_ARENA a = arena_new();
+	err *e;
+
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono_us());
+	fresh = str_is_none(s->config->file) ? s->config : config_load(s->a, s->config->file, &notes);
+	if (fresh) {
+		s->config = config_merge(s->a, s->config, fresh, &notes);
+		atomic_store(&s->services.config, s->config);
+		log_setup(s->config->log_level, s->config->log_format);
+		server_rates(s->config, rates);
+		http_set_rates(s->http, rates);
+	}
+	log_notes(s, &notes);
+	e = reload_tls(s, a);
+	if (e)
+		log_error(s->log, "certificate not reloaded", F("why", e->msg));
+	log_info(s->log, fresh ? "configuration reloaded" : "configuration not reloaded");
+	(void)sd_notify(0, "READY=1");
+}
+
+static void wait_for_the_end(struct server *s, const sigset_t *signals)
+{
+	for (;;) {
+		const int got = sigwaitinfo(signals, NULL);
+
+		if (got == SIGHUP)
+			reload(s);
+		else if (got == SIGTERM || got == SIGINT)
+			return;
+	}
+}
+
+static err *run(struct server *s, const sigset_t *signals, const char *program)
+{
+	TRY(server_open_services(s));
+	TRY(start_http(s));
+	TRY(control_start(s->a, s->config->data_dir, s->services.users, s->log, &s->control));
+	(void)sd_notify(0, "READY=1");
+	greet(s, program);
+	wait_for_the_end(s, signals);
+	(void)sd_notify(0, "STOPPING=1");
+	log_info(s->log, "stopping");
+	return NULL;
+}
+
+int serve(struct arena *a, const struct config *config, const struct config_notes *notes, const char *program)
+{
+	static const struct log root; /* nothing is inherited by every line */
+	struct server s = { .a = a, .config = config, .log = &root };
+	sigset_t signals;
+	err *e;
+
+	(void)mallopt(M_ARENA_MAX, 4); /* threads share few heaps: memory over the last bit of concurrency */
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGHUP);
+	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	drop_privileges();
+	log_setup(config->log_level, config->log_format);
+	log_notes(&s, notes);
+
+	e = run(&s, &signals, program);
+	if (e)
+		(void)fprintf(stderr, "%s: %.*s\n", program, STR_ARG(e->msg));
+	control_stop(&s.control);
+	if (s.http)
+		http_stop(&s.http, (unsigned)(s.config->limits.shutdown_timeout / 1000));
+	server_close_services(&s);
+	return e ? 1 : 0;
+}

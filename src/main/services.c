@@ -1,0 +1,110 @@
+/*
+ * services.c - the services, each made with what it stands on, and what passes between them by callback.
+ *
+ * The order is that of the ranks: settings, store, bus, accounts. What a low one needs of a high one is a hook set here. They
+ * are taken down in the opposite order, and only after http/ and the control socket have stopped, so that nobody calls into
+ * what is gone.
+ */
+#include "bus/bus.h"
+#include "cli/files.h"
+#include "main/server.h"
+#include "user/user.h"
+
+static err *open_store(struct server *s)
+{
+	const struct config_database *db = &s->config->database;
+	const struct store_options opt = {
+		.driver = db->driver == CONFIG_PG ? STORE_PG : STORE_SQLITE,
+		.path = db->path,
+		.conninfo = db->conninfo,
+		.readers = db->readers,
+	};
+
+	return store_open(s->a, &opt, &s->store);
+}
+
+static void on_commit(void *ctx, int64_t position) { bus_advance(ctx, position); }
+
+/* The bus begins where the database stands, and moves with every commit. */
+static err *open_bus(struct server *s)
+{
+	AUTO_TX tx = NULL;
+	int64_t position;
+
+	TRY(store_read(s->store, s->a, &tx));
+	TRY(store_stream_head(tx, &position));
+	s->services.bus = bus_new((size_t)s->config->limits.max_watched_users);
+	bus_advance(s->services.bus, position);
+	store_on_commit(s->store, on_commit, s->services.bus);
+	return NULL;
+}
+
+static const struct user_policy *policies_of(struct server *s)
+{
+	const struct config *c = s->config;
+	struct user_policy *p = ARENA_ARRAY(s->a, struct user_policy, c->n_policies);
+
+	for (size_t i = 0; i < c->n_policies; i++)
+		p[i] = (struct user_policy){ c->policies[i].id, c->policies[i].version, c->policies[i].language,
+					     c->policies[i].name, c->policies[i].url };
+	return p;
+}
+
+static void open_users(struct server *s)
+{
+	const struct config *c = s->config;
+	const struct config_passwords *pw = &c->passwords;
+	const struct users_options opt = {
+		.store = s->store,
+		.bus = s->services.bus,
+		.log = s->log,
+		.server_name = c->server_name,
+		.enable_registration = c->registration.enabled,
+		.registration_requires_token = c->registration.requires_token,
+		.inhibit_user_in_use_error = c->registration.inhibit_user_in_use_error,
+		.disable_password_login = !pw->enabled || !pw->localdb_enabled,
+		.registration_shared_secret = c->registration.shared_secret,
+		.password_pepper = pw->pepper,
+		.cheap_hashes = pw->bcrypt_rounds < 8,
+		.password_policy = { pw->policy.enabled, pw->policy.minimum_length, pw->policy.require_digit,
+				     pw->policy.require_symbol, pw->policy.require_lowercase,
+				     pw->policy.require_uppercase },
+		.policies = policies_of(s),
+		.n_policies = c->n_policies,
+		.session_lifetime_ms = c->sessions.lifetime,
+		.refreshable_access_token_lifetime_ms = c->sessions.refreshable_access_token_lifetime,
+		.nonrefreshable_access_token_lifetime_ms = c->sessions.nonrefreshable_access_token_lifetime,
+		.refresh_token_lifetime_ms = c->sessions.refresh_token_lifetime,
+		.uia_session_timeout_ms = c->sessions.ui_auth_timeout,
+		.login_via_existing_session = c->sessions.via_existing,
+		.login_via_existing_session_needs_uia = c->sessions.via_existing_needs_ui_auth,
+		.login_token_lifetime_ms = c->sessions.via_existing_token_timeout,
+		.rate_account = { c->rates.login_account.per_second, c->rates.login_account.burst },
+		.rate_failed = { c->rates.login_failed.per_second, c->rates.login_failed.burst },
+	};
+
+	s->services.users = users_new(&opt);
+}
+
+err *server_open_services(struct server *s)
+{
+	TRY(folder_make(s->a, s->config->data_dir));
+	TRY(folder_lock(s->a, s->config->data_dir));
+	TRY(signing_key_load(s->a, s->config->signing_key_path, true, &s->key));
+	TRY(open_store(s));
+	TRY(open_bus(s));
+	open_users(s);
+	atomic_store(&s->services.config, s->config);
+	return NULL;
+}
+
+void server_close_services(struct server *s)
+{
+	if (s->services.users)
+		users_free(&s->services.users);
+	if (s->store)
+		store_on_commit(s->store, NULL, NULL);
+	store_close(&s->store);
+	if (s->services.bus)
+		bus_free(&s->services.bus);
+}
