@@ -50,18 +50,21 @@ static str ask_password(struct arena *a)
 	return str_eq(first, second) ? first : STR_NONE;
 }
 
+/* The accounts, once they were opened here for want of a running server: with their lock, so nobody starts one meanwhile. */
+static struct users *opened;
+
 /* The answer, from the server or, without one, from the accounts opened here. */
 static err *ask(const struct call *c, const struct config *config, str request, const struct json **out)
 {
-	struct users *users;
 	struct json *parsed;
-	str answer;
+	str answer = STR_NONE;
 
-	TRY(control_ask(c->a, config->data_dir, request, &answer));
+	if (!opened)
+		TRY(control_ask(c->a, config->data_dir, request, &answer));
 	if (str_is_none(answer)) {
-		TRY(c->hooks->open_users(c->a, config, &users));
-		answer = control_answer(c->a, users, request);
-		c->hooks->close_users();
+		if (!opened)
+			TRY(c->hooks->open_users(c->a, config, &opened));
+		answer = control_answer(c->a, opened, request);
 	}
 	TRY(json_parse(c->a, str_trim(answer), &(struct json_limits){ 8 << 20, 16, 1 << 20 }, &parsed));
 	if (!str_is_none(json_get_str(parsed, S("error"))))
@@ -154,16 +157,21 @@ int cli_user(const struct call *called)
 	struct call c = *called;
 	struct config_notes notes = { 0 };
 	const char *verb = c.argc > 0 ? c.argv[0] : "";
-	const struct config *config = call_config(&c, &notes);
+	const bool is_list = strcmp(verb, "list") == 0;
 
-	if (!config)
-		return 1;
-	c.argv++;
-	c.argc--;
-	if (strcmp(verb, "add") == 0 || strcmp(verb, "passwd") == 0)
-		return set_account(&c, config, verb);
-	if (strcmp(verb, "list") == 0)
-		return list_accounts(&c, config);
+	if (is_list || strcmp(verb, "add") == 0 || strcmp(verb, "passwd") == 0) {
+		const struct config *config = call_config(&c, &notes);
+		int status;
+
+		if (!config)
+			return 1;
+		c.argv++;
+		c.argc--;
+		status = is_list ? list_accounts(&c, config) : set_account(&c, config, verb);
+		if (opened)
+			c.hooks->close_users();
+		return status;
+	}
 	(void)fprintf(stderr, "%s: user add NAME, user list or user passwd NAME (see %s help)\n", c.program, c.program);
 	return 2;
 }

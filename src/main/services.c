@@ -10,6 +10,8 @@
 #include "main/server.h"
 #include "user/user.h"
 
+#include <stdatomic.h>
+
 static err *open_store(struct server *s)
 {
 	const struct config_database *db = &s->config->database;
