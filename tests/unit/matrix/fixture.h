@@ -54,7 +54,8 @@ static inline void assert_str(str got, str wanted)
 {
 	if (!str_eq(got, wanted) || str_is_none(got) != str_is_none(wanted))
 		fail_msg("got %s\"%.*s\", wanted %s\"%.*s\"", str_is_none(got) ? "none " : "", (int)got.n,
-			 got.p ? got.p : "", str_is_none(wanted) ? "none " : "", (int)wanted.n, wanted.p ? wanted.p : "");
+			 got.p ? got.p : "", str_is_none(wanted) ? "none " : "", (int)wanted.n,
+			 wanted.p ? wanted.p : "");
 }
 
 static inline struct json *parse(const char *text)
