@@ -17,9 +17,9 @@ enum { MAX_THIRD_PARTY_VERIFICATIONS = 128 };
 static str join_rule(const struct auth *au)
 {
 	const struct event *rules = au->state(au->ctx, S("m.room.join_rules"), S(""));
-	const str rule = rules ? json_get_str(rules->content, S("join_rule")) : STR_NONE;
+	const struct json *rule = rules ? json_get(rules->content, S("join_rule")) : NULL;
 
-	return str_is_none(rule) ? S("invite") : rule;
+	return rule ? json_str(rule) : S("invite"); /* one that is no text is an unknown one */
 }
 
 /* 5.3.1: "If the only previous event is an m.room.create and the state_key is the sender of the m.room.create, allow."
