@@ -135,13 +135,15 @@ size_t node_row_count(str bytes)
 	return r.bad || n < 1 || (uint64_t)n > bytes.n ? 0 : (size_t)n;
 }
 
-/* The bytes of the i-th node of a row. */
-static str find_node(str bytes, size_t i)
+str node_row_find(str bytes, int64_t first, int64_t id)
 {
 	struct reader r = { .rest = bytes };
-	const size_t n = (size_t)read_varint(&r);
+	const size_t n = node_row_count(bytes), i = (size_t)(id - first);
 	size_t from = 0, length = 0;
 
+	if (first < 1 || id < first || (uint64_t)(id - first) >= n)
+		return STR_NONE;
+	(void)read_varint(&r);
 	for (size_t k = 0; k + 1 < n; k++) {
 		const size_t l = (size_t)read_varint(&r);
 
@@ -157,13 +159,9 @@ static str find_node(str bytes, size_t i)
 	return (str){ r.rest.p + from, i + 1 == n ? r.rest.n - from : length };
 }
 
-err *node_row_get(struct arena *a, str bytes, int64_t first, int64_t id, struct state_node *out)
+err *state_node_parse(struct arena *a, str bytes, int64_t id, struct state_node *out)
 {
-	const size_t n = node_row_count(bytes);
-
-	if (first < 1 || id < first || (uint64_t)(id - first) >= n)
-		return err_new(a, ERR_INTERNAL, "state node %" PRId64 " is not in the row from %" PRId64, id, first);
-	struct reader r = { .rest = find_node(bytes, (size_t)(id - first)) };
+	struct reader r = { .rest = bytes };
 
 	*out = (struct state_node){ 0 };
 	read_node(a, &r, id, out);

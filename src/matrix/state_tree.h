@@ -56,8 +56,10 @@ struct node_row {
 };
 /* How many nodes a row holds; 0: damaged. */
 size_t node_row_count(str bytes);
-/* Takes node `id` out of a row that begins with node `first`. ERR_INTERNAL: not in it, or damaged. */
-NODISCARD err *node_row_get(struct arena *a, str bytes, int64_t first, int64_t id, struct state_node *out);
+/* The bytes of node `id` in a row that begins with node `first`; STR_NONE: not in it, or damaged. */
+str node_row_find(str bytes, int64_t first, int64_t id);
+/* A node out of its bytes. ERR_INTERNAL: damaged (STR_NONE is). */
+NODISCARD err *state_node_parse(struct arena *a, str bytes, int64_t id, struct state_node *out);
 
 /* Where the nodes of one room come from. */
 struct state_tree {

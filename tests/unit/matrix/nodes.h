@@ -29,7 +29,7 @@ static inline err *nodes_fetch(void *ctx, struct arena *a, int64_t id, struct st
 	}
 	if (n->rows.n == 0)
 		return err_new(a, ERR_INTERNAL, "no node %" PRId64, id);
-	return node_row_get(a, n->rows.p[lo].bytes, n->rows.p[lo].first, id, out);
+	return state_node_parse(a, node_row_find(n->rows.p[lo].bytes, n->rows.p[lo].first, id), id, out);
 }
 
 static inline void nodes_init(struct nodes *n, struct arena *a)

@@ -403,7 +403,8 @@ static void damaged_rows_are_refused(void **state)
 			for (int64_t id = 0; id <= (int64_t)row.n + 1; id++) {
 				struct state_node n;
 
-				refused += node_row_get(a, (str){ copy, cut }, 1, id, &n) != NULL;
+				refused +=
+					state_node_parse(a, node_row_find((str){ copy, cut }, 1, id), id, &n) != NULL;
 			}
 		}
 		mem_free(copy);

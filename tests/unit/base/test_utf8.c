@@ -1,0 +1,78 @@
+/* UTF-8: every code point there and back, and each way of writing one that is not allowed. */
+#include "test.h"
+
+#include "base/utf8.h"
+
+static void every_code_point(void **state)
+{
+	(void)state;
+	for (uint32_t cp = 0; cp <= 0x10ffff; cp++) {
+		char text[4];
+		str s;
+
+		if (cp >= 0xd800 && cp <= 0xdfff)
+			continue;
+		s = (str){ text, utf8_put(text, cp) };
+		if (!utf8_valid(s) || utf8_sequence(s) != s.n || utf8_next(&s) != cp || s.n != 0)
+			fail_msg("U+%04X", (unsigned)cp);
+	}
+}
+
+static void what_is_refused(void **state)
+{
+	static const str bad[] = {
+		STR("\x80"),
+		STR("\xbf"),
+		STR("\xc0\x80"),
+		STR("\xc1\xbf"),
+		STR("\xc2"),
+		STR("\xc2\x41"),
+		STR("\xe0\x80\x80"),
+		STR("\xe0\x9f\xbf"),
+		STR("\xe2\x82"),
+		STR("\xe2\x82\x41"),
+		STR("\xed\xa0\x80"),
+		STR("\xed\xbf\xbf"),
+		STR("\xf0\x80\x80\x80"),
+		STR("\xf0\x8f\xbf\xbf"),
+		STR("\xf4\x90\x80\x80"),
+		STR("\xf5\x80\x80\x80"),
+		STR("\xf0\x9f\x98"),
+		STR("\xfe"),
+		STR("\xff"),
+		STR("\xc3\xa9\xc3"),
+		STR("\xed\xa0\xbd\xed\xb8\x80"),
+	};
+	AUTO_ARENA a = arena_new();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		ok(!utf8_valid(bad[i]), "case %zu", i);
+		/* Wherever it stands: the fast path over ASCII must not step over it. */
+		for (size_t before = 0; before < 20; before++) {
+			str s = arena_join3(a, str_head(S("aaaaaaaaaaaaaaaaaaaa"), before), bad[i], S("bbbbbbbbbbbb"));
+
+			ok(!utf8_valid(s), "case %zu after %zu", i, before);
+			ok(!utf8_valid(str_head(s, before + bad[i].n)), "case %zu after %zu, at the end", i, before);
+		}
+	}
+	assert_true(utf8_valid(S("")));
+	assert_true(utf8_valid(STR_NONE));
+	assert_true(utf8_valid(S("a\0b")));
+	assert_true(utf8_valid(S("\xef\xbf\xbe\xef\xbf\xbf"))); /* noncharacters are characters to UTF-8 */
+}
+
+static void cutting(void **state)
+{
+	const str s = S("a\xc3\xa9\xf0\x9f\x98\x80z");
+
+	(void)state;
+	same_str(utf8_cut(s, 100), s);
+	same_str(utf8_cut(s, 7), S("a\xc3\xa9\xf0\x9f\x98\x80"));
+	same_str(utf8_cut(s, 6), S("a\xc3\xa9"));
+	same_str(utf8_cut(s, 3), S("a\xc3\xa9"));
+	same_str(utf8_cut(s, 2), S("a"));
+	same_str(utf8_cut(s, 0), S(""));
+}
+
+TEST_MAIN(cmocka_unit_test(every_code_point), cmocka_unit_test(what_is_refused), cmocka_unit_test(cutting))
