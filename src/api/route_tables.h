@@ -1,5 +1,6 @@
 /* route_tables.h - included twice by routes.c: one line a table, in the order of the specification. */
 TABLE(client_versions_routes)
+TABLE(client_wellknown_routes)
 TABLE(client_login_routes)
 TABLE(client_uia_fallback_routes)
 TABLE(client_register_routes)

@@ -1,6 +1,5 @@
 /*
- * wellknown.c - what stands under /.well-known/matrix/: Client-Server API, "Well-known URIs"; Server-Server API, "Server
- * discovery". Each answers only when the operator has said what.
+ * wellknown.c - what stands under /.well-known/matrix/: Client-Server API, "Well-known URIs". Each answers only when the operator has said what.
  */
 #include "api/services.h"
 #include "base/arena.h"
@@ -54,20 +53,8 @@ static err *get_support(struct req *rq)
 	return NULL;
 }
 
-/* Other servers are sent to port 443 of our name, where the operator's proxy stands. */
-static err *get_server(struct req *rq)
-{
-	const struct config *c = rq->services->config;
-
-	if (!c->wellknown.server)
-		return not_configured(rq);
-	jw_str(reply_json(rq, 200), "m.server", arena_join2(rq->arena, c->server_name, S(":443")));
-	return NULL;
-}
-
 const struct route client_wellknown_routes[] = {
 	{ "GET", "/.well-known/matrix/client", get_client, AUTH_NONE, RATE_NONE, LANE_LOOP },
 	{ "GET", "/.well-known/matrix/support", get_support, AUTH_NONE, RATE_NONE, LANE_LOOP },
-	{ "GET", "/.well-known/matrix/server", get_server, AUTH_NONE, RATE_NONE, LANE_LOOP },
 	{ 0 },
 };
