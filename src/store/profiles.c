@@ -41,20 +41,24 @@ err *store_profile_unset(struct tx *tx, int64_t user, str field)
 
 err *store_spread_begin(struct tx *tx, int64_t user)
 {
-	static const char sql[] = "INSERT INTO profile_spread (\"user\", room) VALUES ($1, 0)"
-				  " ON CONFLICT (\"user\") DO UPDATE SET room = 0";
+	static const char sql[] = "INSERT INTO profile_spread (\"user\", room, turn) VALUES ($1, 0, 1)"
+				  " ON CONFLICT (\"user\") DO UPDATE SET room = 0, turn = profile_spread.turn + 1";
 
 	return tx_run(tx, sql, BIND(B(user)));
 }
 
-err *store_spread_reached(struct tx *tx, int64_t user, int64_t room)
+err *store_spread_reached(struct tx *tx, const struct spread_row *at)
 {
-	return tx_run(tx, "UPDATE profile_spread SET room = $2 WHERE \"user\" = $1", BIND(B(user), B(room)));
+	static const char sql[] = "UPDATE profile_spread SET room = $2 WHERE \"user\" = $1 AND turn = $3";
+
+	return tx_run(tx, sql, BIND(B(at->user), B(at->room), B(at->turn)));
 }
 
-err *store_spread_end(struct tx *tx, int64_t user)
+err *store_spread_end(struct tx *tx, const struct spread_row *at)
 {
-	return tx_run(tx, "DELETE FROM profile_spread WHERE \"user\" = $1", BIND(B(user)));
+	static const char sql[] = "DELETE FROM profile_spread WHERE \"user\" = $1 AND turn = $2";
+
+	return tx_run(tx, sql, BIND(B(at->user), B(at->turn)));
 }
 
 err *store_spreads(struct tx *tx, struct spread_row **out, size_t *out_n)
@@ -62,9 +66,9 @@ err *store_spreads(struct tx *tx, struct spread_row **out, size_t *out_n)
 	VEC(struct spread_row) found = { 0 };
 	struct rows *rs;
 
-	TRY(tx_query(tx, "SELECT \"user\", room FROM profile_spread ORDER BY \"user\"", NO_BIND, &rs));
+	TRY(tx_query(tx, "SELECT \"user\", room, turn FROM profile_spread ORDER BY \"user\"", NO_BIND, &rs));
 	while (rows_next(rs))
-		vec_push(tx_arena(tx), &found, (struct spread_row){ rows_i64(rs, 0), rows_i64(rs, 1) });
+		vec_push(tx_arena(tx), &found, (struct spread_row){ rows_i64(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2) });
 	TRY(rows_end(&rs));
 	*out = found.p;
 	*out_n = found.n;

@@ -14,11 +14,12 @@ NODISCARD err *store_profile_unset(struct tx *tx, int64_t user, str field);
 
 /* The spread of a new name or avatar into the user's rooms: begun (again) from the first room, moved on, ended. */
 struct spread_row {
-	int64_t user, room;
+	int64_t user, room, turn;
 };
 NODISCARD err *store_spread_begin(struct tx *tx, int64_t user);
-NODISCARD err *store_spread_reached(struct tx *tx, int64_t user, int64_t room);
-NODISCARD err *store_spread_end(struct tx *tx, int64_t user);
+/* Both do nothing when the profile has changed again since the row was read. */
+NODISCARD err *store_spread_reached(struct tx *tx, const struct spread_row *at);
+NODISCARD err *store_spread_end(struct tx *tx, const struct spread_row *at);
 NODISCARD err *store_spreads(struct tx *tx, struct spread_row **out, size_t *out_n);
 
 /* Replaces the user's words. */

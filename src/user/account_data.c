@@ -62,7 +62,6 @@ static err *change_late(struct tx *tx, void *arg)
 		return err_new(c->arena, ERR_RESOURCE_LIMIT, "too much account data");
 	if (!str_is_none(c->tag))
 		TRY(merge_tag(tx, c));
-	TRY(tx_position(tx, &c->row.stream));
 	return store_account_data_set(tx, c->user, &c->row);
 }
 

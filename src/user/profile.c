@@ -161,7 +161,7 @@ err *user_spreads(struct users *us, struct arena *a, struct user_spread **out, s
 	TRY(store_spreads(tx, &rows, &n));
 	*out = ARENA_ARRAY(a, struct user_spread, n);
 	for (size_t i = 0; i < n; i++)
-		(*out)[i] = (struct user_spread){ rows[i].user, rows[i].room };
+		(*out)[i] = (struct user_spread){ rows[i].user, rows[i].room, rows[i].turn };
 	*out_n = n;
 	return NULL;
 }
@@ -169,13 +169,16 @@ err *user_spreads(struct users *us, struct arena *a, struct user_spread **out, s
 static err *reached_run(struct tx *tx, void *arg)
 {
 	const struct user_spread *at = arg;
+	const struct spread_row row = { at->user, at->room, at->turn };
 
-	return at->room ? store_spread_reached(tx, at->user, at->room) : store_spread_end(tx, at->user);
+	return at->room ? store_spread_reached(tx, &row) : store_spread_end(tx, &row);
 }
 
-err *user_spread_reached(struct users *us, struct arena *a, int64_t user, int64_t room)
+err *user_spread_reached(struct users *us, struct arena *a, const struct user_spread *at)
 {
-	return store_do(us->opt.store, a, reached_run, &(struct user_spread){ user, room });
+	struct user_spread copy = *at;
+
+	return store_do(us->opt.store, a, reached_run, &copy);
 }
 
 err *user_spread_rooms(struct users *us, struct arena *a, const struct user_spread *at, str *out_user_id, int64_t **out_rooms,

@@ -25,10 +25,10 @@ NODISCARD err *user_profile_names(struct users *us, struct arena *a, int64_t use
 /* The spread's memory: users whose rooms are not all told yet, and how far they are. */
 struct user_spread {
 	int64_t user, room; /* rooms with numbers up to this one know */
+	int64_t turn;       /* which change it is: an older one's progress is not taken for a newer one's */
 };
 NODISCARD err *user_spreads(struct users *us, struct arena *a, struct user_spread **out, size_t *out_n);
-/* room 0: all are told. */
-NODISCARD err *user_spread_reached(struct users *us, struct arena *a, int64_t user, int64_t room);
+NODISCARD err *user_spread_reached(struct users *us, struct arena *a, const struct user_spread *at); /* room 0: all are told */
 /* The rooms to tell from there on, in order of their numbers, and the user's id. */
 NODISCARD err *user_spread_rooms(struct users *us, struct arena *a, const struct user_spread *at, str *out_user_id,
 				 int64_t **out_rooms, str **out_ids, size_t *out_n);

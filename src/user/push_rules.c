@@ -46,8 +46,7 @@ static err *change_late(struct tx *tx, void *arg)
 
 	TRY(store_push_rules(tx, c->user, &stored, &stream));
 	TRY(c->edit(c->arena, stored, c->arg, &stored));
-	TRY(tx_position(tx, &c->position));
-	return store_push_rules_set(tx, c->user, stored, c->position);
+	return store_push_rules_set(tx, c->user, stored, &c->position);
 }
 
 static void change_after(void *arg, const err *result)

@@ -37,7 +37,8 @@ CREATE TABLE profiles (
 -- A changed display name or avatar on its way into the rooms: a row per user, gone when the last room has it.
 CREATE TABLE profile_spread (
 	"user"   BIGINT NOT NULL PRIMARY KEY,
-	room     BIGINT NOT NULL               -- rooms with numbers up to this one have it
+	room     BIGINT NOT NULL,              -- rooms with numbers up to this one have it
+	turn     BIGINT NOT NULL               -- counts changes: a spread of an older profile moves nothing on
 );
 
 -- The user directory: each user's names cut into folded words.
