@@ -39,10 +39,11 @@ static err *spread_user(struct profile_spread *ps, const struct user_spread *at)
 			return NULL;
 		e = room_refresh_profile(ps->rooms, room_arena, &by, ids[i]);
 		if (e)
-			log_info(ps->log, "a room did not take a profile change", F("user_id", user_id), F("room_id", ids[i]),
-				 F("error", e->msg));
+			log_info(ps->log, "a room did not take a profile change", F("user_id", user_id),
+				 F("room_id", ids[i]), F("error", e->msg));
 		if (i + 1 < n)
-			TRY(user_spread_reached(ps->users, room_arena, &(struct user_spread){ at->user, rooms[i], at->turn }));
+			TRY(user_spread_reached(ps->users, room_arena,
+						&(struct user_spread){ at->user, rooms[i], at->turn }));
 	}
 	return user_spread_reached(ps->users, a, &(struct user_spread){ at->user, 0, at->turn });
 }
@@ -67,7 +68,8 @@ static void run(void *arg)
 		const err *e = spread_all(ps);
 
 		if (e)
-			log_warn(ps->log, "spreading profiles failed; tried again with the next change", F("error", e->msg));
+			log_warn(ps->log, "spreading profiles failed; tried again with the next change",
+				 F("error", e->msg));
 		LOCKED(&ps->lock);
 		while (!ps->kicked && !ps->stopping)
 			cond_wait(&ps->changed, &ps->lock);

@@ -68,7 +68,8 @@ err *store_spreads(struct tx *tx, struct spread_row **out, size_t *out_n)
 
 	TRY(tx_query(tx, "SELECT \"user\", room, turn FROM profile_spread ORDER BY \"user\"", NO_BIND, &rs));
 	while (rows_next(rs))
-		vec_push(tx_arena(tx), &found, (struct spread_row){ rows_i64(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2) });
+		vec_push(tx_arena(tx), &found,
+			 (struct spread_row){ rows_i64(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2) });
 	TRY(rows_end(&rs));
 	*out = found.p;
 	*out_n = found.n;

@@ -22,8 +22,8 @@ struct change {
 	struct arena *arena;
 	int64_t user;
 	struct account_data_row row;
-	str tag;                         /* a tag of the row's m.tag is changed, not the whole */
-	const struct json *tag_content;  /* NULL: removed */
+	str tag;                        /* a tag of the row's m.tag is changed, not the whole */
+	const struct json *tag_content; /* NULL: removed */
 };
 
 /* The m.tag with one tag set or removed. In the transaction, so that two devices do not undo each other's change. */
@@ -79,7 +79,8 @@ static err *change(struct users *us, struct arena *a, struct change *c)
 
 	c->us = us;
 	c->arena = a;
-	TRY(store_write(us->opt.store, a, &(struct piece){ .late = change_late, .after = change_after, .arg = c }, &ticket));
+	TRY(store_write(us->opt.store, a, &(struct piece){ .late = change_late, .after = change_after, .arg = c },
+			&ticket));
 	return store_wait(a, ticket);
 }
 
@@ -89,7 +90,8 @@ err *user_account_data_set(struct users *us, struct arena *a, int64_t user, int6
 		return err_new(a, ERR_TOO_LARGE, "account data may have %d bytes", ACCOUNT_DATA_MAX_BYTES);
 	if (type.n == 0 || type.n > 255)
 		return err_new(a, ERR_INVALID_PARAM, "the type of account data has 1 to 255 bytes");
-	return change(us, a, &(struct change){ .user = user, .row = { .room = room, .type = type, .content = content } });
+	return change(us, a,
+		      &(struct change){ .user = user, .row = { .room = room, .type = type, .content = content } });
 }
 
 err *user_tag_set(struct users *us, struct arena *a, int64_t user, int64_t room, str tag, const struct json *content)
@@ -97,8 +99,9 @@ err *user_tag_set(struct users *us, struct arena *a, int64_t user, int64_t room,
 	/* "The name of a tag MUST NOT exceed 255 bytes." */
 	if (tag.n == 0 || tag.n > 255)
 		return err_new(a, ERR_INVALID_PARAM, "a tag has 1 to 255 bytes");
-	return change(us, a, &(struct change){ .user = user,
-					       .row = { .room = room, .type = S("m.tag") },
-					       .tag = tag,
-					       .tag_content = content });
+	return change(us, a,
+		      &(struct change){ .user = user,
+					.row = { .room = room, .type = S("m.tag") },
+					.tag = tag,
+					.tag_content = content });
 }

@@ -20,14 +20,16 @@ struct words {
 
 static bool is_separator(uint32_t c)
 {
-	return c <= ' ' || (c < 0x80 && !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) ||
+	return c <= ' ' ||
+	       (c < 0x80 && !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) ||
 	       (c >= 0x2000 && c <= 0x206f) || c == 0xa0 || c == 0x3000;
 }
 
 /* Scripts that are written without spaces: each character is a word. */
 static bool stands_alone(uint32_t c)
 {
-	return (c >= 0x3040 && c <= 0x30ff) || (c >= 0x3400 && c <= 0x9fff) || (c >= 0x0e00 && c <= 0x0eff) || c >= 0x20000;
+	return (c >= 0x3040 && c <= 0x30ff) || (c >= 0x3400 && c <= 0x9fff) || (c >= 0x0e00 && c <= 0x0eff) ||
+	       c >= 0x20000;
 }
 
 /* Simple case folding of the scripts that have case and few exceptions. */

@@ -181,8 +181,8 @@ err *user_spread_reached(struct users *us, struct arena *a, const struct user_sp
 	return store_do(us->opt.store, a, reached_run, &copy);
 }
 
-err *user_spread_rooms(struct users *us, struct arena *a, const struct user_spread *at, str *out_user_id, int64_t **out_rooms,
-		       str **out_ids, size_t *out_n)
+err *user_spread_rooms(struct users *us, struct arena *a, const struct user_spread *at, str *out_user_id,
+		       int64_t **out_rooms, str **out_ids, size_t *out_n)
 {
 	AUTO_TX tx = NULL;
 	int64_t *rooms;

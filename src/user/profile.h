@@ -20,7 +20,8 @@ NODISCARD err *user_profile_field(struct users *us, struct arena *a, str user_id
 NODISCARD err *user_profile_set(struct users *us, struct arena *a, int64_t user, str user_id, str field,
 				const struct json *value, bool *out_spread);
 /* Display name and avatar as they stand in member events; STR_NONE where not set. */
-NODISCARD err *user_profile_names(struct users *us, struct arena *a, int64_t user, str *out_displayname, str *out_avatar_url);
+NODISCARD err *user_profile_names(struct users *us, struct arena *a, int64_t user, str *out_displayname,
+				  str *out_avatar_url);
 
 /* The spread's memory: users whose rooms are not all told yet, and how far they are. */
 struct user_spread {
@@ -28,7 +29,8 @@ struct user_spread {
 	int64_t turn;       /* which change it is: an older one's progress is not taken for a newer one's */
 };
 NODISCARD err *user_spreads(struct users *us, struct arena *a, struct user_spread **out, size_t *out_n);
-NODISCARD err *user_spread_reached(struct users *us, struct arena *a, const struct user_spread *at); /* room 0: all are told */
+NODISCARD err *user_spread_reached(struct users *us, struct arena *a,
+				   const struct user_spread *at); /* room 0: all are told */
 /* The rooms to tell from there on, in order of their numbers, and the user's id. */
 NODISCARD err *user_spread_rooms(struct users *us, struct arena *a, const struct user_spread *at, str *out_user_id,
 				 int64_t **out_rooms, str **out_ids, size_t *out_n);

@@ -64,6 +64,7 @@ err *user_push_rules_change(struct users *us, struct arena *a, int64_t user, pus
 	struct rules_change c = { .us = us, .arena = a, .user = user, .edit = edit, .arg = arg };
 	struct ticket *ticket;
 
-	TRY(store_write(us->opt.store, a, &(struct piece){ .late = change_late, .after = change_after, .arg = &c }, &ticket));
+	TRY(store_write(us->opt.store, a, &(struct piece){ .late = change_late, .after = change_after, .arg = &c },
+			&ticket));
 	return store_wait(a, ticket);
 }

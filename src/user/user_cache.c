@@ -53,7 +53,7 @@ void user_cache_free(struct user_cache **c)
 {
 	if (!*c)
 		return;
-	LIST_EACH_SAFE(&(*c)->lru, it)
+	LIST_EACH_SAFE (&(*c)->lru, it)
 		forget(*c, LIST_ITEM(it, struct entry, node));
 	map_done(&(*c)->map);
 	lock_done(&(*c)->lock);
@@ -61,8 +61,7 @@ void user_cache_free(struct user_cache **c)
 	*c = NULL;
 }
 
-bool user_cache_get(struct user_cache *c, struct arena *a, int64_t user, int64_t number, str *out,
-		    uint64_t *out_epoch)
+bool user_cache_get(struct user_cache *c, struct arena *a, int64_t user, int64_t number, str *out, uint64_t *out_epoch)
 {
 	const struct key key = { user, number };
 	struct entry *e;

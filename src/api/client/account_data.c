@@ -36,7 +36,9 @@ static err *get(struct req *rq, int64_t room)
 	str text;
 
 	TRY(api_own_user(rq, "userId"));
-	if (room == 0 && str_eq(type, S("m.push_rules"))) { /* "Servers must allow clients to read the above event types as normal." */
+	if (room == 0 &&
+	    str_eq(type,
+		   S("m.push_rules"))) { /* "Servers must allow clients to read the above event types as normal." */
 		const struct push_rules *rules;
 		struct jw *w;
 
