@@ -346,6 +346,12 @@ static void an_event_is_65536_bytes_at_most(void **state)
 			 &back));
 	assert_str(back->bytes, ev->bytes);
 
+	/* Nor is a larger one taken as its redacted copy. */
+	e = event_parse(A, rv("11"), arena_join2(A, S("{\"a\":1,"), str_from(ev->bytes, 1)), &back);
+	assert_true(e && e->code == ERR_TOO_LARGE);
+	e = event_parse(A, rv("11"), arena_join2(A, ev->bytes, repeat(' ', 8 * 65536)), &back);
+	assert_true(e && e->code == ERR_TOO_LARGE);
+
 	json_set(A, content, S("b"), json_new_str(A, repeat('x', 65537 - frame)));
 	e = event_build(A, rv("11"), &f, &SIGNER, &ev);
 	assert_true(e && e->code == ERR_TOO_LARGE);
