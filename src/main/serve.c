@@ -20,8 +20,6 @@
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
-static err *authenticate(struct req *rq, enum auth auth) { return users_authenticate(rq->services->users, rq, auth); }
-
 static err *read_pem(struct arena *a, str path, str *out)
 {
 	*out = file_read(a, path, 1 << 20);
