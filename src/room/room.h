@@ -33,7 +33,7 @@ struct rooms_options { /* everything is borrowed for the life of the service */
 	size_t recent_bytes;                          /* newest events kept in memory a room; 0: chosen */
 };
 
-struct rooms *rooms_new(const struct rooms_options *opt);
+NODISCARD err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **out);
 void rooms_free(struct rooms **rs);
 const struct rooms_options *rooms_options(const struct rooms *rs);
 /* Drops every idle head: for tests of reading back. */
