@@ -526,8 +526,6 @@ err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd
 	TRY(read_preset(&c));
 	TRY(read_invites(&c));
 	TRY(read_alias(&c));
-	if (c.published && !cmd->may_publish)
-		return err_new(a, ERR_FORBIDDEN, "you may not publish rooms here");
 	TRY(wish_all(&c));
 	TRY(build_create(&c, &create));
 	c.room_id = create->room_id;
