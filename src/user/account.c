@@ -55,7 +55,8 @@ str account_full_id(const struct users *us, struct arena *a, str name)
 {
 	if (str_starts(name, S("@")))
 		return name;
-	return arena_printf(a, "@%.*s:%.*s", STR_ARG(name), STR_ARG(us->opt.server_name));
+	/* Joined, not printed: a name may hold NUL, and must then be refused as it is. */
+	return arena_join3(a, arena_join2(a, S("@"), name), S(":"), us->opt.server_name);
 }
 
 str account_fold(struct arena *a, str s)
