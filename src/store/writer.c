@@ -340,8 +340,12 @@ static enum ending commit(struct writer *w, struct tx *tx)
 	case COMMIT_FAILED:
 		fail_all(w, why);
 		return ENDED;
-	case COMMIT_NEVER_BEGAN:
-		return spoilt(w, why);
+	case COMMIT_NEVER_BEGAN: {
+		const enum ending end = spoilt(w, why);
+
+		w->st->drv->rollback(tx);
+		return end;
+	}
 	case COMMIT_UNCERTAIN:
 		if (settle(w, why) == LOST)
 			return LOST;
