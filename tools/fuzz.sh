@@ -10,6 +10,10 @@ ninja -C build-fuzz >/dev/null
 for name in "$@"; do
 	mkdir -p "build-fuzz/corpus/$name"
 	echo "== $name"
-	"build-fuzz/tests/fuzz/fuzz_$name" -max_total_time="${FUZZ_SECONDS:-300}" -print_final_stats=0 -verbosity=0 \
-		-artifact_prefix=build-fuzz/ "build-fuzz/corpus/$name" "tests/fuzz/corpus/$name"
+	if ! "build-fuzz/tests/fuzz/fuzz_$name" -max_total_time="${FUZZ_SECONDS:-300}" -artifact_prefix=build-fuzz/ \
+		"build-fuzz/corpus/$name" "tests/fuzz/corpus/$name" >"build-fuzz/$name.log" 2>&1; then
+		tail -60 "build-fuzz/$name.log"
+		exit 1
+	fi
+	grep '^Done' "build-fuzz/$name.log"
 done
