@@ -1,12 +1,13 @@
 /*
  * services.c - the services, each made with what it stands on, and what passes between them by callback.
  *
- * The order is that of the ranks: settings, store, bus, accounts, rooms. What a low one needs of a high one is a hook set here. They
- * are taken down in the opposite order, and only after http/ and the control socket have stopped, so that nobody calls into
- * what is gone.
+ * The order is that of the ranks: settings, store, bus, accounts, rooms, jobs. What a low one needs of a high one is a hook set
+ * here. They are taken down in the opposite order, and only after http/ and the control socket have stopped, so that nobody
+ * calls into what is gone.
  */
 #include "bus/bus.h"
 #include "cli/files.h"
+#include "flow/profile_spread.h"
 #include "main/server.h"
 #include "room/room.h"
 #include "user/profile.h"
@@ -129,18 +130,21 @@ err *server_open_services(struct server *s)
 	TRY(open_bus(s));
 	open_users(s);
 	TRY(open_rooms(s));
+	s->services.spread = profile_spread_new(s->services.users, s->services.rooms, s->log);
 	atomic_store(&s->services.config, s->config);
 	return NULL;
 }
 
 void server_close_services(struct server *s)
 {
-	if (s->services.users)
-		users_free(&s->services.users);
-	if (s->store)
-		store_on_commit(s->store, NULL, NULL);
+	struct services *all = &s->services;
+
+	if (all->spread)
+		profile_spread_free(&all->spread);
+	if (all->users)
+		users_free(&all->users);
 	store_close(&s->store);
-	rooms_free(&s->services.rooms); /* the last commits told it what became of its events */
-	if (s->services.bus)
-		bus_free(&s->services.bus);
+	rooms_free(&all->rooms); /* the last commits told it what became of its events */
+	if (all->bus)
+		bus_free(&all->bus);
 }
