@@ -1,5 +1,10 @@
 /* Files and folders of the server's own: never written over, never open to others, locked by one. */
-#include "test.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,10 @@
 /* The signing key's file: what is read, what is refused, and that nothing is ever written over. */
-#include "test.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>

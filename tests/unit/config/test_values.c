@@ -1,5 +1,10 @@
 /* Sizes and durations as operators write them. */
-#include "test.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 #include "base/buf.h"
 #include "config/internal_options.h"

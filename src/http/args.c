@@ -1,0 +1,218 @@
+/*
+ * args.c - what a request says: path parameters, query, headers, body.
+ *
+ * Path and query are decoded once a run, into its arena, and must be UTF-8: one stray byte refuses the request, so that no
+ * handler sees text that is none. Path parameters keep '+', queries take it for a space (the form encoding that every client
+ * library writes).
+ */
+#include "http/internal_http.h"
+
+#include "base/utf8.h"
+#include "json/json.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+static bool is_plain(str s, bool query)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '%' || (signed char)s.p[i] < 0 || (query && s.p[i] == '+'))
+			return false;
+	return true;
+}
+
+str args_decode(struct arena *a, str s, bool query)
+{
+	char *out;
+	size_t n = 0;
+
+	if (is_plain(s, query))
+		return s;
+	out = arena_alloc(a, s.n);
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] != '%') {
+			out[n++] = query && s.p[i] == '+' ? ' ' : s.p[i];
+			continue;
+		}
+		const int hi = i + 1 < s.n ? hex_digit(s.p[i + 1]) : -1, lo = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
+
+		if (hi < 0 || lo < 0)
+			return STR_NONE;
+		out[n++] = (char)(hi << 4 | lo);
+		i += 2;
+	}
+	return utf8_valid((str){ out, n }) ? (str){ out, n } : STR_NONE;
+}
+
+static err *prepare_query(struct req_internal *r)
+{
+	struct arena *a = r->rq.arena;
+	VEC(struct arg) args = { 0 };
+	str rest = r->query, piece;
+
+	while (str_split_next(&rest, '&', &piece)) {
+		const size_t eq = str_find(piece, '=');
+		struct arg arg = { .name = args_decode(a, str_head(piece, eq), true), .value = S("") };
+
+		if (piece.n == 0)
+			continue;
+		if (eq < piece.n)
+			arg.value = args_decode(a, str_from(piece, eq + 1), true);
+		if (str_is_none(arg.name) || str_is_none(arg.value))
+			return err_new(a, ERR_INVALID_PARAM, "The query is not percent-encoded UTF-8");
+		if (args.n == HTTP_MAX_QUERY)
+			return err_new(a, ERR_INVALID_PARAM, "The query has more than %d parameters", HTTP_MAX_QUERY);
+		vec_push(a, &args, arg);
+	}
+	r->args = args.p;
+	r->n_args = args.n;
+	return NULL;
+}
+
+err *args_prepare(struct req_internal *r)
+{
+	r->args = NULL;
+	r->n_args = 0;
+	r->json = NULL;
+	for (unsigned i = 0; i < r->hit.found->n_params; i++) {
+		r->params[i] = args_decode(r->rq.arena, r->hit.params[i], false);
+		if (str_is_none(r->params[i]))
+			return err_new(r->rq.arena, ERR_INVALID_PARAM, "The path is not percent-encoded UTF-8");
+	}
+	return str_is_none(r->query) ? NULL : prepare_query(r);
+}
+
+/* The proxy before us appends the address it sees: only the last one is its word, the others are the client's. */
+str args_address(struct req_internal *r)
+{
+	unsigned char parsed[sizeof(struct in6_addr)];
+	str forwarded;
+	char *text;
+
+	if (!r->conn->listener->opt.x_forwarded)
+		return str_c(r->conn->address);
+	forwarded = req_header(&r->rq, "X-Forwarded-For");
+	if (str_find(forwarded, ',') < forwarded.n)
+		forwarded = str_from(forwarded, str_rfind(forwarded, ',') + 1);
+	forwarded = str_trim(forwarded);
+	if (forwarded.n == 0 || forwarded.n >= INET6_ADDRSTRLEN)
+		return str_c(r->conn->address);
+	text = arena_cstr(r->rq.arena, forwarded);
+	if (inet_pton(AF_INET, text, parsed) != 1 && inet_pton(AF_INET6, text, parsed) != 1)
+		return str_c(r->conn->address);
+	return (str){ text, forwarded.n };
+}
+
+static unsigned param_at(const struct req_internal *r, const char *name)
+{
+	const struct compiled *c = r->hit.found;
+
+	for (unsigned i = 0; i < c->n_params; i++)
+		if (str_eq(c->names[i], str_c(name)))
+			return i;
+	assert(!"the route has this parameter");
+	return 0;
+}
+
+str req_param(const struct req *rq, const char *name) { return rq->in->params[param_at(rq->in, name)]; }
+
+str req_path_before(const struct req *rq, const char *name)
+{
+	const str raw = rq->in->hit.params[param_at(rq->in, name)];
+
+	return str_head(rq->path, (size_t)(raw.p - rq->path.p));
+}
+
+str req_query(const struct req *rq, const char *name)
+{
+	const str want = str_c(name);
+
+	for (size_t i = 0; i < rq->in->n_args; i++)
+		if (str_eq(rq->in->args[i].name, want))
+			return rq->in->args[i].value;
+	return STR_NONE;
+}
+
+size_t req_query_all(const struct req *rq, const char *name, str *out, size_t max)
+{
+	const str want = str_c(name);
+	size_t n = 0;
+
+	for (size_t i = 0; i < rq->in->n_args && n < max; i++)
+		if (str_eq(rq->in->args[i].name, want))
+			out[n++] = rq->in->args[i].value;
+	return n;
+}
+
+err *req_query_int(const struct req *rq, const char *name, int64_t otherwise, int64_t *out)
+{
+	const str s = req_query(rq, name);
+
+	*out = otherwise;
+	if (!str_is_none(s) && !str_to_i64(s, out))
+		return err_new(rq->arena, ERR_INVALID_PARAM, "Query parameter %s must be an integer", name);
+	return NULL;
+}
+
+err *req_query_bool(const struct req *rq, const char *name, bool otherwise, bool *out)
+{
+	const str s = req_query(rq, name);
+
+	*out = str_is_none(s) ? otherwise : str_eq(s, S("true"));
+	if (!str_is_none(s) && !*out && !str_eq(s, S("false")))
+		return err_new(rq->arena, ERR_INVALID_PARAM, "Query parameter %s must be true or false", name);
+	return NULL;
+}
+
+str req_header(const struct req *rq, const char *name)
+{
+	return str_c(MHD_lookup_connection_value(rq->in->mhd, MHD_HEADER_KIND, name));
+}
+
+str req_body(const struct req *rq) { return buf_str(&rq->in->body); }
+
+err *req_body_object(struct req *rq, const struct json **out)
+{
+	struct json_limits limits = json_limits_request;
+	struct json *json;
+
+	if (!rq->in->json) {
+		limits.max_bytes = MAX(limits.max_bytes, rq->in->max_body);
+		TRY(json_parse(rq->arena, req_body(rq), &limits, &json));
+		rq->in->json = json;
+	}
+	if (!json_is(rq->in->json, JSON_OBJECT))
+		return err_new(rq->arena, ERR_BAD_JSON, "Content must be a JSON object");
+	*out = rq->in->json;
+	return NULL;
+}
+
+err *req_body_object_or_empty(struct req *rq, const struct json **out)
+{
+	if (req_body(rq).n > 0)
+		return req_body_object(rq, out);
+	*out = json_new_object(rq->arena);
+	return NULL;
+}
+
+/* Client-Server API, "Using access tokens": the header, or the deprecated query parameter. */
+str req_access_token(const struct req *rq)
+{
+	static const str scheme = STR("Bearer ");
+	const str header = req_header(rq, "Authorization");
+
+	if (str_starts_nocase(header, scheme))
+		return str_trim(str_from(header, scheme.n));
+	return req_query(rq, "access_token");
+}

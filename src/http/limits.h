@@ -1,0 +1,38 @@
+/* limits.h - every bound of http/ that is not an option, in one place. */
+#pragma once
+
+enum {
+	/* Of the request line and the headers together; a longer request line alone is 414, else 431. The library's memory
+	 * for a connection holds these, what it makes of them, and the answer's headers: it stays taken while a request is
+	 * parked, so it is most of what 10,000 idle long polls cost. */
+	HTTP_MAX_HEAD = 8 * 1024,
+	HTTP_CONNECTION_POOL = 12 * 1024,
+	HTTP_MAX_HEADERS = 100,
+	HTTP_MAX_QUERY = 64, /* arguments in a query; the library gives up, without an answer, at about twice as many */
+	HTTP_MAX_PARAMS = 8, /* {parameters} in a route's path */
+	HTTP_MAX_REPLY_HEADERS = 16,
+
+	HTTP_BODY_DEFAULT = 1024 * 1024, /* of a route that does not say */
+	HTTP_BODY_DISCARD =
+		8 * 1024 * 1024, /* beyond the limit: read and dropped, so that the 413 reaches the client */
+	HTTP_BODIES_TOTAL = 256 * 1024 * 1024, /* of all requests that are being received or answered */
+	HTTP_MAX_REPLY = 512 * 1024 * 1024,    /* one JSON answer */
+
+	HTTP_IDLE_S = 75,             /* between two requests of a connection */
+	HTTP_MIN_BYTES_S = 16 * 1024, /* large bodies and answers: a second more for each so many bytes */
+	HTTP_GZIP_MIN = 1400,         /* smaller answers fit a packet anyway */
+	HTTP_GZIP_SPARE = 4,          /* compressors kept for reuse */
+
+	HTTP_RATE_SLOTS = 32768, /* allowances remembered, of all classes; a power of two */
+	HTTP_RATE_WAYS = 8,      /* the fullest of so many stays */
+
+	HTTP_WORKERS_FAST = 64, /* they block on commits */
+	HTTP_WORKERS_SLOW = 8,
+	HTTP_WORKERS_FEDERATION = 32,
+	HTTP_QUEUE_FAST = 4096,
+	HTTP_QUEUE_SLOW = 256,
+	HTTP_QUEUE_FEDERATION = 1024,
+	HTTP_LOOPS = 4,
+	HTTP_CONNECTIONS = 50000,
+	HTTP_REQUEST_TIMEOUT_S = 30,
+};
