@@ -2,8 +2,9 @@
 """Turn schema/NNNN_what.sql files into one C file: the migrations that the binary carries.
 
 A file is written once for both databases, or per database as NNNN_what.sqlite.sql and NNNN_what.pg.sql (also beside the
-common one of the same name: it is applied first). Types are few: INTEGER or BIGINT is 64 bits on both, BLOB or BYTEA is
-bytes; TEXT is taken as bytes, too, for every text is bound so. WITHOUT ROWID is SQLite's and left out on PostgreSQL.
+common one of the same name: it is applied first). Types are few, and written in capitals: INTEGER or BIGINT is 64 bits on
+both, BLOB or BYTEA is bytes; TEXT is taken as bytes, too, for every text is bound so. WITHOUT ROWID is SQLite's and left out
+on PostgreSQL.
 A line `-- compat: N` says that a binary which knows only schemas below N must not touch the database after this
 migration; without one, older binaries may go on.
 
@@ -31,7 +32,7 @@ def translate(sql, driver, path):
             continue
         if piece.upper() in REFUSED:
             fail(f"{path}: {piece}: use INTEGER (64 bits) or BLOB; numbers are given by the store")
-        out.append(TYPES[driver].get(piece.upper(), piece))
+        out.append(TYPES[driver].get(piece, piece))
     text = "".join(out)
     if driver == "pg":
         text = re.sub(r"\)\s*WITHOUT\s+ROWID", ")", text, flags=re.I)

@@ -12,6 +12,7 @@ struct users;
 struct rooms;
 struct syncs;
 struct bus;
+struct profile_spread;
 
 struct services {
 	/* The settings in force. A reload swaps the pointer; what it pointed at before stays readable for ever, so a
@@ -20,5 +21,6 @@ struct services {
 	struct users *users;
 	struct rooms *rooms;
 	struct syncs *syncs;
+	struct profile_spread *spread;
 	struct bus *bus;
 };

@@ -51,26 +51,34 @@ static struct sockaddr_un address_in(int dir_fd)
 /*
  * What may be asked
  */
+static err *need_name(struct arena *a, const struct json *rq, str *out)
+{
+	*out = json_get_str(rq, S("name"));
+	return str_is_empty(*out) ? err_new(a, ERR_MISSING_PARAM, "a name is missing") : NULL;
+}
+
 static err *do_add(struct arena *a, struct users *us, const struct json *rq, struct jw *w)
 {
-	str user_id;
+	str name, user_id;
 
-	TRY(users_add(us, a, json_get_str(rq, S("name")), json_get_str(rq, S("password")),
-		      json_get_bool(rq, S("admin"), false), &user_id));
+	TRY(need_name(a, rq, &name));
+	TRY(users_add(us, a, name, json_get_str(rq, S("password")), json_get_bool(rq, S("admin"), false), &user_id));
 	jw_str(w, "user_id", user_id);
 	return NULL;
 }
 
 static err *do_passwd(struct arena *a, struct users *us, const struct json *rq, struct jw *w)
 {
-	const str name = json_get_str(rq, S("name"));
-	const str user_id = str_starts(name, S("@")) ? name
-						     : arena_printf(a, "@%.*s:%.*s", STR_ARG(name),
-								    STR_ARG(users_options(us)->server_name));
+	const str password = json_get_str(rq, S("password"));
+	str name;
 
-	TRY(users_set_password(us, a, user_id, json_get_str(rq, S("password")), json_get_bool(rq, S("logout"), true),
-			       STR_NONE));
-	jw_str(w, "user_id", user_id);
+	TRY(need_name(a, rq, &name));
+	if (str_is_empty(password))
+		return err_new(a, ERR_MISSING_PARAM, "a password is missing");
+	if (!str_starts(name, S("@")))
+		name = arena_printf(a, "@%.*s:%.*s", STR_ARG(name), STR_ARG(users_options(us)->server_name));
+	TRY(users_set_password(us, a, name, password, json_get_bool(rq, S("logout"), true), STR_NONE));
+	jw_str(w, "user_id", name);
 	return NULL;
 }
 

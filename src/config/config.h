@@ -88,7 +88,6 @@ struct config_user_directory {
 };
 
 struct config_wellknown {
-	bool server;         /* serve_server_wellknown */
 	str client_extra;    /* further members of /.well-known/matrix/client, as a JSON object; or STR_NONE */
 	str support;         /* the whole of /.well-known/matrix/support, as a JSON object; or STR_NONE */
 	str identity_server; /* default_identity_server */

@@ -72,8 +72,6 @@ const struct option config_options[] = {
 	  .doc = "The certificate with its chain, PEM, for listeners with tls: true. Read again on SIGHUP." },
 	{ "tls_private_key_path", PATH(tls_private_key_path), .live = true, .example = "/etc/hearth/privkey.pem",
 	  .doc = "Its private key, PEM." },
-	{ "serve_server_wellknown", BOOL(wellknown.server, "false"), .live = true,
-	  .doc = "Serve /.well-known/matrix/server, which tells other servers to come to port 443 of server_name." },
 	{ "extra_well_known_client_content", .type = OPT_JSON, AT(wellknown.client_extra), .live = true,
 	  .example = "{org.example.key: value}", .doc = "Further members of /.well-known/matrix/client." },
 	{ "default_identity_server", TEXT(wellknown.identity_server), .live = true, .example = "https://id.example.org",

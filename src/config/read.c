@@ -203,7 +203,7 @@ static bool is_group(const struct option *table, size_t n, str path)
 static void note_unknown(struct reader *r, const struct option *table, size_t n, size_t line, str path)
 {
 	const char *reason = ignored_reason(path);
-	const str near = nearest_key(table, n, path);
+	const str near = reason ? STR_NONE : nearest_key(table, n, path);
 
 	if (reason)
 		note(r, false, line, path, "%s", reason);

@@ -70,13 +70,14 @@ static bool verify_bcrypt(str hash, str password, str pepper)
 		memcpy(phrase, password.p, n);
 	if (more)
 		memcpy(phrase + n, pepper.p, more);
-	/* crypt_r would stop at a NUL and accept any password with the same beginning. */
+	/* crypt would stop at a NUL and accept any password with the same beginning. */
 	if (memchr(phrase, '\0', n + more))
 		return false;
 	memcpy(setting, hash.p, hash.n);
 	setting[hash.n] = '\0';
 	data = MEM_NEW(struct crypt_data);
-	made = crypt_r(phrase, setting, data);
+	/* Not crypt_r: AddressSanitizer has one of its own, and the linker then leaves libxcrypt out. */
+	made = crypt_rn(phrase, setting, data, (int)sizeof(*data));
 	same = made && str_eq_secret(str_c(made), hash);
 	crypto_wipe(data, sizeof(*data));
 	crypto_wipe(phrase, sizeof(phrase));

@@ -4,7 +4,8 @@
  * https://spec.matrix.org/latest/appendices/#canonical-json
  *
  * The text's size is known before it is written: no value becomes longer than the bytes it was parsed from (escapes only
- * get shorter, white space goes), and what was built is measured. So the result is one piece of the arena, never moved.
+ * get shorter, white space goes; exponents grow at most fourfold), and what was built is measured. So the result is one
+ * piece of the arena, never moved.
  * What was parsed is copied where its bytes are canonical already: every integer but "-0", and strings without escapes.
  * There is no recursion over what was parsed: depth is a peer's choice.
  */
@@ -25,7 +26,7 @@ struct level {
 
 struct canonical {
 	struct arena *a;
-	struct buf out;
+	char *o, *limit; /* where the next byte goes; the end of the room for the text */
 	bool strict;
 	VEC(struct level) levels;
 };
@@ -101,6 +102,28 @@ static const struct json_member **sort_members(struct arena *a, const struct jso
 	return sorted;
 }
 
+static void put(struct canonical *c, str s)
+{
+	assert((size_t)(c->limit - c->o) >= s.n);
+	memcpy(c->o, s.p, s.n);
+	c->o += s.n;
+}
+
+static inline void put_byte(struct canonical *c, char byte)
+{
+	assert(c->o < c->limit);
+	*c->o++ = byte;
+}
+
+static void put_int(struct canonical *c, int64_t v)
+{
+	char digits[24];
+	struct buf b = { .p = digits, .cap = sizeof(digits), .max = sizeof(digits) };
+
+	buf_i64(&b, v);
+	put(c, buf_str(&b));
+}
+
 static err *write_int(struct canonical *c, const struct json *v)
 {
 	/* "Numbers in the JSON must be integers in the range [-(2**53)+1, (2**53)-1]" */
@@ -108,9 +131,48 @@ static err *write_int(struct canonical *c, const struct json *v)
 		return err_new(c->a, ERR_BAD_JSON, "Integer out of range: %" PRId64, v->i);
 	/* "negative zero -0 MUST NOT appear" */
 	if (str_is_none(v->raw) || v->i == 0)
-		buf_i64(&c->out, v->i);
+		put_int(c, v->i);
 	else
-		buf_add(&c->out, v->raw);
+		put(c, v->raw);
+	return NULL;
+}
+
+/*
+ * A number with an exponent, without a fraction, that is an integer in the exact range: the appendix writes 1e10 as
+ * 10000000000. Whatever else is no integer keeps its text: what other servers make of floats ("10000000000.0") is what
+ * they signed.
+ */
+static bool is_whole(str text, int64_t *out)
+{
+	const bool negative = str_starts(text, S("-"));
+	const str digits = negative ? str_from(text, 1) : text;
+	const size_t e = MIN(str_find(digits, 'e'), str_find(digits, 'E'));
+	str power = e < digits.n ? str_from(digits, e + 1) : STR_NONE;
+	uint64_t v, exponent;
+
+	if (str_starts(power, S("+")))
+		power = str_from(power, 1);
+	if (!str_to_u64(str_head(digits, e), &v) || !str_to_u64(power, &exponent))
+		return false;
+	for (; v && v <= MAX_EXACT && exponent; exponent--)
+		v *= 10;
+	if (v > MAX_EXACT)
+		return false;
+	*out = negative ? -(int64_t)v : (int64_t)v;
+	return true;
+}
+
+static err *write_number(struct canonical *c, str text)
+{
+	int64_t v;
+
+	/* "Float values are not permitted by this encoding." */
+	if (c->strict)
+		return err_new(c->a, ERR_BAD_JSON, "Number is no integer in range: %.*s", (int)MIN(text.n, 40), text.p);
+	if (is_whole(text, &v))
+		put_int(c, v);
+	else
+		put(c, text);
 	return NULL;
 }
 
@@ -120,7 +182,7 @@ static err *open_level(struct canonical *c, const struct json *v)
 
 	if (object && v->dup && c->strict)
 		return err_new(c->a, ERR_BAD_JSON, "Duplicate key in an object");
-	buf_byte(&c->out, object ? '{' : '[');
+	put_byte(c, object ? '{' : '[');
 	vec_push(c->a, &c->levels, (struct level){ .v = v, .sorted = object ? sort_members(c->a, v) : NULL });
 	return NULL;
 }
@@ -129,25 +191,21 @@ static err *write_value(struct canonical *c, const struct json *v)
 {
 	switch (v->kind) {
 	case JSON_NULL:
-		buf_add(&c->out, S("null"));
+		put(c, S("null"));
 		return NULL;
 	case JSON_BOOL:
-		buf_add(&c->out, v->b ? S("true") : S("false"));
+		put(c, v->b ? S("true") : S("false"));
 		return NULL;
 	case JSON_INT:
 		return write_int(c, v);
 	case JSON_NUMBER:
-		if (c->strict)
-			return err_new(c->a, ERR_BAD_JSON, "Number is no integer in range: %.*s",
-				       (int)MIN(v->raw.n, 40), v->raw.p);
-		buf_add(&c->out, v->raw);
-		return NULL;
+		return write_number(c, v->raw);
 	case JSON_STR:
 		/* Two quotes and nothing escaped: it is canonical as it came. */
 		if (v->raw.n == v->s.n + 2)
-			buf_add(&c->out, v->raw);
+			put(c, v->raw);
 		else
-			json_write_str(&c->out, v->s);
+			c->o = json_put_str(c->o, c->limit, v->s);
 		return NULL;
 	case JSON_ARRAY:
 	case JSON_OBJECT:
@@ -165,7 +223,7 @@ static const struct json *next_value(struct canonical *c, struct level *l)
 		if (l->next == l->v->array.n)
 			return NULL;
 		if (l->next)
-			buf_byte(&c->out, ',');
+			put_byte(c, ',');
 		return l->v->array.items[l->next++];
 	}
 	for (;;) {
@@ -179,20 +237,20 @@ static const struct json *next_value(struct canonical *c, struct level *l)
 		break;
 	}
 	if (l->comma)
-		buf_byte(&c->out, ',');
+		put_byte(c, ',');
 	l->comma = true;
-	json_write_str(&c->out, m->key);
-	buf_byte(&c->out, ':');
+	c->o = json_put_str(c->o, c->limit, m->key);
+	put_byte(c, ':');
 	return m->value;
 }
 
 err *json_canonical(struct arena *a, const struct json *value, bool strict, str *out)
 {
-	const size_t most = bound(value);
-	struct canonical c = { .a = a, .strict = strict };
+	/* Only here does a number grow, "1e9" the most: see is_whole. */
+	const size_t most = strict ? bound(value) : 4 * bound(value);
+	char *const text = arena_alloc(a, most + 1);
+	struct canonical c = { .a = a, .o = text, .limit = text + most, .strict = strict };
 
-	/* The buffer is the arena's: it has all the room it will need, and is never grown nor freed. */
-	c.out = (struct buf){ .p = arena_alloc(a, most + 1), .cap = most, .max = most };
 	TRY(write_value(&c, value));
 	while (c.levels.n) {
 		struct level *l = &c.levels.p[c.levels.n - 1];
@@ -201,13 +259,12 @@ err *json_canonical(struct arena *a, const struct json *value, bool strict, str 
 		if (v) {
 			TRY(write_value(&c, v));
 		} else {
-			buf_byte(&c.out, l->v->kind == JSON_OBJECT ? '}' : ']');
+			put_byte(&c, l->v->kind == JSON_OBJECT ? '}' : ']');
 			c.levels.n--;
 		}
 	}
-	assert(!c.out.overflow);
-	c.out.p[c.out.n] = '\0';
-	*out = buf_str(&c.out);
+	*c.o = '\0';
+	*out = (str){ text, (size_t)(c.o - text) };
 	return NULL;
 }
 

@@ -4,6 +4,8 @@
  * https://spec.matrix.org/latest/appendices/#grammar: escapes are \b \t \n \f \r \" \\ and, for the other control
  * characters below U+0020, \u00xx in lower case. Everything else, U+007F and '/' included, stands for itself.
  */
+#include <assert.h>
+
 #include "base/utf8.h"
 #include "json/internal_json.h"
 
@@ -34,36 +36,6 @@ static str escape_one(const char *p, const char *end, char out[8], size_t *cover
 	return (str){ out, 6 };
 }
 
-void json_write_str(struct buf *out, str s)
-{
-	const char *p = s.p, *const end = s.p + s.n;
-	char *o = buf_reserve(out, s.n + 2);
-
-	/* The usual string has nothing special: written at once. */
-	if (o && json_first_special(p, end) == end) {
-		o[0] = '"';
-		if (s.n)
-			memcpy(o + 1, p, s.n);
-		o[s.n + 1] = '"';
-		buf_commit(out, s.n + 2);
-		return;
-	}
-	buf_byte(out, '"');
-	while (p < end) {
-		const char *special = json_first_special(p, end);
-		char text[8];
-		size_t covers;
-
-		buf_add(out, (str){ p, (size_t)(special - p) });
-		p = special;
-		while (p < end && json_first_special(p, p + 1) == p) {
-			buf_add(out, escape_one(p, end, text, &covers));
-			p += covers;
-		}
-	}
-	buf_byte(out, '"');
-}
-
 size_t json_written_str_size(str s)
 {
 	const char *p = s.p, *const end = s.p + s.n;
@@ -76,4 +48,41 @@ size_t json_written_str_size(str s)
 		p += covers;
 	}
 	return n;
+}
+
+char *json_put_str(char *o, const char *limit, str s)
+{
+	const char *p = s.p, *const end = s.p + s.n, *special = json_first_special(p, end);
+
+	/* The usual string has nothing special: that is known before it is written. */
+	assert((size_t)(limit - o) >= (special == end ? s.n + 2 : json_written_str_size(s)));
+	*o++ = '"';
+	while (p < end) {
+		char text[8];
+		size_t covers;
+		str one;
+
+		memcpy(o, p, (size_t)(special - p));
+		o += special - p;
+		p = special;
+		/* What is special comes in runs: text of another script. */
+		while (p < end && json_is_special(*p)) {
+			one = escape_one(p, end, text, &covers);
+			memcpy(o, one.p, one.n);
+			o += one.n;
+			p += covers;
+		}
+		special = json_first_special(p, end);
+	}
+	*o++ = '"';
+	return o;
+}
+
+void json_write_str(struct buf *out, str s)
+{
+	const size_t n = json_first_special(s.p, s.p + s.n) == s.p + s.n ? s.n + 2 : json_written_str_size(s);
+	char *o = buf_reserve(out, n);
+
+	if (o)
+		buf_commit(out, (size_t)(json_put_str(o, o + n, s) - o));
 }

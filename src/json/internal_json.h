@@ -18,8 +18,12 @@ struct json_index *json_index_build(struct arena *a, const struct json *object, 
 void json_write_str(struct buf *out, str s);
 /* How many bytes json_write_str writes. */
 size_t json_written_str_size(str s);
+/* The same at `o`, where there is room up to `limit` (asserted); gives the end of what was written. */
+char *json_put_str(char *o, const char *limit, str s);
 /* Writes a value without white space, keys in the order they have; values that have raw bytes as those. */
 void json_write_tree(struct buf *out, const struct json *v);
+
+static inline bool json_is_special(char c) { return (signed char)c < 0x20 || c == '"' || c == '\\'; }
 
 /*
  * The first byte of [p, end) that a string's text cannot simply pass over: a quote, a backslash, a control character, or
@@ -42,7 +46,7 @@ static inline const char *json_first_special(const char *p, const char *end)
 	}
 #endif
 	for (; p < end; p++)
-		if ((signed char)*p < 0x20 || *p == '"' || *p == '\\')
+		if (json_is_special(*p))
 			break;
 	return p;
 }

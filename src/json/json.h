@@ -15,15 +15,22 @@ enum json_kind { JSON_NULL, JSON_BOOL, JSON_INT, JSON_NUMBER, JSON_STR, JSON_ARR
 
 struct json {
 	enum json_kind kind;
-	bool dup;      /* JSON_OBJECT: a key stands twice */
-	uint8_t room;  /* private: 0, or members and items have room for 1 << room */
-	str raw;       /* the value's own bytes, in the text that was parsed (borrowed from it); JSON_NUMBER: its text */
+	bool dup;     /* JSON_OBJECT: a key stands twice */
+	uint8_t room; /* private: 0, or members and items have room for 1 << room */
+	str raw;      /* the value's own bytes, in the text that was parsed (borrowed from it); JSON_NUMBER: its text */
 	union {
 		bool b;
 		int64_t i;
-		str s;                                              /* unescaped */
-		struct { struct json **items; size_t n; } array;
-		struct { struct json_member *members; size_t n; struct json_index *index; } object;
+		str s; /* unescaped */
+		struct {
+			struct json **items;
+			size_t n;
+		} array;
+		struct {
+			struct json_member *members;
+			size_t n;
+			struct json_index *index;
+		} object;
 	};
 };
 struct json_member {
@@ -34,7 +41,7 @@ struct json_member {
 struct json_limits {
 	size_t max_bytes;
 	unsigned max_depth;
-	size_t max_values;  /* values in the whole text */
+	size_t max_values; /* values in the whole text */
 };
 extern const struct json_limits json_limits_request; /* 16 MiB, 64 deep, 400,000 values; a route's limit is smaller */
 extern const struct json_limits json_limits_event;   /* 64 KiB, 64 deep */
@@ -44,12 +51,12 @@ extern const struct json_limits json_limits_event;   /* 64 KiB, 64 deep */
 NODISCARD err *json_parse(struct arena *a, str text, const struct json_limits *limits, struct json **out);
 
 /* Look-ups accept NULL and values that are no object (then: absent), so that they chain. */
-const struct json *json_get(const struct json *object, str key);         /* NULL: absent */
-str json_get_str(const struct json *object, str key);                    /* STR_NONE: absent or no string */
-bool json_get_int(const struct json *object, str key, int64_t *out);     /* false: absent or no integer */
-bool json_get_bool(const struct json *object, str key, bool otherwise);  /* absent or no bool: otherwise */
-const struct json *json_get_object(const struct json *object, str key);  /* NULL: absent or no object */
-const struct json *json_get_array(const struct json *object, str key);   /* NULL: absent or no array */
+const struct json *json_get(const struct json *object, str key);        /* NULL: absent */
+str json_get_str(const struct json *object, str key);                   /* STR_NONE: absent or no string */
+bool json_get_int(const struct json *object, str key, int64_t *out);    /* false: absent or no integer */
+bool json_get_bool(const struct json *object, str key, bool otherwise); /* absent or no bool: otherwise */
+const struct json *json_get_object(const struct json *object, str key); /* NULL: absent or no object */
+const struct json *json_get_array(const struct json *object, str key);  /* NULL: absent or no array */
 static inline bool json_is(const struct json *j, enum json_kind kind) { return j && j->kind == kind; }
 static inline str json_str(const struct json *j) { return json_is(j, JSON_STR) ? j->s : STR_NONE; }
 
@@ -68,12 +75,12 @@ static inline str json_str(const struct json *j) { return json_is(j, JSON_STR) ?
  */
 struct json *json_new_object(struct arena *a);
 struct json *json_new_array(struct arena *a);
-struct json *json_new_str(struct arena *a, str s);   /* borrows s */
+struct json *json_new_str(struct arena *a, str s); /* borrows s */
 struct json *json_new_int(struct arena *a, int64_t i);
 struct json *json_new_bool(struct arena *a, bool b);
 struct json *json_new_null(struct arena *a);
 void json_set(struct arena *a, struct json *object, str key, const struct json *value); /* adds or replaces; borrows */
-void json_del(struct json *object, str key); /* fine when it is absent */
+void json_del(struct json *object, str key);                                            /* fine when it is absent */
 void json_append(struct arena *a, struct json *array, const struct json *value);
 /* A shallow copy of an object: its members can be set and deleted without touching the original. */
 struct json *json_copy(struct arena *a, const struct json *object);
@@ -83,6 +90,6 @@ bool json_equal(const struct json *a, const struct json *b);
 /*
  * Canonical JSON (appendix "Canonical JSON"): keys sorted by code point, shortest form, UTF-8 unescaped but for what must be.
  * strict: ERR_BAD_JSON for floats, integers outside [-(2^53)+1, (2^53)-1] and duplicate keys (room version 6 and later);
- * otherwise a non-integer is written as it came, and of duplicate keys the last.
+ * otherwise such numbers are written as they came (but 1e10 as 10000000000), and of duplicate keys the last.
  */
 NODISCARD err *json_canonical(struct arena *a, const struct json *value, bool strict, str *out);

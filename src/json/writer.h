@@ -16,20 +16,20 @@ struct jw {
 	uint64_t comma;     /* bit per level: a value was written there */
 	uint64_t is_object; /* bit per level */
 	unsigned depth;
-	bool keyed;         /* jw_key was called: the next value is its */
+	bool keyed; /* jw_key was called: the next value is its */
 	bool failed;
 };
 
 static inline struct jw jw_to(struct buf *out) { return (struct jw){ .out = out }; }
-void jw_object(struct jw *w, const char *key);   /* begins */
-void jw_array(struct jw *w, const char *key);    /* begins */
-void jw_end(struct jw *w);                       /* ends the innermost */
+void jw_object(struct jw *w, const char *key); /* begins */
+void jw_array(struct jw *w, const char *key);  /* begins */
+void jw_end(struct jw *w);                     /* ends the innermost */
 void jw_str(struct jw *w, const char *key, str v);
 void jw_int(struct jw *w, const char *key, int64_t v);
 void jw_bool(struct jw *w, const char *key, bool v);
 void jw_null(struct jw *w, const char *key);
-void jw_raw(struct jw *w, const char *key, str json_text);             /* spliced as it is: must be JSON */
-void jw_json(struct jw *w, const char *key, const struct json *v);     /* raw bytes where it has them; NULL: null */
+void jw_raw(struct jw *w, const char *key, str json_text);         /* spliced as it is: must be JSON */
+void jw_json(struct jw *w, const char *key, const struct json *v); /* raw bytes where it has them; NULL: null */
 /* The key given as text (peer's words): before any value call whose key is then NULL. */
 void jw_key(struct jw *w, str key);
 /* False when anything failed or the value is not finished. */

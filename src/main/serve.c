@@ -5,11 +5,11 @@
  * the settings for a merged copy; old ones are never freed, for handlers read them without a lock. That costs a few kilobytes a
  * reload, which is a person's act.
  */
+#include "api/authenticate.h"
 #include "api/routes.h"
 #include "base/clock.h"
 #include "cli/files.h"
 #include "main/server.h"
-#include "user/user.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -19,8 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
-
-static err *authenticate(struct req *rq, enum auth auth) { return users_authenticate(rq->services->users, rq, auth); }
 
 static err *read_pem(struct arena *a, str path, str *out)
 {
@@ -70,7 +68,7 @@ static err *start_http(struct server *s)
 		.bus = s->services.bus,
 		.log = s->log,
 		.tables = api_route_tables,
-		.authenticate = authenticate,
+		.authenticate = api_authenticate,
 		.workers = { [LANE_FAST] = (unsigned)limits->workers_fast,
 			     [LANE_SLOW] = (unsigned)limits->workers_slow },
 		.max_connections = (unsigned)limits->max_connections,

@@ -1,13 +1,16 @@
 /*
  * services.c - the services, each made with what it stands on, and what passes between them by callback.
  *
- * The order is that of the ranks: settings, store, bus, accounts. What a low one needs of a high one is a hook set here. They
- * are taken down in the opposite order, and only after http/ and the control socket have stopped, so that nobody calls into
- * what is gone.
+ * The order is that of the ranks: settings, store, bus, accounts, rooms, jobs. What a low one needs of a high one is a hook set
+ * here. They are taken down in the opposite order, and only after http/ and the control socket have stopped, so that nobody
+ * calls into what is gone.
  */
 #include "bus/bus.h"
 #include "cli/files.h"
+#include "flow/profile_spread.h"
 #include "main/server.h"
+#include "room/room.h"
+#include "user/profile.h"
 #include "user/user.h"
 
 #include <stdatomic.h>
@@ -88,6 +91,36 @@ static void open_users(struct server *s)
 	s->services.users = users_new(&opt);
 }
 
+static err *profile_names(void *ctx, struct arena *a, int64_t user, str *out_displayname, str *out_avatar_url)
+{
+	return user_profile_names(ctx, a, user, out_displayname, out_avatar_url);
+}
+
+static err *open_rooms(struct server *s)
+{
+	const struct config_rooms *c = &s->config->rooms;
+	const struct room_version *version = room_version_find(c->default_version);
+	const struct rooms_options opt = {
+		.store = s->store,
+		.bus = s->services.bus,
+		.log = s->log,
+		.signer = { s->config->server_name, s->key.id, &s->key.key },
+		.default_version = version,
+		.profile = profile_names,
+		.profile_ctx = s->services.users,
+		.power_private_chat = c->power_private_chat,
+		.power_trusted_private_chat = c->power_trusted_private_chat,
+		.power_public_chat = c->power_public_chat,
+		.encrypt_invite_rooms = c->encryption_default == CONFIG_ENCRYPT_INVITE,
+		.encrypt_all_rooms = c->encryption_default == CONFIG_ENCRYPT_ALL,
+	};
+
+	if (!version)
+		return err_new(s->a, ERR_CONFIG, "default_room_version: this server does not know version %.*s",
+			       STR_ARG(c->default_version));
+	return rooms_new(s->a, &opt, &s->services.rooms);
+}
+
 err *server_open_services(struct server *s)
 {
 	TRY(folder_make(s->a, s->config->data_dir));
@@ -96,17 +129,22 @@ err *server_open_services(struct server *s)
 	TRY(open_store(s));
 	TRY(open_bus(s));
 	open_users(s);
+	TRY(open_rooms(s));
+	s->services.spread = profile_spread_new(s->services.users, s->services.rooms, s->log);
 	atomic_store(&s->services.config, s->config);
 	return NULL;
 }
 
 void server_close_services(struct server *s)
 {
-	if (s->services.users)
-		users_free(&s->services.users);
-	if (s->store)
-		store_on_commit(s->store, NULL, NULL);
+	struct services *all = &s->services;
+
+	if (all->spread)
+		profile_spread_free(&all->spread);
+	if (all->users)
+		users_free(&all->users);
 	store_close(&s->store);
-	if (s->services.bus)
-		bus_free(&s->services.bus);
+	rooms_free(&all->rooms); /* the last commits told it what became of its events */
+	if (all->bus)
+		bus_free(&all->bus);
 }

@@ -183,7 +183,7 @@ static err *close_reached(struct walk *w, const struct auth_states *s, size_t le
 	return sweep(w, layer, &left);
 }
 
-static err *close_by_index(struct walk *w, size_t n_open)
+static err *close_by_index(struct walk *w, const struct auth_states *s, size_t n_open)
 {
 	int64_t *events = ARENA_ARRAY(w->a, int64_t, n_open);
 	bool *reached = ARENA_ARRAY(w->a, bool, n_open);
@@ -192,7 +192,7 @@ static err *close_by_index(struct walk *w, size_t n_open)
 	for (size_t i = 0; i < w->all.n; i++)
 		if (w->all.p[i]->open)
 			events[n++] = w->all.p[i]->event;
-	TRY(w->g->reached(w->g->ctx, w->a, events, n, reached));
+	TRY(w->g->reached(w->g->ctx, w->a, s, events, n, reached));
 	n = 0;
 	for (size_t i = 0; i < w->all.n; i++)
 		if (w->all.p[i]->open)
@@ -228,7 +228,7 @@ err *auth_difference(struct arena *a, const struct auth_graph *g, const struct a
 		open += v->open;
 	}
 	if (open > 0)
-		TRY(g->reached ? close_by_index(&w, open) : close_reached(&w, s, open));
+		TRY(g->reached ? close_by_index(&w, s, open) : close_reached(&w, s, open));
 	for (size_t i = 0; i < w.all.n; i++)
 		if (w.all.p[i]->open)
 			vec_push(a, &difference, w.all.p[i]->event);

@@ -13,15 +13,18 @@ struct auth_list {
 	const int64_t *p;
 	size_t n;
 };
+struct auth_states;
 struct auth_graph {
 	void *ctx;
 	/* The auth_events of each of n events, into out[0..n), lists in arena a. (Whether the create event stands in the
 	 * lists of room version 12 makes no difference.) Asked for many at once so that a store answers in one query; never
 	 * twice for the same event within one call of this file. */
 	err *(*auth_events)(void *ctx, struct arena *a, const int64_t *events, size_t n, struct auth_list *out);
-	/* Or NULL. Of `candidates`, which are reachable from (or among) the events of the states that all states have in
-	 * common? An index of auth chains answers this without the walk over whole states; reached[i] is set. */
-	err *(*reached)(void *ctx, struct arena *a, const int64_t *candidates, size_t n, bool *reached);
+	/* Or NULL. Of `candidates`, which are in the chains of some of the states only as far as their differences tell:
+	 * which are among what all states have in common (s->common), or reachable from there? reached[i] is set. An index
+	 * of auth chains answers this without the walk over whole states. */
+	err *(*reached)(void *ctx, struct arena *a, const struct auth_states *s, const int64_t *candidates, size_t n,
+			bool *reached);
 };
 
 /* An event that is in some states only; bit i of `in`: in state i. At most 64 states. */

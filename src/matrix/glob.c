@@ -3,8 +3,8 @@
  * again from the last `*` takes pattern times text then; so all positions in the pattern are followed at once, as bits
  * of an array ("shift-and"): one pass over the text, a few words of work a byte.
  *
- * State i means: the tokens before i (literals and `?`) have matched. A `*` before token i lets state i stay on any byte;
- * after a `?` the state stays on the continuation bytes of the character that the `?` took.
+ * State i means: the tokens before i (literals and `?`) have matched. A `*` before token i lets state i stay on any
+ * byte; after a `?` the state stays on the continuation bytes of the character that the `?` took.
  */
 #include "matrix/glob.h"
 

@@ -1,10 +1,11 @@
-/* glob.h - glob-style matching (appendix "Glob-style matching"): `*` is any number of characters, `?` exactly one. Letters
- * of ASCII match in either case. Time grows with the text alone, whatever the pattern. */
+/* glob.h - glob-style matching (appendix "Glob-style matching"): `*` is any number of characters, `?` exactly one.
+ * Letters of ASCII match in either case. Time grows with the text alone, whatever the pattern. */
 #pragma once
 
 #include "base/str.h"
 
-/* A pattern may hold this many characters beside its `*`; a longer one matches nothing (nor could it, in shorter texts). */
+/* A pattern may hold this many characters beside its `*`; a longer one matches nothing (nor could it, in shorter
+ * texts). */
 enum { GLOB_MAX = 1023 };
 
 /* Does the whole text match? Both must be valid UTF-8. */

@@ -33,7 +33,7 @@ struct rooms_options { /* everything is borrowed for the life of the service */
 	size_t recent_bytes;                          /* newest events kept in memory a room; 0: chosen */
 };
 
-struct rooms *rooms_new(const struct rooms_options *opt);
+NODISCARD err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **out);
 void rooms_free(struct rooms **rs);
 const struct rooms_options *rooms_options(const struct rooms *rs);
 /* Drops every idle head: for tests of reading back. */
@@ -67,7 +67,7 @@ NODISCARD err *room_send(struct rooms *rs, struct arena *a, const struct send_cm
 struct create_cmd {
 	struct actor by;
 	const struct json *body; /* the request's */
-	bool may_publish;
+
 };
 NODISCARD err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd, str *out_room_id);
 

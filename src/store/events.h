@@ -50,6 +50,9 @@ NODISCARD err *store_events_by_nids(struct tx *tx, const int64_t *nids, size_t n
 				    size_t *out_n);
 NODISCARD err *store_events_by_ids(struct tx *tx, const str *ids, size_t n, struct event_row ***out, size_t *out_n);
 
+/* The packed auth_events of each event, in the order asked for; ERR_INTERNAL when one is not stored. */
+NODISCARD err *store_events_auths(struct tx *tx, const int64_t *nids, size_t n, str **out);
+
 /*
  * A room's events with above < stream <= upto, at most `limit`: the newest ones (newest_first) or the oldest; given in that
  * order. Only what /sync shows has a stream position.
@@ -64,14 +67,14 @@ NODISCARD err *store_timeline_at_stream(struct tx *tx, int64_t room, int64_t upt
 
 /* Writing. Edges are kept for the way forward (which events name this one); the way back is in `prevs`. */
 NODISCARD err *store_event_insert(struct tx *tx, const struct event_row *ev);
-NODISCARD err *store_event_edge_insert(struct tx *tx, int64_t room, int64_t prev, int64_t event);
+NODISCARD err *store_event_edge_insert(struct tx *tx, int64_t prev, int64_t event);
 /* Events that name `nid` among their prev_events. */
-NODISCARD err *store_event_successors(struct tx *tx, int64_t room, int64_t nid, int64_t **out, size_t *out_n);
+NODISCARD err *store_event_successors(struct tx *tx, int64_t nid, int64_t **out, size_t *out_n);
 /* The event becomes its redacted form; the original is kept aside with `now` (ms). */
 NODISCARD err *store_event_redact(struct tx *tx, int64_t nid, int64_t redacted_by, str redacted_json, int64_t now);
-/* The events sent before which this redaction arrived: nothing found, it waits for its target here. */
-NODISCARD err *store_redaction_wait(struct tx *tx, int64_t room, str redacts, int64_t redaction);
-NODISCARD err *store_redaction_waiting(struct tx *tx, int64_t room, str event_id, int64_t *out_redaction);
+/* A redaction that came before its target waits; the earliest one for an event that comes now, or 0. */
+NODISCARD err *store_redaction_wait(struct tx *tx, str redacts, int64_t redaction);
+NODISCARD err *store_redaction_waiting(struct tx *tx, str event_id, int64_t *out_redaction);
 /* Gives every event of the room a new timeline position, `spacing` apart from `spacing` on, in the order they have;
  * out_top: the highest one. */
 NODISCARD err *store_timeline_renumber(struct tx *tx, int64_t room, int64_t spacing, int64_t *out_top);

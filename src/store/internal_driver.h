@@ -25,8 +25,8 @@ enum conn_health {
 };
 enum commit_outcome {
 	COMMIT_DONE,
-	COMMIT_FAILED, /* and rolled back: nothing of it is there */
-	COMMIT_NEVER_BEGAN, /* an earlier statement turns out to have failed, or the connection was gone before; rolled back */
+	COMMIT_FAILED,      /* and rolled back: nothing of it is there */
+	COMMIT_NEVER_BEGAN, /* an earlier statement turns out to have failed: the transaction is still to be rolled back */
 	COMMIT_UNCERTAIN, /* the connection went away: ask `settle_commit` of a new one */
 };
 
@@ -70,7 +70,7 @@ struct driver {
 	err *(*script)(struct conn *c, struct arena *a, const char *sql);
 
 	err *(*begin)(struct tx *tx);
-	/* Ends the transaction whatever the outcome; *why is made for all but the first. */
+	/* *why is made for all outcomes but the first. */
 	enum commit_outcome (*commit)(struct tx *tx, err **why);
 	/* Did the commit of `before` take place? Asked on a new connection; false in *out_known: nobody can say. */
 	bool (*settle_commit)(struct conn *c, struct conn *before, struct arena *a, bool *out_known);

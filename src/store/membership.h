@@ -19,7 +19,7 @@ enum membership membership_of_text(str s); /* MEMBER_NONE for anything else */
 struct member_row {
 	int64_t room, user;
 	enum membership membership;
-	int64_t event;  /* the m.room.member event's number */
+	int64_t event;  /* the m.room.member event's number; 0: a resolution took it out of the state */
 	int64_t sender; /* its sender: who invited, kicked, banned */
 	int64_t stream; /* where this event became current */
 	int64_t since;  /* where this *membership* began: unchanged by a new display name or avatar */
@@ -28,9 +28,11 @@ struct member_row {
 	str stripped;                /* invite, knock: a JSON array of stripped state events; else STR_NONE */
 };
 
-NODISCARD err *store_member_save(struct tx *tx, const struct member_row *m); /* inserts or replaces */
-NODISCARD err *store_member_delete(struct tx *tx, int64_t room, int64_t user);
-/* Sets or clears; clearing happens by store_member_save, too. */
+/* Inserts or replaces; `since` is kept where the membership is the same as before. */
+NODISCARD err *store_member_save(struct tx *tx, const struct member_row *m);
+/* The display name and avatar that came with this event are gone: it was redacted. */
+NODISCARD err *store_member_clear_profile(struct tx *tx, int64_t room, int64_t user, int64_t event);
+/* Until the next store_member_save. */
 NODISCARD err *store_member_forget(struct tx *tx, int64_t room, int64_t user);
 
 NODISCARD err *store_member(struct tx *tx, int64_t room, int64_t user, struct member_row **out); /* NULL: none */

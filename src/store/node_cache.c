@@ -186,12 +186,16 @@ static bool find(struct node_cache *c, int64_t room, int64_t id, struct arena *a
 	return true;
 }
 
-static err *fetch(struct node_source *src, struct tx *tx, struct arena *a, int64_t id, struct state_node *out)
+static err *fetch(struct node_source *src, struct tx *tx, struct arena *a, int64_t id, struct state_node *out,
+		  bool *out_found)
 {
 	struct shard *s = shard_of(src->cache, src->room);
 	struct node_row row;
 
 	TRY(store_nodes_row(tx, src->room, id, &row));
+	*out_found = row.n > 0;
+	if (!*out_found)
+		return NULL;
 	TRY(state_node_parse(a, node_row_find(row.bytes, row.first, id), id, out));
 	LOCKED(&s->lock);
 	put_row(s, src->room, &row, false);
@@ -203,14 +207,22 @@ static err *source_node(void *ctx, struct arena *a, int64_t id, struct state_nod
 {
 	struct node_source *src = ctx;
 	AUTO_TX tx = NULL;
+	bool found = false;
 	err *e = NULL;
 
 	if (find(src->cache, src->room, id, a, out, &e))
 		return e;
 	if (src->tx)
-		return fetch(src, src->tx, a, id, out);
+		TRY(fetch(src, src->tx, a, id, out, &found));
+	if (found)
+		return NULL;
+	/* A node that was queued when the caller's snapshot was taken, and was committed and evicted since, is in no
+	 * older snapshot. */
 	TRY(store_read(src->cache->store, a, &tx));
-	return fetch(src, tx, a, id, out);
+	TRY(fetch(src, tx, a, id, out, &found));
+	if (!found)
+		return err_new(a, ERR_INTERNAL, "room %" PRId64 " has no state node %" PRId64, src->room, id);
+	return NULL;
 }
 
 struct state_tree node_source_tree(struct node_source *src)

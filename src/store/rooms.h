@@ -27,8 +27,8 @@ struct room_head_row {
 	int64_t timeline_top;
 	int64_t joined, invited; /* members in the current state */
 };
-/* Inserts or replaces. */
-NODISCARD err *store_head_save(struct tx *tx, const struct room_head_row *h);
+NODISCARD err *store_head_insert(struct tx *tx, const struct room_head_row *h);
+NODISCARD err *store_head_update(struct tx *tx, const struct room_head_row *h);
 NODISCARD err *store_head_load(struct tx *tx, int64_t room, struct room_head_row **out); /* NULL: none */
 
 /* Current state. stream: where the entry became current. */
@@ -49,7 +49,20 @@ struct summary_row {
 	str name, topic, avatar_url, canonical_alias, join_rule, history_visibility, guest_access, room_type,
 		encryption;
 };
-NODISCARD err *store_summary_save(struct tx *tx, const struct summary_row *s);
+enum summary_column {
+	SUMMARY_NONE,
+	SUMMARY_NAME,
+	SUMMARY_TOPIC,
+	SUMMARY_AVATAR_URL,
+	SUMMARY_CANONICAL_ALIAS,
+	SUMMARY_JOIN_RULE,
+	SUMMARY_HISTORY_VISIBILITY,
+	SUMMARY_GUEST_ACCESS,
+	SUMMARY_ROOM_TYPE,
+	SUMMARY_ENCRYPTION,
+	SUMMARY_COLUMNS
+};
+NODISCARD err *store_summary_set(struct tx *tx, int64_t room, enum summary_column column, str value);
 NODISCARD err *store_summary_load(struct tx *tx, int64_t room,
 				  struct summary_row *out); /* all absent when there is none */
 

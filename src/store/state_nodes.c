@@ -25,14 +25,15 @@ err *store_nodes_row(struct tx *tx, int64_t room, int64_t node, struct node_row 
 				  " ORDER BY first DESC LIMIT 1";
 	struct row *row;
 
+	*out = (struct node_row){ 0 };
 	TRY(tx_one(tx, sql, BIND(B(room), B(node)), &row));
 	if (!row)
-		return err_new(tx_arena(tx), ERR_INTERNAL, "room %" PRId64 " has no state node %" PRId64, room, node);
+		return NULL;
 	out->first = row_i64(row, 0);
 	out->bytes = row_str(row, 1);
 	out->n = node_row_count(out->bytes);
 	if (node >= out->first + (int64_t)out->n)
-		return err_new(tx_arena(tx), ERR_INTERNAL, "room %" PRId64 " has no state node %" PRId64, room, node);
+		*out = (struct node_row){ 0 };
 	return NULL;
 }
 

@@ -22,14 +22,11 @@ static err *open_parts(struct store *st, struct arena *a)
 
 err *store_open(struct arena *a, const struct store_options *opt, struct store **out)
 {
-	struct store *st;
+	struct store *st = MEM_NEW(struct store);
 	err *e;
 
-	if (opt->driver == STORE_PG)
-		return err_new(a, ERR_CONFIG, "PostgreSQL is not built in");
-	st = MEM_NEW(struct store);
 	assert(opt->driver == STORE_SQLITE ? opt->path.n > 0 : !str_is_none(opt->conninfo));
-	st->drv = &driver_sqlite;
+	st->drv = opt->driver == STORE_SQLITE ? &driver_sqlite : &driver_pg;
 	st->path = str_keep(opt->path);
 	st->conninfo = str_keep(opt->conninfo);
 	st->n_writers = opt->writers;

@@ -14,7 +14,7 @@ struct txn_key {
 struct txn_digest {
 	uint8_t bytes[16];
 };
-struct txn_digest store_txn_digest(struct arena *a, const struct txn_key *k);
+struct txn_digest store_txn_digest(const struct txn_key *k);
 
 /* event: what it made, or 0 where it made no event. */
 NODISCARD err *store_txn_save(struct tx *tx, const struct txn_digest *k, int64_t event, int64_t now);

@@ -9,12 +9,13 @@
 #include "matrix/id.h"
 #include "store/devices.h"
 #include "store/uia.h"
+#include "user/internal_user_cache.h"
 #include "user/internal_users.h"
 #include "user/password.h"
 
 #include <assert.h>
 
-enum { TOKENS_CACHED = 50000 }; /* some 300 bytes each */
+enum { TOKENS_CACHED = 50000, TEXTS_BYTES = 4 * 1024 * 1024 }; /* a token takes some 300 bytes */
 
 struct users *users_new(const struct users_options *opt)
 {
@@ -24,6 +25,7 @@ struct users *users_new(const struct users_options *opt)
 	us->opt = *opt;
 	us->tokens = token_cache_new(TOKENS_CACHED);
 	us->seen = seen_new(opt->store);
+	us->texts = user_cache_new(TEXTS_BYTES);
 	us->tried = tries_new(opt->rate_account.per_second, opt->rate_account.burst);
 	us->failed = tries_new(opt->rate_failed.per_second, opt->rate_failed.burst);
 	return us;
@@ -37,6 +39,7 @@ void users_free(struct users **us)
 	tries_free(&(*us)->tried);
 	tries_free(&(*us)->failed);
 	token_cache_free(&(*us)->tokens);
+	user_cache_free(&(*us)->texts);
 	mem_free(*us);
 	*us = NULL;
 }
@@ -52,7 +55,8 @@ str account_full_id(const struct users *us, struct arena *a, str name)
 {
 	if (str_starts(name, S("@")))
 		return name;
-	return arena_printf(a, "@%.*s:%.*s", STR_ARG(name), STR_ARG(us->opt.server_name));
+	/* Joined, not printed: a name may hold NUL, and must then be refused as it is. */
+	return arena_join3(a, arena_join2(a, S("@"), name), S(":"), us->opt.server_name);
 }
 
 str account_fold(struct arena *a, str s)

@@ -10,9 +10,12 @@
 #include "user/tries.h"
 #include "user/user.h"
 
+struct user_cache;
+
 struct users {
 	struct users_options opt;
 	struct token_cache *tokens;
+	struct user_cache *texts; /* filters, push rules */
 	struct seen_queue *seen;
 	struct tries *tried; /* passwords tried, by account: all of them, and the wrong ones */
 	struct tries *failed;

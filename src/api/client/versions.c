@@ -31,6 +31,6 @@ static err *get_versions(struct req *rq)
 }
 
 const struct route client_versions_routes[] = {
-	{ "GET", "/_matrix/client/versions", get_versions, AUTH_NONE, RATE_NONE, LANE_FAST },
+	{ "GET", "/_matrix/client/versions", get_versions, AUTH_NONE, RATE_NONE, LANE_LOOP },
 	{ 0 },
 };

@@ -50,7 +50,7 @@ CREATE TABLE event_edges (
 	prev   BIGINT NOT NULL,
 	event  BIGINT NOT NULL,
 	PRIMARY KEY (prev, event)
-);
+) WITHOUT ROWID;
 
 -- What an event said before it was redacted, until the retention ends.
 CREATE TABLE redacted_originals (
@@ -65,7 +65,7 @@ CREATE TABLE redactions_waiting (
 	redacts    BLOB NOT NULL,
 	redaction  BIGINT NOT NULL,
 	PRIMARY KEY (redacts, redaction)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE current_state (
 	room       BIGINT NOT NULL,
@@ -74,11 +74,11 @@ CREATE TABLE current_state (
 	event      BIGINT NOT NULL,
 	stream     BIGINT NOT NULL,              -- where it became current
 	PRIMARY KEY (room, type, state_key)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE membership (
 	room        BIGINT NOT NULL,
-	"user"      BIGINT NOT NULL,
+	member      BIGINT NOT NULL,            -- the user
 	membership  INTEGER NOT NULL,            -- enum membership
 	event       BIGINT NOT NULL,
 	sender      BIGINT NOT NULL,
@@ -88,10 +88,9 @@ CREATE TABLE membership (
 	displayname BLOB,
 	avatar_url  BLOB,
 	stripped    BLOB,                        -- invite, knock: what the user is shown of the room, a JSON array
-	PRIMARY KEY (room, "user")
-);
-CREATE INDEX membership_by_user ON membership ("user", membership);
-CREATE INDEX membership_by_user_stream ON membership ("user", stream);
+	PRIMARY KEY (room, member)
+) WITHOUT ROWID;
+CREATE INDEX membership_by_member ON membership (member, stream);
 
 -- Flat copy of what lists, names and invitations show.
 CREATE TABLE room_summary (
@@ -113,14 +112,14 @@ CREATE TABLE room_servers (
 	server  BIGINT NOT NULL,
 	members BIGINT NOT NULL,
 	PRIMARY KEY (room, server)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE aliases (
 	alias    BLOB NOT NULL PRIMARY KEY,
 	room     BIGINT NOT NULL,
 	creator  BIGINT NOT NULL,
 	created  BIGINT NOT NULL
-);
+) WITHOUT ROWID;
 CREATE INDEX aliases_by_room ON aliases (room);
 
 -- Client transactions: a digest of (user, device, path, transaction id), and the event it made (0: none).
@@ -128,5 +127,5 @@ CREATE TABLE client_txns (
 	digest   BLOB NOT NULL PRIMARY KEY,
 	event    BIGINT NOT NULL,
 	created  BIGINT NOT NULL
-);
+) WITHOUT ROWID;
 CREATE INDEX client_txns_by_time ON client_txns (created);

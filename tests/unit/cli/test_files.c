@@ -1,10 +1,5 @@
 /* Files and folders of the server's own: never written over, never open to others, locked by one. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 #include <errno.h>
 #include <stdio.h>

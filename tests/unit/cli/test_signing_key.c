@@ -1,10 +1,5 @@
 /* The signing key's file: what is read, what is refused, and that nothing is ever written over. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,5 @@
 /* Whole configurations: what good ones mean, and what is said of bad ones, word for word. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 #include "base/buf.h"
 #include "config/config.h"
@@ -19,7 +14,7 @@ static str notes_text(struct arena *a, const struct config_notes *notes)
 }
 
 /* The configuration of a text that must be good, with nothing to say about it. */
-static const struct config *good(struct arena *a, const char *text)
+static const struct config *read_good(struct arena *a, const char *text)
 {
 	struct config_notes notes = { 0 };
 	const struct config *c = config_parse(a, S("f"), str_c(text), &notes);
@@ -65,25 +60,25 @@ static void every_kind_of_value_is_read(void **state)
 {
 	AUTO_ARENA a = arena_new();
 	const struct config *c =
-		good(a, "server_name: example.org:8448\n"
-			"public_baseurl: https://m.example.org\n"
-			"data_dir: /var/lib/hearth\n"
-			"media_store_path: /media\n"
-			"max_upload_size: 1G\n"
-			"enable_registration: yes\n"
-			"registration_requires_token: True\n"
-			"bcrypt_rounds: 4\n"
-			"password_config: {pepper: \"123\", policy: {enabled: on, minimum_length: 15}}\n"
-			"session_lifetime: 24w\n"
-			"refreshable_access_token_lifetime: null\n"
-			"default_room_version: 11\n"
-			"encryption_enabled_by_default_for_room_type: invite\n"
-			"default_power_level_content_override:\n"
-			"  private_chat: {events: {m.room.name: 50, \"quoted\": \"50\"}, list: [1, true]}\n"
-			"rc_message: {per_second: 7.5}\n"
-			"rc_login:\n"
-			"  address: {per_second: 1, burst_count: 2}\n"
-			"log: {level: warning, format: json}\n");
+		read_good(a, "server_name: example.org:8448\n"
+			     "public_baseurl: https://m.example.org\n"
+			     "data_dir: /var/lib/hearth\n"
+			     "media_store_path: /media\n"
+			     "max_upload_size: 1G\n"
+			     "enable_registration: yes\n"
+			     "registration_requires_token: True\n"
+			     "bcrypt_rounds: 4\n"
+			     "password_config: {pepper: \"123\", policy: {enabled: on, minimum_length: 15}}\n"
+			     "session_lifetime: 24w\n"
+			     "refreshable_access_token_lifetime: null\n"
+			     "default_room_version: 11\n"
+			     "encryption_enabled_by_default_for_room_type: invite\n"
+			     "default_power_level_content_override:\n"
+			     "  private_chat: {events: {m.room.name: 50, \"quoted\": \"50\"}, list: [1, true]}\n"
+			     "rc_message: {per_second: 7.5}\n"
+			     "rc_login:\n"
+			     "  address: {per_second: 1, burst_count: 2}\n"
+			     "log: {level: warning, format: json}\n");
 
 	(void)state;
 	assert_str(c->server_name, "example.org:8448");
@@ -113,7 +108,7 @@ static void every_kind_of_value_is_read(void **state)
 static void a_bare_off_chooses_off(void **state)
 {
 	AUTO_ARENA a = arena_new();
-	const struct config *c = good(a, "server_name: x\nencryption_enabled_by_default_for_room_type: off\n");
+	const struct config *c = read_good(a, "server_name: x\nencryption_enabled_by_default_for_room_type: off\n");
 
 	(void)state;
 	assert_int_equal(c->rooms.encryption_default, CONFIG_ENCRYPT_OFF);
@@ -123,15 +118,15 @@ static void listeners_are_spread_over_addresses(void **state)
 {
 	AUTO_ARENA a = arena_new();
 	const struct config *c =
-		good(a, "server_name: x\n"
-			"tls_certificate_path: c.pem\n"
-			"tls_private_key_path: k.pem\n"
-			"listeners:\n"
-			"  - {port: 8008, bind_addresses: ['127.0.0.1', '::1'], type: http, x_forwarded: true,\n"
-			"     resources: [{names: [client], compress: false}, {names: [federation]}]}\n"
-			"  - port: 8448\n"
-			"    tls: true\n"
-			"  - {port: 9000, type: metrics, bind_address: 10.0.0.1}\n");
+		read_good(a, "server_name: x\n"
+			     "tls_certificate_path: c.pem\n"
+			     "tls_private_key_path: k.pem\n"
+			     "listeners:\n"
+			     "  - {port: 8008, bind_addresses: ['127.0.0.1', '::1'], type: http, x_forwarded: true,\n"
+			     "     resources: [{names: [client], compress: false}, {names: [federation]}]}\n"
+			     "  - port: 8448\n"
+			     "    tls: true\n"
+			     "  - {port: 9000, type: metrics, bind_address: 10.0.0.1}\n");
 
 	(void)state;
 	assert_int_equal(c->n_listeners, 5);
@@ -150,16 +145,16 @@ static void a_database_becomes_a_connection_string(void **state)
 {
 	AUTO_ARENA a = arena_new();
 	const struct config *c =
-		good(a, "server_name: x\n"
-			"database: {name: psycopg2, args: {user: synapse, database: s, host: '/run/p g',\n"
-			"  password: \"it's \\\\\", port: 5433, cp_min: 5, cp_max: 10, keepalives_idle: 10}}\n");
+		read_good(a, "server_name: x\n"
+			     "database: {name: psycopg2, args: {user: synapse, database: s, host: '/run/p g',\n"
+			     "  password: \"it's \\\\\", port: 5433, cp_min: 5, cp_max: 10, keepalives_idle: 10}}\n");
 
 	(void)state;
 	assert_int_equal(c->database.driver, CONFIG_PG);
 	assert_int_equal(c->database.readers, 10);
 	assert_str(c->database.conninfo, "user='synapse' dbname='s' host='/run/p g' password='it\\'s \\\\' port='5433' "
 					 "keepalives_idle='10'");
-	c = good(a, "server_name: x\ndatabase:\n  name: sqlite3\n  args:\n    database: /srv/homeserver.db\n");
+	c = read_good(a, "server_name: x\ndatabase:\n  name: sqlite3\n  args:\n    database: /srv/homeserver.db\n");
 	assert_int_equal(c->database.driver, CONFIG_SQLITE);
 	assert_str(c->database.path, "/srv/homeserver.db");
 }
@@ -167,11 +162,11 @@ static void a_database_becomes_a_connection_string(void **state)
 static void terms_and_support(void **state)
 {
 	AUTO_ARENA a = arena_new();
-	const struct config *c =
-		good(a, "server_name: x\n"
-			"terms:\n  policies:\n    privacy:\n      version: 1.0\n"
-			"      en: {name: Privacy, url: https://x/p}\n      de: {name: Datenschutz, url: https://x/d}\n"
-			"well_known_support: {contacts: [{role: m.role.admin, matrix_id: '@a:x'}]}\n");
+	const struct config *c = read_good(
+		a, "server_name: x\n"
+		   "terms:\n  policies:\n    privacy:\n      version: 1.0\n"
+		   "      en: {name: Privacy, url: https://x/p}\n      de: {name: Datenschutz, url: https://x/d}\n"
+		   "well_known_support: {contacts: [{role: m.role.admin, matrix_id: '@a:x'}]}\n");
 
 	(void)state;
 	assert_int_equal(c->n_policies, 2);
@@ -366,10 +361,10 @@ static void a_reload_changes_what_may_change(void **state)
 {
 	AUTO_ARENA a = arena_new();
 	struct config_notes notes = { 0 };
-	const struct config *old = good(a, "server_name: x\nmax_upload_size: 1M\nrc_message: {per_second: 1}\n");
+	const struct config *old = read_good(a, "server_name: x\nmax_upload_size: 1M\nrc_message: {per_second: 1}\n");
 	const struct config *new =
-		good(a, "server_name: y\nmax_upload_size: 1M\nrc_message: {per_second: 2}\n"
-			"listeners: [{port: 1, bind_addresses: [127.0.0.1]}]\nlog: {level: error}\n");
+		read_good(a, "server_name: y\nmax_upload_size: 1M\nrc_message: {per_second: 2}\n"
+			     "listeners: [{port: 1, bind_addresses: [127.0.0.1]}]\nlog: {level: error}\n");
 	const struct config *now = config_merge(a, old, new, &notes);
 
 	(void)state;
@@ -395,7 +390,7 @@ static void the_generated_file_is_good(void **state)
 	(void)state;
 	config_generate(&out, S("example.org"), S("/srv/h"));
 	text = arena_keep(a, buf_str(&out));
-	c = good(a, text.p);
+	c = read_good(a, text.p);
 	assert_str(c->server_name, "example.org");
 	assert_str(c->signing_key_path, "/srv/h/signing.key");
 	while (str_split_next(&text, '\n', &line)) {
@@ -408,7 +403,7 @@ static void the_generated_file_is_good(void **state)
 			buf_byte(&bare, '\n');
 		}
 	}
-	c = good(a, arena_keep(a, buf_str(&bare)).p);
+	c = read_good(a, arena_keep(a, buf_str(&bare)).p);
 	assert_int_equal(c->database.driver, CONFIG_PG);
 	assert_int_equal(c->n_policies, 1);
 	assert_true(c->rates.login_failed.burst > 2.9 && c->rates.login_failed.burst < 3.1);

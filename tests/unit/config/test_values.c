@@ -1,10 +1,5 @@
 /* Sizes and durations as operators write them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 #include "base/buf.h"
 #include "config/internal_options.h"

@@ -22,9 +22,7 @@ struct dag {
 	struct map by_id, numbers;
 	int64_t next_number;
 	struct state_res_io io;
-	size_t asked;             /* edges asked for */
-	bool with_index;          /* answer `reached` from the whole graph */
-	struct state_root common; /* for `reached`: any state whose events are to count as common */
+	size_t asked; /* edges asked for */
 	struct state_res_facts facts;
 };
 

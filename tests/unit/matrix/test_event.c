@@ -346,6 +346,12 @@ static void an_event_is_65536_bytes_at_most(void **state)
 			 &back));
 	assert_str(back->bytes, ev->bytes);
 
+	/* Nor is a larger one taken as its redacted copy. */
+	e = event_parse(A, rv("11"), arena_join2(A, S("{\"a\":1,"), str_from(ev->bytes, 1)), &back);
+	assert_true(e && e->code == ERR_TOO_LARGE);
+	e = event_parse(A, rv("11"), arena_join2(A, ev->bytes, repeat(' ', 8 * 65536)), &back);
+	assert_true(e && e->code == ERR_TOO_LARGE);
+
 	json_set(A, content, S("b"), json_new_str(A, repeat('x', 65537 - frame)));
 	e = event_build(A, rv("11"), &f, &SIGNER, &ev);
 	assert_true(e && e->code == ERR_TOO_LARGE);
@@ -587,6 +593,70 @@ static void names_the_servers_that_must_have_signed(void **state)
 	}
 }
 
+/* What must hold of any event that is taken, whatever it is: it reads back as itself, and redaction is idempotent and
+ * keeps its id. */
+static void keeps_its_invariants(const struct room_version *v, const struct event *ev)
+{
+	struct event *again, *redacted;
+	str once, twice;
+
+	must(event_parse(A, v, ev->bytes, &again));
+	assert_str(again->event_id, ev->event_id);
+	assert_str(again->bytes, ev->bytes);
+	assert_true(ev->bytes.n <= EVENT_MAX_BYTES);
+	must(event_redact(A, v, ev, &once));
+	must(event_load(A, v, ev->event_id, once, &redacted));
+	must(event_redact(A, v, redacted, &twice));
+	assert_str(twice, once);
+	must(event_parse(A, v, once, &again));
+	assert_str(again->event_id, ev->event_id);
+	assert_str(again->room_id, ev->room_id);
+}
+
+static void damaged_events_are_refused_or_sound(void **state)
+{
+	static const char *const spare[] = { "{}",      "[]",   "null",     "-1",
+					     "1e9",     "\"\"", "\"@a:b\"", "9007199254740992",
+					     "\\u0000", "\xff" };
+	const struct json *vectors = parse(arena_cstr(A, slurp("tests/vectors/events.json")));
+	const struct json *events = json_get_array(vectors, S("events"));
+	struct arena *keep = A;
+	uint64_t seed = 42, taken = 0;
+
+	(void)state;
+	A = arena_new();
+	for (int round = 0; round < 20000; round++) {
+		const struct json *c = events->array.items[(size_t)round % events->array.n];
+		const struct room_version *v = room_version_find(json_get_str(c, S("room_version")));
+		const str base = json_get_str(c, S("redacted"));
+		const int edits = 1 + round / 48 % 3;
+		struct event *ev;
+		str text = base;
+
+		arena_reset(A);
+		for (int i = 0; i < edits; i++) {
+			seed = seed * 6364136223846793005u + 1442695040888963407u;
+			const size_t at = (size_t)(seed >> 33) % text.n, cut = (size_t)(seed >> 20) % 4;
+			const str with = str_c(spare[(size_t)(seed >> 40) % ARRAY_LEN(spare)]);
+			const size_t from = at + cut < text.n ? at + cut : text.n;
+
+			/* Digits and letters changed in place leave an event more often than what is put in. */
+			if (seed >> 62)
+				text = arena_join3(A, str_head(text, at), (str){ text.p + (at * 7) % text.n, 1 },
+						   str_from(text, at + 1));
+			else
+				text = arena_join3(A, str_head(text, at), with, str_from(text, from));
+		}
+		if (!event_parse(A, v, text, &ev)) {
+			taken++;
+			keeps_its_invariants(v, ev);
+		}
+	}
+	arena_free(&A);
+	A = keep;
+	assert_true(taken > 1000);
+}
+
 /* --- redaction: what each version keeps --- */
 
 static void redaction_keeps_what_the_version_says(void **state)
@@ -686,6 +756,7 @@ int main(void)
 		TEST(room_ids_have_a_domain_before_version_12),
 		TEST(a_changed_event_becomes_its_redacted_copy),
 		TEST(names_the_servers_that_must_have_signed),
+		TEST(damaged_events_are_refused_or_sound),
 		TEST(redaction_keeps_what_the_version_says),
 		TEST(redaction_strips_the_top_level),
 		TEST(knows_its_versions),

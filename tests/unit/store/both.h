@@ -10,12 +10,15 @@
  */
 #pragma once
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -41,22 +44,30 @@ struct both {
 			fail_msg("%s: %.*s", #call, STR_ARG(both_e_->msg));                                            \
 	} while (0)
 
-/* The folder of the cluster's socket. Started once per program; a descriptor kept open keeps the cluster up. */
+/* The folder of the cluster's socket. Started once per program; the lock, held until the program ends, keeps it up. */
 static inline const char *both_cluster(void)
 {
-	static char dir[256];
+	static char socket[256];
+	char dir[64], path[128];
 	FILE *p;
+	int fd;
 
-	if (dir[0])
-		return dir;
-	p = popen("tests/pg-up.sh", "r");
+	if (socket[0])
+		return socket;
+	snprintf(dir, sizeof(dir), "/tmp/hearth-pg-%ld", (long)getuid());
+	snprintf(path, sizeof(path), "%s/use.lock", dir);
+	mkdir(dir, 0755);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0 && flock(fd, LOCK_SH) == 0);
+	snprintf(path, sizeof(path), "tests/pg-up.sh %s", dir);
+	p = popen(path, "r");
 	assert_non_null(p);
-	if (!fgets(dir, sizeof(dir), p))
-		dir[0] = '\0';
-	if (pclose(p) != 0 || !dir[0])
+	if (!fgets(socket, sizeof(socket), p))
+		socket[0] = '\0';
+	if (pclose(p) != 0 || !socket[0])
 		fail_msg("tests/pg-up.sh could not start PostgreSQL");
-	dir[strcspn(dir, "\n")] = '\0';
-	return dir;
+	socket[strcspn(socket, "\n")] = '\0';
+	return socket;
 }
 
 static inline void both_admin(const char *sql)

@@ -25,8 +25,7 @@ BOTH(a_row_comes_back)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(a_row_comes_back_on_sqlite) };
+	const struct CMUnitTest tests[] = { BOTH_TESTS(a_row_comes_back) };
 
-	(void)a_row_comes_back_on_pg;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

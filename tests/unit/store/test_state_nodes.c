@@ -235,6 +235,25 @@ static void failed_nodes_are_forgotten(struct both *b)
 }
 BOTH(failed_nodes_are_forgotten)
 
+/* The reader's snapshot is older than the commit, and the cache has let the node go. */
+static void a_snapshot_from_before_the_commit(struct both *b)
+{
+	struct room r;
+	AUTO_TX tx = NULL;
+
+	open_room(&r, b, 1);
+	both_ok(store_read(b->st, b->a, &tx));
+	both_ok(set(&r, &(struct state_entry){ MEMBER, 1, 10 }, 1, false, NULL));
+	r.src.tx = tx;
+	assert_int_equal(get(&r, r.root, MEMBER, 1), 10);
+	const struct state_root never = { .node = 99 };
+	int64_t event;
+
+	assert_non_null(state_get(&r.tree, b->a, never, MEMBER, 1, &event));
+	node_cache_free(&r.cache);
+}
+BOTH(a_snapshot_from_before_the_commit)
+
 static err *purge(struct tx *tx, void *arg) { return store_nodes_purge_room(tx, ROOM, 10, arg); }
 
 static void a_room_goes_in_pieces(struct both *b)
@@ -265,8 +284,11 @@ BOTH(a_room_goes_in_pieces)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH_TESTS(states_come_back),           BOTH_TESTS(queued_nodes_are_read_and_kept),
-		BOTH_TESTS(read_once_then_from_memory), BOTH_TESTS(failed_nodes_are_forgotten),
+		BOTH_TESTS(states_come_back),
+		BOTH_TESTS(queued_nodes_are_read_and_kept),
+		BOTH_TESTS(read_once_then_from_memory),
+		BOTH_TESTS(failed_nodes_are_forgotten),
+		BOTH_TESTS(a_snapshot_from_before_the_commit),
 		BOTH_TESTS(a_room_goes_in_pieces),
 	};
 

@@ -1,0 +1,116 @@
+/* room_membership.c - Client-Server API, "Room membership": joining, leaving, inviting, kicking, banning, knocking. */
+#include "api/body.h"
+#include "api/client/room_actor.h"
+#include "api/services.h"
+
+typedef err *member_door(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
+typedef err *entry_door(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id);
+
+/* What the body says of the event beside the fields that the endpoint takes: clients may add members of their own. */
+static const struct json *further_members(struct req *rq, const struct json *body)
+{
+	struct json *extra = json_copy(rq->arena, body);
+
+	json_del(extra, S("reason"));
+	json_del(extra, S("third_party_signed"));
+	json_del(extra, S("membership"));
+	return extra->object.n ? extra : NULL;
+}
+
+static err *enter(struct req *rq, const char *param, entry_door *door)
+{
+	struct member_cmd cmd = { .by = req_actor(rq), .room_id = req_param(rq, param) };
+	const struct json *body;
+	str room_id;
+
+	TRY(req_body_object_or_empty(rq, &body));
+	TRY(body_str(rq, body, "reason", &cmd.reason));
+	if (json_get_object(body, S("third_party_signed")))
+		return err_new(rq->arena, ERR_FORBIDDEN,
+			       "this server asks no identity server about third-party invites");
+	cmd.extra = further_members(rq, body);
+	TRY(door(rq->services->rooms, rq->arena, &cmd, &room_id));
+	jw_str(reply_json(rq, 200), "room_id", room_id);
+	return NULL;
+}
+
+static err *post_join(struct req *rq) { return enter(rq, "roomId", room_join); }
+static err *post_join_any(struct req *rq) { return enter(rq, "roomIdOrAlias", room_join); }
+static err *post_knock(struct req *rq) { return enter(rq, "roomIdOrAlias", room_knock); }
+
+/* Doors that concern the user who asks. */
+static err *own(struct req *rq, member_door *door)
+{
+	struct member_cmd cmd = { .by = req_actor(rq), .room_id = req_param(rq, "roomId") };
+	const struct json *body;
+
+	TRY(req_body_object_or_empty(rq, &body));
+	TRY(body_str(rq, body, "reason", &cmd.reason));
+	TRY(door(rq->services->rooms, rq->arena, &cmd));
+	reply_empty(rq);
+	return NULL;
+}
+
+static err *post_leave(struct req *rq) { return own(rq, room_leave); }
+static err *post_forget(struct req *rq) { return own(rq, room_forget); }
+
+/* Doors that concern another user. */
+static err *other(struct req *rq, member_door *door)
+{
+	struct member_cmd cmd = { .by = req_actor(rq), .room_id = req_param(rq, "roomId") };
+	const struct json *body;
+
+	TRY(req_body_object(rq, &body));
+	TRY(body_need_str(rq, body, "user_id", &cmd.target));
+	TRY(body_str(rq, body, "reason", &cmd.reason));
+	TRY(door(rq->services->rooms, rq->arena, &cmd));
+	reply_empty(rq);
+	return NULL;
+}
+
+static err *post_invite(struct req *rq)
+{
+	const struct json *body;
+
+	TRY(req_body_object(rq, &body));
+	if (!json_get(body, S("user_id")) && json_get(body, S("medium")))
+		return err_new(rq->arena, ERR_THREEPID_DENIED,
+			       "this server asks no identity server: people are invited by their user id");
+	return other(rq, room_invite);
+}
+
+static err *post_kick(struct req *rq) { return other(rq, room_kick); }
+static err *post_ban(struct req *rq) { return other(rq, room_ban); }
+static err *post_unban(struct req *rq) { return other(rq, room_unban); }
+
+static err *get_joined_rooms(struct req *rq)
+{
+	struct jw *w;
+	str *ids;
+	size_t n;
+
+	TRY(rooms_joined(rq->services->rooms, rq->arena, rq->user, &ids, &n));
+	w = reply_json(rq, 200);
+	jw_array(w, "joined_rooms");
+	for (size_t i = 0; i < n; i++)
+		jw_str(w, NULL, ids[i]);
+	jw_end(w);
+	return NULL;
+}
+
+#define CLIENT "/_matrix/client/v3"
+#define ROOM   CLIENT "/rooms/{roomId}"
+extern const struct route client_room_membership_routes[];
+const struct route client_room_membership_routes[] = {
+	{ "GET", CLIENT "/joined_rooms", get_joined_rooms, AUTH_USER, RATE_NONE, LANE_FAST },
+	{ "POST", ROOM "/join", post_join, AUTH_USER, RATE_JOIN, LANE_FAST },
+	{ "POST", CLIENT "/join/{roomIdOrAlias}", post_join_any, AUTH_USER, RATE_JOIN, LANE_FAST },
+	{ "POST", CLIENT "/knock/{roomIdOrAlias}", post_knock, AUTH_USER, RATE_JOIN, LANE_FAST },
+	{ "POST", ROOM "/leave", post_leave, AUTH_USER, RATE_NONE, LANE_FAST },
+	{ "POST", ROOM "/forget", post_forget, AUTH_USER, RATE_NONE, LANE_FAST },
+	{ "POST", ROOM "/invite", post_invite, AUTH_USER, RATE_INVITE, LANE_FAST },
+	{ "POST", ROOM "/kick", post_kick, AUTH_USER, RATE_MESSAGE, LANE_FAST },
+	{ "POST", ROOM "/ban", post_ban, AUTH_USER, RATE_MESSAGE, LANE_FAST },
+	{ "POST", ROOM "/unban", post_unban, AUTH_USER, RATE_MESSAGE, LANE_FAST },
+	{ 0 },
+};

@@ -1,0 +1,84 @@
+/* room_messages.c - Client-Server API, "Getting events for a room": /messages, /context, /event. */
+#include "api/internal_api.h"
+#include "base/clock.h"
+#include "room/timeline.h"
+
+static struct client_view reader(const struct req *rq)
+{
+	return (struct client_view){
+		.user = rq->user, .user_id = rq->user_id, .device_id = rq->device_id, .now = clock_ms()
+	};
+}
+
+static err *filter_of_query(struct req *rq, struct event_filter *out)
+{
+	const str text = req_query(rq, "filter");
+	struct json *json = NULL;
+
+	if (!str_is_empty(text))
+		TRY(json_parse(rq->arena, text, &json_limits_request, &json));
+	return event_filter_parse(rq->arena, json, out);
+}
+
+static err *get_messages(struct req *rq)
+{
+	const struct client_view view = reader(rq);
+	const str dir = req_query(rq, "dir");
+	struct event_filter filter;
+	struct messages_cmd cmd = {
+		.room_id = req_param(rq, "roomId"),
+		.from = req_query(rq, "from"),
+		.to = req_query(rq, "to"),
+		.backwards = str_eq(dir, S("b")),
+		.filter = &filter,
+		.view = &view,
+	};
+
+	if (str_is_none(dir))
+		return err_new(rq->arena, ERR_MISSING_PARAM, "dir is missing");
+	if (!cmd.backwards && !str_eq(dir, S("f")))
+		return err_new(rq->arena, ERR_INVALID_PARAM, "dir is b or f");
+	TRY(req_query_int(rq, "limit", 0, &cmd.limit));
+	if (cmd.limit < 0)
+		return err_new(rq->arena, ERR_INVALID_PARAM, "limit is not negative");
+	TRY(filter_of_query(rq, &filter));
+	return room_messages(rq->services->rooms, rq->arena, &cmd, reply_json(rq, 200));
+}
+
+static err *get_context(struct req *rq)
+{
+	const struct client_view view = reader(rq);
+	struct event_filter filter;
+	struct context_cmd cmd = {
+		.room_id = req_param(rq, "roomId"),
+		.event_id = req_param(rq, "eventId"),
+		.filter = &filter,
+		.view = &view,
+	};
+
+	TRY(req_query_int(rq, "limit", 10, &cmd.limit));
+	if (cmd.limit < 0)
+		return err_new(rq->arena, ERR_INVALID_PARAM, "limit is not negative");
+	TRY(filter_of_query(rq, &filter));
+	return room_context(rq->services->rooms, rq->arena, &cmd, reply_json(rq, 200));
+}
+
+static err *get_event(struct req *rq)
+{
+	const struct client_view view = reader(rq);
+	AUTO_BUF b = BUF_INIT(1024 * 1024);
+	struct jw w = jw_to(&b);
+
+	TRY(room_event_get(rq->services->rooms, rq->arena, req_param(rq, "roomId"), req_param(rq, "eventId"), &view,
+			   &w));
+	reply_json_text(rq, 200, arena_keep(rq->arena, buf_str(&b)));
+	return NULL;
+}
+
+#define ROOM "/_matrix/client/v3/rooms/{roomId}/"
+const struct route client_room_messages_routes[] = {
+	{ "GET", ROOM "messages", get_messages, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ "GET", ROOM "context/{eventId}", get_context, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ "GET", ROOM "event/{eventId}", get_event, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ 0 },
+};

@@ -1,0 +1,90 @@
+/* room_send.c - Client-Server API, "Sending events to a room" and "Redactions". */
+#include "api/body.h"
+#include "api/client/room_actor.h"
+#include "api/services.h"
+
+/* For application services, which alone may say when an event was sent, `ts` has no meaning here: it is not read. */
+static err *send_event(struct req *rq, struct send_cmd *cmd)
+{
+	str event_id;
+
+	cmd->by = req_actor(rq);
+	cmd->room_id = req_param(rq, "roomId");
+	TRY(room_send(rq->services->rooms, rq->arena, cmd, &event_id));
+	jw_str(reply_json(rq, 200), "event_id", event_id);
+	return NULL;
+}
+
+static err *put_send(struct req *rq)
+{
+	struct send_cmd cmd = {
+		.type = req_param(rq, "eventType"),
+		.state_key = STR_NONE,
+		.txn_id = req_param(rq, "txnId"),
+		.txn_path = req_path_before(rq, "txnId"),
+		.redacts = STR_NONE,
+	};
+
+	TRY(req_body_object(rq, &cmd.content));
+	return send_event(rq, &cmd);
+}
+
+static err *put_state_key(struct req *rq)
+{
+	struct send_cmd cmd = {
+		.type = req_param(rq, "eventType"),
+		.state_key = req_param(rq, "stateKey"),
+		.txn_id = STR_NONE,
+		.txn_path = STR_NONE,
+		.redacts = STR_NONE,
+	};
+
+	TRY(req_body_object(rq, &cmd.content));
+	return send_event(rq, &cmd);
+}
+
+/* "When an empty string, the trailing slash on this endpoint is optional." */
+static err *put_state(struct req *rq)
+{
+	struct send_cmd cmd = {
+		.type = req_param(rq, "eventType"),
+		.state_key = S(""),
+		.txn_id = STR_NONE,
+		.txn_path = STR_NONE,
+		.redacts = STR_NONE,
+	};
+
+	TRY(req_body_object(rq, &cmd.content));
+	return send_event(rq, &cmd);
+}
+
+static err *put_redact(struct req *rq)
+{
+	struct send_cmd cmd = {
+		.type = S("m.room.redaction"),
+		.state_key = STR_NONE,
+		.txn_id = req_param(rq, "txnId"),
+		.txn_path = req_path_before(rq, "txnId"),
+		.redacts = req_param(rq, "eventId"),
+	};
+	struct json *content = json_new_object(rq->arena);
+	const struct json *body;
+	str reason;
+
+	TRY(req_body_object_or_empty(rq, &body));
+	TRY(body_str(rq, body, "reason", &reason));
+	if (!str_is_none(reason))
+		json_set(rq->arena, content, S("reason"), json_new_str(rq->arena, reason));
+	cmd.content = content;
+	return send_event(rq, &cmd);
+}
+
+#define ROOM "/_matrix/client/v3/rooms/{roomId}"
+extern const struct route client_room_send_routes[];
+const struct route client_room_send_routes[] = {
+	{ "PUT", ROOM "/send/{eventType}/{txnId}", put_send, AUTH_USER, RATE_MESSAGE, LANE_FAST },
+	{ "PUT", ROOM "/state/{eventType}", put_state, AUTH_USER, RATE_MESSAGE, LANE_FAST },
+	{ "PUT", ROOM "/state/{eventType}/{stateKey}", put_state_key, AUTH_USER, RATE_MESSAGE, LANE_FAST },
+	{ "PUT", ROOM "/redact/{eventId}/{txnId}", put_redact, AUTH_USER, RATE_MESSAGE, LANE_FAST },
+	{ 0 },
+};

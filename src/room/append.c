@@ -1,0 +1,392 @@
+/*
+ * append.c - how an event becomes part of a room: build > select auth_events > authorise > resolve > queue.
+ *
+ * A draft is what one piece of the store's next commit will hold: usually one event, for a new room all of its first ones.
+ * Adding to it moves the room's tip on at once, so that the next event builds on this one, queued or not; dropping it puts
+ * the tip back. Nothing here waits for a commit.
+ *
+ * An event of ours names all forward extremities (at most 20) and is authorised against the resolution of the states
+ * after them, which is the room's current state. With one extremity, or with equal states, there is nothing to resolve.
+ * An event from elsewhere names what it likes: the state before it is resolved from the states after its prev_events, and
+ * the new current state from those after the extremities that are left (receive.c).
+ */
+#include "room/internal_room.h"
+
+#include <assert.h>
+
+err *proposal_texts(struct rooms *rs, struct arena *a, struct proposal *p)
+{
+	struct store *st = rs->opt.store;
+	int64_t server;
+
+	TRY(store_intern(st, a, p->type, &p->type_nid));
+	if (!str_is_none(p->state_key))
+		TRY(store_intern(st, a, p->state_key, &p->key_nid));
+	if (p->type_nid == rs->type_member && id_user_valid(p->state_key))
+		TRY(store_intern(st, a, id_server(p->state_key), &server)); /* flat.c asks for it under the lock */
+	return store_intern(st, a, p->sender, &p->sender_nid);
+}
+
+err *proposal_number(struct rooms *rs, struct arena *a, struct proposal *p)
+{
+	TRY(proposal_texts(rs, a, p));
+	return store_next_id(rs->opt.store, a, SEQ_EVENT, 1, &p->nid);
+}
+
+/*
+ * Drafts
+ */
+static void tip_copy(struct tip *to, const struct tip *from)
+{
+	*to = *from;
+	to->cap_ext = from->n_ext + 1;
+	to->ext = mem_alloc(to->cap_ext * sizeof(*to->ext));
+	if (from->n_ext)
+		memcpy(to->ext, from->ext, from->n_ext * sizeof(*to->ext));
+}
+
+void draft_begin(struct room *room, struct draft **out)
+{
+	struct arena *a;
+	struct draft *d;
+	struct state_tree tree;
+
+	lock_assert_held(&room->lock);
+	assert(!room->draft && room->loaded && !room->gone);
+	a = arena_new();
+	d = ARENA_NEW(a, struct draft);
+	d->job = ARENA_NEW(a, struct job);
+	d->job->a = a;
+	d->job->room = room;
+	d->job->generation = room->generation;
+	list_init(&d->job->node);
+	list_init(&d->job->done);
+	d->room = room;
+	d->saved = room->tip;
+	tip_copy(&room->tip, &d->saved);
+	tree = node_source_tree(&room->nodes);
+	state_builder_init(&d->builder, a, &tree);
+	room->draft = d;
+	*out = d;
+}
+
+void draft_drop(struct draft **draft)
+{
+	struct draft *d = *draft;
+
+	if (!d)
+		return;
+	*draft = NULL;
+	d->room->draft = NULL;
+	mem_free(d->room->tip.ext);
+	d->room->tip = d->saved;
+	if (d->job->events.n) { /* what was asked for on the way was of a state that is not */
+		room_cache_clear(d->room);
+		d->room->locals_known = false;
+	}
+	for (size_t i = 0; i < d->job->events.n; i++) {
+		map_del_i(&d->room->pending, d->job->events.p[i]->row.nid);
+		map_del(&d->room->pending_ids, d->job->events.p[i]->ev->event_id);
+	}
+	arena_free(&d->job->a);
+}
+
+/*
+ * Building
+ */
+struct auth_pick { /* what authorises an event: the state it may be checked against, and what of it the event names */
+	struct state_list state;
+	const struct event *events[AUTH_LOOKUPS_MAX];
+	str ids[AUTH_KEYS_MAX];
+	int64_t nids[AUTH_KEYS_MAX];
+	size_t n;
+};
+
+static err *pick_auth(struct room *room, const struct proposal *p, struct auth_pick *out)
+{
+	struct state_key keys[AUTH_LOOKUPS_MAX];
+	size_t n = auth_lookups(room->rv, p->type, p->state_key, p->sender, p->content, keys);
+
+	out->state = (struct state_list){ out->events, 0 };
+	out->n = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct event *ev;
+
+		TRY(room_current_text(room, keys[i].type, keys[i].state_key, &ev));
+		if (ev)
+			out->events[out->state.n++] = ev;
+	}
+	n = auth_keys(room->rv, p->type, p->state_key, p->sender, p->content, keys);
+	for (size_t i = 0; i < n; i++) {
+		const struct event *ev = state_list_lookup(&out->state, keys[i].type, keys[i].state_key);
+
+		if (!ev)
+			continue;
+		out->ids[out->n] = ev->event_id;
+		out->nids[out->n++] = ev->nid;
+	}
+	return NULL;
+}
+
+static err *build(struct draft *d, const struct proposal *p, const struct auth_pick *auth, struct event **out)
+{
+	const struct tip *tip = &d->room->tip;
+	const size_t n = MIN(tip->n_ext, (size_t)EVENT_MAX_PREV);
+	const struct ext *newest = tip->ext + (tip->n_ext - n);
+	struct event_fields f = {
+		.room_id = d->room->room_id,
+		.sender = p->sender,
+		.type = p->type,
+		.state_key = p->state_key,
+		.content = p->content,
+		.redacts = p->redacts,
+		.origin_server_ts = p->ts,
+		.auth_events = auth->ids,
+		.n_auth_events = auth->n,
+		.n_prev_events = n,
+	};
+	str prev[EVENT_MAX_PREV];
+	int64_t deepest = 0;
+	err *e;
+
+	for (size_t i = 0; i < n; i++) {
+		prev[i] = (str){ newest[i].id, newest[i].id_n };
+		deepest = MAX(deepest, newest[i].depth);
+	}
+	f.prev_events = prev;
+	f.depth = event_depth_after(deepest);
+	e = event_build(d->job->a, d->room->rv, &f, &d->room->rs->opt.signer, out);
+	return e ? err_keep(d->room->a, e) : NULL; /* the draft's arena goes with it */
+}
+
+/*
+ * Moving the tip on
+ */
+struct job_event *job_event_new(struct draft *d, const struct proposal *p, struct event *ev)
+{
+	struct job_event *je = ARENA_NEW(d->job->a, struct job_event);
+
+	ev->nid = p->nid;
+	je->ev = ev;
+	je->row = (struct event_row){
+		.nid = p->nid,
+		.room = d->room->nid,
+		.type = p->type_nid,
+		.state_key = event_is_state(ev) ? p->key_nid : 0,
+		.sender = p->sender_nid,
+		.depth = ev->depth,
+		.origin_server_ts = ev->origin_server_ts,
+		.flags = event_is_state(ev) ? EVENT_STATE : 0,
+		.event_id = ev->event_id,
+		.json = ev->bytes,
+		.txn_device = arena_keep(d->job->a, p->txn_device),
+		.txn_id = arena_keep(d->job->a, p->txn_id),
+	};
+	return je;
+}
+
+void job_event_edges(struct draft *d, struct job_event *je, const int64_t *prevs, size_t n_prevs, const int64_t *auths,
+		     size_t n_auths)
+{
+	int64_t *copy = ARENA_ARRAY(d->job->a, int64_t, n_prevs);
+
+	if (n_prevs)
+		memcpy(copy, prevs, n_prevs * sizeof(*copy));
+	je->prevs = copy;
+	je->n_prevs = n_prevs;
+	je->row.prevs = store_nids_pack(d->job->a, prevs, n_prevs);
+	je->row.auths = store_nids_pack(d->job->a, auths, n_auths);
+}
+
+static void extremities_move(struct tip *tip, const struct job_event *je)
+{
+	size_t left = 0;
+	struct ext *x;
+
+	for (size_t i = 0; i < tip->n_ext; i++) {
+		bool named = false;
+
+		for (size_t k = 0; k < je->n_prevs; k++)
+			named |= je->prevs[k] == tip->ext[i].nid;
+		if (!named)
+			tip->ext[left++] = tip->ext[i];
+	}
+	tip->n_ext = left;
+	if (tip->n_ext == tip->cap_ext) {
+		tip->cap_ext++;
+		tip->ext = mem_realloc(tip->ext, tip->cap_ext * sizeof(*tip->ext));
+	}
+	x = &tip->ext[tip->n_ext++];
+	x->nid = je->row.nid;
+	x->depth = je->row.depth;
+	x->root = je->after;
+	x->id_n = je->ev->event_id.n;
+	assert(x->id_n <= sizeof(x->id));
+	memcpy(x->id, je->ev->event_id.p, x->id_n);
+}
+
+/* The state that all extremities have together. */
+static err *resolve_current(struct draft *d, struct state_root *out)
+{
+	const struct tip *tip = &d->room->tip;
+	struct state_root *roots = ARENA_ARRAY(d->room->a, struct state_root, tip->n_ext);
+
+	for (size_t i = 0; i < tip->n_ext; i++)
+		roots[i] = tip->ext[i].root;
+	return draft_resolve(d, roots, tip->n_ext, out);
+}
+
+err *draft_after(struct draft *d, struct job_event *je)
+{
+	struct arena *a = d->room->a;
+
+	je->after = je->before;
+	if (!event_is_state(je->ev))
+		return NULL;
+	TRY(state_get(&d->builder.tree, a, je->before, je->row.type, je->row.state_key, &je->row.replaces));
+	return state_set(&d->builder, je->before, je->row.type, je->row.state_key, je->row.nid, &je->after);
+}
+
+err *draft_accept(struct draft *d, struct job_event *je)
+{
+	struct tip *tip = &d->room->tip;
+	struct state_root current;
+
+	TRY(draft_after(d, je));
+	draft_keep(d, je); /* resolution may ask for it */
+	extremities_move(tip, je);
+	TRY(resolve_current(d, &current));
+	tip->timeline_top += TIMELINE_SPACING;
+	je->row.timeline = tip->timeline_top;
+	je->shown = true;
+	return flat_changes(d, je, current);
+}
+
+/* The event is found from now on, by those who build on it. */
+void draft_keep(struct draft *d, struct job_event *je)
+{
+	map_put_i(&d->room->pending, je->row.nid, je);
+	map_put(&d->room->pending_ids, je->ev->event_id, je);
+	je->current = d->room->tip.root;
+	vec_push(d->job->a, &d->job->events, je);
+}
+
+err *draft_prepare(struct draft *d, struct job_event *je)
+{
+	struct rooms *rs = d->room->rs;
+
+	return rs->prepare ? rs->prepare(rs->prepare_ctx, d->job->a, d->room, je->ev, &je->prepared) : NULL;
+}
+
+static err *add(struct draft *d, const struct proposal *p, struct event *ev, const struct auth_pick *auth)
+{
+	const struct tip *tip = &d->room->tip;
+	const size_t n = ev->n_prev_events;
+	const struct ext *newest = tip->ext + (tip->n_ext - n);
+	struct job_event *je = job_event_new(d, p, ev);
+	int64_t prevs[EVENT_MAX_PREV];
+
+	for (size_t i = 0; i < n; i++)
+		prevs[i] = newest[i].nid;
+	job_event_edges(d, je, prevs, n, auth->nids, auth->n);
+	je->before = tip->root;
+	TRY(draft_accept(d, je));
+	if (str_eq(ev->type, S("m.room.redaction")))
+		TRY(draft_redact(d, je));
+	return draft_prepare(d, je);
+}
+
+err *draft_add(struct draft *d, const struct proposal *p, const struct event **out)
+{
+	struct auth_pick auth;
+	struct event *ev;
+
+	TRY(pick_auth(d->room, p, &auth));
+	TRY(build(d, p, &auth, &ev));
+	TRY(auth_check(d->room->a, d->room->rv, ev, state_list_lookup, &auth.state));
+	*out = ev;
+	return add(d, p, ev, &auth);
+}
+
+err *draft_add_built(struct draft *d, const struct proposal *p, const struct event *built)
+{
+	struct auth_pick none = { .n = 0 };
+	struct event *ev;
+
+	assert(d->room->tip.n_ext == 0 && built->n_prev_events == 0);
+	TRY(event_load(d->job->a, d->room->rv, arena_keep(d->job->a, built->event_id),
+		       arena_keep(d->job->a, built->bytes), &ev));
+	TRY(auth_check(d->room->a, d->room->rv, ev, state_list_lookup, &none.state));
+	return add(d, p, ev, &none);
+}
+
+/*
+ * Queueing
+ */
+
+/* Numbers the new states' nodes and tells everybody who holds such a state. */
+static void seal(struct draft *d)
+{
+	struct job *job = d->job;
+	struct tip *tip = &d->room->tip;
+	const size_t most = 2 * job->events.n + tip->n_ext + 1;
+	struct state_root **holders = ARENA_ARRAY(job->a, struct state_root *, most);
+	struct state_root *roots = ARENA_ARRAY(job->a, struct state_root, most);
+	size_t n = 0;
+
+	for (size_t i = 0; i < job->events.n; i++) {
+		holders[n++] = &job->events.p[i]->after;
+		holders[n++] = &job->events.p[i]->current;
+	}
+	for (size_t i = 0; i < tip->n_ext; i++)
+		holders[n++] = &tip->ext[i].root;
+	holders[n++] = &tip->root;
+	for (size_t i = 0; i < n; i++)
+		roots[i] = *holders[i];
+	state_seal(&d->builder, roots, n, &tip->next_node);
+	for (size_t i = 0; i < n; i++)
+		*holders[i] = roots[i];
+	for (size_t i = 0; i < job->events.n; i++)
+		job->events.p[i]->row.root_after = job->events.p[i]->after.node;
+	job->rows = d->builder.rows;
+	job->n_rows = d->builder.n_rows;
+	job->nodes_from = d->saved.next_node;
+	job->nodes_below = tip->next_node;
+}
+
+static void describe_head(struct draft *d)
+{
+	const struct tip *tip = &d->room->tip;
+	int64_t *nids = ARENA_ARRAY(d->job->a, int64_t, tip->n_ext);
+
+	for (size_t i = 0; i < tip->n_ext; i++)
+		nids[i] = tip->ext[i].nid;
+	d->job->head = (struct room_head_row){
+		.room = d->room->nid,
+		.extremities = store_nids_pack(d->job->a, nids, tip->n_ext),
+		.root = tip->root.node,
+		.timeline_top = tip->timeline_top,
+		.joined = tip->joined,
+		.invited = tip->invited,
+	};
+}
+
+err *draft_queue(struct draft **draft, struct ticket **out_ticket)
+{
+	struct draft *d = *draft;
+	struct room *room = d->room;
+	struct job *job = d->job;
+
+	assert(job->events.n > 0);
+	seal(d);
+	describe_head(d);
+	TRY(job_write(job, out_ticket)); /* the caller drops the draft */
+	node_cache_queued(room->rs->node_cache, room->nid, job->rows, job->n_rows);
+	list_add_tail(&room->jobs, &job->node);
+	if (job->has_txn)
+		map_put(&room->txns, (str){ (const char *)job->txn.bytes, sizeof(job->txn.bytes) }, job->events.p[0]);
+	mem_free(d->saved.ext);
+	room->draft = NULL;
+	*draft = NULL;
+	return NULL;
+}

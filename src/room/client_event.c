@@ -1,0 +1,232 @@
+#include "room/client_event.h"
+
+#include "base/map.h"
+#include "json/json.h"
+#include "matrix/filter.h"
+#include "store/events.h"
+
+#include <assert.h>
+
+/* The byte after a string whose opening quote is at p. */
+static const char *skip_string(const char *p, const char *end)
+{
+	for (p++; p < end && *p != '"'; p++)
+		if (*p == '\\')
+			p++;
+	return p + 1;
+}
+
+/* The byte after a value. Brackets are counted, not matched: the text is known to be JSON. */
+static const char *skip_value(const char *p, const char *end)
+{
+	int depth = 0;
+
+	do {
+		if (*p == '"') {
+			p = skip_string(p, end);
+		} else if (*p == '{' || *p == '[') {
+			depth++;
+			p++;
+		} else if (*p == '}' || *p == ']') {
+			depth--;
+			p++;
+		} else if (depth > 0) {
+			p++;
+		} else {
+			while (p < end && *p != ',' && *p != '}' && *p != ']')
+				p++;
+			return p;
+		}
+	} while (depth > 0 && p < end);
+	return p;
+}
+
+void event_parts_of(str json, struct event_parts *out)
+{
+	const char *p = json.p + 1, *const end = json.p + json.n;
+
+	assert(json.n >= 2 && json.p[0] == '{' && end[-1] == '}');
+	*out = (struct event_parts){ 0 };
+	while (p < end && *p == '"') {
+		const char *const key_end = skip_string(p, end), *const value = key_end + 1;
+		const str key = { p + 1, (size_t)(key_end - p) - 2 };
+		str text;
+
+		p = skip_value(value, end);
+		text = (str){ value, (size_t)(p - value) };
+		if (str_eq(key, S("content")))
+			out->content = text;
+		else if (str_eq(key, S("origin_server_ts")))
+			out->origin_server_ts = text;
+		else if (str_eq(key, S("redacts")))
+			out->redacts = text;
+		else if (str_eq(key, S("room_id")))
+			out->room_id = text;
+		else if (str_eq(key, S("sender")))
+			out->sender = text;
+		else if (str_eq(key, S("state_key")))
+			out->state_key = text;
+		else if (str_eq(key, S("type")))
+			out->type = text;
+		if (p < end && *p == ',')
+			p++;
+	}
+	assert(p == end - 1);
+}
+
+static err *wanted_rows(struct tx *tx, struct arena *a, const struct event_row *const *rows, size_t n,
+			struct event_row ***out, size_t *out_n)
+{
+	VEC(int64_t) nids = { 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		if (rows[i]->replaces)
+			vec_push(a, &nids, rows[i]->replaces);
+		if (rows[i]->redacted_by)
+			vec_push(a, &nids, rows[i]->redacted_by);
+	}
+	*out_n = 0;
+	return nids.n ? store_events_by_nids(tx, nids.p, nids.n, out, out_n) : NULL;
+}
+
+static const struct event_row *row_of(const struct map *by_nid, int64_t nid)
+{
+	return nid ? map_get_i(by_nid, nid) : NULL;
+}
+
+err *client_events_load(struct tx *tx, struct arena *a, const struct event_row *const *rows, size_t n,
+			struct client_extras *out)
+{
+	struct event_row **found;
+	struct map by_nid;
+	size_t n_found;
+
+	out->p = ARENA_ARRAY(a, struct client_extra, n);
+	TRY(wanted_rows(tx, a, rows, n, &found, &n_found));
+	map_init(&by_nid, a);
+	for (size_t i = 0; i < n_found; i++)
+		(void)map_put_i(&by_nid, found[i]->nid, found[i]);
+	for (size_t i = 0; i < n; i++) {
+		out->p[i].replaced = row_of(&by_nid, rows[i]->replaces);
+		out->p[i].redaction = row_of(&by_nid, rows[i]->redacted_by);
+	}
+	return NULL;
+}
+
+static void write_unsigned(struct arena *a, struct jw *w, const struct event_row *row, str room_id,
+			   const struct client_extra *extra, const struct client_view *view)
+{
+	struct event_parts parts;
+
+	jw_object(w, "unsigned");
+	if (view->now >= row->origin_server_ts)
+		jw_int(w, "age", view->now - row->origin_server_ts);
+	if (extra && !str_is_none(extra->membership))
+		jw_str(w, "membership", extra->membership);
+	if (extra && extra->replaced) {
+		event_parts_of(extra->replaced->json, &parts);
+		jw_raw(w, "prev_content", parts.content);
+		jw_raw(w, "prev_sender", parts.sender);
+		jw_str(w, "replaces_state", extra->replaced->event_id);
+	}
+	if (extra && extra->redaction) {
+		jw_str(w, "redacted_by", extra->redaction->event_id);
+		client_event_write(a, w, "redacted_because", extra->redaction, room_id, NULL, view);
+	}
+	/* "The client-supplied transaction ID [...] if the client being given the event is the same one which sent it." */
+	if (!str_is_none(row->txn_id) && row->sender == view->user && str_eq(row->txn_device, view->device_id))
+		jw_str(w, "transaction_id", row->txn_id);
+	jw_end(w);
+}
+
+static void raw_if(struct jw *w, const char *key, str text)
+{
+	if (!str_is_none(text))
+		jw_raw(w, key, text);
+}
+
+/* "redacts": in room versions 11 and later it stands in content; clients that know only the older form find it at the top, too. */
+static void write_redacts(struct arena *a, struct jw *w, const struct event_parts *p)
+{
+	struct json *content;
+
+	if (!str_is_none(p->redacts)) {
+		jw_raw(w, "redacts", p->redacts);
+	} else if (str_eq(p->type, S("\"m.room.redaction\"")) &&
+		   !json_parse(a, p->content, &json_limits_event, &content)) {
+		const str redacts = json_get_str(content, S("redacts"));
+
+		if (!str_is_none(redacts))
+			jw_str(w, "redacts", redacts);
+	}
+}
+
+static void write_members(struct arena *a, struct jw *w, const struct event_row *row, str room_id,
+			  const struct client_extra *extra, const struct client_view *view)
+{
+	struct event_parts p;
+
+	event_parts_of(row->json, &p);
+	jw_raw(w, "content", p.content);
+	jw_str(w, "event_id", row->event_id);
+	jw_raw(w, "origin_server_ts", p.origin_server_ts);
+	write_redacts(a, w, &p);
+	if (!view->without_room_id)
+		jw_str(w, "room_id", room_id);
+	jw_raw(w, "sender", p.sender);
+	raw_if(w, "state_key", p.state_key);
+	jw_raw(w, "type", p.type);
+	write_unsigned(a, w, row, room_id, extra, view);
+}
+
+/* "event_format": "federation" gives the raw event as received over federation; event_id and unsigned are added all the same. */
+static void write_federation(struct arena *a, struct jw *w, const struct event_row *row, str room_id,
+			     const struct client_extra *extra, const struct client_view *view)
+{
+	struct json *json;
+
+	if (json_parse(a, row->json, &json_limits_event, &json))
+		return;
+	JSON_EACH (json, m) {
+		jw_key(w, m->key);
+		jw_json(w, NULL, m->value);
+	}
+	jw_str(w, "event_id", row->event_id);
+	write_unsigned(a, w, row, room_id, extra, view);
+}
+
+void client_event_write(struct arena *a, struct jw *w, const char *key, const struct event_row *row, str room_id,
+			const struct client_extra *extra, const struct client_view *view)
+{
+	AUTO_BUF b = BUF_INIT(1024 * 1024);
+	struct jw picked = jw_to(&b);
+	struct json *json;
+
+	if (!view->fields || !view->fields->event_fields.present) {
+		jw_object(w, key);
+		if (view->federation_format)
+			write_federation(a, w, row, room_id, extra, view);
+		else
+			write_members(a, w, row, room_id, extra, view);
+		jw_end(w);
+		return;
+	}
+	jw_object(&picked, NULL);
+	write_members(a, &picked, row, room_id, extra, view);
+	jw_end(&picked);
+	if (jw_good(&picked) && !json_parse(a, arena_keep(a, buf_str(&b)), &json_limits_request, &json))
+		jw_json(w, key, filter_fields(a, json, &view->fields->event_fields));
+}
+
+void stripped_event_write(struct jw *w, const struct event_row *row)
+{
+	struct event_parts p;
+
+	event_parts_of(row->json, &p);
+	jw_object(w, NULL);
+	jw_raw(w, "content", p.content);
+	jw_raw(w, "sender", p.sender);
+	raw_if(w, "state_key", p.state_key);
+	jw_raw(w, "type", p.type);
+	jw_end(w);
+}

@@ -1,0 +1,225 @@
+/*
+ * commit.c - a draft on its way to the disk: its rows, and what is told once it is there.
+ *
+ * The rows are written in two rounds: what has no stream position in `run`, what has (and what needs those rows) in `late`.
+ * Both may run again when a batch was rolled back for another piece's sake, so they change nothing in memory that a second
+ * run would not set anew.
+ *
+ * A job that fails takes all queued later ones of its room with it: they were built upon it. They carry the generation of
+ * the head they were built upon, and find it marked as failed. `after` runs on the writer thread and takes no room's lock;
+ * it leaves the job to the room's next holder, who frees it.
+ */
+#include "room/internal_room.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+#include "bus/bus.h"
+#include "store/tx.h"
+
+static err *check_generation(struct tx *tx, const struct job *job)
+{
+	if (atomic_load(&job->room->failed) < job->generation)
+		return NULL;
+	return err_new(tx_arena(tx), ERR_STORE, "an earlier event of the room could not be stored; nothing was sent");
+}
+
+static bool is_new(const struct job *job, struct state_root root)
+{
+	return root.node >= job->nodes_from && root.node < job->nodes_below;
+}
+
+/* Roots that events and rooms name are kept with their hashes; those of earlier jobs are already. */
+static err *save_roots(struct tx *tx, const struct job *job)
+{
+	struct state_root last = STATE_EMPTY;
+
+	for (size_t i = 0; i < job->events.n; i++) {
+		const struct state_root roots[] = { job->events.p[i]->after, job->events.p[i]->current };
+
+		for (size_t k = 0; k < ARRAY_LEN(roots); k++) {
+			if (!is_new(job, roots[k]) || roots[k].node == last.node)
+				continue;
+			TRY(store_root_save(tx, job->room->nid, roots[k]));
+			last = roots[k];
+		}
+	}
+	return NULL;
+}
+
+static err *job_run(struct tx *tx, void *arg)
+{
+	const struct job *job = arg;
+
+	TRY(check_generation(tx, job));
+	if (job->new_room) {
+		TRY(store_room_insert(tx, job->new_room));
+		TRY(store_head_insert(tx, &job->head));
+	} else {
+		TRY(store_head_update(tx, &job->head));
+	}
+	if (job->n_rows)
+		TRY(store_nodes_save(tx, job->room->nid, job->rows, job->n_rows));
+	TRY(save_roots(tx, job));
+	for (size_t i = 0; i < job->events.n; i++) {
+		const struct job_event *je = job->events.p[i];
+
+		for (size_t k = 0; k < je->n_prevs; k++)
+			TRY(store_event_edge_insert(tx, je->prevs[k], je->row.nid));
+		if (je->redact_waits)
+			TRY(store_redaction_wait(tx, je->ev->redacts, je->row.nid));
+	}
+	if (job->has_txn)
+		TRY(store_txn_save(tx, &job->txn, job->events.p[0]->row.nid, job->events.p[0]->row.origin_server_ts));
+	return job->extra ? job->extra(tx, job->extra_arg) : NULL;
+}
+
+static err *job_late(struct tx *tx, void *arg)
+{
+	const struct job *job = arg;
+
+	TRY(check_generation(tx, job));
+	for (size_t i = 0; i < job->events.n; i++) {
+		struct job_event *je = job->events.p[i];
+
+		if (je->shown)
+			TRY(tx_position(tx, &je->stream));
+		je->row.stream = je->stream;
+		TRY(store_event_insert(tx, &je->row));
+		TRY(flat_save(tx, job, je));
+		if (je->redact_target)
+			TRY(store_event_redact(tx, je->redact_target, je->row.nid, je->redact_json, job->now));
+		TRY(flat_save_redacted(tx, job, je));
+		if (je->prepared.stream)
+			*je->prepared.stream = je->stream;
+		if (je->prepared.late)
+			TRY(je->prepared.late(tx, je->prepared.arg));
+	}
+	return NULL;
+}
+
+/*
+ * After the commit
+ */
+static void tell_hooks(const struct job *job, const struct job_event *je)
+{
+	const struct rooms *rs = job->room->rs;
+	struct rooms_stored s = {
+		.room = job->room->nid,
+		.room_id = job->room->room_id,
+		.version = job->room->rv,
+		.row = &je->row,
+		.event = je->ev,
+		.became_current = je->became_current,
+	};
+
+	for (size_t i = 0; i < je->n_changes; i++) {
+		if (!je->changes[i].is_member || je->changes[i].now != je->row.nid)
+			continue;
+		s.member_before = je->changes[i].before;
+		s.member_after = je->changes[i].after;
+	}
+	for (size_t i = 0; i < rs->n_stored; i++)
+		rs->stored[i].fn(rs->stored[i].ctx, &s);
+}
+
+static void tell_bus(const struct job *job, const struct job_event *je)
+{
+	struct bus *bus = job->room->rs->opt.bus;
+	const int64_t room = job->room->nid;
+
+	/* Who joins hears of it as a member; who leaves still does. */
+	for (size_t i = 0; i < je->n_changes; i++)
+		if (je->changes[i].is_member && je->changes[i].after == MEMBER_JOIN)
+			bus_user_joined(bus, je->changes[i].key, room);
+	bus_touch_room(bus, room, BUS_EVENTS, je->stream);
+	for (size_t i = 0; i < je->n_changes; i++) {
+		const struct change *ch = &je->changes[i];
+
+		if (!ch->is_member)
+			continue;
+		bus_touch_user(bus, ch->key, BUS_EVENTS, je->stream);
+		if (ch->before == MEMBER_JOIN && ch->after != MEMBER_JOIN)
+			bus_user_left(bus, ch->key, room);
+	}
+}
+
+static void job_after(void *arg, const err *result)
+{
+	struct job *job = arg;
+	struct room *room = job->room;
+
+	if (result) {
+		atomic_store(&room->failed, job->generation);
+	} else {
+		recent_publish(&room->recent, job);
+		for (size_t i = 0; i < job->events.n; i++) {
+			tell_hooks(job, job->events.p[i]);
+			if (job->events.p[i]->shown)
+				tell_bus(job, job->events.p[i]);
+		}
+	}
+	lock_take(&room->done_lock);
+	job->failed = result != NULL;
+	list_add_tail(&room->done, &job->done); /* from here on it belongs to the room's holder */
+	room->outstanding--;
+	cond_broadcast(&room->done_cond);
+	lock_drop(&room->done_lock);
+	rooms_unref(room->rs, room);
+}
+
+err *job_write(struct job *job, struct ticket **out_ticket)
+{
+	struct room *room = job->room;
+	const struct piece piece = {
+		.run = job_run,
+		.late = job_late,
+		.after = job_after,
+		.arg = job,
+		.shard = room->nid,
+	};
+	err *e;
+
+	job->now = clock_ms();
+	lock_take(&room->rs->lock);
+	room->refs++;
+	lock_drop(&room->rs->lock);
+	lock_take(&room->done_lock);
+	room->outstanding++;
+	lock_drop(&room->done_lock);
+	e = store_write(room->rs->opt.store, room->a, &piece, out_ticket);
+	if (!e)
+		return NULL;
+	lock_take(&room->done_lock);
+	room->outstanding--;
+	lock_drop(&room->done_lock);
+	rooms_unref(room->rs, room);
+	return e;
+}
+
+static void job_forget(struct room *room, struct job *job)
+{
+	list_del(&job->node);
+	for (size_t i = 0; i < job->events.n; i++) {
+		map_del_i(&room->pending, job->events.p[i]->row.nid);
+		map_del(&room->pending_ids, job->events.p[i]->ev->event_id);
+	}
+	if (job->has_txn)
+		map_del(&room->txns, (str){ (const char *)job->txn.bytes, sizeof(job->txn.bytes) });
+	if (!job->failed)
+		node_cache_committed(room->rs->node_cache, room->nid, job->nodes_below);
+	arena_free(&job->a);
+}
+
+void jobs_drain(struct room *room)
+{
+	struct list ended, *node;
+
+	list_init(&ended);
+	lock_take(&room->done_lock);
+	while ((node = list_pop(&room->done)))
+		list_add_tail(&ended, node);
+	lock_drop(&room->done_lock);
+	while ((node = list_pop(&ended)))
+		job_forget(room, LIST_ITEM(node, struct job, done));
+}

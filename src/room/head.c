@@ -1,0 +1,355 @@
+/*
+ * head.c - holding a room: its head in memory, and what builders ask of it.
+ *
+ * Who holds a room sees it as it will be once all that is queued is committed. The current state's events are remembered
+ * as they are asked for (create, power levels, join rules, the senders' memberships), so that a message in a busy room is
+ * authorised without SQL; an entry goes when its key changes. Events and nodes that are queued are found before the store
+ * is asked; the store is asked in one snapshot a hold, opened when first needed.
+ *
+ * When a job has failed, everything built upon it fails as well. The next holder waits until the last of them has ended
+ * (earlier ones may still be committing), and reads the head again.
+ */
+#include "room/internal_room.h"
+
+#include <assert.h>
+
+enum { CACHE_BYTES = 512 << 10 };
+
+struct cached {
+	int64_t key[2];
+	const struct event *ev; /* NULL: the state has nothing there */
+};
+
+static bool is_broken(const struct room *room) { return atomic_load(&room->failed) >= room->generation; }
+
+/* Sleeps until every job has ended: without the room's lock, which the caller takes again afterwards. */
+static void wait_for_jobs(struct room *room)
+{
+	LOCKED(&room->done_lock);
+	while (room->outstanding)
+		cond_wait(&room->done_cond, &room->done_lock);
+}
+
+static void tip_clear(struct tip *tip)
+{
+	mem_free(tip->ext);
+	*tip = (struct tip){ 0 };
+}
+
+static err *load_ext(struct room *room, struct tx *tx, str packed)
+{
+	struct tip *tip = &room->tip;
+	int64_t *nids;
+
+	tip->n_ext = tip->cap_ext = store_nids_unpack(room->a, packed, &nids);
+	tip->ext = mem_zalloc(tip->n_ext * sizeof(*tip->ext) + 1);
+	for (size_t i = 0; i < tip->n_ext; i++) {
+		struct event_row *row;
+		struct ext *x = &tip->ext[i];
+
+		TRY(store_event_by_nid(tx, nids[i], &row));
+		if (!row || row->event_id.n > sizeof(x->id))
+			return err_new(room->a, ERR_INTERNAL, "extremity %" PRId64 " is not stored", nids[i]);
+		x->nid = row->nid;
+		x->depth = row->depth;
+		x->id_n = row->event_id.n;
+		memcpy(x->id, row->event_id.p, row->event_id.n);
+		TRY(store_root_load(tx, room->nid, row->root_after, &x->root));
+	}
+	return NULL;
+}
+
+err *head_load(struct room *room)
+{
+	struct room_head_row *h;
+	struct tx *tx;
+
+	TRY(room_tx(room, &tx));
+	TRY(store_head_load(tx, room->nid, &h));
+	tip_clear(&room->tip);
+	room_cache_clear(room);
+	room->locals_known = false;
+	room->gone = h == NULL;
+	room->loaded = true;
+	if (!h)
+		return NULL;
+	room->loaded = false; /* until all of it was read */
+	room->tip.timeline_top = h->timeline_top;
+	room->tip.joined = h->joined;
+	room->tip.invited = h->invited;
+	TRY(store_root_load(tx, room->nid, h->root, &room->tip.root));
+	TRY(store_next_node(tx, room->nid, &room->tip.next_node));
+	TRY(load_ext(room, tx, h->extremities));
+	room->loaded = true;
+	return NULL;
+}
+
+/* With the lock: makes the head usable. */
+static err *ready(struct room *room)
+{
+	jobs_drain(room);
+	while (is_broken(room)) {
+		lock_drop(&room->lock);
+		wait_for_jobs(room);
+		lock_take(&room->lock);
+		jobs_drain(room);
+		if (is_broken(room) && list_is_empty(&room->jobs)) {
+			room->generation++;
+			room->loaded = false;
+		}
+	}
+	if (room->cache_arena && arena_used(room->cache_arena) > CACHE_BYTES)
+		room_cache_clear(room);
+	return room->loaded ? NULL : head_load(room);
+}
+
+err *room_hold(struct rooms *rs, struct arena *a, str room_id, struct room **out)
+{
+	struct room *room;
+	err *e;
+
+	*out = NULL;
+	TRY(rooms_enter(rs, a, room_id, &room));
+	if (!room)
+		return NULL;
+	lock_take(&room->lock);
+	room->a = a;
+	room->nodes = (struct node_source){ .cache = rs->node_cache, .room = room->nid };
+	e = ready(room);
+	if (e || room->gone)
+		room_release(&room);
+	*out = room;
+	return e;
+}
+
+void room_release(struct room **held)
+{
+	struct room *room = *held;
+
+	if (!room)
+		return;
+	*held = NULL;
+	assert(!room->draft);
+	store_read_end(&room->tx);
+	room->a = NULL;
+	lock_drop(&room->lock);
+	rooms_unref(room->rs, room);
+}
+
+err *room_tx(struct room *room, struct tx **out)
+{
+	lock_assert_held(&room->lock);
+	if (!room->tx)
+		TRY(store_read(room->rs->opt.store, room->a, &room->tx));
+	room->nodes.tx = room->tx;
+	*out = room->tx;
+	return NULL;
+}
+
+struct state_tree room_tree(struct room *room)
+{
+	return room->draft ? room->draft->builder.tree : node_source_tree(&room->nodes);
+}
+
+/*
+ * Events
+ */
+err *room_event(struct room *room, int64_t nid, const struct event **out)
+{
+	const struct job_event *je = map_get_i(&room->pending, nid);
+	struct event_row *row;
+	struct event *ev;
+	struct tx *tx;
+
+	if (je) {
+		*out = je->ev;
+		return NULL;
+	}
+	TRY(room_tx(room, &tx));
+	TRY(store_event_by_nid(tx, nid, &row));
+	if (!row)
+		return err_new(room->a, ERR_INTERNAL, "event %" PRId64 " is not stored", nid);
+	TRY(event_load(room->a, room->rv, row->event_id, row->json, &ev));
+	ev->nid = nid;
+	ev->rejected = row->flags & EVENT_REJECTED;
+	*out = ev;
+	return NULL;
+}
+
+err *room_event_by_id(struct room *room, str event_id, const struct event **out, const struct event_row **out_row)
+{
+	const struct job_event *je = map_get(&room->pending_ids, event_id);
+	struct event_row *row;
+	struct event *ev;
+	struct tx *tx;
+
+	*out = NULL;
+	if (je) {
+		*out = je->ev;
+		if (out_row)
+			*out_row = &je->row;
+		return NULL;
+	}
+	TRY(room_tx(room, &tx));
+	TRY(store_event_by_id(tx, event_id, &row));
+	if (!row || row->room != room->nid)
+		return NULL;
+	TRY(event_load(room->a, room->rv, row->event_id, row->json, &ev));
+	ev->nid = row->nid;
+	ev->rejected = row->flags & EVENT_REJECTED;
+	*out = ev;
+	if (out_row)
+		*out_row = row;
+	return NULL;
+}
+
+/*
+ * The current state, remembered
+ */
+static str key_text(const int64_t key[2]) { return (str){ (const char *)key, 2 * sizeof(*key) }; }
+
+void room_cache_clear(struct room *room)
+{
+	map_done(&room->cache);
+	map_init(&room->cache, NULL);
+	arena_free(&room->cache_arena);
+}
+
+void room_cache_drop(struct room *room, int64_t type, int64_t key)
+{
+	const int64_t k[2] = { type, key };
+
+	map_del(&room->cache, key_text(k)); /* its memory goes with the whole */
+}
+
+static err *cache_event(struct room *room, int64_t nid, const struct event **out)
+{
+	const struct event *ev;
+	struct event *copy;
+
+	TRY(room_event(room, nid, &ev));
+	TRY(event_load(room->cache_arena, room->rv, arena_keep(room->cache_arena, ev->event_id),
+		       arena_keep(room->cache_arena, ev->bytes), &copy));
+	copy->nid = nid;
+	copy->rejected = ev->rejected;
+	*out = copy;
+	return NULL;
+}
+
+err *room_current(struct room *room, int64_t type, int64_t key, const struct event **out)
+{
+	const int64_t k[2] = { type, key };
+	struct cached *c = map_get(&room->cache, key_text(k));
+	const struct event *ev = NULL;
+	struct state_tree tree;
+	int64_t nid;
+
+	if (c) {
+		*out = c->ev;
+		return NULL;
+	}
+	if (!room->cache_arena)
+		room->cache_arena = arena_new();
+	tree = room_tree(room);
+	TRY(state_get(&tree, room->a, room->tip.root, type, key, &nid));
+	if (nid)
+		TRY(cache_event(room, nid, &ev));
+	c = ARENA_NEW(room->cache_arena, struct cached);
+	memcpy(c->key, k, sizeof(k));
+	c->ev = ev;
+	map_put(&room->cache, key_text(c->key), c);
+	*out = ev;
+	return NULL;
+}
+
+err *room_current_text(struct room *room, str type, str state_key, const struct event **out)
+{
+	struct store *st = room->rs->opt.store;
+	int64_t t, k;
+
+	*out = NULL;
+	TRY(store_intern_find(st, room->a, type, &t));
+	TRY(store_intern_find(st, room->a, state_key, &k));
+	return t && k ? room_current(room, t, k, out) : NULL; /* a text without a number is nobody's key */
+}
+
+err *room_membership(struct room *room, str user_id, enum membership *out)
+{
+	const struct event *ev;
+
+	TRY(room_current_text(room, S("m.room.member"), user_id, &ev));
+	*out = membership_of_text(event_membership(ev));
+	return NULL;
+}
+
+err *room_power(struct room *room, struct power_levels *out)
+{
+	const struct event *create, *levels;
+
+	TRY(room_current_text(room, S("m.room.create"), S(""), &create));
+	TRY(room_current_text(room, S("m.room.power_levels"), S(""), &levels));
+	*out = power_levels_of(room->rv, create, levels);
+	return NULL;
+}
+
+/*
+ * Joined users of this server
+ */
+static void set_local(struct room *room, int64_t user, bool joined)
+{
+	if (joined)
+		map_put_i(&room->locals, user, room);
+	else
+		map_del_i(&room->locals, user);
+}
+
+/* After a change of the current state in memory. */
+void room_locals_note(struct room *room, const struct change *ch)
+{
+	if (room->locals_known && ch->is_member && ch->server == room->rs->server)
+		set_local(room, ch->key, ch->after == MEMBER_JOIN);
+}
+
+static err *load_locals(struct room *room)
+{
+	struct member_row *members;
+	struct tx *tx;
+	size_t n;
+
+	TRY(room_tx(room, &tx));
+	TRY(store_members(tx, room->nid, MEMBER_MASK(MEMBER_JOIN), 0, &members, &n));
+	room->locals_known = true;
+	map_done(&room->locals);
+	map_init(&room->locals, NULL);
+	for (size_t i = 0; i < n; i++) {
+		str id;
+
+		TRY(store_intern_text(room->rs->opt.store, room->a, members[i].user, &id));
+		if (id_is_of(id, room->rs->opt.signer.server_name))
+			set_local(room, members[i].user, true);
+	}
+	/* What is queued is not in the store yet, or is and says the same. */
+	LIST_EACH (&room->jobs, node) {
+		const struct job *job = LIST_ITEM(node, struct job, node);
+
+		for (size_t i = 0; i < job->events.n; i++)
+			for (size_t c = 0; c < job->events.p[i]->n_changes; c++)
+				room_locals_note(room, &job->events.p[i]->changes[c]);
+	}
+	return NULL;
+}
+
+err *room_locals(struct room *room, const int64_t **out, size_t *out_n)
+{
+	VEC(int64_t) list = { 0 };
+	int64_t user;
+	void *value;
+
+	if (!room->locals_known)
+		TRY(load_locals(room));
+	for (size_t i = 0; map_next_i(&room->locals, &i, &user, &value);)
+		vec_push(room->a, &list, user);
+	*out = list.p;
+	*out_n = list.n;
+	return NULL;
+}

@@ -1,0 +1,290 @@
+/*
+ * internal_room.h - a room in memory: its head, what is queued of it, and how it moves on.
+ *
+ * Private to room/. `struct room` is found through the table (rooms.c), loaded and locked by room_hold (head.c), written to
+ * through a draft (append.c), which becomes a job: one piece of the store's next commit (commit.c).
+ *
+ * Three locks: the room's own covers everything below it but the fields that say otherwise; `done_lock` is what a writer
+ * thread takes when a job ends, so that it never waits for a builder; the ring of recent events has its own.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/thread.h"
+#include "matrix/auth.h"
+#include "matrix/id.h"
+#include "matrix/power_levels.h"
+#include "matrix/state_res.h"
+#include "matrix/stripped.h"
+#include "matrix/visibility.h"
+#include "room/room.h"
+#include "store/rooms.h"
+#include "store/state_nodes.h"
+#include "store/txns.h"
+
+enum { TIMELINE_SPACING = 1 << 16 };
+
+struct ext { /* a forward extremity */
+	int64_t nid, depth;
+	struct state_root root; /* the state after it */
+	size_t id_n;
+	char id[ID_MAX];
+};
+struct tip {             /* what the next event is built upon */
+	struct ext *ext; /* mem_alloc'ed; oldest first */
+	size_t n_ext, cap_ext;
+	struct state_root root; /* the current state: of all extremities, resolved */
+	int64_t timeline_top, next_node;
+	int64_t joined, invited;
+};
+
+struct change {                      /* of the current state */
+	int64_t type, key, old, now; /* event numbers, 0: absent */
+	int64_t sender;              /* of `now` */
+	bool is_member;
+	enum membership before, after; /* is_member: MEMBER_NONE when absent */
+	int64_t server;                /* is_member: the user's server */
+	str displayname, avatar_url, stripped;
+	enum summary_column summary; /* SUMMARY_NONE: not shown there */
+	str value;
+};
+
+struct job_event {
+	const struct event *ev;
+	struct event_row row;
+	const int64_t *prevs;
+	size_t n_prevs;
+	struct state_root before, after, current; /* current: of the room, once this event is in it */
+	struct change *changes;
+	size_t n_changes;
+	bool shown;         /* gets a stream position */
+	bool current_moved; /* the room's current root changed */
+	bool became_current;
+	int64_t redact_target; /* applies to this event, whose bytes become redact_json; 0: none */
+	str redact_json;
+	bool redact_waits;           /* its target is not there yet */
+	struct change redact_change; /* its type is 0: the target's flat copies stay */
+	struct rooms_prepared prepared;
+	int64_t stream;
+};
+
+struct job {               /* one piece; everything in it lives in its arena */
+	struct list node;  /* room->jobs */
+	struct list done;  /* room->done */
+	struct room *room; /* referenced until the job ends */
+	struct arena *a;
+	uint64_t generation;
+	bool failed; /* done_lock */
+	VEC(struct job_event *) events;
+	const struct node_row *rows;
+	size_t n_rows;
+	int64_t nodes_from, nodes_below; /* the new nodes' numbers */
+	int64_t now;                     /* ms */
+	struct room_head_row head;
+	const struct room_row *new_room; /* or NULL; lives until the piece has run */
+	bool has_txn;
+	struct txn_digest txn;
+	/* What else belongs into the transaction, after the events' own rows; or NULL. */
+	store_fn *extra;
+	void *extra_arg;
+};
+
+struct recent { /* recent.c; `lock` covers it */
+	struct lock lock;
+	struct list list; /* oldest first */
+	size_t bytes, limit;
+	int64_t complete_above; /* everything shown above this position is in the list */
+};
+void recent_init(struct recent *r, size_t limit);
+void recent_done(struct recent *r);
+/* A committed job's events, in order: on the writer thread, before the bus hears of them. */
+void recent_publish(struct recent *r, const struct job *job);
+
+struct room {
+	struct rooms *rs;
+	int64_t nid;
+	str room_id; /* owned */
+	const struct room_version *rv;
+	int64_t creator;
+	struct list lru; /* rs->lock */
+	unsigned refs;   /* rs->lock */
+
+	struct lock lock;
+	bool loaded, gone; /* gone: the store has no such room (its creation failed) */
+	struct tip tip;
+	uint64_t generation;     /* what is queued now builds upon this reading of the store */
+	_Atomic uint64_t failed; /* jobs of this generation and older fail; written by `after` */
+	struct arena *cache_arena;
+	struct map cache;       /* (type, key) of the current root -> struct cached */
+	struct map pending;     /* event number -> struct job_event, not yet drained */
+	struct map pending_ids; /* the same by event id */
+	struct map txns;        /* digest -> struct job_event of queued transactions */
+	struct list jobs;       /* queued or just ended, in commit order */
+	struct map locals;      /* joined users of this server, once they were asked for */
+	bool locals_known;
+
+	/* only while held */
+	struct arena *a; /* the holder's: rows read under the lock */
+	struct tx *tx;   /* a snapshot, opened when first needed */
+	struct node_source nodes;
+	struct draft *draft; /* being built, or NULL */
+
+	struct lock done_lock;
+	struct cond done_cond;
+	size_t outstanding; /* done_lock: jobs that have not ended */
+	struct list done;   /* done_lock: jobs that have */
+
+	struct recent recent;
+};
+
+struct rooms {
+	struct rooms_options opt;
+	struct node_cache *node_cache;
+	/* Texts that decide something, interned. */
+	int64_t server, empty, type_member, type_create, type_redaction;
+	int64_t summary_types[SUMMARY_COLUMNS];
+	struct lock lock;
+	struct map by_id, by_nid; /* struct room */
+	struct list lru;          /* most recently used first */
+	size_t n;
+	struct {
+		void (*fn)(void *ctx, const struct rooms_stored *ev);
+		void *ctx;
+	} stored[8];
+	size_t n_stored;
+	rooms_prepare_fn *prepare;
+	void *prepare_ctx;
+};
+
+/*
+ * Holding (head.c). *out is NULL when there is no such room. The arena must live until the release.
+ */
+NODISCARD err *room_hold(struct rooms *rs, struct arena *a, str room_id, struct room **out);
+void room_release(struct room **room);
+#define AUTO_ROOM CLEANUP(room_release) struct room *
+/* A snapshot of the store for this hold. */
+NODISCARD err *room_tx(struct room *room, struct tx **out);
+/* The tree of the room's states, new nodes of the draft included. */
+struct state_tree room_tree(struct room *room);
+/* Reads the head from the store. */
+NODISCARD err *head_load(struct room *room);
+/* What the current state has under a key: from memory after the first time. NULL in *out: nothing. Valid during the hold. */
+NODISCARD err *room_current(struct room *room, int64_t type, int64_t key, const struct event **out);
+NODISCARD err *room_current_text(struct room *room, str type, str state_key, const struct event **out);
+NODISCARD err *room_membership(struct room *room, str user_id, enum membership *out);
+NODISCARD err *room_power(struct room *room, struct power_levels *out);
+void room_cache_drop(struct room *room, int64_t type, int64_t key);
+void room_cache_clear(struct room *room);
+/* An event by number, queued or stored. ERR_INTERNAL when it is nowhere. Valid during the hold. */
+NODISCARD err *room_event(struct room *room, int64_t nid, const struct event **out);
+/* By id, of this room: NULL when unknown. out_row may be NULL. */
+NODISCARD err *room_event_by_id(struct room *room, str event_id, const struct event **out,
+				const struct event_row **out_row);
+/* The joined users of this server, by number. */
+NODISCARD err *room_locals(struct room *room, const int64_t **out, size_t *out_n);
+/* Keeps that list up with a change of the current state. */
+void room_locals_note(struct room *room, const struct change *ch);
+
+/*
+ * Table (rooms.c)
+ */
+/* Finds or makes the entry of a room that exists, referenced; NULL: no such room. */
+NODISCARD err *rooms_enter(struct rooms *rs, struct arena *a, str room_id, struct room **out);
+/* An entry for a room that is being made, referenced. */
+struct room *rooms_enter_new(struct rooms *rs, int64_t nid, str room_id, const struct room_version *rv,
+			     int64_t creator);
+void rooms_unref(struct rooms *rs, struct room *room);
+
+/*
+ * Writing (append.c): begin, add as often as needed, queue or drop. Under the room's lock.
+ */
+struct proposal {                    /* an event as it is wished for */
+	str type, state_key, sender; /* state_key STR_NONE: a message */
+	const struct json *content;
+	str redacts; /* STR_NONE: nothing */
+	int64_t ts;  /* origin_server_ts, ms */
+	str txn_device, txn_id;
+	int64_t type_nid, key_nid, sender_nid, nid; /* proposal_number */
+};
+/* Gives the proposal its numbers; texts that never had one are made durable first. Never under a room's lock. */
+NODISCARD err *proposal_texts(struct rooms *rs, struct arena *a, struct proposal *p); /* all but nid */
+NODISCARD err *proposal_number(struct rooms *rs, struct arena *a, struct proposal *p);
+
+struct draft {
+	struct room *room;
+	struct job *job;
+	struct tip saved;
+	struct state_builder builder;
+};
+void draft_begin(struct room *room, struct draft **out);
+/* Builds on the current tip, authorises, and moves the tip on. An error leaves a draft that can only be dropped. */
+NODISCARD err *draft_add(struct draft *d, const struct proposal *p, const struct event **out);
+/* The same with an event that was built already: a room's first. */
+NODISCARD err *draft_add_built(struct draft *d, const struct proposal *p, const struct event *ev);
+/* Hands the job to the store; the head stays where the draft moved it. On error everything is as before. */
+NODISCARD err *draft_queue(struct draft **d, struct ticket **out_ticket);
+void draft_drop(struct draft **d);
+#define AUTO_DRAFT CLEANUP(draft_drop) struct draft *
+
+/* An event made elsewhere, with any prev_events that are known: all checks of a received event. */
+enum append_outcome { APPEND_ACCEPTED, APPEND_SOFT_FAILED, APPEND_REJECTED, APPEND_KNOWN };
+NODISCARD err *rooms_append_event(struct rooms *rs, struct arena *a, const struct event *ev, enum append_outcome *out);
+
+/* An event's way into the draft, for append.c, receive.c and redact.c. */
+struct job_event *job_event_new(struct draft *d, const struct proposal *p, struct event *ev);
+void job_event_edges(struct draft *d, struct job_event *je, const int64_t *prevs, size_t n_prevs, const int64_t *auths,
+		     size_t n_auths);
+/* Part of the room from now on: je->before is set. Moves extremities, current state and timeline. */
+NODISCARD err *draft_accept(struct draft *d, struct job_event *je);
+/* The state after it, from je->before: what draft_accept does first. */
+NODISCARD err *draft_after(struct draft *d, struct job_event *je);
+/* The rows that others add (rooms_on_prepare). */
+NODISCARD err *draft_prepare(struct draft *d, struct job_event *je);
+/* Stored, but not part of the room. */
+void draft_keep(struct draft *d, struct job_event *je);
+/* An accepted m.room.redaction: what becomes of its target (redact.c). */
+NODISCARD err *draft_redact(struct draft *d, struct job_event *je);
+/* An event whose redaction came before it is stored redacted. */
+NODISCARD err *draft_redact_waiting(struct draft *d, struct job_event *je);
+/* One state out of several (resolve.c). */
+NODISCARD err *draft_resolve(struct draft *d, const struct state_root *roots, size_t n, struct state_root *out);
+
+/*
+ * Flat copies (flat.c)
+ */
+/* What becomes different when the room's state goes from the tip's root to `to` because of je; counts members. */
+NODISCARD err *flat_changes(struct draft *d, struct job_event *je, struct state_root to);
+/* Of a redacted state event that is in force: what its copies become. */
+void flat_describe_redacted(const struct rooms *rs, const struct event *redacted, struct change *ch);
+NODISCARD err *flat_save(struct tx *tx, const struct job *job, const struct job_event *je);
+NODISCARD err *flat_save_redacted(struct tx *tx, const struct job *job, const struct job_event *je);
+
+/*
+ * Committing (commit.c)
+ */
+NODISCARD err *job_write(struct job *job, struct ticket **out_ticket);
+/* Frees the jobs that have ended. */
+void jobs_drain(struct room *room);
+
+/*
+ * Shared by the doors (send.c, membership.c, alias.c)
+ */
+/* One event in a held room: builds and queues it. txn may be NULL. */
+NODISCARD err *room_queue_one(struct room *room, const struct proposal *p, const struct txn_digest *txn,
+			      str *out_event_id, struct ticket **out_ticket);
+/* The current event's id where it has the same sender and content, else STR_NONE; and whether it is only queued yet. */
+NODISCARD err *room_same_as_current(struct room *room, const struct proposal *p, str *out_event_id, bool *out_queued);
+/* Waits for what is queued of the room; an error unless the event is stored then. */
+NODISCARD err *room_wait_stored(struct rooms *rs, struct arena *a, str room_id, str event_id);
+/* PUT .../state/m.room.member/{userId}. */
+NODISCARD err *member_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, str *out_event_id);
+/* The aliases that a new m.room.canonical_alias adds: M_INVALID_PARAM, M_BAD_ALIAS. */
+NODISCARD err *alias_check_canonical(struct room *room, const struct proposal *p);
+/* The content of a membership event: the profile of a user of this server is put in. extra may be NULL. */
+NODISCARD err *member_content(struct rooms *rs, struct arena *a, str user_id, enum membership to, str reason,
+			      const struct json *extra, const struct json **out);
+/* A join by who is neither in nor invited: in a restricted room, names who vouches for it in p->content (join.c). */
+NODISCARD err *join_authorise(struct room *room, struct proposal *p);

@@ -1,0 +1,313 @@
+/*
+ * membership.c - joining, inviting, leaving, kicking, banning, unbanning, knocking: one m.room.member event each.
+ *
+ * All go the same way: the content is made (with the profile of a local user who is to be in the room), then under the
+ * room's lock what this door asks beyond the authorisation rules is checked, and the event is queued as any other. An
+ * event equal to the current one is not sent again.
+ */
+#include "room/internal_room.h"
+
+#include "base/clock.h"
+
+struct wish {
+	struct rooms *rs;
+	struct arena *a;
+	const struct member_cmd *cmd;
+	str room_id, target;
+	enum membership to;
+	/* What this door asks, under the lock, by the target's membership now; or NULL. */
+	err *(*check)(struct wish *w, struct room *room, enum membership now);
+	struct proposal p;
+	bool nothing_to_do; /* set by check */
+	str event_id;       /* the event that says it, new or current */
+	bool wait;          /* ... which is only queued yet, by someone else */
+};
+
+static bool is_local(const struct rooms *rs, str user_id) { return id_is_of(user_id, rs->opt.signer.server_name); }
+
+static err *check_target(struct rooms *rs, struct arena *a, str user_id, bool must_be_local)
+{
+	if (!id_user_valid(user_id))
+		return err_new(a, ERR_INVALID_PARAM, "%.*s is not a user id", STR_ARG(user_id));
+	if (must_be_local && !is_local(rs, user_id))
+		return err_new(a, ERR_FORBIDDEN, "%.*s is on another server, and this one does not federate",
+			       STR_ARG(user_id));
+	return NULL;
+}
+
+/* The profile of a user of this server goes into the event, where the client did not say otherwise. */
+static err *add_profile(struct rooms *rs, struct arena *a, str user_id, struct json *content)
+{
+	str name = STR_NONE, avatar = STR_NONE;
+	int64_t user;
+
+	if (!rs->opt.profile || !is_local(rs, user_id))
+		return NULL;
+	TRY(store_intern_find(rs->opt.store, a, user_id, &user));
+	if (!user)
+		return NULL;
+	TRY(rs->opt.profile(rs->opt.profile_ctx, a, user, &name, &avatar));
+	if (!str_is_none(name) && !json_get(content, S("displayname")))
+		json_set(a, content, S("displayname"), json_new_str(a, name));
+	if (!str_is_none(avatar) && !json_get(content, S("avatar_url")))
+		json_set(a, content, S("avatar_url"), json_new_str(a, avatar));
+	return NULL;
+}
+
+err *member_content(struct rooms *rs, struct arena *a, str user_id, enum membership to, str reason,
+		    const struct json *extra, const struct json **out)
+{
+	struct json *content = extra ? json_copy(a, extra) : json_new_object(a);
+
+	json_set(a, content, S("membership"), json_new_str(a, membership_text(to)));
+	if (!str_is_none(reason))
+		json_set(a, content, S("reason"), json_new_str(a, reason));
+	if (to == MEMBER_JOIN || to == MEMBER_INVITE || to == MEMBER_KNOCK)
+		TRY(add_profile(rs, a, user_id, content));
+	*out = content;
+	return NULL;
+}
+
+/* It is so already. */
+static err *current_event(struct wish *w, struct room *room)
+{
+	const struct event *ev;
+
+	TRY(room_current(room, w->p.type_nid, w->p.key_nid, &ev));
+	w->event_id = ev ? arena_keep(w->a, ev->event_id) : STR_NONE;
+	w->wait = ev && map_get_i(&room->pending, ev->nid);
+	return NULL;
+}
+
+static err *queue_wish(struct wish *w, struct ticket **out_ticket)
+{
+	AUTO_ROOM room = NULL;
+	enum membership now;
+
+	TRY(room_hold(w->rs, w->a, w->room_id, &room));
+	if (!room)
+		return err_new(w->a, w->to == MEMBER_JOIN || w->to == MEMBER_KNOCK ? ERR_NOT_FOUND : ERR_FORBIDDEN,
+			       "there is no such room here");
+	TRY(room_membership(room, w->target, &now));
+	if (w->check)
+		TRY(w->check(w, room, now));
+	if (w->nothing_to_do)
+		return current_event(w, room);
+	if (w->to == MEMBER_JOIN && now != MEMBER_JOIN && now != MEMBER_INVITE)
+		TRY(join_authorise(room, &w->p));
+	TRY(room_same_as_current(room, &w->p, &w->event_id, &w->wait));
+	if (!str_is_none(w->event_id))
+		return NULL;
+	return room_queue_one(room, &w->p, NULL, &w->event_id, out_ticket);
+}
+
+static err *fulfil(struct wish *w)
+{
+	struct ticket *ticket = NULL;
+
+	w->p.type = S("m.room.member");
+	w->p.state_key = w->target;
+	w->p.sender = w->cmd->by.user_id;
+	w->p.ts = clock_ms();
+	TRY(proposal_number(w->rs, w->a, &w->p));
+	TRY(queue_wish(w, &ticket));
+	if (w->wait)
+		TRY(room_wait_stored(w->rs, w->a, w->room_id, w->event_id));
+	return ticket ? store_wait(w->a, ticket) : NULL;
+}
+
+static err *change(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str room_id, str target,
+		   enum membership to, err *(*check)(struct wish *w, struct room *room, enum membership now))
+{
+	struct wish w = {
+		.rs = rs, .a = a, .cmd = cmd, .room_id = room_id, .target = target, .to = to, .check = check
+	};
+
+	if (!id_room_valid(room_id))
+		return err_new(a, ERR_INVALID_PARAM, "%.*s is not a room id", STR_ARG(room_id));
+	TRY(check_target(rs, a, target, to == MEMBER_INVITE));
+	TRY(member_content(rs, a, target, to, cmd->reason, cmd->extra, &w.p.content));
+	return fulfil(&w);
+}
+
+/*
+ * Joining and knocking: also by alias
+ */
+static err *check_join(struct wish *w, struct room *room, enum membership now)
+{
+	(void)room;
+	/* Once in, a further join without anything new to say changes nothing. */
+	w->nothing_to_do = now == MEMBER_JOIN && !w->cmd->extra && str_is_none(w->cmd->reason);
+	return NULL;
+}
+
+err *room_join(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id)
+{
+	str room_id;
+
+	TRY(room_resolve(rs, a, cmd->room_id, &room_id));
+	TRY(change(rs, a, cmd, room_id, cmd->by.user_id, MEMBER_JOIN, check_join));
+	*out_room_id = room_id;
+	return NULL;
+}
+
+err *room_knock(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id)
+{
+	str room_id;
+
+	TRY(room_resolve(rs, a, cmd->room_id, &room_id));
+	TRY(change(rs, a, cmd, room_id, cmd->by.user_id, MEMBER_KNOCK, NULL));
+	*out_room_id = room_id;
+	return NULL;
+}
+
+/*
+ * The others
+ */
+static err *check_kick(struct wish *w, struct room *room, enum membership now)
+{
+	(void)room;
+	if (now == MEMBER_JOIN || now == MEMBER_INVITE || now == MEMBER_KNOCK)
+		return NULL;
+	return err_new(w->a, ERR_FORBIDDEN, "%.*s is not in the room", STR_ARG(w->target));
+}
+
+static err *check_unban(struct wish *w, struct room *room, enum membership now)
+{
+	(void)room;
+	return now == MEMBER_BAN ? NULL : err_new(w->a, ERR_FORBIDDEN, "%.*s is not banned", STR_ARG(w->target));
+}
+
+err *room_invite(struct rooms *rs, struct arena *a, const struct member_cmd *cmd)
+{
+	return change(rs, a, cmd, cmd->room_id, cmd->target, MEMBER_INVITE, NULL);
+}
+
+err *room_leave(struct rooms *rs, struct arena *a, const struct member_cmd *cmd)
+{
+	return change(rs, a, cmd, cmd->room_id, cmd->by.user_id, MEMBER_LEAVE, NULL);
+}
+
+err *room_kick(struct rooms *rs, struct arena *a, const struct member_cmd *cmd)
+{
+	return change(rs, a, cmd, cmd->room_id, cmd->target, MEMBER_LEAVE, check_kick);
+}
+
+err *room_ban(struct rooms *rs, struct arena *a, const struct member_cmd *cmd)
+{
+	return change(rs, a, cmd, cmd->room_id, cmd->target, MEMBER_BAN, NULL);
+}
+
+err *room_unban(struct rooms *rs, struct arena *a, const struct member_cmd *cmd)
+{
+	return change(rs, a, cmd, cmd->room_id, cmd->target, MEMBER_LEAVE, check_unban);
+}
+
+/* Through the door for state events the client writes the content itself. */
+err *member_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, str *out_event_id)
+{
+	const struct member_cmd member = { .by = cmd->by };
+	struct wish w = {
+		.rs = rs,
+		.a = a,
+		.cmd = &member,
+		.room_id = cmd->room_id,
+		.target = cmd->state_key,
+		.to = membership_of_text(json_get_str(cmd->content, S("membership"))),
+	};
+
+	if (w.to == MEMBER_NONE)
+		return err_new(a, ERR_BAD_JSON, "content.membership must be invite, join, knock, leave or ban");
+	TRY(check_target(rs, a, cmd->state_key, w.to == MEMBER_INVITE));
+	TRY(member_content(rs, a, w.target, w.to, STR_NONE, cmd->content, &w.p.content));
+	TRY(fulfil(&w));
+	*out_event_id = w.event_id;
+	return NULL;
+}
+
+/* The event as it is, with the profile as it is now. */
+static err *check_refresh(struct wish *w, struct room *room, enum membership now)
+{
+	static const str profile[] = { STR("displayname"), STR("avatar_url") };
+	const struct event *ev;
+	struct json *content;
+
+	if (now != MEMBER_JOIN)
+		return err_new(w->a, ERR_FORBIDDEN, "%.*s is not in the room", STR_ARG(w->target));
+	TRY(room_current(room, w->p.type_nid, w->p.key_nid, &ev));
+	content = json_copy(w->a, ev->content);
+	for (size_t i = 0; i < ARRAY_LEN(profile); i++) {
+		const struct json *value = json_get(w->p.content, profile[i]);
+
+		json_del(content, profile[i]);
+		if (value)
+			json_set(w->a, content, profile[i], value);
+	}
+	json_del(content, S("join_authorised_via_users_server")); /* was for the way in */
+	json_del(content, S("reason"));
+	w->p.content = content;
+	return NULL;
+}
+
+err *room_refresh_profile(struct rooms *rs, struct arena *a, const struct actor *by, str room_id)
+{
+	const struct member_cmd cmd = { .by = *by };
+	struct wish w = { .rs = rs, .a = a, .cmd = &cmd, .room_id = room_id, .target = by->user_id, .to = MEMBER_JOIN };
+
+	w.check = check_refresh;
+	TRY(member_content(rs, a, by->user_id, MEMBER_JOIN, STR_NONE, NULL, &w.p.content));
+	return fulfil(&w);
+}
+
+/*
+ * Forgetting
+ */
+struct forget {
+	int64_t room, user;
+};
+
+static err *run_forget(struct tx *tx, void *arg)
+{
+	const struct forget *f = arg;
+
+	return store_member_forget(tx, f->room, f->user);
+}
+
+err *room_forget(struct rooms *rs, struct arena *a, const struct member_cmd *cmd)
+{
+	struct forget f = { .user = cmd->by.user };
+	enum membership m = MEMBER_NONE;
+
+	{
+		AUTO_ROOM room = NULL;
+
+		TRY(room_hold(rs, a, cmd->room_id, &room));
+		if (!room)
+			return err_new(a, ERR_NOT_FOUND, "there is no such room here");
+		TRY(room_membership(room, cmd->by.user_id, &m));
+		f.room = room->nid;
+	}
+	/* "If the user is currently joined to the room, they must leave the room before calling this API." */
+	if (m == MEMBER_JOIN || m == MEMBER_INVITE || m == MEMBER_KNOCK)
+		return err_new(a, ERR_UNKNOWN, "User %.*s is in room %.*s", STR_ARG(cmd->by.user_id),
+			       STR_ARG(cmd->room_id));
+	struct ticket *ticket;
+	/* Behind the leave that may still be queued. */
+	TRY(store_write(rs->opt.store, a, &(struct piece){ .run = run_forget, .arg = &f, .shard = f.room }, &ticket));
+	return store_wait(a, ticket);
+}
+
+err *rooms_joined(struct rooms *rs, struct arena *a, int64_t user, str **out_ids, size_t *out_n)
+{
+	int64_t *rooms;
+	AUTO_TX tx = NULL;
+	size_t n;
+
+	TRY(store_read(rs->opt.store, a, &tx));
+	TRY(store_joined_rooms(tx, user, &rooms, &n));
+	*out_ids = ARENA_ARRAY(a, str, n);
+	*out_n = n;
+	for (size_t i = 0; i < n; i++)
+		TRY(store_intern_text(rs->opt.store, a, rooms[i], &(*out_ids)[i]));
+	return NULL;
+}

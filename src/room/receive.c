@@ -1,0 +1,162 @@
+/*
+ * receive.c - an event that was made elsewhere becomes part of the room, or is kept aside.
+ *
+ * "Checks performed on receipt of a PDU" (Server-Server API), 4 to 6: by its auth_events, by the state before it, by the
+ * current state. The first two reject it, the last one soft-fails it. What comes before (format, signatures, hashes) is
+ * done by who received it, and its prev_events and auth_events are known here.
+ */
+#include "room/internal_room.h"
+
+struct received {
+	struct room *room;
+	const struct event *ev;
+	struct proposal p;
+	int64_t *prevs, *auths;
+	struct state_root *roots; /* after the prev_events */
+	const struct event **auth_events;
+};
+
+static err *find_known(struct received *r)
+{
+	struct room *room = r->room;
+	const struct event_row *row;
+	const struct event *ev;
+	struct tx *tx;
+
+	r->prevs = ARENA_ARRAY(room->a, int64_t, r->ev->n_prev_events);
+	r->roots = ARENA_ARRAY(room->a, struct state_root, r->ev->n_prev_events);
+	r->auths = ARENA_ARRAY(room->a, int64_t, r->ev->n_auth_events);
+	r->auth_events = ARENA_ARRAY(room->a, const struct event *, r->ev->n_auth_events);
+	for (size_t i = 0; i < r->ev->n_prev_events; i++) {
+		const struct job_event *je;
+
+		TRY(room_event_by_id(room, r->ev->prev_events[i], &ev, &row));
+		if (!ev || row->flags & EVENT_OUTLIER)
+			return err_new(room->a, ERR_NOT_FOUND, "prev_event %.*s is missing",
+				       STR_ARG(r->ev->prev_events[i]));
+		r->prevs[i] = row->nid;
+		je = map_get_i(&room->pending, row->nid);
+		if (je) {
+			r->roots[i] = je->after;
+			continue;
+		}
+		TRY(room_tx(room, &tx));
+		TRY(store_root_load(tx, room->nid, row->root_after, &r->roots[i]));
+	}
+	for (size_t i = 0; i < r->ev->n_auth_events; i++) {
+		TRY(room_event_by_id(room, r->ev->auth_events[i], &r->auth_events[i], &row));
+		if (!r->auth_events[i])
+			return err_new(room->a, ERR_NOT_FOUND, "auth_event %.*s is missing",
+				       STR_ARG(r->ev->auth_events[i]));
+		r->auths[i] = row->nid;
+	}
+	return NULL;
+}
+
+/* The event against a state: ERR_FORBIDDEN when that refuses it. */
+static err *check_state(struct draft *d, const struct received *r, struct state_root root)
+{
+	struct room *room = d->room;
+	struct store *st = room->rs->opt.store;
+	struct state_key keys[AUTH_LOOKUPS_MAX];
+	const struct event *events[AUTH_LOOKUPS_MAX];
+	struct state_list list = { events, 0 };
+	const struct event *ev = r->ev;
+	const size_t n = auth_lookups(room->rv, ev->type, ev->state_key, ev->sender, ev->content, keys);
+
+	for (size_t i = 0; i < n; i++) {
+		int64_t type, key, nid = 0;
+
+		TRY(store_intern_find(st, room->a, keys[i].type, &type));
+		TRY(store_intern_find(st, room->a, keys[i].state_key, &key));
+		if (type && key)
+			TRY(state_get(&d->builder.tree, room->a, root, type, key, &nid));
+		if (nid)
+			TRY(room_event(room, nid, &events[list.n++]));
+	}
+	return auth_check(room->a, room->rv, ev, state_list_lookup, &list);
+}
+
+static err *refused(err *e, bool *out)
+{
+	*out = e && e->code == ERR_FORBIDDEN;
+	return *out ? NULL : e;
+}
+
+static err *receive(struct draft *d, struct received *r, enum append_outcome *out)
+{
+	struct room *room = d->room;
+	struct job_event *je;
+	struct event *ev;
+	bool by_auth, by_before = false, by_current = false;
+
+	TRY(event_load(d->job->a, room->rv, arena_keep(d->job->a, r->ev->event_id), arena_keep(d->job->a, r->ev->bytes),
+		       &ev));
+	je = job_event_new(d, &r->p, ev);
+	job_event_edges(d, je, r->prevs, r->ev->n_prev_events, r->auths, r->ev->n_auth_events);
+	TRY(draft_resolve(d, r->roots, r->ev->n_prev_events, &je->before));
+
+	TRY(refused(auth_check_auth_events(room->a, room->rv, ev, r->auth_events, ev->n_auth_events), &by_auth));
+	if (!by_auth)
+		TRY(refused(check_state(d, r, je->before), &by_before));
+	if (!by_auth && !by_before)
+		TRY(refused(check_state(d, r, room->tip.root), &by_current));
+	if (by_auth || by_before) {
+		ev->rejected = true;
+		je->row.flags |= EVENT_REJECTED;
+		je->after = je->before;
+		draft_keep(d, je);
+		*out = APPEND_REJECTED;
+		return NULL;
+	}
+	if (by_current) {
+		je->row.flags |= EVENT_SOFT_FAILED;
+		TRY(draft_after(d, je));
+		draft_keep(d, je);
+		*out = APPEND_SOFT_FAILED;
+		return NULL;
+	}
+	*out = APPEND_ACCEPTED;
+	TRY(draft_redact_waiting(d, je));
+	TRY(draft_accept(d, je));
+	if (str_eq(ev->type, S("m.room.redaction")))
+		TRY(draft_redact(d, je));
+	return draft_prepare(d, je);
+}
+
+static err *queue_received(struct rooms *rs, struct arena *a, const struct event *ev, const struct proposal *p,
+			   enum append_outcome *out, struct ticket **out_ticket)
+{
+	struct received r = { .ev = ev, .p = *p };
+	AUTO_ROOM room = NULL;
+	AUTO_DRAFT d = NULL;
+	const struct event *known;
+
+	TRY(room_hold(rs, a, ev->room_id, &room));
+	if (!room)
+		return err_new(a, ERR_NOT_FOUND, "no such room");
+	TRY(room_event_by_id(room, ev->event_id, &known, NULL));
+	if (known) {
+		*out = APPEND_KNOWN;
+		return NULL;
+	}
+	r.room = room;
+	TRY(find_known(&r));
+	draft_begin(room, &d);
+	TRY(receive(d, &r, out));
+	return draft_queue(&d, out_ticket);
+}
+
+err *rooms_append_event(struct rooms *rs, struct arena *a, const struct event *ev, enum append_outcome *out)
+{
+	struct ticket *ticket = NULL;
+	struct proposal p = {
+		.type = ev->type,
+		.state_key = ev->state_key,
+		.sender = ev->sender,
+	};
+
+	TRY(proposal_number(rs, a, &p));
+	TRY(queue_received(rs, a, ev, &p, out, &ticket));
+	return ticket ? store_wait(a, ticket) : NULL;
+}

@@ -1,0 +1,80 @@
+/*
+ * redact.c - what a redaction does to its target ("Handling redactions", rooms/v3 and later).
+ *
+ * A redaction is an event like any other; whether it applies is decided apart: by the target's sender's server, or by
+ * someone with the power to redact. The target's stored form becomes the redacted one in the redaction's own transaction, and
+ * what the flat tables copied from it goes with it. A redaction whose target is not known waits for it.
+ */
+#include "room/internal_room.h"
+
+static err *applies(struct room *room, const struct event *redaction, const struct event *target, bool *out)
+{
+	struct power_levels pl;
+
+	TRY(room_power(room, &pl));
+	*out = redaction_applies(&pl, redaction, target->sender);
+	return NULL;
+}
+
+/* The copies of a state event that is still in force lose what it loses. */
+static err *follow_flat(struct draft *d, struct job_event *je, const struct event *target, const struct event_row *row)
+{
+	struct room *room = d->room;
+	struct event *redacted;
+	int64_t current;
+
+	if (!event_is_state(target))
+		return NULL;
+	TRY(state_get(&d->builder.tree, room->a, room->tip.root, row->type, row->state_key, &current));
+	if (current != row->nid)
+		return NULL;
+	TRY(event_load(d->job->a, room->rv, target->event_id, je->redact_json, &redacted));
+	je->redact_change = (struct change){ .type = row->type, .key = row->state_key };
+	flat_describe_redacted(room->rs, redacted, &je->redact_change);
+	return NULL;
+}
+
+err *draft_redact(struct draft *d, struct job_event *je)
+{
+	const struct event *target;
+	const struct event_row *row;
+	bool allowed;
+
+	if (str_is_none(je->ev->redacts))
+		return NULL;
+	TRY(room_event_by_id(d->room, je->ev->redacts, &target, &row));
+	if (!target) {
+		je->redact_waits = true;
+		return NULL;
+	}
+	TRY(applies(d->room, je->ev, target, &allowed));
+	if (!allowed || row->redacted_by)
+		return NULL;
+	TRY(event_redact(d->job->a, d->room->rv, target, &je->redact_json));
+	je->redact_json = arena_keep(d->job->a, je->redact_json);
+	je->redact_target = row->nid;
+	return follow_flat(d, je, target, row);
+}
+
+err *draft_redact_waiting(struct draft *d, struct job_event *je)
+{
+	const struct event *redaction;
+	int64_t nid;
+	struct tx *tx;
+	bool allowed;
+
+	TRY(room_tx(d->room, &tx));
+	TRY(store_redaction_waiting(tx, je->ev->event_id, &nid));
+	if (!nid)
+		return NULL;
+	TRY(room_event(d->room, nid, &redaction));
+	if (!str_eq(redaction->room_id, je->ev->room_id))
+		return NULL;
+	TRY(applies(d->room, redaction, je->ev, &allowed));
+	if (!allowed)
+		return NULL;
+	TRY(event_redact(d->job->a, d->room->rv, je->ev, &je->row.json));
+	je->row.redacted_by = nid;
+	je->row.flags |= EVENT_REDACTED;
+	return NULL;
+}

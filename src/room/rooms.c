@@ -1,0 +1,288 @@
+/*
+ * rooms.c - the table of rooms in memory.
+ *
+ * An entry is found by the room's id or number, referenced by whoever uses it and by every job of it that is under way.
+ * What nobody references stays, least recently used last, until there are more than max_heads: an entry can always be
+ * read again from the store. An entry whose last job failed is read again before its next use (head.c).
+ */
+#include "room/internal_room.h"
+
+#include <assert.h>
+
+#include "bus/bus.h"
+
+enum { HEADS_MOST = 4096, RECENT_BYTES = 48 << 10 };
+
+static err *intern_known(struct rooms *rs, struct arena *a)
+{
+	static const str summary[SUMMARY_COLUMNS] = {
+		[SUMMARY_NAME] = STR("m.room.name"),
+		[SUMMARY_TOPIC] = STR("m.room.topic"),
+		[SUMMARY_AVATAR_URL] = STR("m.room.avatar"),
+		[SUMMARY_CANONICAL_ALIAS] = STR("m.room.canonical_alias"),
+		[SUMMARY_JOIN_RULE] = STR("m.room.join_rules"),
+		[SUMMARY_HISTORY_VISIBILITY] = STR("m.room.history_visibility"),
+		[SUMMARY_GUEST_ACCESS] = STR("m.room.guest_access"),
+		[SUMMARY_ROOM_TYPE] = STR("m.room.create"),
+		[SUMMARY_ENCRYPTION] = STR("m.room.encryption"),
+	};
+	struct store *st = rs->opt.store;
+
+	TRY(store_intern(st, a, rs->opt.signer.server_name, &rs->server));
+	TRY(store_intern(st, a, S(""), &rs->empty));
+	TRY(store_intern(st, a, S("m.room.member"), &rs->type_member));
+	for (size_t i = SUMMARY_NONE + 1; i < SUMMARY_COLUMNS; i++)
+		TRY(store_intern(st, a, summary[i], &rs->summary_types[i]));
+	return NULL;
+}
+
+err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **out)
+{
+	struct rooms *rs = MEM_NEW(struct rooms);
+	err *e;
+
+	assert(opt->store && opt->bus && opt->default_version);
+	rs->opt = *opt;
+	if (!rs->opt.max_heads)
+		rs->opt.max_heads = HEADS_MOST;
+	if (!rs->opt.recent_bytes)
+		rs->opt.recent_bytes = RECENT_BYTES;
+	rs->node_cache = node_cache_new(opt->store, 0);
+	lock_init(&rs->lock, RANK_ROOMS);
+	map_init(&rs->by_id, NULL);
+	map_init(&rs->by_nid, NULL);
+	list_init(&rs->lru);
+	e = intern_known(rs, a);
+	if (e)
+		rooms_free(&rs);
+	*out = rs;
+	return e;
+}
+
+/* The room is in no table and nobody references it. */
+static void room_free(struct room *room)
+{
+	jobs_drain(room);
+	assert(list_is_empty(&room->jobs) && !room->outstanding);
+	arena_free(&room->cache_arena);
+	map_done(&room->cache);
+	map_done(&room->pending);
+	map_done(&room->pending_ids);
+	map_done(&room->txns);
+	map_done(&room->locals);
+	mem_free(room->tip.ext);
+	recent_done(&room->recent);
+	lock_done(&room->done_lock);
+	cond_done(&room->done_cond);
+	lock_done(&room->lock);
+	mem_free((void *)room->room_id.p);
+	mem_free(room);
+}
+
+static void remove_entry(struct rooms *rs, struct room *room)
+{
+	map_del(&rs->by_id, room->room_id);
+	map_del_i(&rs->by_nid, room->nid);
+	list_del(&room->lru);
+	rs->n--;
+}
+
+/* Takes unused entries out of the table, the least recently used first, while there are more than `most`; they are linked
+ * into `gone`. */
+static void evict(struct rooms *rs, size_t most, struct list *gone)
+{
+	struct list *node = rs->lru.prev;
+
+	while (rs->n > most && node != &rs->lru) {
+		struct room *room = LIST_ITEM(node, struct room, lru);
+
+		node = node->prev;
+		if (room->refs)
+			continue;
+		remove_entry(rs, room);
+		list_add_tail(gone, &room->lru);
+	}
+}
+
+static void free_all(struct list *gone)
+{
+	struct list *node;
+
+	while ((node = list_pop(gone)))
+		room_free(LIST_ITEM(node, struct room, lru));
+}
+
+void rooms_forget_heads(struct rooms *rs)
+{
+	struct list gone;
+
+	list_init(&gone);
+	lock_take(&rs->lock);
+	evict(rs, 0, &gone);
+	lock_drop(&rs->lock);
+	free_all(&gone);
+}
+
+void rooms_free(struct rooms **rs)
+{
+	struct rooms *all = *rs;
+
+	if (!all)
+		return;
+	rooms_forget_heads(all);
+	assert(all->n == 0); /* the store has run what was queued, and no request is under way */
+	node_cache_free(&all->node_cache);
+	map_done(&all->by_id);
+	map_done(&all->by_nid);
+	lock_done(&all->lock);
+	mem_free(all);
+	*rs = NULL;
+}
+
+const struct rooms_options *rooms_options(const struct rooms *rs) { return &rs->opt; }
+
+void rooms_on_stored(struct rooms *rs, void (*hook)(void *ctx, const struct rooms_stored *ev), void *ctx)
+{
+	assert(rs->n_stored < ARRAY_LEN(rs->stored));
+	rs->stored[rs->n_stored].fn = hook;
+	rs->stored[rs->n_stored++].ctx = ctx;
+}
+
+void rooms_on_prepare(struct rooms *rs, rooms_prepare_fn *hook, void *ctx)
+{
+	assert(!rs->prepare);
+	rs->prepare = hook;
+	rs->prepare_ctx = ctx;
+}
+
+static struct room *room_new(struct rooms *rs, int64_t nid, str room_id, const struct room_version *rv, int64_t creator)
+{
+	struct room *room = MEM_NEW(struct room);
+
+	room->rs = rs;
+	room->nid = nid;
+	room->room_id = str_keep(room_id);
+	room->rv = rv;
+	room->creator = creator;
+	room->generation = 1;
+	atomic_init(&room->failed, 0);
+	list_init(&room->lru);
+	list_init(&room->jobs);
+	list_init(&room->done);
+	lock_init(&room->lock, RANK_ROOM);
+	lock_init(&room->done_lock, RANK_SERVICE);
+	cond_init(&room->done_cond);
+	map_init(&room->pending, NULL);
+	map_init(&room->pending_ids, NULL);
+	map_init(&room->txns, NULL);
+	map_init(&room->locals, NULL);
+	map_init(&room->cache, NULL);
+	recent_init(&room->recent, rs->opt.recent_bytes);
+	return room;
+}
+
+/* Adds a new entry, or gives the one that came first; referenced either way. */
+static struct room *enter(struct rooms *rs, struct room *fresh)
+{
+	struct list gone;
+	struct room *room;
+
+	list_init(&gone);
+	lock_take(&rs->lock);
+	room = map_get(&rs->by_id, fresh->room_id);
+	if (!room) {
+		room = fresh;
+		map_put(&rs->by_id, room->room_id, room);
+		map_put_i(&rs->by_nid, room->nid, room);
+		list_add_head(&rs->lru, &room->lru);
+		rs->n++;
+	}
+	room->refs++;
+	evict(rs, rs->opt.max_heads, &gone);
+	lock_drop(&rs->lock);
+	free_all(&gone);
+	if (room != fresh)
+		room_free(fresh);
+	return room;
+}
+
+struct room *rooms_enter_new(struct rooms *rs, int64_t nid, str room_id, const struct room_version *rv, int64_t creator)
+{
+	struct room *room = room_new(rs, nid, room_id, rv, creator);
+
+	room->loaded = true;
+	room->tip.next_node = 1;
+	return enter(rs, room);
+}
+
+static struct room *find(struct rooms *rs, str room_id)
+{
+	struct room *room;
+
+	LOCKED(&rs->lock);
+	room = map_get(&rs->by_id, room_id);
+	if (!room)
+		return NULL;
+	room->refs++;
+	list_del(&room->lru);
+	list_add_head(&rs->lru, &room->lru);
+	return room;
+}
+
+err *rooms_enter(struct rooms *rs, struct arena *a, str room_id, struct room **out)
+{
+	const struct room_version *rv;
+	struct room_row *row;
+	AUTO_TX tx = NULL;
+
+	*out = find(rs, room_id);
+	if (*out)
+		return NULL;
+	TRY(store_read(rs->opt.store, a, &tx));
+	TRY(store_room_by_id(tx, room_id, &row));
+	if (!row)
+		return NULL;
+	rv = room_version_find(row->version);
+	if (!rv)
+		return err_new(a, ERR_INTERNAL, "room %.*s has version %.*s, which this server does not know",
+			       STR_ARG(room_id), STR_ARG(row->version));
+	*out = enter(rs, room_new(rs, row->room, row->room_id, rv, row->creator));
+	return NULL;
+}
+
+void rooms_unref(struct rooms *rs, struct room *room)
+{
+	LOCKED(&rs->lock);
+	assert(room->refs > 0);
+	room->refs--;
+}
+
+err *rooms_find(struct rooms *rs, struct arena *a, str room_id, int64_t *out_room,
+		const struct room_version **out_version)
+{
+	struct room *room;
+
+	TRY(rooms_enter(rs, a, room_id, &room));
+	*out_room = room ? room->nid : 0;
+	if (out_version)
+		*out_version = room ? room->rv : NULL;
+	if (room)
+		rooms_unref(rs, room);
+	return NULL;
+}
+
+err *rooms_version(struct rooms *rs, struct arena *a, int64_t room_nid, const struct room_version **out)
+{
+	struct room *room;
+	str room_id;
+
+	lock_take(&rs->lock);
+	room = map_get_i(&rs->by_nid, room_nid);
+	*out = room ? room->rv : NULL;
+	lock_drop(&rs->lock);
+	if (*out)
+		return NULL;
+	TRY(store_intern_text(rs->opt.store, a, room_nid, &room_id));
+	TRY(rooms_find(rs, a, room_id, &room_nid, out));
+	return *out ? NULL : err_new(a, ERR_INTERNAL, "no room %" PRId64, room_nid);
+}

@@ -1,0 +1,42 @@
+/*
+ * timeline.h - a room's history page by page: /messages, /context, /event. Client-Server API, "Getting events for a room".
+ *
+ * Order is the room's timeline (docs/internals/room-store.md). A pagination token names an event and a side of it, never a position:
+ * positions are given anew when a room is renumbered. Everywhere a token is taken, one of /sync is taken, too.
+ */
+#pragma once
+
+#include "matrix/filter.h"
+#include "room/client_event.h"
+#include "room/view.h"
+
+/*
+ * Tokens: "p" event number, and "b" (just before it) or "a" (just after it). sync/ hands its stream tokens over by a callback, for
+ * their form is its own.
+ */
+str timeline_token(struct arena *a, int64_t event, bool after);
+/* sync/: the stream position in a /sync token; false when it is none. At start only. */
+void timeline_on_sync_token(bool (*stream_of)(str token, int64_t *out_position));
+
+struct messages_cmd {
+	str room_id, from, to; /* from, to: STR_NONE where not given */
+	bool backwards;
+	int64_t limit;
+	const struct event_filter *filter;
+	const struct client_view *view; /* the reader */
+};
+/* Writes chunk, start, end, state. M_INVALID_PARAM (a bad token), M_FORBIDDEN. */
+NODISCARD err *room_messages(struct rooms *rs, struct arena *a, const struct messages_cmd *cmd, struct jw *w);
+
+struct context_cmd {
+	str room_id, event_id;
+	int64_t limit;
+	const struct event_filter *filter;
+	const struct client_view *view;
+};
+/* Writes event, events_before, events_after, start, end, state. M_NOT_FOUND, M_FORBIDDEN. */
+NODISCARD err *room_context(struct rooms *rs, struct arena *a, const struct context_cmd *cmd, struct jw *w);
+
+/* Writes the event as the whole answer. M_NOT_FOUND for what the reader may not see. */
+NODISCARD err *room_event_get(struct rooms *rs, struct arena *a, str room_id, str event_id,
+			      const struct client_view *view, struct jw *w);

@@ -1,0 +1,294 @@
+/*
+ * view.c - see view.h.
+ *
+ * The two things that decide are keys of the state at the event: m.room.history_visibility, and the user's own m.room.member. They are
+ * looked up once per root. For the two kinds of events that change the answer themselves the state before is made from the state
+ * after and the event that it replaced.
+ *
+ * "The user joined the room at any point after the event was sent": one who is joined now did, for every event; for one who is not,
+ * it is so before the event that ended their last join, which is found by going back from the membership event through what each
+ * replaced. A user has few of those; the walk is bounded all the same.
+ */
+#include "room/view.h"
+
+#include "room/internal_room.h"
+#include "store/events.h"
+
+enum { CHAIN_MAX = 50 };
+
+struct seen_root {
+	struct visibility_view view;
+	str membership;
+};
+
+struct room_view {
+	struct rooms *rs;
+	struct arena *a;
+	struct tx *tx;
+	int64_t room, user;
+	str room_id, user_id;
+	const struct room_version *rv;
+	const struct member_row *member; /* NULL: never had a membership */
+	struct state_root root;
+	struct node_source nodes;
+	struct state_tree tree;
+	int64_t type_history, empty;
+	struct map roots;     /* root's number -> struct seen_root */
+	int64_t joined_until; /* events below this timeline position were sent before the user's last join ended */
+	bool joined_until_known;
+};
+
+int64_t room_view_room(const struct room_view *v) { return v->room; }
+int64_t room_view_user(const struct room_view *v) { return v->user; }
+str room_view_room_id(const struct room_view *v) { return v->room_id; }
+const struct room_version *room_view_version(const struct room_view *v) { return v->rv; }
+struct state_root room_view_root(const struct room_view *v) { return v->root; }
+const struct state_tree *room_view_tree(const struct room_view *v) { return &v->tree; }
+enum membership room_view_membership(const struct room_view *v)
+{
+	return v->member ? v->member->membership : MEMBER_NONE;
+}
+
+static bool is_joined(const struct room_view *v) { return room_view_membership(v) == MEMBER_JOIN; }
+
+static err *state_event(struct room_view *v, struct state_root root, int64_t type, int64_t key, struct event_row **out)
+{
+	int64_t nid;
+
+	*out = NULL;
+	TRY(state_get(&v->tree, v->a, root, type, key, &nid));
+	return nid ? store_event_by_nid(v->tx, nid, out) : NULL;
+}
+
+err *room_view_state_event(struct room_view *v, struct state_root root, str type, str state_key, struct event_row **out)
+{
+	int64_t type_nid, key_nid;
+
+	*out = NULL;
+	TRY(store_intern_find(v->rs->opt.store, v->a, type, &type_nid));
+	TRY(store_intern_find(v->rs->opt.store, v->a, state_key, &key_nid));
+	return type_nid && key_nid ? state_event(v, root, type_nid, key_nid, out) : NULL;
+}
+
+static err *parse_row(struct room_view *v, const struct event_row *row, struct event **out)
+{
+	*out = NULL;
+	return row ? event_load(v->a, v->rv, row->event_id, row->json, out) : NULL;
+}
+
+static err *look_at_root(struct room_view *v, int64_t node, const struct seen_root **out)
+{
+	struct seen_root *seen = node ? map_get_i(&v->roots, node) : NULL;
+	struct event_row *history_row, *member_row;
+	struct event *history, *member;
+	struct state_root root;
+
+	if (!seen) {
+		TRY(store_root_load(v->tx, v->room, node, &root));
+		TRY(state_event(v, root, v->type_history, v->empty, &history_row));
+		TRY(state_event(v, root, v->rs->type_member, v->user, &member_row));
+		TRY(parse_row(v, history_row, &history));
+		TRY(parse_row(v, member_row, &member));
+		seen = ARENA_NEW(v->a, struct seen_root);
+		seen->view = (struct visibility_view){ history_visibility_of(history), visibility_member_of(member) };
+		seen->membership = event_membership(member);
+		if (node)
+			(void)map_put_i(&v->roots, node, seen);
+	}
+	*out = seen;
+	return NULL;
+}
+
+/* The state that a member who is gone may still see: that after their leaving. */
+static err *choose_root(struct room_view *v)
+{
+	struct room_head_row *head;
+	struct event_row *left;
+
+	if (v->member && (v->member->membership == MEMBER_LEAVE || v->member->membership == MEMBER_BAN)) {
+		TRY(store_event_by_nid(v->tx, v->member->event, &left));
+		if (left && left->root_after)
+			return store_root_load(v->tx, v->room, left->root_after, &v->root);
+	}
+	TRY(store_head_load(v->tx, v->room, &head));
+	v->root = STATE_EMPTY;
+	return head && head->root ? store_root_load(v->tx, v->room, head->root, &v->root) : NULL;
+}
+
+static err *open_view(struct rooms *rs, struct arena *a, struct tx *tx, str room_id, int64_t room,
+		      const struct room_version *rv, const struct member_row *member, int64_t user, str user_id,
+		      struct room_view **out)
+{
+	struct room_view *v = ARENA_NEW(a, struct room_view);
+
+	*v = (struct room_view){
+		.rs = rs,
+		.a = a,
+		.tx = tx,
+		.room = room,
+		.user = user,
+		.room_id = room_id,
+		.user_id = user_id,
+		.rv = rv,
+		.member = member,
+		.nodes = { .cache = rs->node_cache, .room = room, .tx = tx },
+	};
+	v->tree = node_source_tree(&v->nodes);
+	map_init(&v->roots, a);
+	TRY(store_intern_find(rs->opt.store, a, S("m.room.history_visibility"), &v->type_history));
+	TRY(store_intern_find(rs->opt.store, a, S(""), &v->empty));
+	TRY(choose_root(v));
+	*out = v;
+	return NULL;
+}
+
+static bool was_inside(enum membership m) { return m == MEMBER_JOIN || m == MEMBER_LEAVE || m == MEMBER_BAN; }
+
+/* Rooms whose history anyone may read, now. */
+static err *is_world_readable(struct room_view *v, bool *out)
+{
+	struct summary_row summary;
+
+	TRY(store_summary_load(v->tx, v->room, &summary));
+	*out = history_visibility_parse(summary.history_visibility) == HISTORY_WORLD_READABLE;
+	return NULL;
+}
+
+static err *ended_join(struct room_view *v);
+
+/* Who left without ever having joined (a declined invitation, a ban from outside) reads nothing. */
+static err *check_access(struct room_view *v, enum view_access access, bool *out)
+{
+	const enum membership m = room_view_membership(v);
+
+	*out = m == MEMBER_JOIN;
+	if (*out || access == VIEW_JOINED)
+		return NULL;
+	if (was_inside(m) && !v->member->forgotten) {
+		TRY(ended_join(v));
+		*out = v->joined_until > 0;
+	}
+	return *out ? NULL : is_world_readable(v, out);
+}
+
+err *room_view_open(struct rooms *rs, struct arena *a, struct tx *tx, str room_id, int64_t user, str user_id,
+		    enum view_access access, struct room_view **out)
+{
+	const struct room_version *rv;
+	struct member_row *member;
+	struct room_view *v;
+	int64_t room;
+	bool allowed;
+
+	TRY(rooms_find(rs, a, room_id, &room, &rv));
+	if (!room)
+		return err_new(a, ERR_FORBIDDEN, "you are not in this room");
+	TRY(store_member(tx, room, user, &member));
+	TRY(open_view(rs, a, tx, room_id, room, rv, member, user, user_id, &v));
+	TRY(check_access(v, access, &allowed));
+	if (!allowed)
+		return err_new(a, ERR_FORBIDDEN, "you are not in this room");
+	*out = v;
+	return NULL;
+}
+
+err *room_view_of_member(struct rooms *rs, struct arena *a, struct tx *tx, str room_id, const struct member_row *member,
+			 str user_id, struct room_view **out)
+{
+	const struct room_version *rv;
+
+	TRY(rooms_version(rs, a, member->room, &rv));
+	return open_view(rs, a, tx, room_id, member->room, rv, member, member->user, user_id, out);
+}
+
+/* Finds joined_until for a user who is not joined now: 0 when they never were. */
+static err *ended_join(struct room_view *v)
+{
+	int64_t nid = v->member ? v->member->event : 0, after = 0;
+
+	if (v->joined_until_known)
+		return NULL;
+	for (int i = 0; nid && i < CHAIN_MAX; i++) {
+		struct event_row *row;
+		struct event *ev;
+
+		TRY(store_event_by_nid(v->tx, nid, &row));
+		TRY(parse_row(v, row, &ev));
+		if (!ev)
+			break;
+		if (str_eq(event_membership(ev), S("join"))) {
+			v->joined_until = after;
+			break;
+		}
+		after = row->timeline;
+		nid = row->replaces;
+	}
+	v->joined_until_known = true;
+	return NULL;
+}
+
+static err *joined_later(struct room_view *v, const struct event_row *row, bool *out)
+{
+	*out = is_joined(v);
+	if (*out)
+		return NULL;
+	TRY(ended_join(v));
+	*out = row->timeline < v->joined_until;
+	return NULL;
+}
+
+static bool decides_itself(const struct room_view *v, const struct event_row *row)
+{
+	return (row->type == v->type_history && row->state_key == v->empty) ||
+	       (row->type == v->rs->type_member && row->state_key == v->user);
+}
+
+/* An event that changes the answer: the state before had another event under its key. */
+static err *sees_decider(struct room_view *v, const struct event_row *row, struct visibility_view after, bool later,
+			 bool *out)
+{
+	struct visibility_question q = { after, later };
+	struct event_row *old_row = NULL;
+	struct event *ev, *old;
+
+	if (row->replaces)
+		TRY(store_event_by_nid(v->tx, row->replaces, &old_row));
+	TRY(parse_row(v, row, &ev));
+	TRY(parse_row(v, old_row, &old));
+	if (row->type == v->type_history)
+		q.before.history = history_visibility_of(old);
+	else
+		q.before.member = visibility_member_of(old);
+	*out = visibility_allows(&q, ev, v->user_id);
+	return NULL;
+}
+
+err *room_view_sees(struct room_view *v, const struct event_row *const *rows, size_t n, bool *seen)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct seen_root *at;
+		bool later;
+
+		seen[i] = false;
+		if (rows[i]->flags & (EVENT_REJECTED | EVENT_SOFT_FAILED | EVENT_OUTLIER))
+			continue;
+		TRY(look_at_root(v, rows[i]->root_after, &at));
+		TRY(joined_later(v, rows[i], &later));
+		if (decides_itself(v, rows[i]))
+			TRY(sees_decider(v, rows[i], at->view, later, &seen[i]));
+		else
+			seen[i] = visibility_allows_view(at->view, later);
+	}
+	return NULL;
+}
+
+err *room_view_membership_at(struct room_view *v, const struct event_row *row, str *out)
+{
+	const struct seen_root *at;
+
+	TRY(look_at_root(v, row->root_after, &at));
+	/* "If the user had yet to join the room at the time of the event (i.e, they have no m.room.member state), this property is
+	 * set to leave." */
+	*out = str_is_none(at->membership) ? S("leave") : at->membership;
+	return NULL;
+}

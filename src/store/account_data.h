@@ -1,0 +1,30 @@
+/* account_data.h - what clients keep for themselves, globally and per room (tags and read markers among it). */
+#pragma once
+
+#include "store/store.h"
+
+struct account_data_row {
+	int64_t room; /* 0: global */
+	str type;
+	int64_t stream;
+	str content; /* a JSON object */
+};
+
+/* NULL: never set. */
+NODISCARD err *store_account_data(struct tx *tx, int64_t user, int64_t room, str type, struct account_data_row **out);
+/* All of the user's rows with above < stream <= upto, oldest first; room: 0 global, -1 every room and global. */
+NODISCARD err *store_account_data_changed(struct tx *tx, int64_t user, int64_t room, int64_t above, int64_t upto,
+					  struct account_data_row **out, size_t *out_n);
+/* In a piece's `late`: gives the row its position. */
+NODISCARD err *store_account_data_set(struct tx *tx, int64_t user, struct account_data_row *row);
+/* How many rows the user has, for the limit. */
+NODISCARD err *store_account_data_count(struct tx *tx, int64_t user, int64_t *out);
+
+/* Push rules: STR_NONE and 0 when the user changed none. */
+NODISCARD err *store_push_rules(struct tx *tx, int64_t user, str *out_rules, int64_t *out_stream);
+/* In a piece's `late`. */
+NODISCARD err *store_push_rules_set(struct tx *tx, int64_t user, str rules, int64_t *out_stream);
+
+/* Filters. A text the user stored before keeps its number. */
+NODISCARD err *store_filter(struct tx *tx, int64_t user, int64_t filter, str *out_text); /* STR_NONE: none */
+NODISCARD err *store_filter_add(struct tx *tx, int64_t user, str digest, str text, int64_t *out_filter);

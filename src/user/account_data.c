@@ -1,0 +1,107 @@
+/* account_data.c - account data and tags: rows with a position, so that /sync finds what changed. */
+#include "user/account_data.h"
+
+#include "bus/bus.h"
+#include "json/writer.h"
+#include "store/account_data.h"
+#include "user/internal_users.h"
+
+err *user_account_data(struct users *us, struct arena *a, int64_t user, int64_t room, str type, str *out)
+{
+	AUTO_TX tx = NULL;
+	struct account_data_row *row;
+
+	TRY(store_read(us->opt.store, a, &tx));
+	TRY(store_account_data(tx, user, room, type, &row));
+	*out = row ? row->content : STR_NONE;
+	return NULL;
+}
+
+struct change {
+	struct users *us;
+	struct arena *arena;
+	int64_t user;
+	struct account_data_row row;
+	str tag;                        /* a tag of the row's m.tag is changed, not the whole */
+	const struct json *tag_content; /* NULL: removed */
+};
+
+/* The m.tag with one tag set or removed. In the transaction, so that two devices do not undo each other's change. */
+static err *merge_tag(struct tx *tx, struct change *c)
+{
+	AUTO_BUF b = BUF_INIT(ACCOUNT_DATA_MAX_BYTES);
+	struct jw w = jw_to(&b);
+	struct account_data_row *old;
+	struct json *json = NULL, *tags, *content;
+
+	TRY(store_account_data(tx, c->user, c->row.room, c->row.type, &old));
+	if (old && json_parse(c->arena, old->content, &json_limits_request, &json))
+		json = NULL;
+	content = json_is(json, JSON_OBJECT) ? json_copy(c->arena, json) : json_new_object(c->arena);
+	json = (struct json *)json_get_object(content, S("tags"));
+	tags = json ? json_copy(c->arena, json) : json_new_object(c->arena);
+	if (c->tag_content)
+		json_set(c->arena, tags, c->tag, c->tag_content);
+	else
+		json_del(tags, c->tag);
+	json_set(c->arena, content, S("tags"), tags);
+	jw_json(&w, NULL, content);
+	if (!jw_good(&w))
+		return err_new(c->arena, ERR_TOO_LARGE, "too many tags");
+	c->row.content = arena_keep(c->arena, buf_str(&b));
+	return NULL;
+}
+
+static err *change_late(struct tx *tx, void *arg)
+{
+	struct change *c = arg;
+	int64_t rows;
+
+	TRY(store_account_data_count(tx, c->user, &rows));
+	if (rows >= ACCOUNT_DATA_MAX_ROWS)
+		return err_new(c->arena, ERR_RESOURCE_LIMIT, "too much account data");
+	if (!str_is_none(c->tag))
+		TRY(merge_tag(tx, c));
+	return store_account_data_set(tx, c->user, &c->row);
+}
+
+static void change_after(void *arg, const err *result)
+{
+	const struct change *c = arg;
+
+	if (!result)
+		bus_touch_user(c->us->opt.bus, c->user, c->row.room ? BUS_ROOM_DATA : BUS_ACCOUNT_DATA, c->row.stream);
+}
+
+static err *change(struct users *us, struct arena *a, struct change *c)
+{
+	struct ticket *ticket;
+
+	c->us = us;
+	c->arena = a;
+	TRY(store_write(us->opt.store, a, &(struct piece){ .late = change_late, .after = change_after, .arg = c },
+			&ticket));
+	return store_wait(a, ticket);
+}
+
+err *user_account_data_set(struct users *us, struct arena *a, int64_t user, int64_t room, str type, str content)
+{
+	if (content.n > ACCOUNT_DATA_MAX_BYTES)
+		return err_new(a, ERR_TOO_LARGE, "account data may have %d bytes", ACCOUNT_DATA_MAX_BYTES);
+	if (type.n == 0 || type.n > 255)
+		return err_new(a, ERR_INVALID_PARAM, "the type of account data has 1 to 255 bytes");
+	return change(us, a,
+		      &(struct change){ .user = user, .row = { .room = room, .type = type, .content = content } });
+}
+
+err *user_tag_set(struct users *us, struct arena *a, int64_t user, int64_t room, str tag, const struct json *content)
+{
+	/* "The name of a tag MUST NOT exceed 255 bytes." */
+	if (tag.n == 0 || tag.n > 255)
+		return err_new(a, ERR_INVALID_PARAM, "a tag has 1 to 255 bytes");
+	return change(us, a,
+		      &(struct change){ .user = user,
+					.row = { .room = room, .type = S("m.tag") },
+					.tag = tag,
+					.tag_content = content });
+}

@@ -1,0 +1,39 @@
+/*
+ * account_data.h - what a user's clients keep on the server: account data, tags, filters, push rules.
+ * Client-Server API "Client Config", "Room Tagging", "Filtering", "Push Rules".
+ *
+ * Everything here is the user's own; who asks for whom is the handler's check. A change is on disk, and the user's other
+ * devices are woken, when the call returns.
+ */
+#pragma once
+
+#include "json/json.h"
+#include "matrix/filter.h"
+#include "matrix/push_rules.h"
+#include "user/user.h"
+
+enum { ACCOUNT_DATA_MAX_ROWS = 20000, ACCOUNT_DATA_MAX_BYTES = 1024 * 1024 }; /* of one user; of one row */
+
+/* room 0: global. The content as a JSON object's text; STR_NONE: never set. */
+NODISCARD err *user_account_data(struct users *us, struct arena *a, int64_t user, int64_t room, str type, str *out);
+/* ERR_TOO_LARGE, ERR_RESOURCE_LIMIT. Types that the server manages are refused by the handler. */
+NODISCARD err *user_account_data_set(struct users *us, struct arena *a, int64_t user, int64_t room, str type,
+				     str content);
+
+/* Tags are the room's m.tag. content: STR_NONE removes the tag (its absence is no error). */
+NODISCARD err *user_tag_set(struct users *us, struct arena *a, int64_t user, int64_t room, str tag,
+			    const struct json *content);
+
+/* Stored filters. A filter id is a decimal number; ERR_NOT_FOUND for any other text, too. */
+NODISCARD err *user_filter_add(struct users *us, struct arena *a, int64_t user, const struct json *filter, str *out_id);
+NODISCARD err *user_filter_get(struct users *us, struct arena *a, int64_t user, str id, str *out_text);
+/* The `filter` argument of /sync: an id, or a filter as JSON text; STR_NONE lets everything through. Bounded cache: no SQL for a
+ * filter that was read lately. */
+NODISCARD err *user_filter_resolve(struct users *us, struct arena *a, int64_t user, str id_or_json, struct filter *out);
+
+/* Push rules. The rules live in arena a, or are the shared default set. Bounded cache of the stored texts. */
+NODISCARD err *user_push_rules(struct users *us, struct arena *a, int64_t user, const struct push_rules **out);
+/* Applies one change (a call of matrix/push_rules.h that goes from stored text to stored text). */
+typedef err *push_rules_edit(struct arena *a, str stored, void *arg, str *out);
+NODISCARD err *user_push_rules_change(struct users *us, struct arena *a, int64_t user, push_rules_edit *edit,
+				      void *arg);

@@ -1,0 +1,203 @@
+/*
+ * directory.c - finding users by what they are called.
+ *
+ * Each user has a row per word of their user id and display name, folded to lower case. A search cuts its term the same way; every
+ * word of it must begin one of the user's. So "ali won" finds Alice Wonderland, by an index and in any order of words. CJK and other
+ * scripts without spaces are cut into characters, so that any part of a name is found.
+ */
+#include "base/utf8.h"
+#include "matrix/id.h"
+#include "store/profiles.h"
+#include "user/internal_directory.h"
+#include "user/internal_users.h"
+
+enum { WORDS_MAX = 32, WORD_BYTES = 128, CANDIDATES_MAX = 2000, RESULTS_MAX = 50 };
+
+struct words {
+	str p[WORDS_MAX];
+	size_t n;
+};
+
+static bool is_separator(uint32_t c)
+{
+	return c <= ' ' ||
+	       (c < 0x80 && !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) ||
+	       (c >= 0x2000 && c <= 0x206f) || c == 0xa0 || c == 0x3000;
+}
+
+/* Scripts that are written without spaces: each character is a word. */
+static bool stands_alone(uint32_t c)
+{
+	return (c >= 0x3040 && c <= 0x30ff) || (c >= 0x3400 && c <= 0x9fff) || (c >= 0x0e00 && c <= 0x0eff) ||
+	       c >= 0x20000;
+}
+
+/* Simple case folding of the scripts that have case and few exceptions. */
+static uint32_t fold(uint32_t c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c + 32;
+	if ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9) || (c >= 0x410 && c <= 0x42f))
+		return c + 32;
+	if (c >= 0x400 && c <= 0x40f)
+		return c + 80;
+	if (c >= 0x100 && c <= 0x17f && c % 2 == 0 && c != 0x130 && c != 0x138)
+		return c + 1;
+	return c;
+}
+
+static void add_word(struct words *w, str word)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (str_eq(w->p[i], word))
+			return;
+	if (word.n > 0 && w->n < WORDS_MAX)
+		w->p[w->n++] = word;
+}
+
+static void cut_words(struct arena *a, str text, struct words *w)
+{
+	char *p = arena_alloc(a, 4 * text.n + 1); /* no fold is longer than four bytes */
+	size_t n = 0;
+
+	while (text.n) {
+		const uint32_t c = fold(utf8_next(&text));
+
+		if (is_separator(c) || stands_alone(c)) {
+			add_word(w, utf8_cut((str){ p, n }, WORD_BYTES));
+			p += n;
+			n = 0;
+		}
+		if (is_separator(c))
+			continue;
+		n += utf8_put(p + n, c);
+		if (stands_alone(c)) {
+			add_word(w, (str){ p, n });
+			p += n;
+			n = 0;
+		}
+	}
+	add_word(w, utf8_cut((str){ p, n }, WORD_BYTES));
+}
+
+err *directory_index(struct tx *tx, struct arena *a, int64_t user, str user_id, str displayname)
+{
+	struct words w = { .n = 0 };
+
+	add_word(&w, account_fold(a, user_id)); /* the whole id, as it is typed or pasted */
+	cut_words(a, id_localpart(user_id), &w);
+	if (!str_is_none(displayname))
+		cut_words(a, displayname, &w);
+	return store_user_words_set(tx, user, w.p, w.n);
+}
+
+struct directory_change {
+	struct arena *arena;
+	int64_t user;
+	str user_id;
+};
+
+static err *add_run(struct tx *tx, void *arg)
+{
+	const struct directory_change *c = arg;
+
+	return directory_index(tx, c->arena, c->user, c->user_id, STR_NONE);
+}
+
+static err *remove_run(struct tx *tx, void *arg)
+{
+	const struct directory_change *c = arg;
+
+	return store_user_words_set(tx, c->user, NULL, 0);
+}
+
+err *user_directory_add(struct users *us, struct arena *a, int64_t user, str user_id)
+{
+	return store_do(us->opt.store, a, add_run, &(struct directory_change){ a, user, user_id });
+}
+
+err *user_directory_remove(struct users *us, struct arena *a, int64_t user)
+{
+	return store_do(us->opt.store, a, remove_run, &(struct directory_change){ a, user, STR_NONE });
+}
+
+/* Both lists are by number. */
+static size_t keep_common(int64_t *a, size_t n, const int64_t *b, size_t m)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0, k = 0; i < n && k < m;) {
+		if (a[i] == b[k])
+			a[kept++] = a[i];
+		if (a[i] <= b[k])
+			i++;
+		else
+			k++;
+	}
+	return kept;
+}
+
+/* Users each of whose words in the term begins one of theirs. */
+static err *candidates(struct tx *tx, struct arena *a, str term, int64_t **out, size_t *out_n)
+{
+	struct words w = { .n = 0 };
+
+	*out_n = 0;
+	if (str_starts(term, S("@")) && str_find(term, ':') < term.n)
+		add_word(&w, account_fold(a, term));
+	else
+		cut_words(a, term, &w);
+	for (size_t i = 0; i < w.n; i++) {
+		int64_t *found;
+		size_t n;
+
+		TRY(store_users_by_word(tx, w.p[i], CANDIDATES_MAX, &found, &n));
+		if (i == 0) {
+			*out = found;
+			*out_n = n;
+		} else {
+			*out_n = keep_common(*out, *out_n, found, n);
+		}
+	}
+	return NULL;
+}
+
+static err *write_result(struct users *us, struct tx *tx, struct arena *a, int64_t user, struct jw *w)
+{
+	str id, name, avatar;
+
+	TRY(store_intern_text(us->opt.store, a, user, &id));
+	TRY(store_profile_field(tx, user, S("displayname"), &name));
+	TRY(store_profile_field(tx, user, S("avatar_url"), &avatar));
+	jw_object(w, NULL);
+	jw_str(w, "user_id", id);
+	if (!str_is_none(name))
+		jw_raw(w, "display_name", name);
+	if (!str_is_none(avatar))
+		jw_raw(w, "avatar_url", avatar);
+	jw_end(w);
+	return NULL;
+}
+
+err *user_directory_search(struct users *us, struct arena *a, const struct directory_search *s, struct jw *w)
+{
+	const size_t limit = s->limit > 0 && s->limit < RESULTS_MAX ? (size_t)s->limit : RESULTS_MAX;
+	AUTO_TX tx = NULL;
+	int64_t *users = NULL;
+	size_t n, written = 0;
+
+	TRY(store_read(us->opt.store, a, &tx));
+	TRY(candidates(tx, a, s->term, &users, &n));
+	if (!s->everybody && n)
+		TRY(store_users_visible(tx, s->viewer, users, n, &users, &n));
+	jw_array(w, "results");
+	for (size_t i = 0; i < n && written <= limit; i++) {
+		if (users[i] == s->viewer)
+			continue;
+		if (written++ < limit)
+			TRY(write_result(us, tx, a, users[i], w));
+	}
+	jw_end(w);
+	jw_bool(w, "limited", written > limit);
+	return NULL;
+}

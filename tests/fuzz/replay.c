@@ -1,0 +1,66 @@
+/* replay.c - runs a fuzzer's function over the files named, so that what was once found stays found: an ordinary test. */
+#include <dirent.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "crypto/crypto.h"
+#include "fuzz.h"
+
+static void run_file(const char *path)
+{
+	AUTO_BUF b = BUF_INIT(8 << 20);
+	FILE *f = fopen(path, "rb");
+	size_t n = 1;
+
+	assert(f);
+	while (n > 0) {
+		char *to = buf_reserve(&b, 65536);
+
+		assert(to);
+		n = fread(to, 1, 65536, f);
+		buf_commit(&b, n);
+	}
+	(void)fclose(f);
+	(void)LLVMFuzzerTestOneInput((const uint8_t *)b.p, b.n);
+}
+
+/* Each input, and each of its beginnings: cut short is the commonest damage. */
+static void run_cut(const char *path)
+{
+	AUTO_BUF b = BUF_INIT(8 << 20);
+	FILE *f = fopen(path, "rb");
+	char *to = buf_reserve(&b, 1 << 20);
+	size_t n;
+
+	assert(f && to);
+	n = fread(to, 1, 1 << 20, f);
+	(void)fclose(f);
+	for (size_t cut = 0; cut < n && cut < 4096; cut++)
+		(void)LLVMFuzzerTestOneInput((const uint8_t *)to, cut);
+}
+
+int main(int argc, char **argv)
+{
+	size_t n = 0;
+
+	crypto_init();
+	for (int i = 1; i < argc; i++) {
+		DIR *d = opendir(argv[i]);
+		const struct dirent *entry;
+
+		assert(d);
+		while ((entry = readdir(d))) {
+			char path[1024];
+
+			if (entry->d_name[0] == '.')
+				continue;
+			(void)snprintf(path, sizeof(path), "%s/%s", argv[i], entry->d_name);
+			run_file(path);
+			run_cut(path);
+			n++;
+		}
+		(void)closedir(d);
+	}
+	(void)printf("%zu inputs\n", n);
+	return n > 0 ? 0 : 1;
+}
