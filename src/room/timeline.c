@@ -42,6 +42,24 @@ static err *place_of_token(struct room_view *v, struct tx *tx, struct arena *a, 
 	return NULL;
 }
 
+err *timeline_root_of_token(struct room_view *v, str token, struct state_root *out)
+{
+	struct tx *tx = room_view_tx(v);
+	int64_t place, until, stream;
+	struct event_row **rows;
+	size_t n;
+
+	TRY(place_of_token(v, tx, room_view_arena(v), token, &place));
+	TRY(room_view_joined_until(v, &until));
+	*out = room_view_root(v);
+	if (place >= until)
+		return NULL;
+	if (sync_token_stream && sync_token_stream(token, &stream))
+		return store_room_root_at(tx, room_view_room(v), stream, out);
+	TRY(store_events_by_timeline(tx, room_view_room(v), place + 1, true, 1, &rows, &n));
+	return store_root_load(tx, room_view_room(v), n ? rows[0]->root_after : 0, out);
+}
+
 struct page {
 	struct rooms *rs;
 	struct arena *a;

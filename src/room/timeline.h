@@ -18,6 +18,9 @@ str timeline_token(struct arena *a, int64_t event, bool after);
 /* sync/: the stream position in a /sync token; false when it is none. At start only. */
 void timeline_on_sync_token(bool (*stream_of)(str token, int64_t *out_position));
 
+/* The room's state at the place that a token names (either kind); never one from after the reader left. M_INVALID_PARAM. */
+NODISCARD err *timeline_root_of_token(struct room_view *v, str token, struct state_root *out);
+
 struct messages_cmd {
 	str room_id, from, to; /* from, to: STR_NONE where not given */
 	bool backwards;

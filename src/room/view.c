@@ -35,11 +35,14 @@ struct room_view {
 	int64_t type_history, empty;
 	struct map roots;     /* root's number -> struct seen_root */
 	int64_t joined_until; /* events below this timeline position were sent before the user's last join ended */
+	int64_t left_root;    /* the state after the event that ended it */
 	bool joined_until_known;
 };
 
 int64_t room_view_room(const struct room_view *v) { return v->room; }
 int64_t room_view_user(const struct room_view *v) { return v->user; }
+struct tx *room_view_tx(const struct room_view *v) { return v->tx; }
+struct arena *room_view_arena(const struct room_view *v) { return v->a; }
 str room_view_room_id(const struct room_view *v) { return v->room_id; }
 const struct room_version *room_view_version(const struct room_view *v) { return v->rv; }
 struct state_root room_view_root(const struct room_view *v) { return v->root; }
@@ -99,13 +102,18 @@ static err *look_at_root(struct room_view *v, int64_t node, const struct seen_ro
 	return NULL;
 }
 
-/* The state that a member who is gone may still see: that after their leaving. */
+static err *ended_join(struct room_view *v);
+
+/* The state that a member who is gone may still see: that after the leaving that ended their last join. */
 static err *choose_root(struct room_view *v)
 {
 	struct room_head_row *head;
 	struct event_row *left;
 
 	if (v->member && (v->member->membership == MEMBER_LEAVE || v->member->membership == MEMBER_BAN)) {
+		TRY(ended_join(v));
+		if (v->left_root)
+			return store_root_load(v->tx, v->room, v->left_root, &v->root);
 		TRY(store_event_by_nid(v->tx, v->member->event, &left));
 		if (left && left->root_after)
 			return store_root_load(v->tx, v->room, left->root_after, &v->root);
@@ -153,8 +161,6 @@ static err *is_world_readable(struct room_view *v, bool *out)
 	*out = history_visibility_parse(summary.history_visibility) == HISTORY_WORLD_READABLE;
 	return NULL;
 }
-
-static err *ended_join(struct room_view *v);
 
 /* Who left without ever having joined (a declined invitation, a ban from outside) reads nothing. */
 static err *check_access(struct room_view *v, enum view_access access, bool *out)
@@ -204,7 +210,7 @@ err *room_view_of_member(struct rooms *rs, struct arena *a, struct tx *tx, str r
 /* Finds joined_until for a user who is not joined now: 0 when they never were. */
 static err *ended_join(struct room_view *v)
 {
-	int64_t nid = v->member ? v->member->event : 0, after = 0;
+	int64_t nid = v->member ? v->member->event : 0, after = 0, root = 0;
 
 	if (v->joined_until_known)
 		return NULL;
@@ -218,12 +224,22 @@ static err *ended_join(struct room_view *v)
 			break;
 		if (str_eq(event_membership(ev), S("join"))) {
 			v->joined_until = after;
+			v->left_root = root;
 			break;
 		}
 		after = row->timeline;
+		root = row->root_after;
 		nid = row->replaces;
 	}
 	v->joined_until_known = true;
+	return NULL;
+}
+
+err *room_view_joined_until(struct room_view *v, int64_t *out)
+{
+	if (!is_joined(v))
+		TRY(ended_join(v));
+	*out = is_joined(v) ? INT64_MAX : v->joined_until;
 	return NULL;
 }
 

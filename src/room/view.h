@@ -30,11 +30,18 @@ NODISCARD err *room_view_of_member(struct rooms *rs, struct arena *a, struct tx 
 
 int64_t room_view_room(const struct room_view *v);
 int64_t room_view_user(const struct room_view *v);
+/* The snapshot and the arena that it was opened with. */
+struct tx *room_view_tx(const struct room_view *v);
+struct arena *room_view_arena(const struct room_view *v);
 str room_view_room_id(const struct room_view *v);
 const struct room_version *room_view_version(const struct room_view *v);
 /* The user's membership now; MEMBER_NONE for one who never had any. */
 enum membership room_view_membership(const struct room_view *v);
-/* The state that the user sees as the room's: the current one, or for who left, that at their leaving. */
+/* Where the reader's membership ended, if they are not joined: the timeline position of the event that ended their last join (0: never
+ * joined). What is there and above is not theirs to read as a member. INT64_MAX for who is joined. */
+NODISCARD err *room_view_joined_until(struct room_view *v, int64_t *out);
+/* The state that the user sees as the room's: the current one, or for who left, that at their leaving (of their last join: an
+ * invitation declined since changes nothing). */
 struct state_root room_view_root(const struct room_view *v);
 /* The room's states, to read with (valid as long as the view). */
 const struct state_tree *room_view_tree(const struct room_view *v);
