@@ -15,7 +15,7 @@ err *store_uia_add(struct tx *tx, str hash, const struct uia_row *row, int64_t m
 	TRY(tx_run(tx, insert,
 		   BIND(B(hash), B(row->user), B(row->sealed), B(row->registration_token), B(row->result),
 			B(row->created_at), B(row->expires_at))));
-	return tx_run(tx, trim, BIND(B(row->user), B(max), B(hash)));
+	return max ? tx_run(tx, trim, BIND(B(row->user), B(max), B(hash))) : NULL;
 }
 
 err *store_uia_get(struct tx *tx, str hash, int64_t now, const struct uia_row **out)

@@ -11,7 +11,7 @@ struct uia_row {
 	int64_t created_at, expires_at;
 };
 
-/* Clears expired sessions, and the user's oldest beyond `max`. */
+/* Clears expired sessions, and the user's oldest beyond `max` (0: not this time; that walks `max` rows of an index). */
 NODISCARD err *store_uia_add(struct tx *tx, str hash, const struct uia_row *row, int64_t max);
 /* NULL in *out when there is none, or it has expired. */
 NODISCARD err *store_uia_get(struct tx *tx, str hash, int64_t now, const struct uia_row **out);
