@@ -403,6 +403,8 @@ static err *sqlite_connect(struct store *st, struct arena *a, enum conn_use use,
 	TRY(sqlite_open_db(st, a, use == CONN_WRITE ? WRITER_CACHE_KIB : READER_CACHE_KIB, &db));
 	if (use == CONN_WRITE)
 		sqlite3_wal_hook(db, after_commit, st);
+	else
+		sqlite3_exec(db, "PRAGMA query_only=ON", NULL, NULL, NULL);
 	c = MEM_NEW(struct sqlite_conn);
 	c->base = (struct conn_base){ .drv = &driver_sqlite, .st = st };
 	list_init(&c->base.node);

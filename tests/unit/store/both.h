@@ -33,7 +33,7 @@ struct both {
 	struct store_options opt; /* what st was opened with; adjust and both_reopen */
 	bool pg;
 	char dir[64];
-	char database[64];
+	char schema[64]; /* PostgreSQL: a schema is as empty as a new database, and 20 times as quick to make */
 };
 
 /* The error must be NULL; says what it is otherwise. */
@@ -43,6 +43,9 @@ struct both {
 		if (both_e_)                                                                                           \
 			fail_msg("%s: %.*s", #call, STR_ARG(both_e_->msg));                                            \
 	} while (0)
+
+/* Where test databases live: in memory where that is possible, for they are made by the hundred. */
+static inline const char *both_tmp(void) { return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; }
 
 /* The folder of the cluster's socket. Started once per program; the lock, held until the program ends, keeps it up. */
 static inline const char *both_cluster(void)
@@ -54,7 +57,7 @@ static inline const char *both_cluster(void)
 
 	if (socket[0])
 		return socket;
-	snprintf(dir, sizeof(dir), "/tmp/hearth-pg-%ld", (long)getuid());
+	snprintf(dir, sizeof(dir), "%s/hearth-pg-%ld", both_tmp(), (long)getuid());
 	snprintf(path, sizeof(path), "%s/use.lock", dir);
 	mkdir(dir, 0755);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -76,7 +79,8 @@ static inline void both_admin(const char *sql)
 	PGconn *c;
 	PGresult *r;
 
-	snprintf(conninfo, sizeof(conninfo), "host=%s dbname=postgres user=postgres", both_cluster());
+	snprintf(conninfo, sizeof(conninfo),
+		 "host=%s dbname=postgres user=postgres options='-c client_min_messages=warning'", both_cluster());
 	c = PQconnectdb(conninfo);
 	r = PQexec(c, sql);
 	if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK)
@@ -99,14 +103,17 @@ static inline void both_begin(struct both *b, bool pg)
 	char sql[128];
 
 	*b = (struct both){ .pg = pg, .a = arena_new() };
-	snprintf(b->dir, sizeof(b->dir), "/tmp/hearth-test-XXXXXX");
+	snprintf(b->dir, sizeof(b->dir), "%s/hearth-test-XXXXXX", both_tmp());
 	assert_non_null(mkdtemp(b->dir));
 	b->opt.driver = pg ? STORE_PG : STORE_SQLITE;
 	if (pg) {
-		snprintf(b->database, sizeof(b->database), "t_%ld_%u", (long)getpid(), ++count);
-		snprintf(sql, sizeof(sql), "CREATE DATABASE %s", b->database);
+		snprintf(b->schema, sizeof(b->schema), "t_%ld_%u", (long)getpid(), ++count);
+		snprintf(sql, sizeof(sql), "CREATE SCHEMA %s", b->schema);
 		both_admin(sql);
-		b->opt.conninfo = arena_printf(b->a, "host=%s dbname=%s user=postgres", both_cluster(), b->database);
+		b->opt.conninfo = arena_printf(b->a,
+					       "host=%s dbname=postgres user=postgres application_name=%s"
+					       " options='-c search_path=%s'",
+					       both_cluster(), b->schema, b->schema);
 	} else {
 		b->opt.path = arena_printf(b->a, "%s/test.db", b->dir);
 	}
@@ -119,7 +126,7 @@ static inline void both_end(struct both *b)
 
 	store_close(&b->st);
 	if (b->pg) {
-		snprintf(sql, sizeof(sql), "DROP DATABASE %s WITH (FORCE)", b->database);
+		snprintf(sql, sizeof(sql), "DROP SCHEMA %s CASCADE", b->schema);
 		both_admin(sql);
 	}
 	for (size_t i = 0; i < 4; i++) {
