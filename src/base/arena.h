@@ -14,7 +14,7 @@
 struct arena;
 
 struct arena *arena_new(void);
-void arena_free(struct arena **a);   /* NULL and a NULL arena are fine; *a is NULL afterwards */
+void arena_free(struct arena **a); /* NULL and a NULL arena are fine; *a is NULL afterwards */
 #define AUTO_ARENA CLEANUP(arena_free) struct arena *
 
 /* Empties the arena and keeps its first block: what was allocated is gone. */

@@ -3,8 +3,8 @@
 
 #include "base/arena.h"
 
-str b64_encode(struct arena *a, str bytes);     /* standard alphabet, no padding */
-str b64url_encode(struct arena *a, str bytes);  /* URL-safe alphabet, no padding */
+str b64_encode(struct arena *a, str bytes);    /* standard alphabet, no padding */
+str b64url_encode(struct arena *a, str bytes); /* URL-safe alphabet, no padding */
 /* With or without padding; STR_NONE for anything else (stray characters, wrong length). Bits left over in the last
  * character are ignored: peers exist that leave them set. b64_decode takes the letters of both alphabets. */
 str b64_decode(struct arena *a, str text);

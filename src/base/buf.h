@@ -13,7 +13,9 @@ struct buf {
 	bool overflow;
 };
 
+/* clang-format off */
 #define BUF_INIT(limit) { .max = (limit) }
+/* clang-format on */
 void buf_done(struct buf *b); /* frees the bytes; the buffer can be used again */
 #define AUTO_BUF CLEANUP(buf_done) struct buf
 

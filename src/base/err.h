@@ -59,9 +59,9 @@
 	X(CONNECTION_TIMEOUT, 504, "M_CONNECTION_TIMEOUT")                                                             \
 	X(CONNECTION_FAILED, 502, "M_CONNECTION_FAILED")                                                               \
 	X(BUSY, 503, "M_LIMIT_EXCEEDED")                                                                               \
-	X(STORE, 500, "M_UNKNOWN")         /* the database said no, or is gone */                                      \
-	X(INTERNAL, 500, "M_UNKNOWN")      /* our own bug or an impossible state */                                    \
-	X(CONFIG, 500, "M_UNKNOWN")        /* start-up only: a setting that cannot be */
+	X(STORE, 500, "M_UNKNOWN")    /* the database said no, or is gone */                                           \
+	X(INTERNAL, 500, "M_UNKNOWN") /* our own bug or an impossible state */                                         \
+	X(CONFIG, 500, "M_UNKNOWN")   /* start-up only: a setting that cannot be */
 
 enum err_code {
 	ERR_NONE,
@@ -74,11 +74,12 @@ typedef struct err {
 	enum err_code code;
 	str msg;           /* for people; becomes "error" */
 	const char *where; /* "room/send.c:42", for the log only */
-	str extra;         /* further members of the error object, without braces: "\"soft_logout\":true"; or STR_NONE */
-	str body;          /* the whole answer, instead of errcode and error (UIA's 401); or STR_NONE */
+	str extra; /* further members of the error object, without braces: "\"soft_logout\":true"; or STR_NONE */
+	str body;  /* the whole answer, instead of errcode and error (UIA's 401); or STR_NONE */
 } err;
 
-NODISCARD PRINTF(4, 5) __attribute__((returns_nonnull)) err *err_make(struct arena *a, enum err_code code, const char *where, const char *fmt, ...);
+NODISCARD PRINTF(4, 5) __attribute__((returns_nonnull)) err *err_make(struct arena *a, enum err_code code,
+								      const char *where, const char *fmt, ...);
 #define ERR_STR2(x)           #x
 #define ERR_STR(x)            ERR_STR2(x)
 #define err_new(a, code, ...) err_make((a), (code), __FILE__ ":" ERR_STR(__LINE__), __VA_ARGS__)

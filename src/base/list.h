@@ -13,7 +13,8 @@ struct list {
 #define LIST_EACH(head, it)           for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The current item may be removed. */
 #define LIST_EACH_SAFE(head, it)                                                                                       \
-	for (struct list *it = (head)->next, *it##_next_ = it->next; it != (head); it = it##_next_, it##_next_ = it->next)
+	for (struct list *it = (head)->next, *it##_next_ = it->next; it != (head);                                     \
+	     it = it##_next_, it##_next_ = it->next)
 
 static inline void list_init(struct list *l) { l->next = l->prev = l; }
 static inline bool list_is_empty(const struct list *l) { return l->next == l; }
@@ -24,10 +25,7 @@ static inline void list_add_tail(struct list *head, struct list *node)
 	head->prev->next = node;
 	head->prev = node;
 }
-static inline void list_add_head(struct list *head, struct list *node)
-{
-	list_add_tail(head->next, node);
-}
+static inline void list_add_head(struct list *head, struct list *node) { list_add_tail(head->next, node); }
 static inline void list_del(struct list *node) /* fine for an unlinked node */
 {
 	node->prev->next = node->next;

@@ -27,7 +27,10 @@ struct log { /* fields of its own, then its parent's; lives as long as what it d
 
 static inline struct log_field log_field_str(const char *k, str s) { return (struct log_field){ k, LF_STR, s, 0 }; }
 static inline struct log_field log_field_c(const char *k, const char *s) { return log_field_str(k, str_c(s)); }
-static inline struct log_field log_field_i(const char *k, int64_t i) { return (struct log_field){ k, LF_INT, STR_NONE, i }; }
+static inline struct log_field log_field_i(const char *k, int64_t i)
+{
+	return (struct log_field){ k, LF_INT, STR_NONE, i };
+}
 static inline struct log_field log_field_z(const char *k, size_t i) { return log_field_i(k, (int64_t)i); }
 #define F(key, v)                                                                                                      \
 	_Generic((v), str: log_field_str, char *: log_field_c, const char *: log_field_c, size_t: log_field_z,         \

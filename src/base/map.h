@@ -17,10 +17,10 @@ struct map {
 
 void map_init(struct map *m, struct arena *a);
 void map_done(struct map *m);
-void *map_get(const struct map *m, str key);             /* NULL: not there */
+void *map_get(const struct map *m, str key); /* NULL: not there */
 /* Sets; gives the value that was there before, or NULL. The value must not be NULL. */
 void *map_put(struct map *m, str key, void *value);
-void *map_del(struct map *m, str key);                   /* gives the removed value, or NULL */
+void *map_del(struct map *m, str key); /* gives the removed value, or NULL */
 /* Walks in no particular order: for (size_t i = 0; map_next(m, &i, &key, &value); ). Deleting the current key while
  * walking is allowed, adding is not. */
 bool map_next(const struct map *m, size_t *i, str *out_key, void **out_value);

@@ -24,19 +24,18 @@ typedef struct str {
 	size_t n;
 } str;
 
+/* clang-format off */
 #define STR(lit)   { "" lit "", sizeof(lit) - 1 } /* in static initialisers */
 #define S(lit)     ((str)STR(lit))                /* in expressions */
 #define STR_NONE   ((str){ NULL, 0 })
 #define STR_ARG(s) (int)(s).n, (s).p              /* for "%.*s" */
+/* clang-format on */
 
 static inline bool str_is_none(str s) { return s.p == NULL; }
 static inline bool str_is_empty(str s) { return s.n == 0; } /* true for STR_NONE, too */
 static inline bool str_eq(str a, str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
 static inline str str_c(const char *c) { return c ? (str){ c, strlen(c) } : STR_NONE; } /* from libc's door */
-static inline bool str_starts(str s, str prefix)
-{
-	return s.n >= prefix.n && str_eq((str){ s.p, prefix.n }, prefix);
-}
+static inline bool str_starts(str s, str prefix) { return s.n >= prefix.n && str_eq((str){ s.p, prefix.n }, prefix); }
 static inline bool str_ends(str s, str suffix)
 {
 	return s.n >= suffix.n && str_eq((str){ s.p + (s.n - suffix.n), suffix.n }, suffix);

@@ -12,14 +12,14 @@
 
 /* What is taken first stands first. */
 enum lock_rank {
-	RANK_ROOM = 10,     /* one room's head */
-	RANK_ROOMS = 20,    /* the table of rooms */
-	RANK_SERVICE = 30,  /* caches and tables of services (users, sync) */
-	RANK_STORE = 40,    /* the store's queue and connection pool */
+	RANK_ROOM = 10,    /* one room's head */
+	RANK_ROOMS = 20,   /* the table of rooms */
+	RANK_SERVICE = 30, /* caches and tables of services (users, sync) */
+	RANK_STORE = 40,   /* the store's queue and connection pool */
 	RANK_TICKET = 45,
 	RANK_BUS = 50,
-	RANK_HTTP = 60,     /* lanes, parked requests */
-	RANK_LEAF = 90,     /* metrics, logs: take nothing further */
+	RANK_HTTP = 60, /* lanes, parked requests */
+	RANK_LEAF = 90, /* metrics, logs: take nothing further */
 };
 
 struct lock {

@@ -21,18 +21,18 @@
 struct bus;
 
 enum bus_kind {
-	BUS_EVENTS,        /* room: an event or a change of current state; user: own membership changed */
-	BUS_RECEIPTS,      /* room */
-	BUS_ROOM_DATA,     /* user: room account data, tags, read markers */
-	BUS_ACCOUNT_DATA,  /* user: global account data, push rules */
-	BUS_TO_DEVICE,     /* user */
-	BUS_DEVICE_LISTS,  /* user, or room */
-	BUS_PRESENCE,      /* user; ephemeral: value is a serial */
-	BUS_TYPING,        /* room; ephemeral: value is a serial */
+	BUS_EVENTS,       /* room: an event or a change of current state; user: own membership changed */
+	BUS_RECEIPTS,     /* room */
+	BUS_ROOM_DATA,    /* user: room account data, tags, read markers */
+	BUS_ACCOUNT_DATA, /* user: global account data, push rules */
+	BUS_TO_DEVICE,    /* user */
+	BUS_DEVICE_LISTS, /* user, or room */
+	BUS_PRESENCE,     /* user; ephemeral: value is a serial */
+	BUS_TYPING,       /* room; ephemeral: value is a serial */
 	BUS_KINDS
 };
 
-struct bus *bus_new(size_t max_watched);   /* the least recently used users beyond that are forgotten */
+struct bus *bus_new(size_t max_watched); /* the least recently used users beyond that are forgotten */
 void bus_free(struct bus **b);
 
 /* The newest position that every reader may see. Take it first, then open the snapshot, and bound every query by it. */
@@ -41,7 +41,7 @@ int64_t bus_position(const struct bus *b);
 void bus_advance(struct bus *b, int64_t position);
 /* The next ephemeral serial (typing, presence), unique in this process. */
 int64_t bus_next_serial(struct bus *b);
-int64_t bus_serial(const struct bus *b);             /* the newest given */
+int64_t bus_serial(const struct bus *b); /* the newest given */
 
 /*
  * After a commit, in commit order: changes. Wakes the user's waiters / those of every watched member of the room: now, or
@@ -65,12 +65,13 @@ void bus_watch_rooms(struct bus *b, int64_t user, int64_t position, const int64_
 
 /* What is known of a user at this moment. */
 struct bus_known {
-	int64_t position;           /* the bus's, taken together with the rest: bounds this reader's queries */
-	int64_t since;              /* exact above this position; older tokens must ask the database */
-	int64_t last[BUS_KINDS];    /* newest change of a kind that concerns the user, directly or through a room; 0: none since */
-	uint64_t seq;               /* changes with every touch that is visible: pass it to the wait */
+	int64_t position; /* the bus's, taken together with the rest: bounds this reader's queries */
+	int64_t since;    /* exact above this position; older tokens must ask the database */
+	/* newest change of a kind that concerns the user, directly or through a room; 0: none since */
+	int64_t last[BUS_KINDS];
+	uint64_t seq; /* changes with every touch that is visible: pass it to the wait */
 };
-bool bus_known(struct bus *b, int64_t user, struct bus_known *out);   /* false: not watched, or its rooms not told yet */
+bool bus_known(struct bus *b, int64_t user, struct bus_known *out); /* false: not watched, or its rooms not told yet */
 /* The watched user's rooms that changed in `kind` above `value`: at most max numbers; gives how many there are. */
 size_t bus_rooms_changed(struct bus *b, int64_t user, enum bus_kind kind, int64_t above, int64_t *out, size_t max);
 

@@ -67,7 +67,6 @@ NODISCARD err *room_send(struct rooms *rs, struct arena *a, const struct send_cm
 struct create_cmd {
 	struct actor by;
 	const struct json *body; /* the request's */
-
 };
 NODISCARD err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd, str *out_room_id);
 
