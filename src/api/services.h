@@ -12,7 +12,9 @@ struct users;
 struct rooms;
 struct syncs;
 struct bus;
+struct notify;
 struct profile_spread;
+struct typing;
 
 struct services {
 	/* The settings in force. A reload swaps the pointer; what it pointed at before stays readable for ever, so a
@@ -22,5 +24,7 @@ struct services {
 	struct rooms *rooms;
 	struct syncs *syncs;
 	struct profile_spread *spread;
+	struct notify *notify;
+	struct typing *typing;
 	struct bus *bus;
 };

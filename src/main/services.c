@@ -9,7 +9,10 @@
 #include "cli/files.h"
 #include "flow/profile_spread.h"
 #include "main/server.h"
+#include "matrix/push_rules.h"
+#include "room/notify.h"
 #include "room/room.h"
+#include "room/typing.h"
 #include "user/profile.h"
 #include "user/user.h"
 
@@ -130,6 +133,9 @@ err *server_open_services(struct server *s)
 	TRY(open_bus(s));
 	open_users(s);
 	TRY(open_rooms(s));
+	push_rules_init();
+	s->services.notify = notify_new(s->services.rooms, s->services.users);
+	s->services.typing = typing_new(s->services.bus);
 	s->services.spread = profile_spread_new(s->services.users, s->services.rooms, s->log);
 	atomic_store(&s->services.config, s->config);
 	return NULL;
@@ -141,10 +147,12 @@ void server_close_services(struct server *s)
 
 	if (all->spread)
 		profile_spread_free(&all->spread);
+	typing_free(&all->typing);
 	if (all->users)
 		users_free(&all->users);
 	store_close(&s->store);
-	rooms_free(&all->rooms); /* the last commits told it what became of its events */
+	notify_free(&all->notify); /* the last commits told them what became of the rooms' events */
+	rooms_free(&all->rooms);
 	if (all->bus)
 		bus_free(&all->bus);
 }

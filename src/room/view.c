@@ -308,3 +308,14 @@ err *room_view_membership_at(struct room_view *v, const struct event_row *row, s
 	*out = str_is_none(at->membership) ? S("leave") : at->membership;
 	return NULL;
 }
+
+err *room_is_joined(struct rooms *rs, struct arena *a, int64_t room, int64_t user, bool *out)
+{
+	AUTO_TX tx = NULL;
+	struct member_row *member;
+
+	TRY(store_read(rs->opt.store, a, &tx));
+	TRY(store_member(tx, room, user, &member));
+	*out = member && member->membership == MEMBER_JOIN;
+	return NULL;
+}

@@ -24,6 +24,8 @@ enum view_access {
 /* ERR_FORBIDDEN for who may read nothing (and for rooms that do not exist), for forgotten rooms, too. */
 NODISCARD err *room_view_open(struct rooms *rs, struct arena *a, struct tx *tx, str room_id, int64_t user, str user_id,
 			      enum view_access access, struct room_view **out);
+/* Is the user joined to the room now? */
+NODISCARD err *room_is_joined(struct rooms *rs, struct arena *a, int64_t room, int64_t user, bool *out);
 /* For /sync, which knows the membership row: no access check. */
 NODISCARD err *room_view_of_member(struct rooms *rs, struct arena *a, struct tx *tx, str room_id,
 				   const struct member_row *member, str user_id, struct room_view **out);

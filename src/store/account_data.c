@@ -66,6 +66,20 @@ err *store_push_rules(struct tx *tx, int64_t user, str *out_rules, int64_t *out_
 	return NULL;
 }
 
+err *store_push_rules_owners(struct tx *tx, int64_t **out, size_t *out_n)
+{
+	VEC(int64_t) found = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, "SELECT \"user\" FROM push_rules", NO_BIND, &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found, rows_i64(rs, 0));
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}
+
 err *store_push_rules_set(struct tx *tx, int64_t user, str rules, int64_t *out_stream)
 {
 	static const char sql[] =

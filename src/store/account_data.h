@@ -22,6 +22,8 @@ NODISCARD err *store_account_data_count(struct tx *tx, int64_t user, int64_t *ou
 
 /* Push rules: STR_NONE and 0 when the user changed none. */
 NODISCARD err *store_push_rules(struct tx *tx, int64_t user, str *out_rules, int64_t *out_stream);
+/* Everybody who changed any. */
+NODISCARD err *store_push_rules_owners(struct tx *tx, int64_t **out, size_t *out_n);
 /* In a piece's `late`. */
 NODISCARD err *store_push_rules_set(struct tx *tx, int64_t user, str rules, int64_t *out_stream);
 

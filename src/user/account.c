@@ -26,6 +26,7 @@ struct users *users_new(const struct users_options *opt)
 	us->tokens = token_cache_new(TOKENS_CACHED);
 	us->seen = seen_new(opt->store);
 	us->texts = user_cache_new(TEXTS_BYTES);
+	us->owners = rule_owners_new();
 	us->tried = tries_new(opt->rate_account.per_second, opt->rate_account.burst);
 	us->failed = tries_new(opt->rate_failed.per_second, opt->rate_failed.burst);
 	return us;
@@ -40,6 +41,7 @@ void users_free(struct users **us)
 	tries_free(&(*us)->failed);
 	token_cache_free(&(*us)->tokens);
 	user_cache_free(&(*us)->texts);
+	rule_owners_free(&(*us)->owners);
 	mem_free(*us);
 	*us = NULL;
 }

@@ -37,3 +37,6 @@ NODISCARD err *user_push_rules(struct users *us, struct arena *a, int64_t user, 
 typedef err *push_rules_edit(struct arena *a, str stored, void *arg, str *out);
 NODISCARD err *user_push_rules_change(struct users *us, struct arena *a, int64_t user, push_rules_edit *edit,
 				      void *arg);
+/* Has the user changed any? Answered from memory: the list of those who have is read once, and kept up with changes made here; with
+ * other processes about (token_recheck_ms), read again when it is older than that. On an error of the store: true. */
+bool user_has_push_rules(struct users *us, int64_t user);

@@ -11,11 +11,15 @@
 #include "user/user.h"
 
 struct user_cache;
+struct rule_owners;
+struct rule_owners *rule_owners_new(void);
+void rule_owners_free(struct rule_owners **o);
 
 struct users {
 	struct users_options opt;
 	struct token_cache *tokens;
 	struct user_cache *texts; /* filters, push rules */
+	struct rule_owners *owners;
 	struct seen_queue *seen;
 	struct tries *tried; /* passwords tried, by account: all of them, and the wrong ones */
 	struct tries *failed;

@@ -1,4 +1,6 @@
 /* push_rules.c - a user's push rules: one stored text, changed in one transaction, kept in memory for the next event. */
+#include "base/map.h"
+#include "base/thread.h"
 #include "bus/bus.h"
 #include "store/account_data.h"
 #include "user/account_data.h"
@@ -30,6 +32,73 @@ err *user_push_rules(struct users *us, struct arena *a, int64_t user, const stru
 	return NULL;
 }
 
+/* Users with rules of their own. */
+struct rule_owners {
+	struct lock lock;
+	struct map users;
+	bool loaded;
+	int64_t loaded_ms;
+};
+
+struct rule_owners *rule_owners_new(void)
+{
+	struct rule_owners *o = MEM_NEW(struct rule_owners);
+
+	lock_init(&o->lock, RANK_LEAF);
+	map_init(&o->users, NULL);
+	return o;
+}
+
+void rule_owners_free(struct rule_owners **o)
+{
+	if (!*o)
+		return;
+	map_done(&(*o)->users);
+	lock_done(&(*o)->lock);
+	mem_free(*o);
+	*o = NULL;
+}
+
+static void note_owner(struct rule_owners *o, int64_t user)
+{
+	LOCKED(&o->lock);
+	(void)map_put_i(&o->users, user, o);
+}
+
+static err *load_owners(struct users *us)
+{
+	AUTO_ARENA a = arena_new();
+	AUTO_TX tx = NULL;
+	int64_t *list;
+	size_t n;
+
+	TRY(store_read(us->opt.store, a, &tx));
+	TRY(store_push_rules_owners(tx, &list, &n));
+	for (size_t i = 0; i < n; i++)
+		note_owner(us->owners, list[i]);
+	LOCKED(&us->owners->lock);
+	us->owners->loaded = true;
+	us->owners->loaded_ms = clock_mono_ms();
+	return NULL;
+}
+
+bool user_has_push_rules(struct users *us, int64_t user)
+{
+	struct rule_owners *o = us->owners;
+	bool fresh, found;
+
+	lock_take(&o->lock);
+	fresh = o->loaded && (!us->opt.token_recheck_ms || clock_mono_ms() - o->loaded_ms < us->opt.token_recheck_ms);
+	found = map_get_i(&o->users, user) != NULL;
+	lock_drop(&o->lock);
+	if (fresh || found)
+		return found;
+	if (load_owners(us))
+		return true;
+	LOCKED(&o->lock);
+	return map_get_i(&o->users, user) != NULL;
+}
+
 struct rules_change {
 	struct users *us;
 	struct arena *arena;
@@ -55,6 +124,7 @@ static void change_after(void *arg, const err *result)
 
 	if (result)
 		return;
+	note_owner(c->us->owners, c->user);
 	user_cache_drop(c->us->texts, c->user, PUSH_RULES_NUMBER);
 	bus_touch_user(c->us->opt.bus, c->user, BUS_ACCOUNT_DATA, c->position);
 }

@@ -1,0 +1,104 @@
+/* receipt.c - Client-Server API, "Receipts", "Fully read markers", "Typing notifications". */
+#include "api/internal_api.h"
+#include "room/receipt.h"
+#include "room/typing.h"
+#include "room/view.h"
+
+static struct actor by(const struct req *rq)
+{
+	return (struct actor){ .user = rq->user, .user_id = rq->user_id, .device_id = rq->device_id };
+}
+
+static err *fully_read(struct req *rq, str event_id)
+{
+	const struct actor actor = by(rq);
+
+	return room_fully_read(rq->services->rooms, rq->services->users, rq->arena, &actor, req_param(rq, "roomId"),
+			       event_id);
+}
+
+static err *post_receipt(struct req *rq)
+{
+	const str type = req_param(rq, "receiptType");
+	struct receipt_cmd cmd = {
+		.by = by(rq),
+		.room_id = req_param(rq, "roomId"),
+		.event_id = req_param(rq, "eventId"),
+		.kind = str_eq(type, S("m.read.private")) ? RECEIPT_READ_PRIVATE : RECEIPT_READ,
+		.thread_id = STR_NONE,
+	};
+	const struct json *body, *thread;
+
+	if (!str_eq(type, S("m.read")) && !str_eq(type, S("m.read.private")) && !str_eq(type, S("m.fully_read")))
+		return err_new(rq->arena, ERR_INVALID_PARAM, "no such receipt type");
+	TRY(req_body_object_or_empty(rq, &body));
+	thread = json_get(body, S("thread_id"));
+	if (thread) {
+		/* "It is not a string. It is empty. It is provided for an incompatible receipt type." */
+		if (!json_is(thread, JSON_STR) || !thread->s.n || str_eq(type, S("m.fully_read")))
+			return err_new(rq->arena, ERR_INVALID_PARAM,
+				       "thread_id is a non-empty string, and not for m.fully_read");
+		cmd.thread_id = thread->s;
+	}
+	if (str_eq(type, S("m.fully_read")))
+		TRY(fully_read(rq, cmd.event_id));
+	else
+		TRY(room_receipt(rq->services->rooms, rq->arena, &cmd));
+	reply_empty(rq);
+	return NULL;
+}
+
+static err *post_read_markers(struct req *rq)
+{
+	static const struct {
+		str key;
+		enum receipt_kind kind;
+	} kinds[] = { { STR("m.read"), RECEIPT_READ }, { STR("m.read.private"), RECEIPT_READ_PRIVATE } };
+	const struct json *body;
+	str event_id;
+
+	TRY(req_body_object(rq, &body));
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct receipt_cmd cmd = {
+			.by = by(rq), .room_id = req_param(rq, "roomId"), .kind = kinds[i].kind, .thread_id = STR_NONE
+		};
+
+		cmd.event_id = json_get_str(body, kinds[i].key);
+		if (!str_is_none(cmd.event_id))
+			TRY(room_receipt(rq->services->rooms, rq->arena, &cmd));
+	}
+	event_id = json_get_str(body, S("m.fully_read"));
+	if (!str_is_none(event_id))
+		TRY(fully_read(rq, event_id));
+	reply_empty(rq);
+	return NULL;
+}
+
+static err *put_typing(struct req *rq)
+{
+	const struct json *body, *typing;
+	int64_t timeout = 30000, room;
+	bool joined;
+
+	TRY(api_own_user(rq, "userId"));
+	TRY(req_body_object(rq, &body));
+	typing = json_get(body, S("typing"));
+	if (!json_is(typing, JSON_BOOL))
+		return err_new(rq->arena, typing ? ERR_BAD_JSON : ERR_MISSING_PARAM, "typing is a boolean");
+	(void)json_get_int(body, S("timeout"), &timeout);
+	TRY(api_room(rq, "roomId", &room));
+	TRY(room_is_joined(rq->services->rooms, rq->arena, room, rq->user, &joined));
+	if (!joined)
+		return err_new(rq->arena, ERR_FORBIDDEN, "you are not in this room");
+	typing_set(rq->services->typing, room, rq->user, typing->b ? MAX(timeout, 1) : 0);
+	reply_empty(rq);
+	return NULL;
+}
+
+#define ROOM "/_matrix/client/v3/rooms/{roomId}/"
+const struct route client_receipt_routes[] = {
+	{ "POST", ROOM "receipt/{receiptType}/{eventId}", post_receipt, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ "POST", ROOM "read_markers", post_read_markers, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ "PUT", ROOM "typing/{userId}", put_typing, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ 0 },
+};

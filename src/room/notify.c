@@ -1,0 +1,179 @@
+#include "room/notify.h"
+
+#include "matrix/id.h"
+#include "matrix/push_rules.h"
+#include "room/internal_notify.h"
+#include "room/internal_room.h"
+#include "room/thread.h"
+#include "store/tx.h"
+#include "user/account_data.h"
+
+struct prepared { /* what `late` writes */
+	struct notify_row row;
+};
+
+static err *insert_late(struct tx *tx, void *arg)
+{
+	const struct prepared *p = arg;
+
+	return store_notify_insert(tx, &p->row);
+}
+
+struct evaluation {
+	struct notify *n;
+	struct room *room;
+	struct arena *a;
+	struct push_event ev;
+	const struct push_rules *defaults;
+	unsigned plain;
+	struct map done; /* users looked at already */
+	struct buf special;
+};
+
+static unsigned flags_of(struct push_result r)
+{
+	return (r.notify ? NOTIFY : 0u) | (r.highlight ? NOTIFY_HIGHLIGHT : 0u);
+}
+
+/* The name that the user has in the room: for rules that look for it. */
+static err *display_name(struct evaluation *e, int64_t user, str *out)
+{
+	const struct event *member;
+
+	TRY(room_current(e->room, e->room->rs->type_member, user, &member));
+	*out = member ? json_get_str(member->content, S("displayname")) : STR_NONE;
+	return NULL;
+}
+
+/* A user for whom the event may mean something else than for the others. */
+static err *look_at(struct evaluation *e, int64_t user)
+{
+	const struct push_rules *rules = e->defaults;
+	str user_id, name = STR_NONE;
+	unsigned flags;
+
+	if (map_put_i(&e->done, user, e))
+		return NULL;
+	TRY(store_intern_text(e->room->rs->opt.store, e->a, user, &user_id));
+	if (user_has_push_rules(e->n->users, user)) {
+		TRY(user_push_rules(e->n->users, e->a, user, &rules));
+		TRY(display_name(e, user, &name));
+	}
+	flags = flags_of(push_evaluate(rules, &e->ev, user_id, name));
+	if (flags != e->plain)
+		notify_special_add(&e->special, user, flags);
+	return NULL;
+}
+
+static err *look_at_id(struct evaluation *e, str user_id)
+{
+	int64_t user;
+
+	if (!id_is_of(user_id, e->room->rs->opt.signer.server_name))
+		return NULL;
+	TRY(store_intern_find(e->room->rs->opt.store, e->a, user_id, &user));
+	return user ? look_at(e, user) : NULL;
+}
+
+static err *look_at_special_users(struct evaluation *e)
+{
+	const struct event *ev = e->ev.event;
+	const struct json *mentions = json_get_array(json_get_object(ev->content, S("m.mentions")), S("user_ids"));
+	const int64_t *locals;
+	size_t n;
+
+	TRY(room_locals(e->room, &locals, &n));
+	for (size_t i = 0; i < n; i++)
+		if (user_has_push_rules(e->n->users, locals[i]))
+			TRY(look_at(e, locals[i]));
+	/* Everybody who is mentioned in one event: a client's list is bounded by the event's size. */
+	JSON_ITEMS (mentions, i) {
+		if (json_is(mentions->array.items[i], JSON_STR))
+			TRY(look_at_id(e, mentions->array.items[i]->s));
+	}
+	return str_eq(ev->type, S("m.room.member")) && event_is_state(ev) ? look_at_id(e, ev->state_key) : NULL;
+}
+
+static err *content_by_id(void *ctx, str event_id, const struct json **out)
+{
+	const struct event *ev;
+
+	TRY(room_event_by_id(ctx, event_id, &ev, NULL));
+	*out = ev ? ev->content : NULL;
+	return NULL;
+}
+
+static err *thread_number(struct evaluation *e, int64_t *out)
+{
+	const struct event *root_event;
+	str root;
+
+	*out = THREAD_MAIN;
+	TRY(thread_root_of(e->ev.event->content, content_by_id, e->room, &root));
+	if (str_is_none(root))
+		return NULL;
+	TRY(room_event_by_id(e->room, root, &root_event, NULL));
+	if (root_event)
+		*out = root_event->nid;
+	return NULL;
+}
+
+static err *evaluate(struct evaluation *e, struct arena *keep, struct rooms_prepared *out)
+{
+	const struct event *ev = e->ev.event;
+	struct prepared *p;
+
+	e->defaults = push_rules_load(e->a, STR_NONE);
+	e->plain = flags_of(push_evaluate(e->defaults, &e->ev, S(""), STR_NONE));
+	TRY(look_at_special_users(e));
+	if (!e->plain && !e->special.n)
+		return NULL;
+	p = ARENA_NEW(keep, struct prepared);
+	p->row = (struct notify_row){ .room = e->room->nid,
+				      .event = ev->nid,
+				      .plain = e->plain,
+				      .special = arena_keep(keep, buf_str(&e->special)) };
+	TRY(store_intern_find(e->room->rs->opt.store, e->a, ev->sender, &p->row.sender));
+	TRY(thread_number(e, &p->row.thread));
+	*out = (struct rooms_prepared){ .late = insert_late, .arg = p, .stream = &p->row.stream };
+	return NULL;
+}
+
+static err *prepare(void *ctx, struct arena *keep, struct room *room, const struct event *ev,
+		    struct rooms_prepared *out)
+{
+	struct power_levels levels;
+	struct evaluation e = { .n = ctx,
+				.room = room,
+				.a = room->a,
+				.special = BUF_INIT(1024 * 1024),
+				.ev = { ev, &levels, room->tip.joined } };
+	err *error;
+
+	TRY(room_power(room, &levels));
+	map_init(&e.done, room->a);
+	error = evaluate(&e, keep, out);
+	buf_done(&e.special);
+	return error;
+}
+
+struct notify *notify_new(struct rooms *rs, struct users *us)
+{
+	struct notify *n = MEM_NEW(struct notify);
+
+	n->rooms = rs;
+	n->users = us;
+	unread_cache_init(&n->unread);
+	rooms_on_prepare(rs, prepare, n);
+	rooms_on_stored(rs, unread_note_stored, n);
+	return n;
+}
+
+void notify_free(struct notify **n)
+{
+	if (!*n)
+		return;
+	unread_cache_done(&(*n)->unread);
+	mem_free(*n);
+	*n = NULL;
+}

@@ -1,0 +1,39 @@
+/*
+ * notify.h - whom an event notifies, decided with the event itself and stored in its transaction; and how much is unread.
+ *
+ * Nearly all users of a room have the same, default rules. So one evaluation with those says what the event means to everybody
+ * ("plain"), and only users for whom it may be different are looked at one by one: those with rules of their own, those it mentions,
+ * the one it invites. A message in a room of a thousand costs one row and a handful of evaluations. docs/internals/notify.md.
+ */
+#pragma once
+
+#include "room/room.h"
+#include "store/receipts.h"
+
+struct users;
+struct notify;
+
+/* Registers itself with rooms_on_prepare. */
+struct notify *notify_new(struct rooms *rs, struct users *us);
+void notify_free(struct notify **n);
+
+/*
+ * Unread counts of one user in one room. Client-Server API, "Receiving notifications".
+ */
+struct unread_count {
+	int64_t notify, highlight;
+};
+struct unread_thread {
+	int64_t root; /* the root event's number */
+	struct unread_count count;
+};
+struct unread {
+	struct unread_count all;             /* the whole room, threads included */
+	struct unread_count main;            /* the main timeline alone */
+	const struct unread_thread *threads; /* those with something unread */
+	size_t n_threads;
+};
+/* Of what is at or below `upto` and came after the user's joining (`since`, a stream position). Kept in memory from call to call: only new
+ * rows are read. No SQL when neither the room's notifications nor the user's receipts in it have changed since the last call. */
+NODISCARD err *notify_unread(struct notify *n, struct arena *a, struct tx *tx, int64_t room, int64_t user,
+			     int64_t since, int64_t upto, struct unread *out);

@@ -1,0 +1,224 @@
+/*
+ * typing.c - see typing.h.
+ *
+ * A room that once had somebody typing keeps its entry and serial for FORGET_US after the last one stopped, so that every /sync hears
+ * of the empty list; then it goes. One thread sleeps until the earliest deadline.
+ */
+#include "room/typing.h"
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/thread.h"
+
+#define FORGET_US (INT64_C(10) * 60 * 1000000)
+enum { USERS_MAX = 100 }; /* shown of a room at once; further ones are not told */
+
+struct typist {
+	int64_t user, until_us;
+};
+struct typing_room {
+	struct list node;
+	int64_t room, serial, emptied_us;
+	struct typist users[USERS_MAX];
+	size_t n;
+};
+struct typing {
+	struct bus *bus;
+	struct lock lock;
+	struct cond changed;
+	struct map rooms;
+	struct list list;
+	bool stopping;
+	struct thread *thread;
+};
+
+/* Takes out those whose time is over; true when there were any. */
+static bool expire(struct typing_room *r, int64_t now)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		if (r->users[i].until_us > now)
+			r->users[kept++] = r->users[i];
+	if (kept == r->n)
+		return false;
+	r->n = kept;
+	return true;
+}
+
+static int64_t note_change(struct typing *t, struct typing_room *r, int64_t now)
+{
+	if (!r->n)
+		r->emptied_us = now;
+	r->serial = bus_next_serial(t->bus);
+	return r->serial;
+}
+
+static int64_t next_deadline(const struct typing_room *r)
+{
+	int64_t least = r->n ? INT64_MAX : r->emptied_us + FORGET_US;
+
+	for (size_t i = 0; i < r->n; i++)
+		least = MIN(least, r->users[i].until_us);
+	return least;
+}
+
+static void forget(struct typing *t, struct typing_room *r)
+{
+	(void)map_del_i(&t->rooms, r->room);
+	list_del(&r->node);
+	mem_free(r);
+}
+
+struct touched {
+	int64_t room, serial;
+};
+enum { TOUCHED_MAX = 64 };
+
+/* One round: at most TOUCHED_MAX changed rooms, to be told without the lock; *out_next: when to look again. */
+static size_t sweep(struct typing *t, int64_t now, struct touched *out, int64_t *out_next)
+{
+	size_t n = 0;
+
+	*out_next = INT64_MAX;
+	LIST_EACH_SAFE (&t->list, it) {
+		struct typing_room *r = LIST_ITEM(it, struct typing_room, node);
+
+		if (n < TOUCHED_MAX && expire(r, now))
+			out[n++] = (struct touched){ r->room, note_change(t, r, now) };
+		if (!r->n && r->emptied_us + FORGET_US <= now)
+			forget(t, r);
+		else
+			*out_next = MIN(*out_next, next_deadline(r));
+	}
+	return n;
+}
+
+static void run(void *arg)
+{
+	struct typing *t = arg;
+
+	for (;;) {
+		struct touched touched[TOUCHED_MAX];
+		int64_t next;
+		size_t n;
+
+		lock_take(&t->lock);
+		n = sweep(t, clock_mono_us(), touched, &next);
+		if (n == 0 && !t->stopping) {
+			if (next == INT64_MAX)
+				cond_wait(&t->changed, &t->lock);
+			else
+				(void)cond_wait_until(&t->changed, &t->lock, next);
+		}
+		if (t->stopping) {
+			lock_drop(&t->lock);
+			return;
+		}
+		lock_drop(&t->lock);
+		for (size_t i = 0; i < n; i++)
+			bus_touch_room(t->bus, touched[i].room, BUS_TYPING, touched[i].serial);
+	}
+}
+
+struct typing *typing_new(struct bus *bus)
+{
+	struct typing *t = MEM_NEW(struct typing);
+
+	t->bus = bus;
+	lock_init(&t->lock, RANK_SERVICE);
+	cond_init(&t->changed);
+	map_init(&t->rooms, NULL);
+	list_init(&t->list);
+	t->thread = thread_start("typing", run, t);
+	return t;
+}
+
+void typing_free(struct typing **tp)
+{
+	struct typing *t = *tp;
+
+	if (!t)
+		return;
+	lock_take(&t->lock);
+	t->stopping = true;
+	cond_signal(&t->changed);
+	lock_drop(&t->lock);
+	thread_join(&t->thread);
+	LIST_EACH_SAFE (&t->list, it)
+		forget(t, LIST_ITEM(it, struct typing_room, node));
+	map_done(&t->rooms);
+	cond_done(&t->changed);
+	lock_done(&t->lock);
+	mem_free(t);
+	*tp = NULL;
+}
+
+static struct typing_room *room_of(struct typing *t, int64_t room)
+{
+	struct typing_room *r = map_get_i(&t->rooms, room);
+
+	if (!r) {
+		r = MEM_NEW(struct typing_room);
+		r->room = room;
+		(void)map_put_i(&t->rooms, room, r);
+		list_add_tail(&t->list, &r->node);
+	}
+	return r;
+}
+
+/* True when the list of who types is different afterwards; a prolonged one is not. */
+static bool change(struct typing_room *r, int64_t user, int64_t until_us, int64_t now)
+{
+	size_t i = 0;
+
+	while (i < r->n && r->users[i].user != user)
+		i++;
+	if (until_us <= now) {
+		if (i == r->n)
+			return false;
+		r->users[i] = r->users[--r->n];
+		return true;
+	}
+	if (i < r->n) {
+		r->users[i].until_us = until_us;
+		return false;
+	}
+	if (r->n == USERS_MAX)
+		return false;
+	r->users[r->n++] = (struct typist){ user, until_us };
+	return true;
+}
+
+void typing_set(struct typing *t, int64_t room, int64_t user, int64_t for_ms)
+{
+	const int64_t now = clock_mono_us();
+	int64_t serial = 0;
+
+	{
+		LOCKED(&t->lock);
+		if (for_ms <= 0 && !map_get_i(&t->rooms, room))
+			return;
+		struct typing_room *r = room_of(t, room);
+
+		if (change(r, user, now + MIN(for_ms, TYPING_MAX_MS) * 1000, now))
+			serial = note_change(t, r, now);
+		cond_signal(&t->changed);
+	}
+	if (serial)
+		bus_touch_room(t->bus, room, BUS_TYPING, serial);
+}
+
+size_t typing_list(struct typing *t, int64_t room, int64_t *out_users, size_t max, int64_t *out_serial)
+{
+	const struct typing_room *r;
+	size_t n = 0;
+
+	LOCKED(&t->lock);
+	r = map_get_i(&t->rooms, room);
+	*out_serial = r ? r->serial : 0;
+	for (size_t i = 0; r && i < r->n && n < max; i++)
+		out_users[n++] = r->users[i].user;
+	return n;
+}

@@ -1,0 +1,21 @@
+/*
+ * typing.h - who is typing where. Client-Server API, "Typing Notifications".
+ *
+ * In memory only: it is news for seconds. A room's list has a serial of the bus; a /sync token carries the newest serial that was
+ * seen, and a list with a later one is sent.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "bus/bus.h"
+
+struct typing;
+
+struct typing *typing_new(struct bus *bus); /* starts the thread that ends what was not ended */
+void typing_free(struct typing **t);
+
+enum { TYPING_MAX_MS = 120000 }; /* however long a client asks for */
+/* The user types for so many milliseconds from now (0: stopped). Who is allowed to is the caller's check. */
+void typing_set(struct typing *t, int64_t room, int64_t user, int64_t for_ms);
+/* The users (at most max) that type in the room now; *out_serial: of the last change, 0: none since the start. */
+size_t typing_list(struct typing *t, int64_t room, int64_t *out_users, size_t max, int64_t *out_serial);
