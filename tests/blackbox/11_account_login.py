@@ -117,7 +117,7 @@ def test_refreshing(each_hs):
 
 
 def test_expired_tokens_are_soft_logouts():
-    server = Server(nonrefreshable_access_token_lifetime="1s", refreshable_access_token_lifetime="1s", refresh_token_lifetime="24h",
+    server = Server(nonrefreshable_access_token_lifetime="1s", refreshable_access_token_lifetime="1s", refresh_token_lifetime="1s",
                     session_lifetime="1s")
     try:
         c = register(server)
