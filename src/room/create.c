@@ -354,6 +354,9 @@ static err *wish_initial(struct creation *c)
 			return wrong(c, "initial_state holds objects with type, content and perhaps state_key");
 		if (str_eq(type, S("m.room.power_levels")) && str_is_empty(json_str(key)))
 			continue; /* came first, instead of the preset's */
+		if (str_eq(type, S("m.room.create")))
+			return err_new(c->a, ERR_INVALID_ROOM_STATE,
+				       "a room has one m.room.create: see creation_content");
 		wish(c, STEP_STATE, type, key ? key->s : S(""), content);
 	}
 	return NULL;
@@ -481,9 +484,8 @@ static err *queue_room(struct creation *c, struct room *room, const struct event
 	return draft_queue(&d, out_ticket);
 }
 
-static err *make_room(struct creation *c, const struct event *create, struct ticket **out_ticket)
+static err *make_room(struct creation *c, struct room *entry, const struct event *create, struct ticket **out_ticket)
 {
-	struct room *entry = rooms_enter_new(c->rs, c->row.room, c->room_id, c->rv, c->by->user);
 	struct room *room;
 	err *e = room_hold(c->rs, c->a, c->room_id, &room);
 
@@ -497,13 +499,33 @@ static err *make_room(struct creation *c, const struct event *create, struct tic
 	return e;
 }
 
+/*
+ * A room id nobody has. Where it is the create event's hash, two equal requests of a user within a millisecond would make
+ * the same room: then the event is a millisecond younger.
+ */
+static err *enter_room(struct creation *c, struct event **out_create, struct room **out)
+{
+	struct store *st = c->rs->opt.store;
+	int64_t known;
+
+	for (*out = NULL; !*out; c->events.p[0].p.ts++) {
+		TRY(build_create(c, out_create));
+		c->room_id = (*out_create)->room_id;
+		TRY(store_intern_find(st, c->a, c->room_id, &known));
+		if (known)
+			continue;
+		TRY(store_intern(st, c->a, c->room_id, &c->row.room));
+		*out = rooms_enter_new(c->rs, c->row.room, c->room_id, c->rv, c->by->user);
+	}
+	return NULL;
+}
+
 /* Numbers for all of it: what is new becomes durable here, before the room's lock. */
 static err *number_all(struct creation *c)
 {
 	struct store *st = c->rs->opt.store;
 	int64_t first;
 
-	TRY(store_intern(st, c->a, c->room_id, &c->row.room));
 	TRY(store_next_id(st, c->a, SEQ_EVENT, c->events.n, &first));
 	for (size_t i = 0; i < c->events.n; i++) {
 		struct proposal *p = &c->events.p[i].p;
@@ -521,21 +543,21 @@ err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd
 	struct creation c = { .rs = rs, .a = a, .by = &cmd->by, .body = cmd->body, .now = clock_ms() };
 	struct ticket *ticket;
 	struct event *create;
+	struct room *entry;
 
 	TRY(read_version(&c));
 	TRY(read_preset(&c));
 	TRY(read_invites(&c));
 	TRY(read_alias(&c));
 	TRY(wish_all(&c));
-	TRY(build_create(&c, &create));
-	c.room_id = create->room_id;
 	TRY(number_all(&c));
+	TRY(enter_room(&c, &create, &entry));
 	c.row.room_id = c.room_id;
 	c.row.version = c.rv->id;
 	c.row.creator = cmd->by.user;
 	c.row.created = c.now;
 	c.row.published = c.published;
-	TRY(make_room(&c, create, &ticket));
+	TRY(make_room(&c, entry, create, &ticket));
 	TRY(store_wait(a, ticket));
 	*out_room_id = c.room_id;
 	return NULL;

@@ -193,7 +193,7 @@ void room_locals_note(struct room *room, const struct change *ch);
  */
 /* Finds or makes the entry of a room that exists, referenced; NULL: no such room. */
 NODISCARD err *rooms_enter(struct rooms *rs, struct arena *a, str room_id, struct room **out);
-/* An entry for a room that is being made, referenced. */
+/* An entry for a room that is being made, referenced; NULL: there is one with this id. */
 struct room *rooms_enter_new(struct rooms *rs, int64_t nid, str room_id, const struct room_version *rv,
 			     int64_t creator);
 void rooms_unref(struct rooms *rs, struct room *room);

@@ -181,7 +181,7 @@ static struct room *room_new(struct rooms *rs, int64_t nid, str room_id, const s
 	return room;
 }
 
-/* Adds a new entry, or gives the one that came first; referenced either way. */
+/* Adds a new entry, or gives the one that came first; referenced either way. The caller frees what was not taken. */
 static struct room *enter(struct rooms *rs, struct room *fresh)
 {
 	struct list gone;
@@ -201,18 +201,21 @@ static struct room *enter(struct rooms *rs, struct room *fresh)
 	evict(rs, rs->opt.max_heads, &gone);
 	lock_drop(&rs->lock);
 	free_all(&gone);
-	if (room != fresh)
-		room_free(fresh);
 	return room;
 }
 
 struct room *rooms_enter_new(struct rooms *rs, int64_t nid, str room_id, const struct room_version *rv, int64_t creator)
 {
-	struct room *room = room_new(rs, nid, room_id, rv, creator);
+	struct room *room = room_new(rs, nid, room_id, rv, creator), *first;
 
 	room->loaded = true;
 	room->tip.next_node = 1;
-	return enter(rs, room);
+	first = enter(rs, room);
+	if (first == room)
+		return room;
+	rooms_unref(rs, first);
+	room_free(room);
+	return NULL;
 }
 
 static struct room *find(struct rooms *rs, str room_id)
@@ -233,6 +236,7 @@ err *rooms_enter(struct rooms *rs, struct arena *a, str room_id, struct room **o
 {
 	const struct room_version *rv;
 	struct room_row *row;
+	struct room *fresh;
 	AUTO_TX tx = NULL;
 
 	*out = find(rs, room_id);
@@ -246,7 +250,10 @@ err *rooms_enter(struct rooms *rs, struct arena *a, str room_id, struct room **o
 	if (!rv)
 		return err_new(a, ERR_INTERNAL, "room %.*s has version %.*s, which this server does not know",
 			       STR_ARG(room_id), STR_ARG(row->version));
-	*out = enter(rs, room_new(rs, row->room, row->room_id, rv, row->creator));
+	fresh = room_new(rs, row->room, row->room_id, rv, row->creator);
+	*out = enter(rs, fresh);
+	if (*out != fresh)
+		room_free(fresh);
 	return NULL;
 }
 

@@ -30,7 +30,7 @@ static err *read_room(struct tx *tx, const char *sql, const struct bind *b, size
 
 err *store_room_by_id(struct tx *tx, str room_id, struct room_row **out)
 {
-	return read_room(tx, "SELECT " ROOM_COLUMNS " FROM interned i JOIN rooms r ON r.room = i.nid WHERE i.text = $1",
+	return read_room(tx, "SELECT " ROOM_COLUMNS " FROM interned i JOIN rooms r ON r.room = i.id WHERE i.text = $1",
 			 BIND(B(room_id)), out);
 }
 

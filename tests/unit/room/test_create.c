@@ -30,11 +30,12 @@ static void the_order_is_the_specifications(struct world *w)
 
 	same_str(types_of(w, make_room(w, alice, "{}")),
 		 S("create member power_levels join_rules history_visibility guest_access"));
-	same_str(types_of(w, make_room(w, alice,
-				       "{'room_alias_name':'pub','name':'Pub','topic':'Beer','invite':['@bob:test'],"
-				       "'initial_state':[{'type':'m.room.encryption','content':{'algorithm':'x'}}]}")),
-		 S("create member power_levels canonical_alias join_rules history_visibility guest_access encryption name "
-		   "topic member"));
+	same_str(
+		types_of(w, make_room(w, alice,
+				      "{'room_alias_name':'pub','name':'Pub','topic':'Beer','invite':['@bob:test'],"
+				      "'initial_state':[{'type':'m.room.encryption','content':{'algorithm':'x'}}]}")),
+		S("create member power_levels canonical_alias join_rules history_visibility guest_access encryption name "
+		  "topic member"));
 }
 WORLD(the_order_is_the_specifications)
 
@@ -87,10 +88,11 @@ static void versions_differ_as_they_should(struct world *w)
 	static const char *const versions[] = { "10", "11", "12" };
 
 	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
-		const str body = arena_printf(w->a,
-					      "{'room_version':'%s','preset':'trusted_private_chat','invite':['@bob:test'],"
-					      "'creation_content':{'room_version':'9','creator':'@x:y','m.federate':false}}",
-					      versions[i]);
+		const str body =
+			arena_printf(w->a,
+				     "{'room_version':'%s','preset':'trusted_private_chat','invite':['@bob:test'],"
+				     "'creation_content':{'room_version':'9','creator':'@x:y','m.federate':false}}",
+				     versions[i]);
 		const str id = make_room(w, alice, body.p);
 		const bool v12 = i == 2;
 		const struct event_row *create = current(w, id, "m.room.create", "");
@@ -130,10 +132,12 @@ WORLD(overrides_lie_over_the_levels)
 
 static void invitations_say_that_they_are_direct(struct world *w)
 {
-	const str id = make_room(w, who(w, "alice"), "{'is_direct':true,'invite':['@bob:test','@bob:test'],'name':'Two'}");
+	const str id =
+		make_room(w, who(w, "alice"), "{'is_direct':true,'invite':['@bob:test','@bob:test'],'name':'Two'}");
 	const struct member_row *bob = membership_row(w, id, "bob");
 
-	ok(json_get_bool(content_of(w, current(w, id, "m.room.member", "@bob:test")), S("is_direct"), false), "is_direct");
+	ok(json_get_bool(content_of(w, current(w, id, "m.room.member", "@bob:test")), S("is_direct"), false),
+	   "is_direct");
 	ok(str_contains(bob->stripped, S("\"Two\"")), "the stripped state names the room");
 	ok(str_contains(bob->stripped, S("m.room.create")), "and has the create event");
 	ok(str_contains(bob->stripped, S("\"state_key\":\"@bob:test\"")), "and the invitation itself");
@@ -203,8 +207,8 @@ WORLD(a_failed_commit_leaves_no_room)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD_TESTS(the_order_is_the_specifications), WORLD_TESTS(presets_decide_what_is_not_said),
-		WORLD_TESTS(versions_differ_as_they_should),  WORLD_TESTS(overrides_lie_over_the_levels),
+		WORLD_TESTS(the_order_is_the_specifications),      WORLD_TESTS(presets_decide_what_is_not_said),
+		WORLD_TESTS(versions_differ_as_they_should),       WORLD_TESTS(overrides_lie_over_the_levels),
 		WORLD_TESTS(invitations_say_that_they_are_direct), WORLD_TESTS(what_cannot_be_is_refused_whole),
 		WORLD_TESTS(a_failed_commit_leaves_no_room),
 	};

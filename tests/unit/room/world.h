@@ -90,8 +90,8 @@ static inline str make_room(struct world *w, struct actor by, const char *body)
 	return id;
 }
 
-static inline err *try_send(struct world *w, struct arena *a, struct actor by, str room_id, const char *type, const char *key,
-			    const char *content, const char *txn, str *out)
+static inline err *try_send(struct world *w, struct arena *a, struct actor by, str room_id, const char *type,
+			    const char *key, const char *content, const char *txn, str *out)
 {
 	const struct send_cmd cmd = {
 		.by = by,
@@ -225,7 +225,7 @@ static inline void world_run(void (*test)(struct world *w), bool pg)
 		(void)state;                                                                                           \
 		world_run(name, false);                                                                                \
 	}                                                                                                              \
-	__attribute__((unused)) static void name##_on_pg(void **state)                                                                       \
+	__attribute__((unused)) static void name##_on_pg(void **state)                                                 \
 	{                                                                                                              \
 		(void)state;                                                                                           \
 		world_run(name, true);                                                                                 \
