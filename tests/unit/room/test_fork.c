@@ -1,0 +1,299 @@
+/* test_fork.c - events with any prev_events: forks, resolution, soft failure, rejection; the flat tables follow. */
+#include "flat.h"
+
+/* An event as another server might make it: on the given events, authorised by the state that is current now. */
+struct forge {
+	struct world *w;
+	str room_id;
+	const struct room_version *rv;
+	int64_t ts, depth;
+};
+
+static struct forge forge_for(struct world *w, str room_id, const char *version)
+{
+	return (struct forge){ w, room_id, room_version_find(str_c(version)), 1000, 50 };
+}
+
+static struct event *forge(struct forge *f, const char *sender, const char *type, const char *key, const char *content,
+			   const str *prevs, size_t n_prevs)
+{
+	struct world *w = f->w;
+	const struct json *c = js(w->a, content);
+	struct state_key keys[AUTH_KEYS_MAX];
+	str auth[AUTH_KEYS_MAX], sender_id = who(w, sender).user_id;
+	struct event_fields fields = {
+		.room_id = f->room_id,
+		.sender = sender_id,
+		.type = str_c(type),
+		.state_key = str_c(key),
+		.content = c,
+		.origin_server_ts = ++f->ts,
+		.depth = ++f->depth,
+		.prev_events = prevs,
+		.n_prev_events = n_prevs,
+		.auth_events = auth,
+	};
+	const size_t n = auth_keys(f->rv, fields.type, fields.state_key, sender_id, c, keys);
+	struct event *ev;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct event_row *row =
+			current(w, f->room_id, arena_cstr(w->a, keys[i].type), arena_cstr(w->a, keys[i].state_key));
+
+		if (row)
+			auth[fields.n_auth_events++] = row->event_id;
+	}
+	good(event_build(w->a, f->rv, &fields, &w->opt.signer, &ev));
+	return ev;
+}
+
+static enum append_outcome put(struct world *w, const struct event *ev)
+{
+	enum append_outcome out;
+
+	good(rooms_append_event(w->rs, w->a, ev, &out));
+	return out;
+}
+
+static size_t n_extremities(struct world *w, str room_id)
+{
+	struct room_head_row *h;
+	AUTO_TX tx = NULL;
+
+	good(store_read(w->b->st, w->a, &tx));
+	good(store_head_load(tx, room_nid(w, room_id), &h));
+	return h->extremities.n / 8;
+}
+
+static str open_room(struct world *w, const char *version)
+{
+	const struct actor alice = who(w, "alice");
+	const bool v12 = strcmp(version, "12") == 0;
+	const str body = arena_printf(w->a,
+				      "{'room_version':'%s','preset':'public_chat','power_level_content_override':"
+				      "{'users':{%s'@mod:test':50}}}",
+				      version, v12 ? "" : "'@alice:test':100,");
+	const str id = make_room(w, alice, body.p);
+
+	good(join(w, who(w, "mod"), id));
+	good(join(w, who(w, "bob"), id));
+	return id;
+}
+
+static void messages_fork_and_meet(struct world *w)
+{
+	const str id = open_room(w, "12"), base = say(w, who(w, "alice"), id, "base");
+	struct forge f = forge_for(w, id, "12");
+	const struct event *one = forge(&f, "alice", "m.room.message", NULL, "{'body':'1'}", &base, 1),
+			   *two = forge(&f, "bob", "m.room.message", NULL, "{'body':'2'}", &base, 1);
+	int64_t *prevs;
+
+	assert_int_equal(put(w, one), APPEND_ACCEPTED);
+	assert_int_equal(put(w, two), APPEND_ACCEPTED);
+	assert_int_equal(put(w, two), APPEND_KNOWN);
+	assert_int_equal(n_extremities(w, id), 2);
+	assert_int_equal(event_row(w, one->event_id)->root_after, event_row(w, two->event_id)->root_after);
+	world_restart(w);
+	const struct event_row *met = event_row(w, say(w, who(w, "alice"), id, "together"));
+	assert_int_equal(store_nids_unpack(w->a, met->prevs, &prevs), 2);
+	assert_int_equal(n_extremities(w, id), 1);
+	ok(met->depth > two->depth, "deeper than both");
+	check_flat(w, id);
+}
+WORLD(messages_fork_and_meet)
+
+/* Two topics on two branches, in either order of arrival: the same one wins everywhere. */
+static void topics_are_resolved(struct world *w, const char *version)
+{
+	str first_winner = STR_NONE;
+
+	for (int order = 0; order < 2; order++) {
+		const str id = open_room(w, version), base = say(w, who(w, "alice"), id, "base");
+		struct forge f = forge_for(w, id, version);
+		const struct event *topics[] = { forge(&f, "mod", "m.room.topic", "", "{'topic':'older'}", &base, 1),
+						 forge(&f, "alice", "m.room.topic", "", "{'topic':'newer'}", &base,
+						       1) };
+		struct summary_row s;
+		str winner;
+
+		assert_int_equal(put(w, topics[order]), APPEND_ACCEPTED);
+		assert_int_equal(put(w, topics[1 - order]), APPEND_ACCEPTED);
+		check_flat(w, id);
+		winner = json_get_str(content_of(w, current(w, id, "m.room.topic", "")), S("topic"));
+		same_str(winner, S("newer"));
+		ok(order == 0 || str_eq(winner, first_winner), "the order of arrival decides nothing");
+		first_winner = winner;
+		AUTO_TX tx = NULL;
+		good(store_read(w->b->st, w->a, &tx));
+		good(store_summary_load(tx, room_nid(w, id), &s));
+		same_str(s.topic, winner);
+		/* What is sent now has both below it, and the resolved state before it. */
+		say(w, who(w, "bob"), id, "after");
+		assert_int_equal(n_extremities(w, id), 1);
+		check_flat(w, id);
+	}
+}
+static void topics_are_resolved_v11(struct world *w) { topics_are_resolved(w, "11"); }
+WORLD(topics_are_resolved_v11)
+static void topics_are_resolved_v12(struct world *w) { topics_are_resolved(w, "12"); }
+WORLD(topics_are_resolved_v12)
+
+/* A ban on one branch undoes what the banned one did meanwhile on the other. */
+static void a_ban_wins(struct world *w, const char *version)
+{
+	for (int order = 0; order < 2; order++) {
+		const str id = open_room(w, version), base = say(w, who(w, "alice"), id, "base");
+		struct forge f = forge_for(w, id, version);
+		const struct event *ban = forge(&f, "alice", "m.room.member", "@mod:test", "{'membership':'ban'}",
+						&base, 1),
+				   *topic = forge(&f, "mod", "m.room.topic", "", "{'topic':'mine'}", &base, 1);
+
+		if (order == 0) {
+			assert_int_equal(put(w, ban), APPEND_ACCEPTED);
+			/* Allowed where it was made, not in the room as it is. */
+			assert_int_equal(put(w, topic), APPEND_SOFT_FAILED);
+			const struct event_row *row = event_row(w, topic->event_id);
+			ok(row->flags & EVENT_SOFT_FAILED && !row->stream && !row->timeline, "kept, not shown");
+			assert_int_equal(n_extremities(w, id), 1);
+		} else {
+			assert_int_equal(put(w, topic), APPEND_ACCEPTED);
+			assert_int_equal(put(w, ban), APPEND_ACCEPTED);
+			assert_int_equal(n_extremities(w, id), 2);
+		}
+		assert_int_equal(membership_now(w, id, "mod"), MEMBER_BAN);
+		ok(!current(w, id, "m.room.topic", ""), "the topic went");
+		check_flat(w, id);
+		world_restart(w);
+		fails_with(join(w, who(w, "mod"), id), ERR_FORBIDDEN);
+		say(w, who(w, "bob"), id, "after");
+		check_flat(w, id);
+	}
+}
+static void a_ban_wins_v11(struct world *w) { a_ban_wins(w, "11"); }
+WORLD(a_ban_wins_v11)
+static void a_ban_wins_v12(struct world *w) { a_ban_wins(w, "12"); }
+WORLD(a_ban_wins_v12)
+
+static void members_of_both_branches_stay(struct world *w)
+{
+	const str id = open_room(w, "12"), base = say(w, who(w, "alice"), id, "base");
+	struct forge f = forge_for(w, id, "12");
+	const struct event *carol = forge(&f, "carol", "m.room.member", "@carol:test",
+					  "{'membership':'join','displayname':'C'}", &base, 1),
+			   *dan = forge(&f, "dan", "m.room.member", "@dan:test", "{'membership':'join'}", &base, 1);
+
+	assert_int_equal(put(w, carol), APPEND_ACCEPTED);
+	assert_int_equal(put(w, dan), APPEND_ACCEPTED);
+	assert_int_equal(membership_now(w, id, "carol"), MEMBER_JOIN);
+	assert_int_equal(membership_now(w, id, "dan"), MEMBER_JOIN);
+	same_str(membership_row(w, id, "carol")->displayname, S("C"));
+	check_flat(w, id);
+	say(w, who(w, "carol"), id, "hello");
+	say(w, who(w, "dan"), id, "hello");
+	check_flat(w, id);
+}
+WORLD(members_of_both_branches_stay)
+
+static void who_is_not_in_is_rejected(struct world *w)
+{
+	const str id = open_room(w, "12"), base = say(w, who(w, "alice"), id, "base"), nowhere = S("$nowhere");
+	struct forge f = forge_for(w, id, "12");
+	const struct event *ev = forge(&f, "eve", "m.room.topic", "", "{'topic':'x'}", &base, 1);
+	enum append_outcome out;
+
+	assert_int_equal(put(w, ev), APPEND_REJECTED);
+	const struct event_row *row = event_row(w, ev->event_id);
+	ok(row->flags & EVENT_REJECTED && !row->stream && !row->timeline, "kept, not shown");
+	assert_int_equal(row->root_after, event_row(w, base)->root_after);
+	/* What names it stands on the same state as if it were not there. */
+	assert_int_equal(put(w, forge(&f, "bob", "m.room.message", NULL, "{}", &ev->event_id, 1)), APPEND_ACCEPTED);
+	check_flat(w, id);
+	fails_with(rooms_append_event(w->rs, w->a, forge(&f, "bob", "m.room.message", NULL, "{}", &nowhere, 1), &out),
+		   ERR_NOT_FOUND);
+}
+WORLD(who_is_not_in_is_rejected)
+
+/* More branches than an event can name: it names the newest twenty, the others wait. */
+static void many_branches(struct world *w)
+{
+	const str id = open_room(w, "12"), base = say(w, who(w, "alice"), id, "base");
+	struct forge f = forge_for(w, id, "12");
+	int64_t *prevs;
+
+	for (int i = 0; i < 25; i++)
+		assert_int_equal(put(w, forge(&f, "bob", "m.room.message", NULL, "{}", &base, 1)), APPEND_ACCEPTED);
+	assert_int_equal(n_extremities(w, id), 25);
+	assert_int_equal(store_nids_unpack(w->a, event_row(w, say(w, who(w, "bob"), id, "x"))->prevs, &prevs), 20);
+	assert_int_equal(n_extremities(w, id), 6);
+	say(w, who(w, "bob"), id, "y");
+	assert_int_equal(n_extremities(w, id), 1);
+}
+WORLD(many_branches)
+
+static void a_redaction_before_its_target(struct world *w)
+{
+	const str id = open_room(w, "12"), base = say(w, who(w, "alice"), id, "base");
+	struct forge f = forge_for(w, id, "12");
+	const struct event *target = forge(&f, "bob", "m.room.message", NULL, "{'body':'bad words'}", &base, 1);
+	const str content = arena_printf(w->a, "{'redacts':'%.*s'}", STR_ARG(target->event_id));
+	const struct event *redaction = forge(&f, "alice", "m.room.redaction", NULL, content.p, &base, 1);
+
+	assert_int_equal(put(w, redaction), APPEND_ACCEPTED);
+	assert_int_equal(put(w, target), APPEND_ACCEPTED);
+	ok(!str_contains(event_row(w, target->event_id)->json, S("bad words")), "stored redacted");
+	assert_int_equal(event_row(w, target->event_id)->redacted_by, event_row(w, redaction->event_id)->nid);
+}
+WORLD(a_redaction_before_its_target)
+
+static err *renumber(struct tx *tx, void *arg)
+{
+	int64_t *room_then_top = arg;
+
+	return store_timeline_renumber(tx, *room_then_top, 7, room_then_top);
+}
+
+static void renumbering_keeps_the_order(struct world *w)
+{
+	const str id = open_room(w, "12");
+	struct event_row **before, **after;
+	size_t n, m;
+	int64_t top = room_nid(w, id);
+
+	for (int i = 0; i < 5; i++)
+		say(w, who(w, "bob"), id, "x");
+	{
+		AUTO_TX tx = NULL;
+		good(store_read(w->b->st, w->a, &tx));
+		good(store_events_by_timeline(tx, top, 0, false, 1000, &before, &n));
+	}
+	good(store_do(w->b->st, w->a, renumber, &top));
+	AUTO_TX tx = NULL;
+	good(store_read(w->b->st, w->a, &tx));
+	good(store_events_by_timeline(tx, room_nid(w, id), 0, false, 1000, &after, &m));
+	assert_int_equal(n, m);
+	for (size_t i = 0; i < n; i++) {
+		same_str(after[i]->event_id, before[i]->event_id);
+		assert_int_equal(after[i]->timeline, (int64_t)(i + 1) * 7);
+	}
+	assert_int_equal(top, (int64_t)n * 7);
+}
+WORLD(renumbering_keeps_the_order)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORLD_TESTS(messages_fork_and_meet),
+		WORLD_TESTS(topics_are_resolved_v11),
+		WORLD_TESTS(topics_are_resolved_v12),
+		WORLD_TESTS(a_ban_wins_v11),
+		WORLD_TESTS(a_ban_wins_v12),
+		WORLD_TESTS(members_of_both_branches_stay),
+		WORLD_TESTS(who_is_not_in_is_rejected),
+		WORLD_TESTS(many_branches),
+		WORLD_TESTS(a_redaction_before_its_target),
+		WORLD_TESTS(renumbering_keeps_the_order),
+	};
+
+	crypto_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
