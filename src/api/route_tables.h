@@ -1,4 +1,5 @@
-/* route_tables.h - included twice by routes.c: one line a table, in the order of the specification. */
+/* route_tables.h - included twice by routes.c: one line a table. */
+TABLE(http_system_routes)
 TABLE(client_versions_routes)
 TABLE(client_wellknown_routes)
 TABLE(client_login_routes)
