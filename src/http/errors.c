@@ -31,7 +31,8 @@ void errors_write(struct buf *out, struct arena *a, const err *e, int64_t *out_r
 	}
 	jw_object(&w, NULL);
 	jw_str(&w, "errcode", str_c(err_errcode(e->code)));
-	jw_str(&w, "error", e->msg);
+	/* What went wrong inside is for the log (run.c writes it): SQL and paths are nobody else's business. */
+	jw_str(&w, "error", err_status(e->code) == 500 ? S("Internal server error") : e->msg);
 	if (e->code == ERR_LIMIT_EXCEEDED || e->code == ERR_BUSY) {
 		int64_t ms = retry_of(a, e->extra);
 

@@ -120,10 +120,10 @@ err *store_users_by_word(struct tx *tx, str prefix, size_t limit, int64_t **out,
 
 err *store_users_visible(struct tx *tx, int64_t viewer, const int64_t *users, size_t n, int64_t **out, size_t *out_n)
 {
-	static const char sql[] = "SELECT DISTINCT m.\"user\" FROM membership m"
-				  " LEFT JOIN membership v ON v.room = m.room AND v.\"user\" = $1 AND v.membership = $2"
+	static const char sql[] = "SELECT DISTINCT m.member FROM membership m"
+				  " LEFT JOIN membership v ON v.room = m.room AND v.member = $1 AND v.membership = $2"
 				  " LEFT JOIN room_summary s ON s.room = m.room"
-				  " WHERE m.\"user\" IN $3 AND m.membership = $2"
+				  " WHERE m.member IN $3 AND m.membership = $2"
 				  " AND (v.room IS NOT NULL OR s.join_rule = $4 OR s.history_visibility = $5)";
 	struct rows *rs;
 
