@@ -1,31 +1,138 @@
-/* The JSON parser: whatever it takes, it writes in a form that it takes again, with the same value. */
+/*
+ * fuzz_json.c - any bytes as JSON; whatever is accepted must survive being written and read again.
+ *
+ * Checked are the promises of json.h: a value's raw bytes are its text; canonical text is JSON, equal to what it came
+ * from, and its own canonical form; what is canonical when strict is so when not; a tree built anew is the same tree.
+ */
+#include "base/utf8.h"
 #include "fuzz.h"
 #include "json/writer.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static const struct json_limits limits = { .max_bytes = 1 << 16, .max_depth = 64, .max_values = 10000 };
+
+static struct json *parse(struct arena *a, str text)
+{
+	struct json *j;
+
+	return json_parse(a, text, &limits, &j) ? NULL : j;
+}
+
+/* The raw bytes lie in their parent's, in order, and are the value's text. */
+static const char *check_raw(const struct json *j, const char *from, const char *end)
+{
+	const char *p = j->raw.p, *const own_end = j->raw.p + j->raw.n;
+
+	assert(p >= from && j->raw.n > 0 && own_end <= end);
+	if (j->kind == JSON_STR)
+		assert(utf8_valid(j->s));
+	JSON_EACH (j, m) {
+		assert(utf8_valid(m->key));
+		p = check_raw(m->value, p, own_end);
+	}
+	JSON_ITEMS (j, i)
+		p = check_raw(j->array.items[i], p, own_end);
+	return own_end;
+}
+
+/* Every key is found, and what is found is the last of its name. */
+static void check_look_ups(const struct json *j)
+{
+	bool dup = false;
+
+	JSON_EACH (j, m) {
+		const struct json *last = m->value;
+
+		JSON_EACH (j, other)
+			if (other > m && str_eq(other->key, m->key))
+				last = other->value;
+		assert(json_get(j, m->key) == last);
+		dup = dup || last != m->value;
+		check_look_ups(m->value);
+	}
+	if (json_is(j, JSON_OBJECT))
+		assert(j->dup == dup);
+	JSON_ITEMS (j, i)
+		check_look_ups(j->array.items[i]);
+}
+
+static const struct json *rebuild(struct arena *a, const struct json *j)
+{
+	struct json *made;
+
+	if (j->kind == JSON_OBJECT) {
+		made = json_new_object(a);
+		JSON_EACH (j, m)
+			json_set(a, made, m->key, rebuild(a, m->value));
+		return made;
+	}
+	if (j->kind == JSON_ARRAY) {
+		made = json_new_array(a);
+		JSON_ITEMS (j, i)
+			json_append(a, made, rebuild(a, j->array.items[i]));
+		return made;
+	}
+	return j->kind == JSON_STR ? json_new_str(a, j->s) : j->kind == JSON_INT ? json_new_int(a, j->i) : j;
+}
+
+/* Are all numbers such that canonical text keeps their form? (1e10 becomes an integer.) */
+static bool keeps_numbers(const struct json *j)
+{
+	JSON_EACH (j, m)
+		if (!keeps_numbers(m->value))
+			return false;
+	JSON_ITEMS (j, i)
+		if (!keeps_numbers(j->array.items[i]))
+			return false;
+	return j->kind != JSON_NUMBER;
+}
+
+static void check_canonical(struct arena *a, const struct json *j, str *out)
+{
+	str loose, strict, again;
+	const struct json *k;
+
+	assert(!json_canonical(a, j, false, &loose));
+	assert(loose.n <= 4 * j->raw.n && utf8_valid(loose));
+	/* A number may have grown past the limit on bytes. */
+	k = parse(a, loose);
+	if (loose.n <= limits.max_bytes) {
+		assert(k && (!keeps_numbers(j) || json_equal(j, k)));
+		assert(!json_canonical(a, k, false, &again) && str_eq(again, loose));
+	}
+	if (!json_canonical(a, j, true, &strict))
+		assert(str_eq(strict, loose));
+	*out = loose;
+}
+
+static void check_rebuilt(struct arena *a, const struct json *j, str canonical)
+{
+	const struct json *made = rebuild(a, j), *back;
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	struct jw w = jw_to(&b);
+	str again;
+
+	assert(!json_canonical(a, made, false, &again) && str_eq(again, canonical));
+	jw_json(&w, NULL, made);
+	assert(jw_good(&w));
+	/* Escapes may be longer than the characters that stood there. */
+	if (buf_str(&b).n <= limits.max_bytes) {
+		back = parse(a, buf_str(&b));
+		assert(back && json_equal(back, made) && json_equal(made, j));
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	AUTO_ARENA a = arena_new();
-	const str text = { size ? (const char *)data : "", size };
-	struct json *value, *again;
+	const str text = { (const char *)data, n };
+	const struct json *j = parse(a, text);
 	str canonical;
 
-	if (json_parse(a, text, &json_limits_request, &value))
+	if (!j)
 		return 0;
-	if (json_canonical(a, value, false, &canonical))
-		return 0;
-	{
-		err *e = json_parse(a, canonical, &json_limits_request, &again);
-
-		assert(!e);
-	}
-	/* Of a key that stood twice, the last value is what counts, and all that the canonical form has. */
-	{
-		str twice;
-		err *e = json_canonical(a, again, false, &twice);
-
-		assert(!e && str_eq(canonical, twice));
-	}
-	if (!json_canonical(a, value, true, &canonical))
-		assert(json_equal(value, again));
+	check_raw(j, text.p, text.p + text.n);
+	check_look_ups(j);
+	check_canonical(a, j, &canonical);
+	check_rebuilt(a, j, canonical);
 	return 0;
 }
