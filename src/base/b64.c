@@ -50,7 +50,8 @@ static unsigned digit(char c, bool url_only)
 	return 64;
 }
 
-/* "implementations decoding Base64 SHOULD accept input with or without padding": where there is padding, it is complete. */
+/* "implementations decoding Base64 SHOULD accept input with or without padding": where there is padding, it is
+ * complete. */
 static bool strip_padding(str *text)
 {
 	const size_t all = text->n;

@@ -1,7 +1,8 @@
 /*
  * buf.h - a growing byte buffer with a limit fixed at creation.
  *
- * Errors are sticky: a write past the limit sets `overflow` and is dropped, so a writer writes ten fields and checks once.
+ * Errors are sticky: a write past the limit sets `overflow` and is dropped, so a writer writes ten fields and checks
+ * once.
  */
 #pragma once
 

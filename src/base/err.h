@@ -1,8 +1,8 @@
 /*
  * err.h - the one error type.
  *
- * NULL is good. An error is made where it happens, in the arena at hand, with a code, a text for people and the place in
- * the source; it is passed up with TRY() and turned into a status and a Matrix errcode once, in http/errors.c. The
+ * NULL is good. An error is made where it happens, in the arena at hand, with a code, a text for people and the place
+ * in the source; it is passed up with TRY() and turned into a status and a Matrix errcode once, in http/errors.c. The
  * codes below are the specification's words; each names its HTTP status and errcode in http/errors.c's table.
  * "Not found" is a value (STR_NONE, NULL) where absence is normal, and an error where it is not.
  */

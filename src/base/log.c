@@ -1,9 +1,9 @@
 /*
  * log.c - structured logs.
  *
- * A line is put together on the stack and leaves in one write of less than 4096 bytes, which the kernel does not mix with
- * another thread's line on a pipe: hence no lock, and no line that waits for one. Values come from peers, so that text
- * lines quote what could be taken for a second field or line, and a long value is cut, never the line's frame.
+ * A line is put together on the stack and leaves in one write of less than 4096 bytes, which the kernel does not mix
+ * with another thread's line on a pipe: hence no lock, and no line that waits for one. Values come from peers, so that
+ * text lines quote what could be taken for a second field or line, and a long value is cut, never the line's frame.
  */
 #include <stdatomic.h>
 #include <stdio.h>

@@ -3,9 +3,9 @@
  *
  *     log_info(rq->log, "room created", F("room_id", id), F("ms", t));
  *
- * A `struct log` carries fields that every line below it inherits (server, room, request). Lines go to standard error as
- * text ("2026-01-02T03:04:05.678Z INFO room created room_id=!x:y ms=3") or JSON, one write each. base json crypto matrix
- * store never log: they return.
+ * A `struct log` carries fields that every line below it inherits (server, room, request). Lines go to standard error
+ * as text ("2026-01-02T03:04:05.678Z INFO room created room_id=!x:y ms=3") or JSON, one write each. base json crypto
+ * matrix store never log: they return.
  */
 #pragma once
 

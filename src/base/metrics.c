@@ -2,8 +2,8 @@
  * metrics.c - counters, gauges and histograms in Prometheus' text format (version 0.0.4).
  *
  * Values are atomics, so that counting takes no lock; the lock is for registration, and series are never removed. A
- * histogram keeps each bucket's own count and adds them up when written: its +Inf bucket and its _count are then the same
- * sum, whatever was counted meanwhile.
+ * histogram keeps each bucket's own count and adds them up when written: its +Inf bucket and its _count are then the
+ * same sum, whatever was counted meanwhile.
  */
 #include <assert.h>
 #include <stdatomic.h>

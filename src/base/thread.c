@@ -1,10 +1,10 @@
 /*
  * thread.c - the only place that locks.
  *
- * Deadlocks come from two threads that take the same locks in different order. Every lock therefore has a rank, a thread
- * takes locks in strictly rising rank only, and that is asserted at each take, in every build: the wrong order dies at its
- * first run instead of hanging at its first coincidence. Each thread keeps its chain of held locks, innermost first; as
- * ranks rise, the innermost is also the highest, whatever order they are dropped in.
+ * Deadlocks come from two threads that take the same locks in different order. Every lock therefore has a rank, a
+ * thread takes locks in strictly rising rank only, and that is asserted at each take, in every build: the wrong order
+ * dies at its first run instead of hanging at its first coincidence. Each thread keeps its chain of held locks,
+ * innermost first; as ranks rise, the innermost is also the highest, whatever order they are dropped in.
  */
 #include <assert.h>
 #include <errno.h>
@@ -147,7 +147,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* Signals are for the threads that main() set up; faults of the thread itself must still end the process with a core. */
+/* Signals are for the threads that main() set up; faults of the thread itself must still end the process with a
+ * core. */
 static void block_signals(sigset_t *before)
 {
 	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGPROF };

@@ -59,8 +59,8 @@ bool cond_wait_until(struct cond *c, struct lock *l, int64_t deadline_us);
 void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
 
-/* A named thread (name at most 15 characters, shown by top -H) with 256 KiB of stack. Signals stay with the threads that
- * were there before: a new one blocks all but those that its own faults raise. */
+/* A named thread (name at most 15 characters, shown by top -H) with 256 KiB of stack. Signals stay with the threads
+ * that were there before: a new one blocks all but those that its own faults raise. */
 typedef void thread_main(void *arg);
 struct thread;
 struct thread *thread_start(const char *name, thread_main *fn, void *arg);

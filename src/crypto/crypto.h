@@ -24,8 +24,8 @@ void crypto_wipe(void *p, size_t n);
 
 /* argon2id, 19 MiB, t=2 (cheap: the least that libsodium takes). Takes 20-40 ms: slow lane only. */
 NODISCARD err *password_hash(struct arena *a, str password, bool cheap, str *out);
-/* argon2id ($argon2id$) and bcrypt ($2a$, $2b$, $2y$; `pepper` is appended and the whole cut to 72 bytes, as Synapse does;
- * it is not used for argon2id). An empty hash costs the same time as argon2id and is false: for unknown users. */
+/* argon2id ($argon2id$) and bcrypt ($2a$, $2b$, $2y$; `pepper` is appended and the whole cut to 72 bytes, as Synapse
+ * does; it is not used for argon2id). An empty hash costs the same time as argon2id and is false: for unknown users. */
 bool password_verify(str hash, str password, str pepper);
 /* Is it not what password_hash would make today? */
 bool password_needs_rehash(str hash, bool cheap);

@@ -1,9 +1,10 @@
 /*
  * password.c - password hashes.
  *
- * New ones are argon2id with OWASP's least recommended cost (19 MiB, two passes), in libsodium's text form. Accounts that
- * come from Synapse have bcrypt hashes of password and pepper; they are verified as Synapse does and replaced at the
- * next login. A user who does not exist has the empty hash: it costs as much as a real one, so that time does not tell.
+ * New ones are argon2id with OWASP's least recommended cost (19 MiB, two passes), in libsodium's text form. Accounts
+ * that come from Synapse have bcrypt hashes of password and pepper; they are verified as Synapse does and replaced at
+ * the next login. A user who does not exist has the empty hash: it costs as much as a real one, so that time does not
+ * tell.
  */
 #include <assert.h>
 #include <crypt.h>

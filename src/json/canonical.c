@@ -3,11 +3,10 @@
  *
  * https://spec.matrix.org/latest/appendices/#canonical-json
  *
- * The text's size is known before it is written: no value becomes longer than the bytes it was parsed from (escapes only
- * get shorter, white space goes; exponents grow at most fourfold), and what was built is measured. So the result is one
- * piece of the arena, never moved.
- * What was parsed is copied where its bytes are canonical already: every integer but "-0", and strings without escapes.
- * There is no recursion over what was parsed: depth is a peer's choice.
+ * The text's size is known before it is written: no value becomes longer than the bytes it was parsed from (escapes
+ * only get shorter, white space goes; exponents grow at most fourfold), and what was built is measured. So the result
+ * is one piece of the arena, never moved. What was parsed is copied where its bytes are canonical already: every
+ * integer but "-0", and strings without escapes. There is no recursion over what was parsed: depth is a peer's choice.
  */
 #include <assert.h>
 #include <stdlib.h>

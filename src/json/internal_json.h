@@ -26,8 +26,8 @@ void json_write_tree(struct buf *out, const struct json *v);
 static inline bool json_is_special(char c) { return (signed char)c < 0x20 || c == '"' || c == '\\'; }
 
 /*
- * The first byte of [p, end) that a string's text cannot simply pass over: a quote, a backslash, a control character, or
- * anything that is not ASCII; `end` when there is none. The hot loop of reading and writing.
+ * The first byte of [p, end) that a string's text cannot simply pass over: a quote, a backslash, a control character,
+ * or anything that is not ASCII; `end` when there is none. The hot loop of reading and writing.
  */
 static inline const char *json_first_special(const char *p, const char *end)
 {

@@ -1,10 +1,11 @@
 /*
  * json.h - JSON as a tree in an arena that keeps the bytes of every value.
  *
- * The parser is strict (RFC 8259, strict UTF-8, limits on depth, size and members). A number is an integer where its text is
- * one (no fraction, no exponent) and fits 64 bits; every other number stays JSON_NUMBER with its text: what it means is
- * its owner's decision (canonical JSON refuses it from room version 6 on). Escaped lone surrogates ("\ud800") make the
- * text invalid. Duplicate keys: the last one wins in look-ups, and `dup` is set on the object, so that the owner can refuse it.
+ * The parser is strict (RFC 8259, strict UTF-8, limits on depth, size and members). A number is an integer where its
+ * text is one (no fraction, no exponent) and fits 64 bits; every other number stays JSON_NUMBER with its text: what it
+ * means is its owner's decision (canonical JSON refuses it from room version 6 on). Escaped lone surrogates ("\ud800")
+ * make the text invalid. Duplicate keys: the last one wins in look-ups, and `dup` is set on the object, so that the
+ * owner can refuse it.
  */
 #pragma once
 
@@ -88,8 +89,9 @@ struct json *json_copy(struct arena *a, const struct json *object);
 bool json_equal(const struct json *a, const struct json *b);
 
 /*
- * Canonical JSON (appendix "Canonical JSON"): keys sorted by code point, shortest form, UTF-8 unescaped but for what must be.
- * strict: ERR_BAD_JSON for floats, integers outside [-(2^53)+1, (2^53)-1] and duplicate keys (room version 6 and later);
- * otherwise such numbers are written as they came (but 1e10 as 10000000000), and of duplicate keys the last.
+ * Canonical JSON (appendix "Canonical JSON"): keys sorted by code point, shortest form, UTF-8 unescaped but for what
+ * must be. strict: ERR_BAD_JSON for floats, integers outside [-(2^53)+1, (2^53)-1] and duplicate keys (room version 6
+ * and later); otherwise such numbers are written as they came (but 1e10 as 10000000000), and of duplicate keys the
+ * last.
  */
 NODISCARD err *json_canonical(struct arena *a, const struct json *value, bool strict, str *out);

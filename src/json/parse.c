@@ -4,7 +4,8 @@
  * No recursion: values are put on one stack of entries as they are met. An opened array or object is an entry, too, and
  * remembers which one it lies in; when it is closed, the entries above it are its children, are moved to the arena in
  * one piece (two for an object: members and values), and leave the stack. A tree therefore costs two allocations for
- * each object, one for each array, and one for each string that has escapes; strings without are borrowed from the text.
+ * each object, one for each array, and one for each string that has escapes; strings without are borrowed from the
+ * text.
  *
  * Grammar: RFC 8259, strictly. Limits are checked before memory is taken: the text's size at once, depth at each
  * opening, the count of values at each value (which bounds the stack and the tree).
@@ -292,8 +293,8 @@ static bool parse_word(struct parser *ps, struct json *v)
 }
 
 /*
- * Few keys: each is compared with those before it that share its bit of a 64-bit sieve, which are hardly ever any. Many:
- * the index, which is wanted anyway, finds the pairs.
+ * Few keys: each is compared with those before it that share its bit of a 64-bit sieve, which are hardly ever any.
+ * Many: the index, which is wanted anyway, finds the pairs.
  */
 static void find_dup(struct parser *ps, struct json *v)
 {

@@ -1,8 +1,9 @@
 /*
  * tree.c - looking into trees, and building them.
  *
- * An object with few members is searched from its end (so that the last of duplicate keys wins). One with many carries an
- * index: a table of member numbers placed by a keyed hash, at most half full, which the parser builds and json_set keeps.
+ * An object with few members is searched from its end (so that the last of duplicate keys wins). One with many carries
+ * an index: a table of member numbers placed by a keyed hash, at most half full, which the parser builds and json_set
+ * keeps.
  */
 #include <assert.h>
 

@@ -1,8 +1,8 @@
 /*
  * writer.c - JSON written as a stream.
  *
- * Level 0 is outside everything and takes one value. A value in an object needs its key, by name or by jw_key before it;
- * one in an array has none: mixing that up is a bug of ours and asserted. What depends on data (the buffer's limit,
+ * Level 0 is outside everything and takes one value. A value in an object needs its key, by name or by jw_key before
+ * it; one in an array has none: mixing that up is a bug of ours and asserted. What depends on data (the buffer's limit,
  * nesting) sticks in `failed` and in the buffer, and is asked for once, at the end.
  */
 #include <assert.h>

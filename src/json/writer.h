@@ -4,8 +4,9 @@
  *     struct jw w = jw_to(&buf);
  *     jw_object(&w, NULL); jw_str(&w, "room_id", id); jw_array(&w, "list"); ... jw_end(&w); jw_end(&w);
  *
- * `key` is NULL inside arrays and for the outermost value, and needs no escaping: it is a word of ours (else jw_key). Errors stick: nesting too deep, the buffer's limit. Strings
- * must be valid UTF-8 (they are: everything that came in was checked); bytes that are not become U+FFFD.
+ * `key` is NULL inside arrays and for the outermost value, and needs no escaping: it is a word of ours (else jw_key).
+ * Errors stick: nesting too deep, the buffer's limit. Strings must be valid UTF-8 (they are: everything that came in
+ * was checked); bytes that are not become U+FFFD.
  */
 #pragma once
 

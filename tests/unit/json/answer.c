@@ -1,9 +1,9 @@
 /*
  * answer.c - says what json/ makes of each document on standard input: the other side of differential.py.
  *
- * A document comes as "<length>\n" and its bytes. The answer to each is "<length>\n" and lines: the error's code; or "ok",
- * a dump of the values that leaves no doubt (strings in hex), the loose canonical text, "strict" or "not strict", and the
- * text of the same tree built anew with the functions that build.
+ * A document comes as "<length>\n" and its bytes. The answer to each is "<length>\n" and lines: the error's code; or
+ * "ok", a dump of the values that leaves no doubt (strings in hex), the loose canonical text, "strict" or "not strict",
+ * and the text of the same tree built anew with the functions that build.
  */
 #include <stdio.h>
 
