@@ -11,6 +11,7 @@
 #include "cli/files.h"
 #include "main/server.h"
 
+#include <netdb.h>
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
@@ -26,6 +27,37 @@ static err *read_pem(struct arena *a, str path, str *out)
 	if (str_is_none(*out))
 		return err_new(a, ERR_CONFIG, "%.*s: %s", STR_ARG(path), strerror(errno));
 	return NULL;
+}
+
+/* A host's name stands for all its addresses; those that this machine cannot bind (IPv6 where there is none) are passed over as long
+ * as one can be. */
+static err *listen_on(struct server *s, struct http_listener *l)
+{
+	const struct addrinfo want = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM };
+	err *refused = err_new(s->a, ERR_CONFIG, "%.*s is no address to listen on", STR_ARG(l->address));
+	struct addrinfo *found = NULL;
+	bool listening = false;
+
+	if (getaddrinfo(arena_cstr(s->a, l->address), NULL, &want, &found) != 0)
+		return refused;
+	for (const struct addrinfo *it = found; it; it = it->ai_next) {
+		char text[NI_MAXHOST];
+		err *e;
+
+		if (getnameinfo(it->ai_addr, it->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST) != 0)
+			continue;
+		l->address = arena_keep(s->a, str_c(text));
+		e = http_listen(s->http, s->a, l);
+		if (e) {
+			refused = e;
+			continue;
+		}
+		listening = true;
+		log_info(s->log, "listening", F("address", l->address), F("port", (int64_t)http_port(s->http, s->n_listening++)),
+			 F("tls", (int64_t)l->tls));
+	}
+	freeaddrinfo(found);
+	return listening ? NULL : refused;
 }
 
 static err *start_listeners(struct server *s)
@@ -53,9 +85,7 @@ static err *start_listeners(struct server *s)
 		}
 		l.cert_pem = cert;
 		l.key_pem = key;
-		TRY(http_listen(s->http, s->a, &l));
-		log_info(s->log, "listening", F("address", l.address), F("port", (int64_t)http_port(s->http, i)),
-			 F("tls", (int64_t)l.tls));
+		TRY(listen_on(s, &l));
 	}
 	return NULL;
 }

@@ -16,6 +16,7 @@ struct server {
 	struct store *store;
 	struct services services;
 	struct http *http;
+	size_t n_listening; /* sockets */
 	struct control *control;
 };
 
