@@ -1,6 +1,8 @@
 /* rates.c - the settings' rate limits as the classes that routes name. */
 #include "main/server.h"
 
+enum { STEPS = 10 };
+
 void server_rates(const struct config *c, struct rate_limit out[RATE_CLASSES])
 {
 	const struct config_rates *r = &c->rates;
@@ -22,4 +24,7 @@ void server_rates(const struct config *c, struct rate_limit out[RATE_CLASSES])
 	memset(out, 0, sizeof(*out) * RATE_CLASSES);
 	for (size_t i = 0; i < ARRAY_LEN(map); i++)
 		out[map[i].class] = (struct rate_limit){ map[i].rate->per_second, map[i].rate->burst };
+	/* A registration is asked for in several requests, and names are tried while they are typed. */
+	out[RATE_REGISTRATION_STEP] =
+		(struct rate_limit){ STEPS * r->registration.per_second, STEPS * r->registration.burst };
 }

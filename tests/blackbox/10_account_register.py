@@ -1,4 +1,5 @@
 """Making accounts: by oneself, with a token, with terms, by the shared secret; and who may not."""
+import concurrent.futures
 import hashlib
 import hmac
 import re
@@ -219,17 +220,30 @@ def test_a_token_in_the_browser(by_token):
     assert requests.post(page, params={"session": "unknown"}, data={"answer": "x"}, timeout=30).status_code == 404
 
 
-def test_registration_is_limited_by_address():
-    server = Server(rc_registration={"per_second": 0.01, "burst_count": 3})
+def test_accounts_are_limited_by_address():
+    server = Server(rc_registration={"per_second": 0.01, "burst_count": 2})
     try:
         c = Client(server)
-        for _ in range(3):
-            ask(c, {})
-        answer = c.raw("POST", "/register", {})
+        for _ in range(5):
+            ask(c, {})  # asking is not registering
+        for _ in range(2):
+            c.post("/register", {"password": PASSWORD, "auth": DUMMY})
+        answer = c.raw("POST", "/register", {"password": PASSWORD, "auth": DUMMY})
         assert answer.status_code == 429 and answer.json()["errcode"] == "M_LIMIT_EXCEEDED"
         assert answer.json()["retry_after_ms"] > 0 and int(answer.headers["Retry-After"]) > 0
+        while (status := c.raw("POST", "/register", {}).status_code) == 401:
+            pass
+        assert status == 429  # nor is it free
     finally:
         server.close()
+
+
+def test_one_of_many_gets_the_name(each_hs):
+    body = {"username": "wanted", "password": PASSWORD, "auth": DUMMY}
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: Client(each_hs).raw("POST", "/register", body), range(8)))
+    assert sorted(a.status_code for a in answers) == [200] + [400] * 7
+    assert {a.json().get("errcode") for a in answers} == {None, "M_USER_IN_USE"}
 
 
 def test_a_session_survives_a_restart():

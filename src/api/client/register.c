@@ -82,6 +82,8 @@ static err *post_register(struct req *rq)
 	TRY(uia_prove(us, rq->arena, u));
 	if (str_is_none(cmd.password))
 		return err_new(rq->arena, ERR_MISSING_PARAM, "password is missing");
+	/* rc_registration counts accounts, not the requests that lead to one. */
+	TRY(req_rate(rq, RATE_REGISTRATION, rq->address));
 	TRY(register_account(us, rq->arena, &cmd, &user_id, &l));
 	login_reply(rq, reply_json(rq, 200), user_id, &l);
 	return NULL;
@@ -116,8 +118,8 @@ static err *get_token_validity(struct req *rq)
 }
 
 const struct route client_register_routes[] = {
-	{ "POST", "/_matrix/client/v3/register", post_register, AUTH_NONE, RATE_REGISTRATION, LANE_SLOW },
-	{ "GET", "/_matrix/client/v3/register/available", get_available, AUTH_NONE, RATE_REGISTRATION, LANE_FAST },
+	{ "POST", "/_matrix/client/v3/register", post_register, AUTH_NONE, RATE_REGISTRATION_STEP, LANE_SLOW },
+	{ "GET", "/_matrix/client/v3/register/available", get_available, AUTH_NONE, RATE_REGISTRATION_STEP, LANE_FAST },
 	{ "GET", "/_matrix/client/v1/register/m.login.registration_token/validity", get_token_validity, AUTH_NONE,
 	  RATE_REGISTRATION_TOKEN, LANE_FAST },
 	{ 0 },
