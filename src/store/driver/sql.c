@@ -61,26 +61,21 @@ static void put_param(struct buf *out, const struct sql_dialect *d, enum word be
 	buf_add(out, str_c(around[before][1]));
 }
 
-/* A word whose meaning depends on what follows is held back until that is known. */
-static void put_held(struct buf *out, enum word held)
-{
-	static const char *const words[] = { "", "NOT ", "IN ", "NOT IN ", "EACH " };
-
-	buf_add(out, str_c(words[held]));
-}
-
+/* A word whose meaning depends on what follows is held back, with the white space behind it, until that is known. */
 str sql_translate(struct arena *a, const struct sql_dialect *d, const char *sql, int *out_params)
 {
 	AUTO_BUF out = BUF_INIT((size_t)64 << 10);
 	enum word held = WORD_OTHER;
+	const char *from = sql; /* written so far up to here */
 	int params = 0;
 
 	for (const char *s = sql, *end; *s; s = end) {
+		const bool space = isspace((unsigned char)*s) != 0;
 		str piece;
 
 		end = piece_end(s);
 		piece = (str){ s, (size_t)(end - s) };
-		if (held != WORD_OTHER && isspace((unsigned char)*s))
+		if (held != WORD_OTHER && space)
 			continue;
 		if (*s == '$') {
 			int64_t n = 0;
@@ -89,23 +84,20 @@ str sql_translate(struct arena *a, const struct sql_dialect *d, const char *sql,
 			params = MAX(params, (int)n);
 			put_param(&out, d, held, piece);
 			held = WORD_OTHER;
+			from = end;
 			continue;
 		}
-		if (is_word(*s)) {
-			const enum word w = word_of(piece, held);
-
-			if (w != WORD_NOT_IN)
-				put_held(&out, held);
-			held = w;
-			if (w == WORD_OTHER)
-				buf_add(&out, piece);
+		held = is_word(*s) ? word_of(piece, held) : WORD_OTHER;
+		if (held == WORD_NOT_IN) /* the NOT before it is held already */
 			continue;
+		buf_add(&out, (str){ from, (size_t)(s - from) });
+		from = s;
+		if (held == WORD_OTHER) {
+			buf_add(&out, piece);
+			from = end;
 		}
-		put_held(&out, held);
-		held = WORD_OTHER;
-		buf_add(&out, piece);
 	}
-	put_held(&out, held);
+	buf_add(&out, str_c(from));
 	assert(!out.overflow);
 	*out_params = params;
 	return arena_keep(a, buf_str(&out));
