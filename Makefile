@@ -4,7 +4,7 @@ DEPS   = tools/install-deps.sh
 NINJA  = ninja -C
 
 all: $(BUILD)/build.ninja
-	@$(NINJA) $(BUILD) --quiet hearth
+	@$(NINJA) $(BUILD) --quiet hearth hearth.1
 
 run: all
 	@exec $(BUILD)/hearth serve
