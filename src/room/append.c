@@ -73,9 +73,11 @@ void draft_begin(struct room *room, struct draft **out)
 void draft_drop(struct draft **draft)
 {
 	struct draft *d = *draft;
+	struct arena *a;
 
 	if (!d)
 		return;
+	a = d->job->a; /* holds the draft itself */
 	*draft = NULL;
 	d->room->draft = NULL;
 	mem_free(d->room->tip.ext);
@@ -88,7 +90,7 @@ void draft_drop(struct draft **draft)
 		map_del_i(&d->room->pending, d->job->events.p[i]->row.nid);
 		map_del(&d->room->pending_ids, d->job->events.p[i]->ev->event_id);
 	}
-	arena_free(&d->job->a);
+	arena_free(&a);
 }
 
 /*

@@ -199,6 +199,8 @@ err *job_write(struct job *job, struct ticket **out_ticket)
 
 static void job_forget(struct room *room, struct job *job)
 {
+	struct arena *a = job->a; /* holds the job itself */
+
 	list_del(&job->node);
 	for (size_t i = 0; i < job->events.n; i++) {
 		map_del_i(&room->pending, job->events.p[i]->row.nid);
@@ -208,7 +210,7 @@ static void job_forget(struct room *room, struct job *job)
 		map_del(&room->txns, (str){ (const char *)job->txn.bytes, sizeof(job->txn.bytes) });
 	if (!job->failed)
 		node_cache_committed(room->rs->node_cache, room->nid, job->nodes_below);
-	arena_free(&job->a);
+	arena_free(&a);
 }
 
 void jobs_drain(struct room *room)

@@ -84,8 +84,8 @@ err *head_load(struct room *room)
 	return NULL;
 }
 
-/* With the lock: makes the head usable. */
-static err *ready(struct room *room)
+/* With the lock: makes the head usable for the holder, whose arena this is. */
+static err *ready(struct room *room, struct arena *a)
 {
 	jobs_drain(room);
 	while (is_broken(room)) {
@@ -98,6 +98,9 @@ static err *ready(struct room *room)
 			room->loaded = false;
 		}
 	}
+	/* Only now: others may have held it while we waited. */
+	room->a = a;
+	room->nodes = (struct node_source){ .cache = room->rs->node_cache, .room = room->nid };
 	if (room->cache_arena && arena_used(room->cache_arena) > CACHE_BYTES)
 		room_cache_clear(room);
 	return room->loaded ? NULL : head_load(room);
@@ -113,9 +116,7 @@ err *room_hold(struct rooms *rs, struct arena *a, str room_id, struct room **out
 	if (!room)
 		return NULL;
 	lock_take(&room->lock);
-	room->a = a;
-	room->nodes = (struct node_source){ .cache = rs->node_cache, .room = room->nid };
-	e = ready(room);
+	e = ready(room, a);
 	if (e || room->gone)
 		room_release(&room);
 	*out = room;

@@ -259,9 +259,15 @@ err *rooms_enter(struct rooms *rs, struct arena *a, str room_id, struct room **o
 
 void rooms_unref(struct rooms *rs, struct room *room)
 {
-	LOCKED(&rs->lock);
+	struct list gone;
+
+	list_init(&gone);
+	lock_take(&rs->lock);
 	assert(room->refs > 0);
 	room->refs--;
+	evict(rs, rs->opt.max_heads, &gone);
+	lock_drop(&rs->lock);
+	free_all(&gone);
 }
 
 err *rooms_find(struct rooms *rs, struct arena *a, str room_id, int64_t *out_room,
