@@ -77,12 +77,33 @@ static err *apply(struct store *st, struct conn *c, struct arena *a, const struc
 	return err_new(a, ERR_STORE, "migration %04d (%s): %.*s", mig->number, mig->what, STR_ARG(e->msg));
 }
 
+/* A configuration that was another server's may name that server's database: nothing is written into it. */
+static err *refuse_foreign(struct store *st, struct conn *c, struct arena *a)
+{
+	static const char sqlite[] = "SELECT count(*), count(CASE WHEN name = 'schema_migrations' THEN 1 END)"
+				     " FROM sqlite_master WHERE type = 'table'";
+	static const char pg[] = "SELECT count(*), count(CASE WHEN tablename = 'schema_migrations' THEN 1 END)"
+				 " FROM pg_catalog.pg_tables WHERE schemaname = current_schema()";
+	struct tx tx = tx_plain(st, c, a);
+	struct row *row = NULL;
+	err *e;
+
+	TRY(st->drv->begin(&tx));
+	e = tx_one(&tx, st->drv == &driver_sqlite ? sqlite : pg, NO_BIND, &row);
+	if (!e && row_i64(row, 0) > 0 && row_i64(row, 1) == 0)
+		e = err_new(a, ERR_STORE, "the database holds another program's tables: give hearth one of its own");
+	tx_close_rows(&tx);
+	st->drv->rollback(&tx);
+	return e;
+}
+
 static err *migrate_locked(struct store *st, struct conn *c, struct arena *a, struct migrations m)
 {
 	bool *done = ARENA_ARRAY(a, bool, m.n + 1);
 	struct tx tx = tx_plain(st, c, a);
 	err *e;
 
+	TRY(refuse_foreign(st, c, a));
 	TRY(st->drv->script(c, a, make_table));
 	TRY(st->drv->begin(&tx));
 	e = read_applied(&tx, m, done);

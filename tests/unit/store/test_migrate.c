@@ -125,6 +125,26 @@ static void a_newer_database_is_not_opened(struct both *b)
 }
 BOTH(a_newer_database_is_not_opened)
 
+static err *forget_whose(struct tx *tx, void *arg)
+{
+	(void)arg;
+	return tx_run(tx, "DROP TABLE schema_migrations", NO_BIND);
+}
+
+/* A configuration that was Synapse's may name Synapse's database. */
+static void another_programs_database_is_left_alone(struct both *b)
+{
+	struct store *st = NULL;
+	const err *e;
+
+	both_ok(store_do(b->st, b->a, forget_whose, NULL));
+	store_close(&b->st);
+	e = store_open(b->a, &b->opt, &st);
+	assert_true(e && str_contains(e->msg, S("another program's tables")));
+	assert_null(st);
+}
+BOTH(another_programs_database_is_left_alone)
+
 static void numbers_rise_and_are_once(void **state)
 {
 	(void)state;
@@ -190,11 +210,17 @@ static void what_cannot_be_opened_says_why(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH_TESTS(missing_migrations_are_applied_once), BOTH_TESTS(a_gap_is_filled),
-		BOTH_TESTS(a_failing_migration_leaves_nothing),  BOTH_TESTS(an_older_binary_goes_on_unless_forbidden),
-		BOTH_TESTS(an_edited_migration_is_refused),      BOTH_TESTS(a_newer_database_is_not_opened),
-		cmocka_unit_test(numbers_rise_and_are_once),     cmocka_unit_test(a_file_is_opened_once),
-		cmocka_unit_test(only_its_owner_reads_the_file), cmocka_unit_test(what_cannot_be_opened_says_why),
+		BOTH_TESTS(missing_migrations_are_applied_once),
+		BOTH_TESTS(a_gap_is_filled),
+		BOTH_TESTS(a_failing_migration_leaves_nothing),
+		BOTH_TESTS(an_older_binary_goes_on_unless_forbidden),
+		BOTH_TESTS(an_edited_migration_is_refused),
+		BOTH_TESTS(a_newer_database_is_not_opened),
+		BOTH_TESTS(another_programs_database_is_left_alone),
+		cmocka_unit_test(numbers_rise_and_are_once),
+		cmocka_unit_test(a_file_is_opened_once),
+		cmocka_unit_test(only_its_owner_reads_the_file),
+		cmocka_unit_test(what_cannot_be_opened_says_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
