@@ -8,6 +8,7 @@
 #include "crypto/crypto.h"
 #include "matrix/id.h"
 #include "store/devices.h"
+#include "store/profiles.h"
 #include "store/uia.h"
 #include "user/internal_user_cache.h"
 #include "user/internal_users.h"
@@ -190,6 +191,7 @@ static err *deactivate(struct tx *tx, const struct change *c)
 	TRY(store_account_deactivate(tx, c->nid, c->now, c->flag));
 	TRY(store_uia_delete_user(tx, c->nid));
 	TRY(store_one_time_delete_user(tx, c->nid));
+	TRY(store_user_words_set(tx, c->nid, NULL, 0)); /* out of the user directory */
 	return store_devices_delete_others(tx, c->nid, STR_NONE);
 }
 

@@ -41,7 +41,10 @@ static uint32_t fold(uint32_t c)
 		return c + 32;
 	if (c >= 0x400 && c <= 0x40f)
 		return c + 80;
-	if (c >= 0x100 && c <= 0x17f && c % 2 == 0 && c != 0x130 && c != 0x138)
+	/* Latin Extended-A comes in pairs: the capital is even in most of it, odd in two stretches. */
+	if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17e))
+		return c % 2 ? c + 1 : c;
+	if (c >= 0x100 && c <= 0x177 && c % 2 == 0 && c != 0x130 && c != 0x138)
 		return c + 1;
 	return c;
 }
@@ -89,36 +92,6 @@ err *directory_index(struct tx *tx, struct arena *a, int64_t user, str user_id, 
 	if (!str_is_none(displayname))
 		cut_words(a, displayname, &w);
 	return store_user_words_set(tx, user, w.p, w.n);
-}
-
-struct directory_change {
-	struct arena *arena;
-	int64_t user;
-	str user_id;
-};
-
-static err *add_run(struct tx *tx, void *arg)
-{
-	const struct directory_change *c = arg;
-
-	return directory_index(tx, c->arena, c->user, c->user_id, STR_NONE);
-}
-
-static err *remove_run(struct tx *tx, void *arg)
-{
-	const struct directory_change *c = arg;
-
-	return store_user_words_set(tx, c->user, NULL, 0);
-}
-
-err *user_directory_add(struct users *us, struct arena *a, int64_t user, str user_id)
-{
-	return store_do(us->opt.store, a, add_run, &(struct directory_change){ a, user, user_id });
-}
-
-err *user_directory_remove(struct users *us, struct arena *a, int64_t user)
-{
-	return store_do(us->opt.store, a, remove_run, &(struct directory_change){ a, user, STR_NONE });
 }
 
 /* Both lists are by number. */

@@ -35,9 +35,7 @@ NODISCARD err *user_spread_reached(struct users *us, struct arena *a,
 NODISCARD err *user_spread_rooms(struct users *us, struct arena *a, const struct user_spread *at, str *out_user_id,
 				 int64_t **out_rooms, str **out_ids, size_t *out_n);
 
-/* The user directory. A new user is found by their user id from the start: users_options.on_registered calls this. */
-NODISCARD err *user_directory_add(struct users *us, struct arena *a, int64_t user, str user_id);
-NODISCARD err *user_directory_remove(struct users *us, struct arena *a, int64_t user);
+/* The user directory. A new user is found by their user id from the start, a deactivated one no more. */
 struct directory_search {
 	int64_t viewer;
 	str term;

@@ -14,6 +14,7 @@
 #include "crypto/crypto.h"
 #include "matrix/id.h"
 #include "store/uia.h"
+#include "user/internal_directory.h"
 #include "user/internal_uia.h"
 #include "user/internal_users.h"
 #include "user/password.h"
@@ -146,6 +147,7 @@ static err *account_write(struct tx *tx, void *arg)
 	if (w->taken)
 		return NULL;
 	TRY(use_session(tx, w));
+	TRY(directory_index(tx, w->arena, w->row.nid, w->row.user_id, STR_NONE));
 	return w->logs_in ? login_write(tx, &w->login) : NULL;
 }
 
