@@ -416,6 +416,13 @@ void state_seal(struct state_builder *b, struct state_root *roots, size_t n, int
 
 	assert(*next_node > 0 && !b->sealed);
 	for (size_t i = 0; i < n; i++)
+		if (roots[i].node < 0) {
+			struct state_node *top = b->fresh.p[-1 - roots[i].node];
+
+			top->is_root = true;
+			top->hash = roots[i].hash;
+		}
+	for (size_t i = 0; i < n; i++)
 		roots[i].node = seal_node(&s, true, roots[i].node);
 	end_row(&s);
 	buf_done(&s.nodes);

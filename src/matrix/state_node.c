@@ -8,6 +8,7 @@
  *	row    count, the lengths of all nodes but the last, the nodes
  *	node   byte: slots with a node, byte: slots with a leaf, then the slots in order
  *	list   ff ff, count, the leaves (no slot is both: this cannot be a node)
+ *	root   ff fe, the state's hash, then the node: the top of a state that something names
  *	leaf   id, value: (state key, event), or (type, distance to the type's top node)
  */
 #include "base/buf.h"
@@ -32,6 +33,13 @@ static void write_leaf(struct buf *b, bool types, int64_t id, const struct state
 void state_node_write(struct buf *b, bool types, int64_t id, const struct state_node *n)
 {
 	assert((n->kids & n->leaves) == 0);
+	if (n->is_root) {
+		uint8_t hash[16];
+
+		state_hash_bytes(n->hash, hash);
+		buf_add(b, S("\xff\xfe"));
+		buf_add(b, (str){ (const char *)hash, sizeof(hash) });
+	}
 	if (n->n_list > 0) {
 		buf_add(b, S("\xff\xff"));
 		state_varint(b, n->n_list);
@@ -110,6 +118,13 @@ static void read_node(struct arena *a, struct reader *r, int64_t id, struct stat
 {
 	out->kids = read_byte(r);
 	out->leaves = read_byte(r);
+	if (out->kids == 0xff && out->leaves == 0xfe && !out->is_root && r->rest.n > 16) {
+		out->is_root = true;
+		out->hash = state_hash_from((const uint8_t *)r->rest.p);
+		r->rest = str_from(r->rest, 16);
+		read_node(a, r, id, out);
+		return;
+	}
 	if (out->kids == 0xff && out->leaves == 0xff) {
 		read_list(a, r, out);
 		return;

@@ -15,7 +15,7 @@
  * bits make that a matter of principle, and the key makes it a matter of luck only, for peers choose the state keys.
  *
  * Equality. Node numbers say nothing about contents: the same state reached by two routes has two roots. Each root
- * therefore carries a sum, modulo 2^128, of a keyed hash of every entry, which a change updates by one subtraction and
+ * therefore carries (in its top node) a sum, modulo 2^128, of a keyed hash of every entry, which a change updates by one subtraction and
  * one addition: same contents, same hash, in whatever order they came. (An outsider who could see the sums might
  * search for collisions of such a sum; they are never shown, and the key is secret.)
  *
@@ -132,6 +132,20 @@ struct state_sub state_node_sub(const struct state_node *n, unsigned slot)
 		s.leaf = n->slot[slot].leaf;
 	}
 	return s;
+}
+
+err *state_root_of(const struct state_tree *t, struct arena *a, int64_t node, struct state_root *out)
+{
+	struct state_node top;
+
+	*out = STATE_EMPTY;
+	if (node == 0)
+		return NULL;
+	TRY(state_node_read(t, a, true, node, &top));
+	if (!top.is_root)
+		return err_new(a, ERR_INTERNAL, "node %" PRId64 " is no state's", node);
+	*out = (struct state_root){ .node = node, .hash = top.hash };
+	return NULL;
 }
 
 /* The tree is damaged where it is deeper than hashes are long. */

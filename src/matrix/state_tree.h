@@ -46,6 +46,8 @@ struct state_node {
 	} slot[STATE_FAN];
 	struct state_leaf *list; /* in the arena given to the callback; else NULL */
 	size_t n_list;
+	bool is_root; /* the top of a state, whose hash stands in it */
+	struct state_hash hash;
 };
 
 /* One row of the store: the nodes first .. first + n - 1. */
@@ -69,6 +71,10 @@ struct state_tree {
 	const struct state_builder *builder; /* or NULL: where nodes below 0 are */
 	unsigned levels; /* 0: STATE_LEVELS. Less only in tests of what happens at the deepest level */
 };
+
+/* The state whose number this is: what is kept of a root is its number, the hash stands in the node. ERR_INTERNAL: that is
+ * no state's top node. 0 gives the empty state. */
+NODISCARD err *state_root_of(const struct state_tree *t, struct arena *a, int64_t node, struct state_root *out);
 
 /* The event under a key; 0 when there is none. */
 NODISCARD err *state_get(const struct state_tree *t, struct arena *a, struct state_root root, int64_t type, int64_t key,

@@ -24,29 +24,6 @@ static err *check_generation(struct tx *tx, const struct job *job)
 	return err_new(tx_arena(tx), ERR_STORE, "an earlier event of the room could not be stored; nothing was sent");
 }
 
-static bool is_new(const struct job *job, struct state_root root)
-{
-	return root.node >= job->nodes_from && root.node < job->nodes_below;
-}
-
-/* Roots that events and rooms name are kept with their hashes; those of earlier jobs are already. */
-static err *save_roots(struct tx *tx, const struct job *job)
-{
-	struct state_root last = STATE_EMPTY;
-
-	for (size_t i = 0; i < job->events.n; i++) {
-		const struct state_root roots[] = { job->events.p[i]->after, job->events.p[i]->current };
-
-		for (size_t k = 0; k < ARRAY_LEN(roots); k++) {
-			if (!is_new(job, roots[k]) || roots[k].node == last.node)
-				continue;
-			TRY(store_root_save(tx, job->room->nid, roots[k]));
-			last = roots[k];
-		}
-	}
-	return NULL;
-}
-
 static err *job_run(struct tx *tx, void *arg)
 {
 	const struct job *job = arg;
@@ -60,7 +37,6 @@ static err *job_run(struct tx *tx, void *arg)
 	}
 	if (job->n_rows)
 		TRY(store_nodes_save(tx, job->room->nid, job->rows, job->n_rows));
-	TRY(save_roots(tx, job));
 	for (size_t i = 0; i < job->events.n; i++) {
 		const struct job_event *je = job->events.p[i];
 

@@ -57,7 +57,7 @@ err *timeline_root_of_token(struct room_view *v, str token, struct state_root *o
 	if (sync_token_stream && sync_token_stream(token, &stream))
 		return store_room_root_at(tx, room_view_room(v), stream, out);
 	TRY(store_events_by_timeline(tx, room_view_room(v), place + 1, true, 1, &rows, &n));
-	return store_root_load(tx, room_view_room(v), n ? rows[0]->root_after : 0, out);
+	return state_root_of(room_view_tree(v), room_view_arena(v), n ? rows[0]->root_after : 0, out);
 }
 
 struct page {
@@ -165,7 +165,7 @@ static err *write_senders(struct page *p, struct jw *w, int64_t root_number, con
 	struct map seen;
 
 	map_init(&seen, p->a);
-	TRY(store_root_load(p->tx, room_view_room(p->view), root_number, &root));
+	TRY(state_root_of(room_view_tree(p->view), p->a, root_number, &root));
 	for (size_t i = 0; i < p->rows.n; i++) {
 		struct event_row *row;
 		str sender;
@@ -276,7 +276,7 @@ static err *write_state(struct page *p, struct jw *w, int64_t root_number, const
 	struct event_row **rows;
 	size_t n;
 
-	TRY(store_root_load(p->tx, room_view_room(p->view), root_number, &root));
+	TRY(state_root_of(room_view_tree(p->view), p->a, root_number, &root));
 	TRY(state_each(room_view_tree(p->view), p->a, root, (struct state_pick){ 0 }, collect_entry, &list));
 	TRY(store_events_by_nids(p->tx, list.nids.p, list.nids.n, &rows, &n));
 	for (size_t i = 0; i < n; i++) {

@@ -87,7 +87,7 @@ static err *look_at_root(struct room_view *v, int64_t node, const struct seen_ro
 	struct state_root root;
 
 	if (!seen) {
-		TRY(store_root_load(v->tx, v->room, node, &root));
+		TRY(state_root_of(&v->tree, v->a, node, &root));
 		TRY(state_event(v, root, v->type_history, v->empty, &history_row));
 		TRY(state_event(v, root, v->rs->type_member, v->user, &member_row));
 		TRY(parse_row(v, history_row, &history));
@@ -113,14 +113,14 @@ static err *choose_root(struct room_view *v)
 	if (v->member && (v->member->membership == MEMBER_LEAVE || v->member->membership == MEMBER_BAN)) {
 		TRY(ended_join(v));
 		if (v->left_root)
-			return store_root_load(v->tx, v->room, v->left_root, &v->root);
+			return state_root_of(&v->tree, v->a, v->left_root, &v->root);
 		TRY(store_event_by_nid(v->tx, v->member->event, &left));
 		if (left && left->root_after)
-			return store_root_load(v->tx, v->room, left->root_after, &v->root);
+			return state_root_of(&v->tree, v->a, left->root_after, &v->root);
 	}
 	TRY(store_head_load(v->tx, v->room, &head));
 	v->root = STATE_EMPTY;
-	return head && head->root ? store_root_load(v->tx, v->room, head->root, &v->root) : NULL;
+	return head && head->root ? state_root_of(&v->tree, v->a, head->root, &v->root) : NULL;
 }
 
 static err *open_view(struct rooms *rs, struct arena *a, struct tx *tx, str room_id, int64_t room,

@@ -37,18 +37,6 @@ err *store_nodes_row(struct tx *tx, int64_t room, int64_t node, struct node_row 
 	return NULL;
 }
 
-err *store_root_save(struct tx *tx, int64_t room, struct state_root root)
-{
-	static const char sql[] = "INSERT INTO state_roots (room, node, hash) VALUES ($1, $2, $3)"
-				  " ON CONFLICT (room, node) DO NOTHING";
-	uint8_t hash[16];
-
-	if (root.node == 0)
-		return NULL;
-	state_hash_bytes(root.hash, hash);
-	return tx_run(tx, sql, BIND(B(room), B(root.node), B(((str){ (const char *)hash, sizeof(hash) }))));
-}
-
 err *store_room_root_save(struct tx *tx, int64_t room, int64_t stream, int64_t node)
 {
 	static const char sql[] = "INSERT INTO room_roots (room, stream, node) VALUES ($1, $2, $3)"
@@ -57,51 +45,31 @@ err *store_room_root_save(struct tx *tx, int64_t room, int64_t stream, int64_t n
 	return tx_run(tx, sql, BIND(B(room), B(stream), B(node)));
 }
 
-static err *read_root(struct tx *tx, int64_t node, str hash, struct state_root *out)
-{
-	if (hash.n != 16)
-		return err_new(tx_arena(tx), ERR_INTERNAL, "state root %" PRId64 " has no hash", node);
-	*out = (struct state_root){ .node = node, .hash = state_hash_from((const uint8_t *)hash.p) };
-	return NULL;
-}
-
 err *store_root_load(struct tx *tx, int64_t room, int64_t node, struct state_root *out)
 {
-	static const char sql[] = "SELECT hash FROM state_roots WHERE room = $1 AND node = $2";
-	struct row *row;
+	struct state_node top = { 0 };
+	struct node_row row;
 
-	if (node == 0) {
-		*out = STATE_EMPTY;
+	*out = STATE_EMPTY;
+	if (node == 0)
 		return NULL;
-	}
-	TRY(tx_one(tx, sql, BIND(B(room), B(node)), &row));
-	return read_root(tx, node, row ? row_str(row, 0) : STR_NONE, out);
-}
-
-err *store_root_find(struct tx *tx, int64_t room, struct state_hash hash, struct state_root *out)
-{
-	static const char sql[] = "SELECT node FROM state_roots WHERE hash = $1 AND room = $2 ORDER BY node LIMIT 1";
-	uint8_t bytes[16];
-	struct row *row;
-
-	state_hash_bytes(hash, bytes);
-	TRY(tx_one(tx, sql, BIND(B(((str){ (const char *)bytes, sizeof(bytes) })), B(room)), &row));
-	*out = row ? (struct state_root){ .node = row_i64(row, 0), .hash = hash } : STATE_EMPTY;
+	TRY(store_nodes_row(tx, room, node, &row));
+	if (row.n > 0)
+		TRY(state_node_parse(tx_arena(tx), node_row_find(row.bytes, row.first, node), node, &top));
+	if (!top.is_root)
+		return err_new(tx_arena(tx), ERR_INTERNAL, "room %" PRId64 " has no state %" PRId64, room, node);
+	*out = (struct state_root){ .node = node, .hash = top.hash };
 	return NULL;
 }
 
 err *store_room_root_at(struct tx *tx, int64_t room, int64_t stream, struct state_root *out)
 {
-	static const char sql[] = "SELECT j.node, r.hash FROM room_roots j"
-				  " LEFT JOIN state_roots r ON r.room = j.room AND r.node = j.node"
-				  " WHERE j.room = $1 AND j.stream <= $2 ORDER BY j.stream DESC LIMIT 1";
+	static const char sql[] = "SELECT node FROM room_roots WHERE room = $1 AND stream <= $2"
+				  " ORDER BY stream DESC LIMIT 1";
 	struct row *row;
 
-	*out = STATE_EMPTY;
 	TRY(tx_one(tx, sql, BIND(B(room), B(stream)), &row));
-	if (!row || row_i64(row, 0) == 0)
-		return NULL;
-	return read_root(tx, row_i64(row, 0), row_str(row, 1), out);
+	return store_root_load(tx, room, row ? row_i64(row, 0) : 0, out);
 }
 
 err *store_next_node(struct tx *tx, int64_t room, int64_t *out)
@@ -118,11 +86,9 @@ err *store_nodes_purge_room(struct tx *tx, int64_t room, size_t limit, bool *out
 {
 	static const char nodes[] = "DELETE FROM state_nodes WHERE room = $1 AND first IN"
 				    " (SELECT first FROM state_nodes WHERE room = $1 ORDER BY first LIMIT $2)";
-	static const char roots[] = "DELETE FROM state_roots WHERE room = $1 AND node IN"
-				    " (SELECT node FROM state_roots WHERE room = $1 ORDER BY node LIMIT $2)";
 	static const char journal[] = "DELETE FROM room_roots WHERE room = $1 AND stream IN"
 				      " (SELECT stream FROM room_roots WHERE room = $1 ORDER BY stream LIMIT $2)";
-	const char *const sql[] = { journal, roots, nodes };
+	const char *const sql[] = { journal, nodes };
 	int64_t left = (int64_t)limit;
 
 	for (size_t i = 0; i < ARRAY_LEN(sql) && left > 0; i++) {

@@ -1,8 +1,8 @@
 /*
- * state_nodes.h - state trees at rest: nodes in rows, the roots among them, and the journal of each room's current root.
+ * state_nodes.h - state trees at rest: nodes in rows, and the journal of each room's current root.
  *
- * A root's number is its top node's number (unique in its room; 0 is the empty state); state_roots keeps its hash beside
- * it, for those roots that events and rooms name. The node cache answers most reads without SQL, and holds what is queued
+ * A root's number is its top node's number (unique in its room; 0 is the empty state), and its hash stands in that node. So a
+ * state is kept by a number alone, in events and in the journal. The node cache answers most reads without SQL, and holds what is queued
  * and not committed yet: built upon by the room's next event before the store has it.
  */
 #pragma once
@@ -12,15 +12,11 @@
 
 /* Writing: in the transaction of the event whose state they make. */
 NODISCARD err *store_nodes_save(struct tx *tx, int64_t room, const struct node_row *rows, size_t n);
-/* Saving a root twice, or the empty one, does nothing. */
-NODISCARD err *store_root_save(struct tx *tx, int64_t room, struct state_root root);
 /* In a piece's `late`, with its position: the room's current root from here on. */
 NODISCARD err *store_room_root_save(struct tx *tx, int64_t room, int64_t stream, int64_t node);
 
-/* Reading. store_root_load: ERR_INTERNAL when this number was never saved as a root. */
+/* Reading. The state of a number: state_root_of without a tree. ERR_INTERNAL when it is no state's. */
 NODISCARD err *store_root_load(struct tx *tx, int64_t room, int64_t node, struct state_root *out);
-/* A saved root with these contents, STATE_EMPTY when there is none (or the hash is that of the empty state). */
-NODISCARD err *store_root_find(struct tx *tx, int64_t room, struct state_hash hash, struct state_root *out);
 /* The room's current root as of a stream position: of the newest change at or before it. STATE_EMPTY: the room was not
  * there yet. */
 NODISCARD err *store_room_root_at(struct tx *tx, int64_t room, int64_t stream, struct state_root *out);

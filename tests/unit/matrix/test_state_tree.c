@@ -143,6 +143,18 @@ static void check_diff(const struct state_tree *t, struct arena *a, const struct
 	assert_int_equal(state_same(r[0], r[1]), d->n == 0);
 }
 
+/* Its number is all that is kept of a state. */
+static void check_root(const struct state_tree *t, struct arena *a, struct state_root root)
+{
+	struct state_root got;
+
+	good(state_root_of(t, a, root.node, &got));
+	assert_int_equal(got.node, root.node);
+	assert_true(state_same(got, root));
+	if (root.node > 1)
+		assert_non_null(state_root_of(t, a, 1, &got)); /* the first node is some type's */
+}
+
 static struct state_entry draw_entry(const struct model *m, uint64_t types, uint64_t keys)
 {
 	struct state_entry e = { 1 + (int64_t)draw(types), 1 + (int64_t)draw(keys), 1 + (int64_t)draw(1000) };
@@ -193,6 +205,7 @@ static void walk(uint64_t from_seed, unsigned levels)
 					       &roots[i]));
 		check_same(&b.tree, a, roots[i], models[i], (struct state_pick){ 0 });
 		nodes_seal(&nodes, &b, &roots[i], 1);
+		check_root(&nodes.tree, a, roots[i]);
 		check_same(&nodes.tree, a, roots[i], models[i], (struct state_pick){ 0 });
 		check_same(&nodes.tree, a, roots[i], models[i],
 			   (struct state_pick){ .only = 1 + (int64_t)draw(types) });
