@@ -225,13 +225,9 @@ static inline void world_run(void (*test)(struct world *w), bool pg)
 		(void)state;                                                                                           \
 		world_run(name, false);                                                                                \
 	}                                                                                                              \
-	__attribute__((unused)) static void name##_on_pg(void **state)                                                 \
+	static void name##_on_pg(void **state)                                                                         \
 	{                                                                                                              \
 		(void)state;                                                                                           \
 		world_run(name, true);                                                                                 \
 	}
-#ifdef ROOM_TESTS_WITH_PG
 #define WORLD_TESTS(name) cmocka_unit_test(name##_on_sqlite), cmocka_unit_test(name##_on_pg)
-#else
-#define WORLD_TESTS(name) cmocka_unit_test(name##_on_sqlite)
-#endif
