@@ -38,7 +38,6 @@ struct config_policy {
 
 struct config_registration {
 	bool enabled, without_verification, requires_token, inhibit_user_in_use_error;
-	bool allow_guests;
 	str shared_secret; /* STR_NONE: none */
 	str shared_secret_path;
 };
@@ -79,12 +78,11 @@ struct config_rooms {
 };
 
 struct config_profiles {
-	bool require_auth, limit_to_shared_rooms, set_displayname, set_avatar_url;
-	bool include_on_invite;
+	bool require_auth, set_displayname, set_avatar_url;
 };
 
 struct config_user_directory {
-	bool enabled, search_all_users, prefer_local_users, show_locked_users;
+	bool enabled, search_all_users;
 };
 
 struct config_wellknown {
@@ -94,8 +92,8 @@ struct config_wellknown {
 };
 
 struct config_limits {
-	int64_t max_request_size, max_connections, request_timeout, shutdown_timeout;
-	int64_t workers_fast, workers_slow, workers_federation, loops, max_watched_users;
+	int64_t max_connections, request_timeout, shutdown_timeout;
+	int64_t workers_fast, workers_slow, max_watched_users;
 };
 
 struct config {

@@ -28,7 +28,9 @@ static const struct {
 	  "media_instance_running_background_jobs redis worker_app worker_name worker_listeners worker_manhole "
 	  "worker_daemonize worker_pid_file worker_log_config databases bind_host bind_port no_tls",
 	  NOT_HERE },
-	{ "user_agent_suffix web_client_location serve_server_wellknown presence include_profile_data_on_invite "
+	{ "user_agent_suffix web_client_location "
+	  "limit_profile_requests_to_users_who_share_rooms user_directory.prefer_local_users "
+	  "user_directory.show_locked_users serve_server_wellknown presence include_profile_data_on_invite "
 	  "allow_public_rooms_over_federation block_non_admin_invites enable_search ip_range_blacklist ip_range_whitelist "
 	  "http_proxy https_proxy no_proxy_hosts matrix_authentication_service delete_stale_devices_after email "
 	  "max_event_delay_duration user_types admin_contact hs_disabled hs_disabled_message limit_usage_by_mau "

@@ -166,8 +166,6 @@ const struct option config_options[] = {
 
 	{ "require_auth_for_profile_requests", BOOL(profiles.require_auth, "false"), .live = true,
 	  .section = "Profiles", .doc = "Must one be logged in to read a profile?" },
-	{ "limit_profile_requests_to_users_who_share_rooms", BOOL(profiles.limit_to_shared_rooms, "false"),
-	  .live = true, .doc = "Are profiles shown only to those who share a room with the user?" },
 	{ "enable_set_displayname", BOOL(profiles.set_displayname, "true"), .live = true,
 	  .doc = "May people change their display name once it is set?" },
 	{ "enable_set_avatar_url", BOOL(profiles.set_avatar_url, "true"), .live = true,
@@ -176,10 +174,6 @@ const struct option config_options[] = {
 	  .doc = "May people be searched for?" },
 	{ "user_directory.search_all_users", BOOL(user_directory.search_all_users, "false"), .live = true,
 	  .doc = "Find every local user, not only those in public rooms and those one shares a room with." },
-	{ "user_directory.prefer_local_users", BOOL(user_directory.prefer_local_users, "false"), .live = true,
-	  .doc = "Show local users first." },
-	{ "user_directory.show_locked_users", BOOL(user_directory.show_locked_users, "false"), .live = true,
-	  .doc = "Find locked users, too." },
 
 	{ "rc_message", RATE(rates.message, "{per_second: 0.2, burst_count: 10}"), .section = "Rate limits",
 	  .doc = "How often a user may send events: a bucket of burst_count that refills at per_second." },

@@ -42,7 +42,9 @@ enum auth {
 	AUTH_ADMIN,    /* a server administrator */
 };
 enum rate_class { RATE_NONE, RATE_MESSAGE, RATE_REGISTRATION, RATE_LOGIN, RATE_JOIN, RATE_INVITE, RATE_ROOM_CREATION, RATE_USER_DIRECTORY,
-		  RATE_REGISTRATION_TOKEN, RATE_REGISTRATION_STEP, RATE_REPORT, RATE_CLASSES };
+		  RATE_REGISTRATION_TOKEN, RATE_REGISTRATION_STEP, RATE_REPORT,
+		  /* taken by handlers, beside the route's own */
+		  RATE_JOIN_ROOM, RATE_INVITE_ROOM, RATE_INVITE_USER, RATE_CLASSES };
 /*
  * Where a handler runs: on the worker threads of its lane. LANE_LOOP: on the event loop's own thread, which saves two thread
  * switches; for handlers that only compute (no store, no network, no lock that is held over either) with AUTH_NONE.

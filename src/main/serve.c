@@ -53,8 +53,8 @@ static err *listen_on(struct server *s, struct http_listener *l)
 			continue;
 		}
 		listening = true;
-		log_info(s->log, "listening", F("address", l->address), F("port", (int64_t)http_port(s->http, s->n_listening++)),
-			 F("tls", (int64_t)l->tls));
+		log_info(s->log, "listening", F("address", l->address),
+			 F("port", (int64_t)http_port(s->http, s->n_listening++)), F("tls", (int64_t)l->tls));
 	}
 	freeaddrinfo(found);
 	return listening ? NULL : refused;

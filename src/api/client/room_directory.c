@@ -107,6 +107,10 @@ static err *write_list(struct req *rq, const struct public_rooms_cmd *cmd)
 	AUTO_BUF b = BUF_INIT((size_t)16 << 20);
 	struct jw w = jw_to(&b);
 
+	if (!rq->services->config->rooms.list_search) {
+		reply_json_text(rq, 200, S("{\"chunk\":[],\"total_room_count_estimate\":0}"));
+		return NULL;
+	}
 	/* An error may come in the middle: the answer begins when all of it is there. */
 	jw_object(&w, NULL);
 	TRY(room_public_list(rq->services->rooms, rq->arena, cmd, &w));

@@ -29,6 +29,8 @@ static err *enter(struct req *rq, const char *param, entry_door *door)
 		return err_new(rq->arena, ERR_FORBIDDEN,
 			       "this server asks no identity server about third-party invites");
 	cmd.extra = further_members(rq, body);
+	if (door == room_join)
+		TRY(req_rate(rq, RATE_JOIN_ROOM, cmd.room_id));
 	TRY(door(rq->services->rooms, rq->arena, &cmd, &room_id));
 	jw_str(reply_json(rq, 200), "room_id", room_id);
 	return NULL;
@@ -76,6 +78,9 @@ static err *post_invite(struct req *rq)
 	if (!json_get(body, S("user_id")) && json_get(body, S("medium")))
 		return err_new(rq->arena, ERR_THREEPID_DENIED,
 			       "this server asks no identity server: people are invited by their user id");
+	TRY(req_rate(rq, RATE_INVITE_ROOM, req_param(rq, "roomId")));
+	if (!str_is_none(json_get_str(body, S("user_id"))))
+		TRY(req_rate(rq, RATE_INVITE_USER, json_get_str(body, S("user_id"))));
 	return other(rq, room_invite);
 }
 
