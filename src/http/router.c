@@ -166,6 +166,9 @@ static bool find(const struct node *n, str rest, unsigned params, enum method m,
 		return settle(n->routes, m, out);
 	str_split_next(&tail, '/', &segment);
 	at = find_child(n, segment, &there);
+	/* What is v3 today was r0 before the specification's versions; older clients still say so. */
+	if (!there && str_eq(segment, S("r0")))
+		at = find_child(n, S("v3"), &there);
 	if (there && find(n->children[at], tail, params, m, out))
 		return true;
 	if (n->param && (segment.n > 0 || str_is_none(tail))) {

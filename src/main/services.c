@@ -7,6 +7,7 @@
  */
 #include "bus/bus.h"
 #include "cli/files.h"
+#include "flow/deactivate.h"
 #include "flow/profile_spread.h"
 #include "main/server.h"
 #include "matrix/push_rules.h"
@@ -58,6 +59,14 @@ static const struct user_policy *policies_of(struct server *s)
 	return p;
 }
 
+static err *on_deactivated(void *ctx, struct arena *a, int64_t user, str user_id, bool erase)
+{
+	const struct server *s = ctx;
+
+	(void)erase; /* kept with the account */
+	return deactivate_rooms(s->services.rooms, s->log, a, user, user_id);
+}
+
 static void open_users(struct server *s)
 {
 	const struct config *c = s->config;
@@ -87,6 +96,8 @@ static void open_users(struct server *s)
 		.login_via_existing_session = c->sessions.via_existing,
 		.login_via_existing_session_needs_uia = c->sessions.via_existing_needs_ui_auth,
 		.login_token_lifetime_ms = c->sessions.via_existing_token_timeout,
+		.hooks_ctx = s,
+		.on_deactivated = on_deactivated,
 		.rate_account = { c->rates.login_account.per_second, c->rates.login_account.burst },
 		.rate_failed = { c->rates.login_failed.per_second, c->rates.login_failed.burst },
 	};

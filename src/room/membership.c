@@ -297,17 +297,22 @@ err *room_forget(struct rooms *rs, struct arena *a, const struct member_cmd *cmd
 	return store_wait(a, ticket);
 }
 
-err *rooms_joined(struct rooms *rs, struct arena *a, int64_t user, str **out_ids, size_t *out_n)
+err *rooms_of_user(struct rooms *rs, struct arena *a, int64_t user, unsigned mask, str **out_ids, size_t *out_n)
 {
-	int64_t *rooms;
+	struct member_row *rows;
 	AUTO_TX tx = NULL;
 	size_t n;
 
 	TRY(store_read(rs->opt.store, a, &tx));
-	TRY(store_joined_rooms(tx, user, &rooms, &n));
+	TRY(store_memberships_of(tx, user, mask, true, &rows, &n));
 	*out_ids = ARENA_ARRAY(a, str, n);
 	*out_n = n;
 	for (size_t i = 0; i < n; i++)
-		TRY(store_intern_text(rs->opt.store, a, rooms[i], &(*out_ids)[i]));
+		TRY(store_intern_text(rs->opt.store, a, rows[i].room, &(*out_ids)[i]));
 	return NULL;
+}
+
+err *rooms_joined(struct rooms *rs, struct arena *a, int64_t user, str **out_ids, size_t *out_n)
+{
+	return rooms_of_user(rs, a, user, MEMBER_MASK(MEMBER_JOIN), out_ids, out_n);
 }

@@ -20,3 +20,8 @@ def test_cors_headers_on_answers_and_preflight(nobody):
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
         assert "PUT" in answer.headers["Access-Control-Allow-Methods"]
+
+
+def test_r0_is_an_older_name_of_v3(nobody):
+    nobody.fails(401, "M_MISSING_TOKEN", "GET", "/_matrix/client/r0/account/whoami")
+    nobody.fails(404, "M_UNRECOGNIZED", "GET", "/_matrix/client/r0/nonsense")

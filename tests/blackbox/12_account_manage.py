@@ -125,3 +125,14 @@ def test_deactivation(alice):
     nobody.fails(403, "M_FORBIDDEN", "POST", "/login",
                  {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": alice.user_id}, "password": PASSWORD})
     nobody.fails(400, "M_USER_IN_USE", "POST", "/register", {"username": alice.user_id.split(":")[0][1:], "password": PASSWORD})
+
+
+def test_a_deactivated_user_leaves_every_room(alice, bob, hs):
+    joined, invited = alice.create_room(preset="public_chat"), alice.create_room()
+    bob.join(joined)
+    alice.invite(invited, bob)
+    session = bob.raw("POST", "/account/deactivate", {}).json()["session"]
+    bob.post("/account/deactivate", {"auth": {"type": "m.login.password", "session": session, "password": "sesame-open-1",
+                                              "identifier": {"type": "m.id.user", "user": bob.user_id}}})
+    for room in (joined, invited):
+        assert alice.get_state(room, "m.room.member", bob.user_id)["membership"] == "leave"
