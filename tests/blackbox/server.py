@@ -1,5 +1,6 @@
 """One Hearth on loopback: its configuration, its process, its database. Readiness is awaited by sd_notify, not by polling."""
 import atexit
+import contextlib
 import json
 import os
 import pathlib
@@ -102,23 +103,39 @@ class Server:
         if start:
             self.start()
 
+    def write_config(self):
+        (self.dir / "homeserver.yaml").write_text(json.dumps(self.config, indent=1))
+
     def start(self):
-        path = self.dir / "homeserver.yaml"
-        path.write_text(json.dumps(self.config, indent=1))
-        ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        ready.bind(str(self.dir / "notify"))
-        ready.settimeout(30)
+        self.write_config()
         self.log = open(self.dir / "log", "ab")
-        self.process = subprocess.Popen([BINARY, "serve", "--config", path], cwd=self.dir, stdout=self.log, stderr=self.log,
-                                        env={**os.environ, "NOTIFY_SOCKET": str(self.dir / "notify")})
-        try:
-            while b"READY=1" not in ready.recv(4096):
-                pass
-        except socket.timeout:
-            raise AssertionError("the server did not become ready:\n" + self.output()) from None
-        finally:
-            ready.close()
-            (self.dir / "notify").unlink()
+        with self.ready("did not become ready"):
+            self.process = subprocess.Popen([BINARY, "serve", "--config", "homeserver.yaml"], cwd=self.dir, stdout=self.log,
+                                            stderr=self.log, env={**os.environ, "NOTIFY_SOCKET": str(self.dir / "notify")})
+
+    @contextlib.contextmanager
+    def ready(self, otherwise):
+        """Waits, after what is done inside, until the server says that it is ready."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.bind(str(self.dir / "notify"))
+            s.settimeout(30)
+            try:
+                yield
+                while b"READY=1" not in s.recv(4096):
+                    pass
+            except socket.timeout:
+                raise AssertionError(f"the server {otherwise}:\n" + self.output()) from None
+            finally:
+                (self.dir / "notify").unlink()
+
+    def signal_reload(self):
+        """SIGHUP, with the configuration file as it stands."""
+        with self.ready("did not reload"):
+            self.process.send_signal(signal.SIGHUP)
+
+    def reload(self):
+        self.write_config()
+        self.signal_reload()
 
     def output(self):
         return (self.dir / "log").read_text(errors="replace")
