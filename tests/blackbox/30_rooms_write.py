@@ -64,6 +64,8 @@ def test_a_transaction_is_sent_once(alice):
     assert alice.put(path, {"msgtype": "m.text", "body": "2"}) == first
     other = f"/rooms/{q(room)}/send/org.example/txn1"
     assert alice.put(other, {"body": "3"}) != first
+    without = f"/rooms/{q(room)}/send/m.room.message"
+    assert alice.post(without, {"body": "4"}) != alice.post(without, {"body": "4"})
 
 
 def test_state_is_set_once(alice):

@@ -29,6 +29,22 @@ static err *put_send(struct req *rq)
 	return send_event(rq, &cmd);
 }
 
+/* Without a transaction id, as clients did before there were any; no longer specified, still sent, and as safe to repeat as
+ * its sender thinks. */
+static err *post_send(struct req *rq)
+{
+	struct send_cmd cmd = {
+		.type = req_param(rq, "eventType"),
+		.state_key = STR_NONE,
+		.txn_id = STR_NONE,
+		.txn_path = STR_NONE,
+		.redacts = STR_NONE,
+	};
+
+	TRY(req_body_object(rq, &cmd.content));
+	return send_event(rq, &cmd);
+}
+
 static err *put_state_key(struct req *rq)
 {
 	struct send_cmd cmd = {
@@ -83,6 +99,7 @@ static err *put_redact(struct req *rq)
 extern const struct route client_room_send_routes[];
 const struct route client_room_send_routes[] = {
 	{ "PUT", ROOM "/send/{eventType}/{txnId}", put_send, AUTH_USER, RATE_MESSAGE, LANE_FAST },
+	{ "POST", ROOM "/send/{eventType}", post_send, AUTH_USER, RATE_MESSAGE, LANE_FAST },
 	{ "PUT", ROOM "/state/{eventType}", put_state, AUTH_USER, RATE_MESSAGE, LANE_FAST },
 	{ "PUT", ROOM "/state/{eventType}/{stateKey}", put_state_key, AUTH_USER, RATE_MESSAGE, LANE_FAST },
 	{ "PUT", ROOM "/redact/{eventId}/{txnId}", put_redact, AUTH_USER, RATE_MESSAGE, LANE_FAST },
