@@ -58,7 +58,7 @@ void draft_begin(struct room *room, struct draft **out)
 	d->job = ARENA_NEW(a, struct job);
 	d->job->a = a;
 	d->job->room = room;
-	d->job->generation = room->generation;
+	d->job->generation = atomic_load(&room->generation);
 	list_init(&d->job->node);
 	list_init(&d->job->done);
 	d->room = room;

@@ -24,6 +24,32 @@ static err *check_generation(struct tx *tx, const struct job *job)
 	return err_new(tx_arena(tx), ERR_STORE, "an earlier event of the room could not be stored; nothing was sent");
 }
 
+/*
+ * What is kept for a while goes where the same is written, a little more than comes: no job has to run for it.
+ */
+enum { PRUNE_EVERY = 1000, PRUNE_MOST = 1500 };
+#define DAY_MS INT64_C(86400000)
+
+static err *save_txn(struct tx *tx, const struct job *job)
+{
+	const int64_t nid = job->events.p[0]->row.nid;
+	int64_t gone;
+
+	TRY(store_txn_save(tx, &job->txn, nid, job->now));
+	return nid % PRUNE_EVERY == 0 ? store_txns_prune(tx, job->now - DAY_MS, PRUNE_MOST, &gone) : NULL;
+}
+
+static err *save_redaction(struct tx *tx, const struct job *job, const struct job_event *je)
+{
+	int64_t gone;
+
+	if (!je->redact_target)
+		return NULL;
+	TRY(store_event_redact(tx, je->redact_target, je->row.nid, je->redact_json, job->now));
+	TRY(flat_save_redacted(tx, job, je));
+	return store_originals_prune(tx, job->now - 7 * DAY_MS, 3, &gone);
+}
+
 static err *job_run(struct tx *tx, void *arg)
 {
 	const struct job *job = arg;
@@ -46,7 +72,7 @@ static err *job_run(struct tx *tx, void *arg)
 			TRY(store_redaction_wait(tx, je->ev->redacts, je->row.nid));
 	}
 	if (job->has_txn)
-		TRY(store_txn_save(tx, &job->txn, job->events.p[0]->row.nid, job->events.p[0]->row.origin_server_ts));
+		TRY(save_txn(tx, job));
 	return job->extra ? job->extra(tx, job->extra_arg) : NULL;
 }
 
@@ -63,9 +89,7 @@ static err *job_late(struct tx *tx, void *arg)
 		je->row.stream = je->stream;
 		TRY(store_event_insert(tx, &je->row));
 		TRY(flat_save(tx, job, je));
-		if (je->redact_target)
-			TRY(store_event_redact(tx, je->redact_target, je->row.nid, je->redact_json, job->now));
-		TRY(flat_save_redacted(tx, job, je));
+		TRY(save_redaction(tx, job, je));
 		if (je->prepared.stream)
 			*je->prepared.stream = je->stream;
 		if (je->prepared.late)

@@ -129,6 +129,24 @@ static void count_member(struct tip *tip, const struct change *ch)
 	tip->invited += (ch->after == MEMBER_INVITE) - (ch->before == MEMBER_INVITE);
 }
 
+/*
+ * Design, "State-reset guard": who is out, or which rules are others, without an event that says so. Forks that meet do this
+ * rightly (a ban undoes what the banned one did meanwhile), so it is told and counted, not refused.
+ */
+static void guard(struct room *room, const struct job_event *je, const struct change *ch)
+{
+	struct rooms *rs = room->rs;
+	const bool rules = ch->key == rs->empty && (ch->type == rs->type_power || ch->summary == SUMMARY_JOIN_RULE);
+
+	if (ch->now == je->row.nid ||
+	    !(rules || (ch->is_member && ch->before == MEMBER_JOIN && ch->after != MEMBER_JOIN)))
+		return;
+	metric_add(rs->resets, 1);
+	log_warn(rs->opt.log, "a resolution changed the room without an event that says so",
+		 F("room_id", room->room_id), F("event_id", je->ev->event_id), F("old_event", ch->old),
+		 F("new_event", ch->now));
+}
+
 err *flat_changes(struct draft *d, struct job_event *je, struct state_root to)
 {
 	struct room *room = d->room;
@@ -151,6 +169,7 @@ err *flat_changes(struct draft *d, struct job_event *je, struct state_root to)
 		struct change *ch = &c.list.p[i];
 
 		room_cache_drop(room, ch->type, ch->key);
+		guard(room, je, ch);
 		je->became_current |= ch->now == je->row.nid;
 		if (!ch->is_member)
 			continue;

@@ -20,7 +20,7 @@ struct cached {
 	const struct event *ev; /* NULL: the state has nothing there */
 };
 
-static bool is_broken(const struct room *room) { return atomic_load(&room->failed) >= room->generation; }
+bool room_is_broken(const struct room *room) { return atomic_load(&room->failed) >= atomic_load(&room->generation); }
 
 /* Sleeps until every job has ended: without the room's lock, which the caller takes again afterwards. */
 static void wait_for_jobs(struct room *room)
@@ -88,13 +88,14 @@ err *head_load(struct room *room)
 static err *ready(struct room *room, struct arena *a)
 {
 	jobs_drain(room);
-	while (is_broken(room)) {
+	while (room_is_broken(room)) {
 		lock_drop(&room->lock);
 		wait_for_jobs(room);
 		lock_take(&room->lock);
 		jobs_drain(room);
-		if (is_broken(room) && list_is_empty(&room->jobs)) {
-			room->generation++;
+		if (room_is_broken(room) && list_is_empty(&room->jobs)) {
+			node_cache_failed(room->rs->node_cache, room->nid);
+			atomic_fetch_add(&room->generation, 1);
 			room->loaded = false;
 		}
 	}

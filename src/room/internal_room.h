@@ -12,7 +12,9 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/map.h"
+#include "base/metrics.h"
 #include "base/thread.h"
 #include "matrix/auth.h"
 #include "matrix/id.h"
@@ -115,8 +117,8 @@ struct room {
 	struct lock lock;
 	bool loaded, gone; /* gone: the store has no such room (its creation failed) */
 	struct tip tip;
-	uint64_t generation;     /* what is queued now builds upon this reading of the store */
-	_Atomic uint64_t failed; /* jobs of this generation and older fail; written by `after` */
+	_Atomic uint64_t generation; /* of this reading of the store, which what is queued now builds upon */
+	_Atomic uint64_t failed;     /* jobs of this generation and older fail; written by `after` */
 	struct arena *cache_arena;
 	struct map cache;       /* (type, key) of the current root -> struct cached */
 	struct map pending;     /* event number -> struct job_event, not yet drained */
@@ -144,7 +146,7 @@ struct rooms {
 	struct rooms_options opt;
 	struct node_cache *node_cache;
 	/* Texts that decide something, interned. */
-	int64_t server, empty, type_member, type_create, type_redaction;
+	int64_t server, empty, type_member, type_power;
 	int64_t summary_types[SUMMARY_COLUMNS];
 	struct lock lock;
 	struct map by_id, by_nid; /* struct room */
@@ -155,6 +157,7 @@ struct rooms {
 		void *ctx;
 	} stored[8];
 	size_t n_stored;
+	struct metric *resets; /* of state, see flat.c */
 	rooms_prepare_fn *prepare;
 	void *prepare_ctx;
 };
@@ -165,6 +168,8 @@ struct rooms {
 NODISCARD err *room_hold(struct rooms *rs, struct arena *a, str room_id, struct room **out);
 void room_release(struct room **room);
 #define AUTO_ROOM CLEANUP(room_release) struct room *
+/* Did a job built upon this head fail? Then it is read again before it is used. Needs no lock. */
+bool room_is_broken(const struct room *room);
 /* A snapshot of the store for this hold. */
 NODISCARD err *room_tx(struct room *room, struct tx **out);
 /* The tree of the room's states, new nodes of the draft included. */

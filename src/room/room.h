@@ -91,7 +91,8 @@ NODISCARD err *room_forget(struct rooms *rs, struct arena *a, const struct membe
 /* A new display name or avatar in one room: the membership event again, with the profile as it is now. */
 NODISCARD err *room_refresh_profile(struct rooms *rs, struct arena *a, const struct actor *by, str room_id);
 /* The ids of a user's rooms, by what they are in them (a set of MEMBER_MASKs), from the store; rooms_joined: where they are joined. */
-NODISCARD err *rooms_of_user(struct rooms *rs, struct arena *a, int64_t user, unsigned mask, str **out_ids, size_t *out_n);
+NODISCARD err *rooms_of_user(struct rooms *rs, struct arena *a, int64_t user, unsigned mask, str **out_ids,
+			     size_t *out_n);
 NODISCARD err *rooms_joined(struct rooms *rs, struct arena *a, int64_t user, str **out_ids, size_t *out_n);
 
 /*

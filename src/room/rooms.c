@@ -11,7 +11,7 @@
 
 #include "bus/bus.h"
 
-enum { HEADS_MOST = 4096, RECENT_BYTES = 48 << 10 };
+enum { HEADS_MOST = 2048, RECENT_BYTES = 32 << 10 };
 
 static err *intern_known(struct rooms *rs, struct arena *a)
 {
@@ -31,6 +31,7 @@ static err *intern_known(struct rooms *rs, struct arena *a)
 	TRY(store_intern(st, a, rs->opt.signer.server_name, &rs->server));
 	TRY(store_intern(st, a, S(""), &rs->empty));
 	TRY(store_intern(st, a, S("m.room.member"), &rs->type_member));
+	TRY(store_intern(st, a, S("m.room.power_levels"), &rs->type_power));
 	for (size_t i = SUMMARY_NONE + 1; i < SUMMARY_COLUMNS; i++)
 		TRY(store_intern(st, a, summary[i], &rs->summary_types[i]));
 	return NULL;
@@ -52,6 +53,9 @@ err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **
 	map_init(&rs->by_id, NULL);
 	map_init(&rs->by_nid, NULL);
 	list_init(&rs->lru);
+	rs->resets =
+		metric_counter("hearth_room_state_resets_total",
+			       "Members, power levels and join rules that a resolution changed without an event", "");
 	e = intern_known(rs, a);
 	if (e)
 		rooms_free(&rs);
@@ -87,9 +91,11 @@ static void remove_entry(struct rooms *rs, struct room *room)
 	rs->n--;
 }
 
-/* Takes unused entries out of the table, the least recently used first, while there are more than `most`; they are linked
- * into `gone`. */
-static void evict(struct rooms *rs, size_t most, struct list *gone)
+/*
+ * Takes unused entries out of the table, the least recently used first, while there are more than `most`; they are linked
+ * into `gone`. One whose jobs failed stays until its next holder has cleared what was queued of it (at the end: `all`).
+ */
+static void evict(struct rooms *rs, size_t most, bool all, struct list *gone)
 {
 	struct list *node = rs->lru.prev;
 
@@ -97,7 +103,7 @@ static void evict(struct rooms *rs, size_t most, struct list *gone)
 		struct room *room = LIST_ITEM(node, struct room, lru);
 
 		node = node->prev;
-		if (room->refs)
+		if (room->refs || (room_is_broken(room) && !all))
 			continue;
 		remove_entry(rs, room);
 		list_add_tail(gone, &room->lru);
@@ -112,16 +118,18 @@ static void free_all(struct list *gone)
 		room_free(LIST_ITEM(node, struct room, lru));
 }
 
-void rooms_forget_heads(struct rooms *rs)
+static void shrink(struct rooms *rs, size_t most, bool all)
 {
 	struct list gone;
 
 	list_init(&gone);
 	lock_take(&rs->lock);
-	evict(rs, 0, &gone);
+	evict(rs, most, all, &gone);
 	lock_drop(&rs->lock);
 	free_all(&gone);
 }
+
+void rooms_forget_heads(struct rooms *rs) { shrink(rs, 0, false); }
 
 void rooms_free(struct rooms **rs)
 {
@@ -129,7 +137,7 @@ void rooms_free(struct rooms **rs)
 
 	if (!all)
 		return;
-	rooms_forget_heads(all);
+	shrink(all, 0, true);
 	assert(all->n == 0); /* the store has run what was queued, and no request is under way */
 	node_cache_free(&all->node_cache);
 	map_done(&all->by_id);
@@ -198,7 +206,7 @@ static struct room *enter(struct rooms *rs, struct room *fresh)
 		rs->n++;
 	}
 	room->refs++;
-	evict(rs, rs->opt.max_heads, &gone);
+	evict(rs, rs->opt.max_heads, false, &gone);
 	lock_drop(&rs->lock);
 	free_all(&gone);
 	return room;
@@ -265,7 +273,7 @@ void rooms_unref(struct rooms *rs, struct room *room)
 	lock_take(&rs->lock);
 	assert(room->refs > 0);
 	room->refs--;
-	evict(rs, rs->opt.max_heads, &gone);
+	evict(rs, rs->opt.max_heads, false, &gone);
 	lock_drop(&rs->lock);
 	free_all(&gone);
 }

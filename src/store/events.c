@@ -230,6 +230,14 @@ err *store_event_redact(struct tx *tx, int64_t nid, int64_t redacted_by, str red
 		      BIND(B(nid), B(redacted_json), B(redacted_by)));
 }
 
+err *store_originals_prune(struct tx *tx, int64_t before, size_t limit, int64_t *out_n)
+{
+	static const char sql[] = "DELETE FROM redacted_originals WHERE event IN"
+				  " (SELECT event FROM redacted_originals WHERE at < $1 LIMIT $2)";
+
+	return tx_run_count(tx, sql, BIND(B(before), B((int64_t)limit)), out_n);
+}
+
 err *store_redaction_wait(struct tx *tx, str redacts, int64_t redaction)
 {
 	return tx_run(tx, "INSERT INTO redactions_waiting (redacts, redaction) VALUES ($1, $2)",

@@ -72,6 +72,8 @@ NODISCARD err *store_event_edge_insert(struct tx *tx, int64_t prev, int64_t even
 NODISCARD err *store_event_successors(struct tx *tx, int64_t nid, int64_t **out, size_t *out_n);
 /* The event becomes its redacted form; the original is kept aside with `now` (ms). */
 NODISCARD err *store_event_redact(struct tx *tx, int64_t nid, int64_t redacted_by, str redacted_json, int64_t now);
+/* Originals kept since before `before` (ms) go, at most `limit`. */
+NODISCARD err *store_originals_prune(struct tx *tx, int64_t before, size_t limit, int64_t *out_n);
 /* A redaction that came before its target waits; the earliest one for an event that comes now, or 0. */
 NODISCARD err *store_redaction_wait(struct tx *tx, str redacts, int64_t redaction);
 NODISCARD err *store_redaction_waiting(struct tx *tx, str event_id, int64_t *out_redaction);
