@@ -39,6 +39,7 @@ static err *intern_known(struct rooms *rs, struct arena *a)
 
 err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **out)
 {
+	static struct metric *resets;
 	struct rooms *rs = MEM_NEW(struct rooms);
 	err *e;
 
@@ -53,9 +54,11 @@ err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **
 	map_init(&rs->by_id, NULL);
 	map_init(&rs->by_nid, NULL);
 	list_init(&rs->lru);
-	rs->resets =
-		metric_counter("hearth_room_state_resets_total",
-			       "Members, power levels and join rules that a resolution changed without an event", "");
+	if (!resets) /* metrics live for ever, services do not have to */
+		resets = metric_counter(
+			"hearth_room_state_resets_total",
+			"Members, power levels and join rules that a resolution changed without an event", "");
+	rs->resets = resets;
 	e = intern_known(rs, a);
 	if (e)
 		rooms_free(&rs);
