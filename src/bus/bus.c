@@ -99,8 +99,11 @@ void bus_touch_user(struct bus *b, int64_t user, enum bus_kind kind, int64_t val
 	if (is_durable(kind))
 		b->touched = MAX(b->touched, value);
 	struct bus_user *u = map_get_i(&b->users, user);
-	if (u)
+	if (u) {
+		if (kind == BUS_EVENTS)
+			u->membership = MAX(u->membership, value);
 		touch(b, u, kind, value, &woken);
+	}
 	lock_drop(&b->lock);
 	wake_all(&woken);
 }
@@ -150,15 +153,56 @@ void bus_advance(struct bus *b, int64_t position)
 	wake_all(&woken);
 }
 
-bool bus_known(struct bus *b, int64_t user, struct bus_known *out)
+static struct bus_user *known_user(struct bus *b, int64_t user, struct bus_known *out)
 {
-	LOCKED(&b->lock);
 	struct bus_user *u = bus_user_find(b, user);
 
 	if (!u || !u->known)
-		return false;
+		return NULL;
 	*out = (struct bus_known){ .position = atomic_load(&b->position), .since = u->since, .seq = u->seq };
 	memcpy(out->last, u->last, sizeof(out->last));
+	out->membership = u->membership;
+	return u;
+}
+
+bool bus_known(struct bus *b, int64_t user, struct bus_known *out)
+{
+	LOCKED(&b->lock);
+
+	return known_user(b, user, out) != NULL;
+}
+
+static bool has_news(const int64_t last[BUS_KINDS], int64_t above, int64_t typing)
+{
+	bool news = last[BUS_TYPING] > typing;
+
+	for (enum bus_kind kind = 0; kind < BUS_KINDS; kind++)
+		news = news || (is_durable(kind) && last[kind] > above);
+	return news;
+}
+
+bool bus_news(struct bus *b, struct arena *a, int64_t user, int64_t above, int64_t typing, struct bus_known *out,
+	      struct bus_room_news **out_rooms, size_t *out_n)
+{
+	VEC(struct bus_room_news) list = { 0 };
+
+	LOCKED(&b->lock);
+	struct bus_user *u = known_user(b, user, out);
+
+	if (!u)
+		return false;
+	/* A change in a room is one of the user's, too. */
+	for (uint32_t i = 0; i < u->n && has_news(u->last, above, typing); i++) {
+		const struct bus_room *r = u->rooms[i].room;
+		struct bus_room_news news = { .room = r->room, .since = r->since };
+
+		if (!has_news(r->last, above, typing))
+			continue;
+		memcpy(news.last, r->last, sizeof(news.last));
+		vec_push(a, &list, news);
+	}
+	*out_rooms = list.p;
+	*out_n = list.n;
 	return true;
 }
 

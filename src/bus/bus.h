@@ -15,8 +15,8 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/list.h"
-#include "base/str.h"
 
 struct bus;
 
@@ -69,11 +69,24 @@ struct bus_known {
 	int64_t since;    /* exact above this position; older tokens must ask the database */
 	/* newest change of a kind that concerns the user, directly or through a room; 0: none since */
 	int64_t last[BUS_KINDS];
-	uint64_t seq; /* changes with every touch that is visible: pass it to the wait */
+	int64_t membership; /* newest change of the user's own membership in any room (a direct BUS_EVENTS) */
+	uint64_t seq;       /* changes with every touch that is visible: pass it to the wait */
 };
 bool bus_known(struct bus *b, int64_t user, struct bus_known *out); /* false: not watched, or its rooms not told yet */
 /* The watched user's rooms that changed in `kind` above `value`: at most max numbers; gives how many there are. */
 size_t bus_rooms_changed(struct bus *b, int64_t user, enum bus_kind kind, int64_t above, int64_t *out, size_t max);
+
+/*
+ * bus_known, and of the same moment what changed in the user's rooms: those with a durable change above `above` or typing above
+ * `typing` (-1: every room). A room's `last` may be above the position. False as for bus_known.
+ */
+struct bus_room_news {
+	int64_t room;
+	int64_t since; /* `last` is exact above this position; what was before it is not known */
+	int64_t last[BUS_KINDS];
+};
+bool bus_news(struct bus *b, struct arena *a, int64_t user, int64_t above, int64_t typing, struct bus_known *out,
+	      struct bus_room_news **out_rooms, size_t *out_n);
 
 /* A waiter sleeps on one user. wake runs once, on the thread that publishes, without the bus's lock: it must be quick. */
 struct bus_waiter {

@@ -19,7 +19,7 @@ struct bus_joined { /* in a user: one of their rooms */
 };
 
 struct bus_room {
-	int64_t room;
+	int64_t room, since; /* since: of changes at or below it nothing is known */
 	int64_t last[BUS_KINDS];
 	struct bus_member *members;
 	uint32_t n, cap; /* never empty: a room without watched members is forgotten */
@@ -33,7 +33,7 @@ struct bus_user {
 	int64_t pending_low, pending_high; /* the lowest and highest of those touches */
 	int64_t since;
 	int64_t begun, begun_us; /* while !known: the bus's position and the time (clock_mono_us) at bus_watch_begin */
-	int64_t last[BUS_KINDS];
+	int64_t last[BUS_KINDS], membership;
 	uint64_t seq;
 	struct bus_joined *rooms;
 	uint32_t n, cap;

@@ -58,6 +58,7 @@ void bus_user_link(struct bus *b, struct bus_user *u, int64_t room)
 	if (!r) {
 		r = MEM_NEW(struct bus_room);
 		r->room = room;
+		r->since = MAX(atomic_load(&b->position), b->touched);
 		map_put_i(&b->rooms, room, r);
 	}
 	u->rooms = grow(u->rooms, u->n, &u->cap, sizeof(*u->rooms));

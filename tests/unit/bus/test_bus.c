@@ -178,6 +178,54 @@ static void rooms_that_changed_are_listed(void **state)
 	bus_free(&b);
 }
 
+static void news_come_with_what_is_known_of_each_room(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct bus *b = bus_new(10);
+	const int64_t rooms[] = { ROOM, OTHER, 102 };
+	struct bus_room_news *news;
+	struct bus_known k;
+	size_t n;
+
+	(void)state;
+	assert_false(bus_news(b, a, ALICE, 0, 0, &k, &news, &n));
+	bus_touch_room(b, OTHER, BUS_EVENTS, 3);
+	bus_advance(b, 3);
+	watch(b, BOB, &rooms[1], 1);
+	bus_touch_room(b, OTHER, BUS_EVENTS, 4);
+	bus_touch_room(b, ROOM, BUS_EVENTS, 5);
+	bus_advance(b, 5);
+	watch(b, ALICE, rooms, 3);
+	bus_touch_room(b, 102, BUS_RECEIPTS, 6);
+	bus_touch_room(b, ROOM, BUS_TYPING, 1);
+	bus_advance(b, 6);
+
+	assert_true(bus_news(b, a, ALICE, 6, 1, &k, &news, &n));
+	assert_int_equal(n, 0);
+	assert_int_equal(k.position, 6);
+	assert_int_equal(k.membership, 0);
+	assert_true(bus_news(b, a, ALICE, 5, 1, &k, &news, &n));
+	assert_int_equal(n, 1);
+	assert_int_equal(news[0].room, 102);
+	assert_int_equal(news[0].last[BUS_RECEIPTS], 6);
+	assert_true(bus_news(b, a, ALICE, 6, 0, &k, &news, &n));
+	assert_int_equal(n, 1);
+	assert_int_equal(news[0].room, ROOM);
+	assert_true(bus_news(b, a, ALICE, -1, 9, &k, &news, &n));
+	assert_int_equal(n, 3);
+	for (size_t i = 0; i < n; i++)
+		if (news[i].room == OTHER) { /* known since its first watcher came */
+			assert_int_equal(news[i].since, 3);
+			assert_int_equal(news[i].last[BUS_EVENTS], 4);
+		} else {
+			assert_int_equal(news[i].since, 5);
+		}
+	bus_touch_user(b, ALICE, BUS_EVENTS, 7);
+	bus_touch_user(b, ALICE, BUS_ACCOUNT_DATA, 8);
+	assert_int_equal(known(b, ALICE).membership, 7);
+	bus_free(&b);
+}
+
 static void changes_during_the_watch_win_over_its_snapshot(void **state)
 {
 	struct bus *b = bus_new(10);
@@ -397,6 +445,7 @@ int main(void)
 		cmocka_unit_test(ephemeral_and_late_touches_wake_at_once),
 		cmocka_unit_test(a_room_wakes_its_watched_members_only),
 		cmocka_unit_test(rooms_that_changed_are_listed),
+		cmocka_unit_test(news_come_with_what_is_known_of_each_room),
 		cmocka_unit_test(changes_during_the_watch_win_over_its_snapshot),
 		cmocka_unit_test(a_touch_that_came_before_its_room_was_told_still_wakes),
 		cmocka_unit_test(the_least_recently_used_are_forgotten),
