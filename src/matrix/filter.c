@@ -52,6 +52,7 @@ err *event_filter_parse(struct arena *a, const struct json *json, struct event_f
 	if (limit && (limit->kind != JSON_INT || limit->i < 0))
 		return err_new(a, ERR_BAD_JSON, "filter: limit is no positive integer");
 	f.limit = limit ? limit->i : 0;
+	f.limit_is_zero = limit && limit->i == 0;
 	TRY(parse_list(a, json, S("types"), 0, &f.types));
 	TRY(parse_list(a, json, S("not_types"), 0, &f.not_types));
 	TRY(parse_list(a, json, S("senders"), '@', &f.senders));

@@ -11,8 +11,9 @@ struct str_list { /* present tells an empty list (nothing passes) from an absent
 	bool present;
 };
 
-struct event_filter {  /* "EventFilter" and "RoomEventFilter" in one */
-	int64_t limit; /* 0: not given */
+struct event_filter {       /* "EventFilter" and "RoomEventFilter" in one */
+	int64_t limit;      /* 0: not given */
+	bool limit_is_zero; /* it was given, as 0: "greater than 0", but clients ask for no timeline at all by it */
 	struct str_list types, not_types, senders, not_senders, rooms, not_rooms;
 	struct str_list related_by_rel_types, related_by_senders;
 	enum { URL_ANY, URL_WITH, URL_WITHOUT } contains_url;

@@ -252,12 +252,14 @@ err *draft_after(struct draft *d, struct job_event *je)
 err *draft_accept(struct draft *d, struct job_event *je)
 {
 	struct tip *tip = &d->room->tip;
+	const struct state_root old = tip->root;
 	struct state_root current;
 
 	TRY(draft_after(d, je));
 	draft_keep(d, je); /* resolution may ask for it */
 	extremities_move(tip, je);
 	TRY(resolve_current(d, &current));
+	je->linear = state_same(je->before, old) && state_same(je->after, current);
 	tip->timeline_top += TIMELINE_SPACING;
 	je->row.timeline = tip->timeline_top;
 	je->shown = true;

@@ -65,6 +65,7 @@ struct job_event {
 	bool shown;         /* gets a stream position */
 	bool current_moved; /* the room's current root changed */
 	bool became_current;
+	bool linear;           /* built on the room's current state alone, and the state after it is the current one */
 	int64_t redact_target; /* applies to this event, whose bytes become redact_json; 0: none */
 	str redact_json;
 	bool redact_waits;           /* its target is not there yet */
@@ -99,6 +100,7 @@ struct recent { /* recent.c; `lock` covers it */
 	struct list list; /* oldest first */
 	size_t bytes, limit;
 	int64_t complete_above; /* everything shown above this position is in the list */
+	bool jumped;            /* the current state changed since the last of them by what is not shown */
 };
 void recent_init(struct recent *r, size_t limit);
 void recent_done(struct recent *r);

@@ -10,6 +10,7 @@
 struct recent_item {
 	struct list node;
 	size_t size;
+	bool linear;
 	struct event_row row; /* its texts lie behind it; the json may be replaced by a redaction's */
 	str json;             /* owned apart when it is not STR_NONE: the redacted form */
 };
@@ -21,6 +22,7 @@ void recent_init(struct recent *r, size_t limit)
 	r->bytes = 0;
 	r->limit = limit;
 	r->complete_above = INT64_MAX;
+	r->jumped = false;
 }
 
 static void item_free(struct recent_item *it)
@@ -86,11 +88,15 @@ void recent_publish(struct recent *r, const struct job *job)
 
 		if (je->redact_target)
 			redact(r, je);
-		if (!je->shown)
+		if (!je->shown) {
+			r->jumped = r->jumped || je->current_moved;
 			continue;
+		}
 		if (r->complete_above == INT64_MAX)
 			r->complete_above = je->stream - 1;
 		it = item_new(&je->row);
+		it->linear = je->linear && !r->jumped;
+		r->jumped = false;
 		list_add_tail(&r->list, &it->node);
 		r->bytes += it->size;
 	}
@@ -117,7 +123,7 @@ static struct event_row *row_copy(struct arena *a, const struct event_row *row)
 }
 
 static bool read_recent(struct recent *r, struct arena *a, int64_t above, int64_t upto, struct event_row ***out,
-			size_t *out_n)
+			size_t *out_n, bool *out_linear)
 {
 	VEC(struct event_row *) list = { 0 };
 	struct list *first;
@@ -125,15 +131,18 @@ static bool read_recent(struct recent *r, struct arena *a, int64_t above, int64_
 	LOCKED(&r->lock);
 	if (above < r->complete_above)
 		return false;
+	*out_linear = true;
 	/* News are at the end: walk back to the first of them. */
 	for (first = r->list.prev; first != &r->list; first = first->prev)
 		if (LIST_ITEM(first, struct recent_item, node)->row.stream <= above)
 			break;
 	for (struct list *node = first->next; node != &r->list; node = node->next) {
-		const struct event_row *row = &LIST_ITEM(node, struct recent_item, node)->row;
+		const struct recent_item *it = LIST_ITEM(node, struct recent_item, node);
 
-		if (row->stream <= upto)
-			vec_push(a, &list, row_copy(a, row));
+		if (it->row.stream > upto)
+			continue;
+		vec_push(a, &list, row_copy(a, &it->row));
+		*out_linear = *out_linear && it->linear;
 	}
 	*out = list.p;
 	*out_n = list.n;
@@ -141,7 +150,7 @@ static bool read_recent(struct recent *r, struct arena *a, int64_t above, int64_
 }
 
 bool rooms_recent(struct rooms *rs, struct arena *a, int64_t room_nid, int64_t above, int64_t upto,
-		  struct event_row ***out, size_t *out_n)
+		  struct event_row ***out, size_t *out_n, bool *out_linear)
 {
 	struct room *room;
 	bool known;
@@ -153,7 +162,7 @@ bool rooms_recent(struct rooms *rs, struct arena *a, int64_t room_nid, int64_t a
 	lock_drop(&rs->lock);
 	if (!room)
 		return false;
-	known = read_recent(&room->recent, a, above, upto, out, out_n);
+	known = read_recent(&room->recent, a, above, upto, out, out_n, out_linear);
 	rooms_unref(rs, room);
 	return known;
 }

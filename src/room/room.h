@@ -149,10 +149,11 @@ void rooms_on_prepare(struct rooms *rs, rooms_prepare_fn *hook, void *ctx);
 
 /*
  * The newest events of a room from memory: those with above < stream <= upto, oldest first, copied into the arena. False when
- * memory does not reach back to `above` or is just being written: ask the store. No SQL either way.
+ * memory does not reach back to `above` or is just being written: ask the store. No SQL either way. *out_linear: each was built on
+ * what was the room's current state, and nothing else changed that state in between.
  */
 NODISCARD bool rooms_recent(struct rooms *rs, struct arena *a, int64_t room, int64_t above, int64_t upto,
-			    struct event_row ***out, size_t *out_n);
+			    struct event_row ***out, size_t *out_n, bool *out_linear);
 /* The room's number without SQL where it is known: 0 when there is no such room. */
 NODISCARD err *rooms_find(struct rooms *rs, struct arena *a, str room_id, int64_t *out_room,
 			  const struct room_version **out_version);
