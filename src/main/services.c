@@ -15,6 +15,7 @@
 #include "room/room.h"
 #include "room/typing.h"
 #include "user/profile.h"
+#include "sync/sync.h"
 #include "user/user.h"
 
 #include <stdatomic.h>
@@ -135,6 +136,21 @@ static err *open_rooms(struct server *s)
 	return rooms_new(s->a, &opt, &s->services.rooms);
 }
 
+static err *open_syncs(struct server *s)
+{
+	const struct syncs_options opt = {
+		.store = s->store,
+		.bus = s->services.bus,
+		.log = s->log,
+		.users = s->services.users,
+		.rooms = s->services.rooms,
+		.notify = s->services.notify,
+		.typing = s->services.typing,
+	};
+
+	return syncs_new(s->a, &opt, &s->services.syncs);
+}
+
 err *server_open_services(struct server *s)
 {
 	TRY(folder_make(s->a, s->config->data_dir));
@@ -147,6 +163,7 @@ err *server_open_services(struct server *s)
 	push_rules_init();
 	s->services.notify = notify_new(s->services.rooms, s->services.users);
 	s->services.typing = typing_new(s->services.bus);
+	TRY(open_syncs(s));
 	s->services.spread = profile_spread_new(s->services.users, s->services.rooms, s->log);
 	atomic_store(&s->services.config, s->config);
 	return NULL;
@@ -158,6 +175,7 @@ void server_close_services(struct server *s)
 
 	if (all->spread)
 		profile_spread_free(&all->spread);
+	syncs_free(&all->syncs);
 	typing_free(&all->typing);
 	if (all->users)
 		users_free(&all->users);

@@ -114,6 +114,25 @@ err *store_events_by_ids(struct tx *tx, const str *ids, size_t n, struct event_r
 			   out_n);
 }
 
+err *store_event_names(struct tx *tx, const int64_t *nids, size_t n, struct event_name **out, size_t *out_n)
+{
+	const struct i64s list = { nids, n };
+	VEC(struct event_name) found = { 0 };
+	struct rows *rs;
+
+	*out = NULL;
+	*out_n = 0;
+	if (n == 0)
+		return NULL;
+	TRY(tx_query(tx, "SELECT nid, event_id FROM events WHERE nid IN $1 ORDER BY nid", BIND(B(list)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found, (struct event_name){ rows_i64(rs, 0), rows_str(rs, 1) });
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}
+
 err *store_events_auths(struct tx *tx, const int64_t *nids, size_t n, str **out)
 {
 	const struct i64s list = { nids, n };
@@ -201,6 +220,30 @@ err *store_event_insert(struct tx *tx, const struct event_row *ev)
 err *store_event_edge_insert(struct tx *tx, int64_t prev, int64_t event)
 {
 	return tx_run(tx, "INSERT INTO event_edges (prev, event) VALUES ($1, $2)", BIND(B(prev), B(event)));
+}
+
+err *store_rooms_with_events(struct tx *tx, const int64_t *rooms, size_t n, int64_t above, int64_t upto, int64_t **out,
+			     size_t *out_n)
+{
+	static const char sql[] =
+		"SELECT w.value FROM EACH $1 w"
+		" WHERE EXISTS (SELECT 1 FROM events e WHERE e.room = w.value AND e.stream > $2 AND e.stream <= $3)"
+		" OR EXISTS (SELECT 1 FROM room_roots r WHERE r.room = w.value AND r.stream > $2 AND r.stream <= $3)";
+	const struct i64s list = { rooms, n };
+	VEC(int64_t) found = { 0 };
+	struct rows *rs;
+
+	*out = NULL;
+	*out_n = 0;
+	if (n == 0)
+		return NULL;
+	TRY(tx_query(tx, sql, BIND(B(list), B(above), B(upto)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found, rows_i64(rs, 0));
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
 }
 
 err *store_event_successors(struct tx *tx, int64_t nid, int64_t **out, size_t *out_n)

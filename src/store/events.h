@@ -50,6 +50,13 @@ NODISCARD err *store_events_by_nids(struct tx *tx, const int64_t *nids, size_t n
 				    size_t *out_n);
 NODISCARD err *store_events_by_ids(struct tx *tx, const str *ids, size_t n, struct event_row ***out, size_t *out_n);
 
+/* The event ids of those numbers that exist, by rising number. */
+struct event_name {
+	int64_t nid;
+	str event_id;
+};
+NODISCARD err *store_event_names(struct tx *tx, const int64_t *nids, size_t n, struct event_name **out, size_t *out_n);
+
 /* The packed auth_events of each event, in the order asked for; ERR_INTERNAL when one is not stored. */
 NODISCARD err *store_events_auths(struct tx *tx, const int64_t *nids, size_t n, str **out);
 
@@ -59,6 +66,9 @@ NODISCARD err *store_events_auths(struct tx *tx, const int64_t *nids, size_t n, 
  */
 NODISCARD err *store_events_by_stream(struct tx *tx, int64_t room, int64_t above, int64_t upto, bool newest_first,
 				      size_t limit, struct event_row ***out, size_t *out_n);
+/* Of these rooms, those with an event, or a change of current state, at above < stream <= upto; in no particular order. */
+NODISCARD err *store_rooms_with_events(struct tx *tx, const int64_t *rooms, size_t n, int64_t above, int64_t upto,
+				       int64_t **out, size_t *out_n);
 /* A room's events by timeline position: backwards those below `from`, forwards those above it. */
 NODISCARD err *store_events_by_timeline(struct tx *tx, int64_t room, int64_t from, bool backwards, size_t limit,
 					struct event_row ***out, size_t *out_n);

@@ -122,6 +122,15 @@ err *store_members(struct tx *tx, int64_t room, unsigned mask, size_t limit, str
 			    out_n);
 }
 
+err *store_members_first(struct tx *tx, int64_t room, unsigned mask, int64_t but, size_t limit, struct member_row **out,
+			 size_t *out_n)
+{
+	static const char sql[] = "SELECT " MEMBER_COLUMNS " FROM membership m WHERE m.room = $1 AND m.membership IN $2"
+				  " AND m.member <> $3 ORDER BY m.stream LIMIT $4";
+
+	return read_members(tx, sql, BIND(B(room), B(mask_list(tx, mask)), B(but), B((int64_t)limit)), out, out_n);
+}
+
 err *store_memberships_of(struct tx *tx, int64_t user, unsigned mask, bool with_forgotten, struct member_row **out,
 			  size_t *out_n)
 {

@@ -39,6 +39,9 @@ NODISCARD err *store_member(struct tx *tx, int64_t room, int64_t user, struct me
 /* Of a room, those whose membership is in the mask, by user number; at most limit (0: all). */
 NODISCARD err *store_members(struct tx *tx, int64_t room, unsigned mask, size_t limit, struct member_row **out,
 			     size_t *out_n);
+/* The same, those whose event came first, without one user; at most limit. */
+NODISCARD err *store_members_first(struct tx *tx, int64_t room, unsigned mask, int64_t but, size_t limit,
+				   struct member_row **out, size_t *out_n);
 /* Of a user, those whose membership is in the mask; forgotten rooms only if asked for. */
 NODISCARD err *store_memberships_of(struct tx *tx, int64_t user, unsigned mask, bool with_forgotten,
 				    struct member_row **out, size_t *out_n);

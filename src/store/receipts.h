@@ -21,6 +21,9 @@ NODISCARD err *store_receipt_set(struct tx *tx, struct receipt_row *row, bool *o
 /* Of a room, those with above < stream <= upto that `viewer` may see (private ones only their own), oldest first. */
 NODISCARD err *store_receipts_changed(struct tx *tx, int64_t room, int64_t viewer, int64_t above, int64_t upto,
 				      struct receipt_row **out, size_t *out_n);
+/* Of these rooms, those with any at above < stream <= upto; in no particular order. */
+NODISCARD err *store_rooms_with_receipts(struct tx *tx, const int64_t *rooms, size_t n, int64_t above, int64_t upto,
+					 int64_t **out, size_t *out_n);
 /* A user's own, of either kind, in one room. */
 NODISCARD err *store_receipts_of(struct tx *tx, int64_t room, int64_t user, struct receipt_row **out, size_t *out_n);
 

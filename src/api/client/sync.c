@@ -1,0 +1,69 @@
+/* sync.c - Client-Server API, "Syncing". */
+#include "api/internal_api.h"
+#include "base/clock.h"
+#include "config/config.h"
+#include "sync/sync.h"
+
+#include <stdatomic.h>
+
+/* A client that waits longer asks again: proxies cut what is silent for long. */
+static const int64_t timeout_most_ms = 10 * 60 * 1000;
+
+static err *check_presence(struct req *rq)
+{
+	static const str states[] = { STR("online"), STR("offline"), STR("unavailable") };
+	const str asked = req_query(rq, "set_presence");
+
+	if (str_is_none(asked))
+		return NULL;
+	for (size_t i = 0; i < ARRAY_LEN(states); i++)
+		if (str_eq(asked, states[i]))
+			return NULL;
+	return err_new(rq->arena, ERR_INVALID_PARAM, "set_presence is online, offline or unavailable");
+}
+
+static err *read_request(struct req *rq, struct sync_request *out, int64_t *out_timeout_ms)
+{
+	const struct config *config = atomic_load(&rq->services->config);
+
+	*out = (struct sync_request){
+		.user = rq->user,
+		.user_id = rq->user_id,
+		.device_id = rq->device_id,
+		.since = req_query(rq, "since"),
+		.filter = req_query(rq, "filter"),
+		.max_timeline = config->rooms.filter_timeline_limit,
+		.now = clock_ms(),
+	};
+	TRY(check_presence(rq));
+	TRY(req_query_int(rq, "timeout", 0, out_timeout_ms));
+	*out_timeout_ms = MAX(MIN(*out_timeout_ms, timeout_most_ms), 0);
+	TRY(req_query_bool(rq, "full_state", false, &out->full_state));
+	TRY(req_query_bool(rq, "use_state_after", false, &out->state_after));
+	if (!out->state_after) {
+		TRY(req_query_bool(rq, "org.matrix.msc4222.use_state_after", false, &out->state_after));
+		out->state_after_unstable = out->state_after;
+	}
+	return NULL;
+}
+
+static err *get_sync(struct req *rq)
+{
+	AUTO_SYNC answer = NULL;
+	struct sync_request sync;
+	int64_t timeout_ms, deadline;
+	uint64_t seq;
+
+	TRY(read_request(rq, &sync, &timeout_ms));
+	TRY(sync_v3(rq->services->syncs, rq->arena, &sync, &answer));
+	deadline = rq->arrived_us + timeout_ms * 1000;
+	if (!sync_answer_has_news(answer, &seq) && !req_park_expired(rq) && clock_mono_us() < deadline)
+		return req_park(rq, rq->user, seq, deadline);
+	sync_answer_write(answer, reply_json(rq, 200));
+	return NULL;
+}
+
+const struct route client_sync_routes[] = {
+	{ "GET", "/_matrix/client/v3/sync", get_sync, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ 0 },
+};

@@ -1,0 +1,81 @@
+/*
+ * internal_sync.h - what the files of sync/ share: the service, the token, and what is kept from request to request.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/thread.h"
+#include "bus/bus.h"
+#include "store/membership.h"
+#include "sync/sync.h"
+
+struct syncs {
+	struct syncs_options opt;
+	int64_t epoch;
+	uint64_t process; /* drawn at start: serials of another process say nothing here */
+	/* Texts that decide something, interned. */
+	int64_t empty, type_member, type_name, type_alias, type_redaction;
+	struct lazy *lazy;
+	struct members *members;
+	struct ignored *ignored;
+};
+
+/*
+ * Tokens (token.c): "s", version, epoch, stream position, process, ephemeral serial.
+ */
+struct sync_token {
+	int64_t epoch, stream;
+	uint64_t process;
+	int64_t serial;
+};
+str sync_token_write(struct arena *a, const struct sync_token *t);
+bool sync_token_read(str text, struct sync_token *out);
+
+/*
+ * Which members a device was sent (lazy.c). An entry says which m.room.member event was sent, and in an answer up to which position:
+ * the device has it for certain once it comes back with a token at or above that. What is forgotten is sent again.
+ */
+struct lazy *lazy_new(size_t max_bytes);
+void lazy_free(struct lazy **l);
+struct lazy_device { /* of whom is asked */
+	int64_t user;
+	str device_id;
+};
+/* An initial sync: the device knows nothing. */
+void lazy_forget(struct lazy *l, struct lazy_device d);
+/* Does the device have a membership event of `member`: exactly `event`, or any (0)? */
+bool lazy_has(struct lazy *l, struct lazy_device d, int64_t room, int64_t member, int64_t event, int64_t since);
+void lazy_sent(struct lazy *l, struct lazy_device d, int64_t room, int64_t member, int64_t event, int64_t position);
+
+/*
+ * Memberships of users (members.c): joins, invitations and knocks, kept as long as the bus knows that none changed.
+ */
+struct members *members_new(size_t max_bytes);
+void members_free(struct members **m);
+struct member_list {
+	const struct member_row *p;
+	size_t n;
+};
+/* Copied into the arena. False: not known; read the store with a snapshot younger than `known`, then members_keep with it. */
+bool members_known(struct members *m, struct arena *a, int64_t user, const struct bus_known *known,
+		   struct member_list *out);
+/* The row of one room alone; NULL in *out: none of those. */
+bool members_one(struct members *m, struct arena *a, int64_t user, const struct bus_known *known, int64_t room,
+		 const struct member_row **out);
+void members_keep(struct members *m, int64_t user, const struct bus_known *known, const struct member_row *rows,
+		  size_t n);
+
+/*
+ * Whom a user ignores (ignored.c): m.ignored_user_list, kept as long as the bus knows that no account data changed.
+ */
+struct ignored *ignored_new(void);
+void ignored_free(struct ignored **ig);
+struct ignored_list {
+	const int64_t *users; /* ascending */
+	size_t n;
+};
+/* known: NULL where the bus knows nothing of the user. */
+NODISCARD err *ignored_of(struct syncs *ss, struct arena *a, int64_t user, const struct bus_known *known,
+			  struct ignored_list *out);
+bool ignored_has(const struct ignored_list *l, int64_t user);

@@ -1,0 +1,146 @@
+/*
+ * internal_v3.h - one GET /sync on its way: what was asked, what is known, and what is found for each room.
+ */
+#pragma once
+
+#include "matrix/filter.h"
+#include "room/client_event.h"
+#include "room/state.h"
+#include "room/view.h"
+#include "sync/internal_sync.h"
+
+struct tx;
+
+/* What a room's part of the answer is. Rows and texts live in the answer's arena. */
+struct sync_timeline {
+	const struct event_row **rows; /* oldest first */
+	struct client_extra *extras;   /* one a row */
+	size_t n;
+	bool limited;
+	str prev_batch;
+};
+struct sync_summary {
+	bool told;
+	bool has_heroes;
+	const str *heroes;
+	size_t n_heroes;
+	int64_t joined, invited;
+};
+struct sync_content { /* an account data event */
+	str type, content;
+};
+enum sync_section { SECTION_JOIN, SECTION_INVITE, SECTION_KNOCK, SECTION_LEAVE, SECTIONS };
+struct sync_room {
+	enum sync_section section;
+	int64_t room;
+	str room_id;
+	struct sync_timeline timeline;
+	const struct event_row **state;
+	struct client_extra *state_extras; /* NULL: none needed */
+	size_t n_state;
+	struct sync_summary summary;
+	VEC(struct sync_content) account_data;
+	VEC(str) ephemeral; /* JSON objects */
+	struct unread *unread;
+	str *thread_ids; /* of unread->threads */
+	str stripped;    /* invite, knock: a JSON array */
+};
+
+struct sync_answer {
+	struct arena *a;
+	struct syncs *ss;
+	struct client_view view;
+	struct filter filter;
+	bool state_after, state_after_unstable, threads;
+	struct sync_token next;
+	uint64_t seq;
+	bool news;
+	VEC(struct sync_room *) rooms;
+	VEC(struct sync_content) account_data;
+};
+
+/* One request's work. */
+struct run {
+	struct syncs *ss;
+	struct arena *a;
+	const struct sync_request *rq;
+	struct filter filter;
+	size_t limit;            /* of a timeline */
+	struct sync_token since; /* stream is 0 for an initial sync */
+	bool initial;
+	bool broken;     /* the token is of another history: everything is told anew, as after a gap */
+	bool foreign;    /* the token's serial is of another process */
+	bool full_state; /* of every room; true for an initial sync */
+	bool lazy;
+	struct lazy_device device;
+
+	bool known; /* the bus knows the user: `bus` and `news` say what */
+	bool exact; /* and back to `since`: what it does not tell did not happen */
+	struct bus_known bus;
+	struct bus_room_news *news;
+	size_t n_news;
+	int64_t position; /* everything is told as it was here */
+
+	struct tx *tx; /* opened when first needed: run_tx */
+	struct ignored_list ignored;
+	struct account_data_row *data; /* the user's account data since; room 0: global */
+	size_t n_data;
+	struct sync_answer *answer;
+};
+NODISCARD err *run_tx(struct run *r, struct tx **out);
+/* Did something of this kind change for the user since the token, as far as is known? */
+bool run_changed(const struct run *r, enum bus_kind kind);
+
+/* request.c: arguments, filter, token. */
+NODISCARD err *run_begin(struct run *r);
+/* wait.c: what the bus knows; watches the user if nobody did. Sets position, exact, news. */
+NODISCARD err *run_watch(struct run *r);
+
+/*
+ * A room that may be told of (rooms.c).
+ */
+struct task {
+	int64_t room;
+	str room_id;
+	const struct member_row *member;  /* as of the run's position */
+	const struct bus_room_news *news; /* NULL: not known */
+	int64_t above, upto;              /* stream positions of what is told: above < stream <= upto */
+	bool full;                        /* the whole state: initial, newly joined, full_state */
+	bool newly_joined;
+	bool events;   /* something may have happened in its timeline or state */
+	bool only_own; /* nothing but the user's own membership event: a declined invitation */
+	/* while it is worked on */
+	struct room_view *view; /* opened when first needed: task_view */
+	bool linear;            /* see rooms_recent; the user was joined throughout: everything is visible */
+	bool whole;             /* no state that happened is missing in the timeline */
+	bool members_changed;
+};
+struct tasks {
+	VEC(struct task) list;
+};
+NODISCARD err *tasks_find(struct run *r, struct tasks *out);
+NODISCARD err *task_view(struct run *r, struct task *t, struct room_view **out);
+/* A user's membership event in a state; NULL: none. */
+NODISCARD err *task_member_at(struct run *r, struct task *t, struct state_root root, int64_t user,
+			      struct event_row **out);
+
+/* The sections of a room. */
+NODISCARD err *timeline_gather(struct run *r, struct task *t, struct sync_room *out);
+NODISCARD err *state_gather(struct run *r, struct task *t, struct sync_room *out);
+/* Membership events that the summary needs, unless the device has them. */
+NODISCARD err *state_add_heroes(struct run *r, struct task *t, const int64_t *users, const int64_t *events, size_t n,
+				struct sync_room *out);
+/* What the device will have with this answer. */
+void state_remember(struct run *r, const struct task *t, const struct sync_room *room);
+NODISCARD err *summary_gather(struct run *r, struct task *t, struct sync_room *out);
+NODISCARD err *ephemeral_gather(struct run *r, struct task *t, struct sync_room *out);
+NODISCARD err *unread_gather(struct run *r, struct task *t, struct sync_room *out);
+/* All account data at once, for the whole answer; then a room's. */
+NODISCARD err *account_data_load(struct run *r);
+NODISCARD err *account_data_global(struct run *r);
+NODISCARD err *account_data_gather(struct run *r, struct task *t, struct sync_room *out);
+/* room.c: all sections; *out is NULL when there is nothing to tell. */
+NODISCARD err *room_gather(struct run *r, struct task *t, struct sync_room **out);
+
+/* Filters by type and sender, of rows. */
+NODISCARD err *row_passes(struct run *r, const struct event_filter *f, const struct event_row *row, bool *out);
