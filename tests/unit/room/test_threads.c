@@ -102,15 +102,18 @@ static void twenty_senders_make_one_chain(struct world *w)
 	check_flat(w, id);
 	/* What memory says is what the store says. */
 	struct event_row **recent, **stored;
+	bool linear = false;
 	size_t n, m;
 	AUTO_TX tx = NULL;
 	good(store_read(w->b->st, w->a, &tx));
 	good(store_events_by_stream(tx, room_nid(w, id), 0, INT64_MAX, true, 20, &stored, &m));
-	ok(rooms_recent(w->rs, w->a, room_nid(w, id), stored[m - 1]->stream - 1, INT64_MAX, &recent, &n), "remembered");
+	ok(rooms_recent(w->rs, w->a, room_nid(w, id), stored[m - 1]->stream - 1, INT64_MAX, &recent, &n, &linear),
+	   "remembered");
+	ok(linear, "a chain");
 	assert_int_equal(n, m);
 	for (size_t i = 0; i < n; i++)
 		same_str(recent[i]->json, stored[m - 1 - i]->json);
-	ok(!rooms_recent(w->rs, w->a, room_nid(w, id), 0, INT64_MAX, &recent, &n), "not all of it");
+	ok(!rooms_recent(w->rs, w->a, room_nid(w, id), 0, INT64_MAX, &recent, &n, &linear), "not all of it");
 }
 WORLD(twenty_senders_make_one_chain)
 
