@@ -52,12 +52,16 @@ static inline const char *both_cluster(void)
 {
 	static char socket[256];
 	char dir[64], path[128];
+	struct stat root;
 	FILE *p;
 	int fd;
 
 	if (socket[0])
 		return socket;
-	snprintf(dir, sizeof(dir), "%s/hearth-pg-%ld", both_tmp(), (long)getuid());
+	/* A chroot that shares this folder has other users under the same numbers. */
+	assert_int_equal(stat("/", &root), 0);
+	snprintf(dir, sizeof(dir), "%s/hearth-pg-%ld-%llu", both_tmp(), (long)getuid(),
+		 (unsigned long long)root.st_ino);
 	snprintf(path, sizeof(path), "%s/use.lock", dir);
 	mkdir(dir, 0755);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
