@@ -19,5 +19,8 @@ struct push_condition {
 bool push_condition_compile(struct arena *a, const struct json *json, struct push_condition *out);
 bool push_condition_holds(const struct push_condition *c, const struct push_event *ev, str user_id, str display_name);
 
+/* Of a user's stored changes: what is written must be readable. */
+extern const struct json_limits push_stored_limits;
+
 /* "override", "content", ... */
 extern const str push_kind_names[PUSH_KINDS];

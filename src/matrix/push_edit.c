@@ -1,8 +1,6 @@
 /* push_edit.c - changes to a user's push rules, from the stored text to the stored text. */
 #include "matrix/internal_push.h"
 
-static const struct json_limits limits = { PUSH_RULES_BYTES, 32, 100000 };
-
 static struct json *as_object(struct arena *a, const struct json *v)
 {
 	return json_is(v, JSON_OBJECT) ? json_copy(a, v) : json_new_object(a);
@@ -13,7 +11,7 @@ static err *read_stored(struct arena *a, str stored, struct json **out)
 	struct json *json = NULL;
 
 	if (!str_is_none(stored))
-		TRY(json_parse(a, stored, &limits, &json));
+		TRY(json_parse(a, stored, &push_stored_limits, &json));
 	*out = as_object(a, json);
 	return NULL;
 }
@@ -22,11 +20,16 @@ static err *write_stored(struct arena *a, const struct json *json, str *out)
 {
 	AUTO_BUF b = BUF_INIT(PUSH_RULES_BYTES);
 	struct jw w = jw_to(&b);
+	struct json *again;
+	str text;
 
 	jw_json(&w, NULL, json);
 	if (!jw_good(&w))
 		return err_new(a, ERR_TOO_LARGE, "all push rules together are too large");
-	*out = arena_keep(a, buf_str(&b));
+	text = arena_keep(a, buf_str(&b));
+	/* What could not be read again (nested too deeply) would take all other rules with it. */
+	TRY(json_parse(a, text, &push_stored_limits, &again));
+	*out = text;
 	return NULL;
 }
 
@@ -181,11 +184,12 @@ static err *set_member(struct arena *a, str stored, enum push_kind kind, str rul
 	} else {
 		struct json *rules = as_object(a, json_get(json, S("rules"))), *list = json_new_array(a);
 		const struct json *old = json_get_array(rules, push_kind_names[kind]);
+		const size_t at = rule_index(old, rule_id);
 
 		JSON_ITEMS (old, i) {
 			struct json *copy = json_copy(a, old->array.items[i]);
 
-			if (i == rule_index(old, rule_id))
+			if (i == at)
 				json_set(a, copy, member, value);
 			json_append(a, list, copy);
 		}

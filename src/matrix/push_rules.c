@@ -14,7 +14,7 @@
 
 const str push_kind_names[PUSH_KINDS] = { STR("override"), STR("content"), STR("room"), STR("sender"),
 					  STR("underride") };
-static const struct json_limits limits = { PUSH_RULES_BYTES * 2, 32, 100000 };
+const struct json_limits push_stored_limits = { PUSH_RULES_BYTES, 32, 100000 };
 static struct push_rules defaults;
 
 enum push_kind push_kind_of_text(str s)
@@ -101,7 +101,7 @@ void push_rules_init(void)
 	a = arena_new();
 	for (size_t p = 0; p < ARRAY_LEN(parts); p++) {
 		struct json *list = NULL;
-		err *e = json_parse(a, *parts[p].text, &limits, &list);
+		err *e = json_parse(a, *parts[p].text, &push_stored_limits, &list);
 
 		assert(!e && list);
 		JSON_ITEMS (list, i)
@@ -114,7 +114,7 @@ static const struct json *parse_stored(struct arena *a, str stored)
 {
 	struct json *json = NULL;
 
-	if (str_is_none(stored) || json_parse(a, stored, &limits, &json))
+	if (str_is_none(stored) || json_parse(a, stored, &push_stored_limits, &json))
 		return NULL;
 	return json;
 }

@@ -64,3 +64,13 @@ def test_default_rules_change_but_stay(alice):
 ])
 def test_what_is_no_rule_is_refused(alice, kind, rule, body):
     assert alice.raw("PUT", f"{RULES}/{kind}/{rule}", body).status_code == 400
+
+
+def test_a_rule_that_could_not_be_read_again_costs_no_other_rule(alice):
+    condition = {"kind": "org.example.unknown"}
+    for _ in range(40):
+        condition = {"kind": "org.example.unknown", "in": condition}
+    alice.put(f"{RULES}/override/first", {"conditions": [], "actions": []})
+    alice.fails(413, "M_TOO_LARGE", "PUT", f"{RULES}/override/deep", {"conditions": [condition], "actions": []})
+    alice.put(f"{RULES}/override/second", {"conditions": [], "actions": []})
+    assert ids(alice, "override")[1:3] == ["second", "first"]
