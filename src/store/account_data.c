@@ -99,11 +99,12 @@ err *store_filter(struct tx *tx, int64_t user, int64_t filter, str *out_text)
 	return NULL;
 }
 
-err *store_filter_add(struct tx *tx, int64_t user, str digest, str text, int64_t *out_filter)
+err *store_filter_add(struct tx *tx, int64_t user, str digest, str text, int64_t max, int64_t *out_filter)
 {
 	static const char find[] = "SELECT filter FROM filters WHERE \"user\" = $1 AND digest = $2";
 	static const char next[] = "SELECT coalesce(max(filter) + 1, 0) FROM filters WHERE \"user\" = $1";
 	static const char add[] = "INSERT INTO filters (\"user\", filter, digest, text) VALUES ($1, $2, $3, $4)";
+	static const char trim[] = "DELETE FROM filters WHERE \"user\" = $1 AND filter <= $2";
 	struct row *row;
 
 	TRY(tx_one(tx, find, BIND(B(user), B(digest)), &row));
@@ -113,5 +114,6 @@ err *store_filter_add(struct tx *tx, int64_t user, str digest, str text, int64_t
 	}
 	TRY(tx_one(tx, next, BIND(B(user)), &row));
 	*out_filter = row_i64(row, 0);
-	return tx_run(tx, add, BIND(B(user), B(*out_filter), B(digest), B(text)));
+	TRY(tx_run(tx, add, BIND(B(user), B(*out_filter), B(digest), B(text))));
+	return tx_run(tx, trim, BIND(B(user), B(*out_filter - max)));
 }

@@ -27,6 +27,6 @@ NODISCARD err *store_push_rules_owners(struct tx *tx, int64_t **out, size_t *out
 /* In a piece's `late`. */
 NODISCARD err *store_push_rules_set(struct tx *tx, int64_t user, str rules, int64_t *out_stream);
 
-/* Filters. A text the user stored before keeps its number. */
+/* Filters. A text the user stored before keeps its number; of more than `max`, the oldest go. */
 NODISCARD err *store_filter(struct tx *tx, int64_t user, int64_t filter, str *out_text); /* STR_NONE: none */
-NODISCARD err *store_filter_add(struct tx *tx, int64_t user, str digest, str text, int64_t *out_filter);
+NODISCARD err *store_filter_add(struct tx *tx, int64_t user, str digest, str text, int64_t max, int64_t *out_filter);

@@ -26,15 +26,14 @@ struct change {
 	const struct json *tag_content; /* NULL: removed */
 };
 
-/* The m.tag with one tag set or removed. In the transaction, so that two devices do not undo each other's change. */
-static err *merge_tag(struct tx *tx, struct change *c)
+/* The m.tag (NULL: none yet) with one tag set or removed. In the transaction, so that two devices do not undo each other's
+ * change. */
+static err *merge_tag(struct change *c, const struct account_data_row *old)
 {
 	AUTO_BUF b = BUF_INIT(ACCOUNT_DATA_MAX_BYTES);
 	struct jw w = jw_to(&b);
-	struct account_data_row *old;
 	struct json *json = NULL, *tags, *content;
 
-	TRY(store_account_data(tx, c->user, c->row.room, c->row.type, &old));
 	if (old && json_parse(c->arena, old->content, &json_limits_request, &json))
 		json = NULL;
 	content = json_is(json, JSON_OBJECT) ? json_copy(c->arena, json) : json_new_object(c->arena);
@@ -49,19 +48,24 @@ static err *merge_tag(struct tx *tx, struct change *c)
 	if (!jw_good(&w))
 		return err_new(c->arena, ERR_TOO_LARGE, "too many tags");
 	c->row.content = arena_keep(c->arena, buf_str(&b));
-	return NULL;
+	/* The next change must be able to read it: a tag nested as deeply as a request may be would cost all the others. */
+	return json_parse(c->arena, c->row.content, &json_limits_request, &json);
 }
 
 static err *change_late(struct tx *tx, void *arg)
 {
+	struct account_data_row *old;
 	struct change *c = arg;
-	int64_t rows;
+	int64_t rows = 0;
 
-	TRY(store_account_data_count(tx, c->user, &rows));
+	TRY(store_account_data(tx, c->user, c->row.room, c->row.type, &old));
+	if (!old)
+		TRY(store_account_data_count(tx, c->user, &rows));
+	/* A full house takes nothing new; what is there still changes. */
 	if (rows >= ACCOUNT_DATA_MAX_ROWS)
-		return err_new(c->arena, ERR_RESOURCE_LIMIT, "too much account data");
+		return err_new(c->arena, ERR_TOO_LARGE, "too much account data");
 	if (!str_is_none(c->tag))
-		TRY(merge_tag(tx, c));
+		TRY(merge_tag(c, old));
 	return store_account_data_set(tx, c->user, &c->row);
 }
 

@@ -16,7 +16,7 @@ enum { ACCOUNT_DATA_MAX_ROWS = 20000, ACCOUNT_DATA_MAX_BYTES = 1024 * 1024 }; /*
 
 /* room 0: global. The content as a JSON object's text; STR_NONE: never set. */
 NODISCARD err *user_account_data(struct users *us, struct arena *a, int64_t user, int64_t room, str type, str *out);
-/* ERR_TOO_LARGE, ERR_RESOURCE_LIMIT. Types that the server manages are refused by the handler. */
+/* ERR_TOO_LARGE, also for more than ACCOUNT_DATA_MAX_ROWS. Types that the server manages are refused by the handler. */
 NODISCARD err *user_account_data_set(struct users *us, struct arena *a, int64_t user, int64_t room, str type,
 				     str content);
 
@@ -24,7 +24,9 @@ NODISCARD err *user_account_data_set(struct users *us, struct arena *a, int64_t 
 NODISCARD err *user_tag_set(struct users *us, struct arena *a, int64_t user, int64_t room, str tag,
 			    const struct json *content);
 
-/* Stored filters. A filter id is a decimal number; ERR_NOT_FOUND for any other text, too. */
+/* Stored filters, FILTERS_MAX of a user: the oldest make room. A filter id is a decimal number; ERR_NOT_FOUND for any other
+ * text, too. */
+enum { FILTERS_MAX = 1000 };
 NODISCARD err *user_filter_add(struct users *us, struct arena *a, int64_t user, const struct json *filter, str *out_id);
 NODISCARD err *user_filter_get(struct users *us, struct arena *a, int64_t user, str id, str *out_text);
 /* The `filter` argument of /sync: an id, or a filter as JSON text; STR_NONE lets everything through. Bounded cache: no SQL for a

@@ -17,7 +17,7 @@ static err *add_run(struct tx *tx, void *arg)
 {
 	struct filter_add *f = arg;
 
-	return store_filter_add(tx, f->user, f->digest, f->text, &f->id);
+	return store_filter_add(tx, f->user, f->digest, f->text, FILTERS_MAX, &f->id);
 }
 
 err *user_filter_add(struct users *us, struct arena *a, int64_t user, const struct json *json, str *out_id)
@@ -25,11 +25,12 @@ err *user_filter_add(struct users *us, struct arena *a, int64_t user, const stru
 	uint8_t digest[32];
 	struct filter filter;
 	struct filter_add f = { .user = user };
+	struct json *again;
 
 	TRY(filter_parse(a, json, &filter));
 	TRY(json_canonical(a, json, false, &f.text));
-	if (f.text.n > limits.max_bytes)
-		return err_new(a, ERR_TOO_LARGE, "a filter may have %zu bytes", limits.max_bytes);
+	/* What is stored must be readable: members that no filter has may be nested as deeply as a request. */
+	TRY(json_parse(a, f.text, &limits, &again));
 	sha256(f.text, digest);
 	f.digest = (str){ (const char *)digest, sizeof(digest) };
 	TRY(store_do(us->opt.store, a, add_run, &f));

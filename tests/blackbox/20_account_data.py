@@ -8,6 +8,11 @@ def own(user, path):
     return f"/user/{q(user.user_id)}/{path}"
 
 
+def nested(levels):
+    """An object of objects, so many deep."""
+    return {"x": nested(levels - 1)} if levels > 1 else {}
+
+
 def test_global_account_data_is_kept_and_replaced(alice):
     alice.fails(404, "M_NOT_FOUND", "GET", own(alice, "account_data/org.example.a"))
     alice.put(own(alice, "account_data/org.example.a"), {"x": 1})
@@ -56,6 +61,15 @@ def test_tags_are_set_listed_and_removed(alice):
     alice.fails(400, "M_INVALID_PARAM", "PUT", f"{tags}/{'x' * 256}", {})
 
 
+def test_a_tag_nested_as_deeply_as_a_request_may_be_costs_no_other_tag(alice):
+    room = alice.create_room()
+    tags = own(alice, f"rooms/{q(room)}/tags")
+    alice.put(f"{tags}/m.favourite", {"order": 0.25})
+    alice.fails(413, "M_TOO_LARGE", "PUT", f"{tags}/u.deep", nested(64))
+    alice.put(f"{tags}/u.flat", {})
+    assert set(alice.get(tags)["tags"]) == {"m.favourite", "u.flat"}
+
+
 def test_account_data_survives_a_restart(hs, user):
     carol = user()
     carol.put(own(carol, "account_data/org.example.e"), {"kept": True})
@@ -78,3 +92,8 @@ def test_filters_are_stored_and_given_back(alice, bob):
                                  {"room": {"rooms": ["not a room"]}}, {"presence": {"senders": ["nobody"]}}])
 def test_what_is_no_filter_is_refused(alice, bad):
     alice.fails(400, "M_BAD_JSON", "POST", own(alice, "filter"), bad)
+
+
+def test_a_filter_that_could_not_be_read_again_is_refused(alice):
+    alice.fails(413, "M_TOO_LARGE", "POST", own(alice, "filter"), {"org.example.unknown": nested(40)})
+    alice.fails(413, "M_TOO_LARGE", "POST", own(alice, "filter"), {"org.example.unknown": [0] * 20000})
