@@ -161,6 +161,23 @@ static void write_redacts(struct arena *a, struct jw *w, const struct event_part
 	}
 }
 
+/* What clients of before r0 look for at the top. */
+static void write_legacy(struct jw *w, const struct event_row *row, const struct client_extra *extra,
+			 const struct client_view *view)
+{
+	struct event_parts parts;
+
+	event_parts_of(row->json, &parts);
+	jw_raw(w, "user_id", parts.sender);
+	if (view->now >= row->origin_server_ts)
+		jw_int(w, "age", view->now - row->origin_server_ts);
+	if (extra && extra->replaced) {
+		event_parts_of(extra->replaced->json, &parts);
+		jw_raw(w, "prev_content", parts.content);
+		jw_str(w, "replaces_state", extra->replaced->event_id);
+	}
+}
+
 static void write_members(struct arena *a, struct jw *w, const struct event_row *row, str room_id,
 			  const struct client_extra *extra, const struct client_view *view)
 {
@@ -176,6 +193,8 @@ static void write_members(struct arena *a, struct jw *w, const struct event_row 
 	jw_raw(w, "sender", p.sender);
 	raw_if(w, "state_key", p.state_key);
 	jw_raw(w, "type", p.type);
+	if (view->legacy)
+		write_legacy(w, row, extra, view);
 	write_unsigned(a, w, row, room_id, extra, view);
 }
 

@@ -28,6 +28,7 @@ struct client_view {
 	int64_t now;                 /* ms since 1970, for `age` */
 	bool without_room_id;        /* inside /sync's rooms */
 	bool federation_format;      /* filter's event_format: the whole event as servers exchange it, and unsigned */
+	bool legacy;                 /* the form before r0: also user_id, age and prev_content at the top */
 	const struct filter *fields; /* a filter with event_fields, or NULL */
 };
 

@@ -91,10 +91,16 @@ NODISCARD err *run_tx(struct run *r, struct tx **out);
 /* Did something of this kind change for the user since the token, as far as is known? */
 bool run_changed(const struct run *r, enum bus_kind kind);
 
-/* request.c: arguments, filter, token. */
-NODISCARD err *run_begin(struct run *r);
+/* request.c: arguments, filter (the one given, or the request's), token. */
+NODISCARD err *run_begin(struct run *r, const struct filter *filter);
 /* wait.c: what the bus knows; watches the user if nobody did. Sets position, exact, news. */
 NODISCARD err *run_watch(struct run *r);
+/* sync.c: both, and an answer without anything in it yet. */
+NODISCARD err *run_open(struct run *r, const struct filter *filter);
+/* The whole, unless nothing happened. The caller ends r->tx, also after an error. */
+NODISCARD err *run_all(struct run *r, const struct filter *filter);
+/* v1/events.c: an event's JSON with "room_id" in it. */
+str legacy_with_room(struct arena *a, str json, str room_id);
 
 /*
  * A room that may be told of (rooms.c).

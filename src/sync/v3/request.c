@@ -66,9 +66,12 @@ static err *read_token(struct run *r)
 	return NULL;
 }
 
-err *run_begin(struct run *r)
+err *run_begin(struct run *r, const struct filter *filter)
 {
-	TRY(read_filter(r));
+	if (filter)
+		r->filter = *filter;
+	else
+		TRY(read_filter(r));
 	TRY(read_token(r));
 	r->limit = timeline_limit(r);
 	r->full_state = r->initial || r->rq->full_state;

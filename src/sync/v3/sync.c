@@ -68,15 +68,25 @@ static err *gather(struct run *r)
 	return NULL;
 }
 
+err *run_open(struct run *r, const struct filter *filter)
+{
+	TRY(run_begin(r, filter));
+	TRY(run_watch(r));
+	answer_begin(r);
+	return NULL;
+}
+
+err *run_all(struct run *r, const struct filter *filter)
+{
+	TRY(run_open(r, filter));
+	return nothing_happened(r) ? NULL : gather(r);
+}
+
 err *sync_v3(struct syncs *ss, struct arena *a, const struct sync_request *rq, struct sync_answer **out)
 {
 	struct run r = { .ss = ss, .a = a, .rq = rq };
-	err *e;
+	err *e = run_all(&r, NULL);
 
-	TRY(run_begin(&r));
-	TRY(run_watch(&r));
-	answer_begin(&r);
-	e = nothing_happened(&r) ? NULL : gather(&r);
 	store_read_end(&r.tx);
 	if (e)
 		return e;
