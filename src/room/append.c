@@ -385,7 +385,7 @@ err *draft_queue(struct draft **draft, struct ticket **out_ticket)
 	seal(d);
 	describe_head(d);
 	TRY(job_write(job, out_ticket)); /* the caller drops the draft */
-	node_cache_queued(room->rs->node_cache, room->nid, job->rows, job->n_rows);
+	job_queued(job);
 	list_add_tail(&room->jobs, &job->node);
 	if (job->has_txn)
 		map_put(&room->txns, (str){ (const char *)job->txn.bytes, sizeof(job->txn.bytes) }, job->events.p[0]);

@@ -148,6 +148,7 @@ static void job_after(void *arg, const err *result)
 {
 	struct job *job = arg;
 	struct room *room = job->room;
+	const int64_t nodes_below = job->n_rows ? job->nodes_below : 0;
 
 	if (result) {
 		atomic_store(&room->failed, job->generation);
@@ -160,11 +161,15 @@ static void job_after(void *arg, const err *result)
 		}
 	}
 	lock_take(&room->done_lock);
+	job->ended = true;
 	job->failed = result != NULL;
 	list_add_tail(&room->done, &job->done); /* from here on it belongs to the room's holder */
 	room->outstanding--;
 	cond_broadcast(&room->done_cond);
 	lock_drop(&room->done_lock);
+	/* After `ended` was set: see job_queued. */
+	if (!result && nodes_below)
+		node_cache_committed(room->rs->node_cache, room->nid, nodes_below);
 	rooms_unref(room->rs, room);
 }
 
@@ -197,6 +202,23 @@ err *job_write(struct job *job, struct ticket **out_ticket)
 	return e;
 }
 
+/* The job is in the store's queue: its nodes are readable for who builds on it. If it has ended by now, its `after` may have
+ * told the cache too early; otherwise `after` is still to tell it. */
+void job_queued(struct job *job)
+{
+	struct room *room = job->room;
+	bool committed;
+
+	if (!job->n_rows)
+		return;
+	node_cache_queued(room->rs->node_cache, room->nid, job->rows, job->n_rows);
+	lock_take(&room->done_lock);
+	committed = job->ended && !job->failed;
+	lock_drop(&room->done_lock);
+	if (committed)
+		node_cache_committed(room->rs->node_cache, room->nid, job->nodes_below);
+}
+
 static void job_forget(struct room *room, struct job *job)
 {
 	struct arena *a = job->a; /* holds the job itself */
@@ -208,8 +230,6 @@ static void job_forget(struct room *room, struct job *job)
 	}
 	if (job->has_txn)
 		map_del(&room->txns, (str){ (const char *)job->txn.bytes, sizeof(job->txn.bytes) });
-	if (!job->failed)
-		node_cache_committed(room->rs->node_cache, room->nid, job->nodes_below);
 	arena_free(&a);
 }
 

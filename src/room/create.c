@@ -514,7 +514,7 @@ static err *enter_room(struct creation *c, struct event **out_create, struct roo
 		TRY(store_intern_find(st, c->a, c->room_id, &known));
 		if (known)
 			continue;
-		TRY(store_intern(st, c->a, c->room_id, &c->row.room));
+		TRY(store_next_id(st, c->a, SEQ_INTERN, 1, &c->row.room));
 		*out = rooms_enter_new(c->rs, c->row.room, c->room_id, c->rv, c->by->user);
 	}
 	return NULL;

@@ -80,7 +80,7 @@ struct job {               /* one piece; everything in it lives in its arena */
 	struct room *room; /* referenced until the job ends */
 	struct arena *a;
 	uint64_t generation;
-	bool failed; /* done_lock */
+	bool ended, failed; /* done_lock */
 	VEC(struct job_event *) events;
 	const struct node_row *rows;
 	size_t n_rows;
@@ -273,6 +273,7 @@ NODISCARD err *flat_save_redacted(struct tx *tx, const struct job *job, const st
  * Committing (commit.c)
  */
 NODISCARD err *job_write(struct job *job, struct ticket **out_ticket);
+void job_queued(struct job *job);
 /* Frees the jobs that have ended. */
 void jobs_drain(struct room *room);
 

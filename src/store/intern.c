@@ -189,3 +189,11 @@ err *store_intern(struct store *st, struct arena *a, str text, int64_t *out)
 	*out = id;
 	return NULL;
 }
+
+err *store_intern_new(struct tx *tx, str text, int64_t id)
+{
+	struct interning in = { .text = text, .proposed = id };
+
+	TRY(insert(tx, &in));
+	return in.id == id ? NULL : err_new(tx_arena(tx), ERR_STORE, "a text that was to be new has a number already");
+}

@@ -45,6 +45,7 @@ err *store_room_insert(struct tx *tx, const struct room_row *r)
 	static const char sql[] = "INSERT INTO rooms (room, version, creator, created, published)"
 				  " VALUES ($1, $2, $3, $4, $5)";
 
+	TRY(store_intern_new(tx, r->room_id, r->room));
 	return tx_run(tx, sql, BIND(B(r->room), B(r->version), B(r->creator), B(r->created), B((int64_t)r->published)));
 }
 

@@ -15,6 +15,7 @@ struct room_row {
 	int64_t created; /* ms */
 	bool published;  /* in the room directory */
 };
+/* A new room; its id gets the number that was drawn for it (SEQ_INTERN). */
 NODISCARD err *store_room_insert(struct tx *tx, const struct room_row *r);
 NODISCARD err *store_room_by_id(struct tx *tx, str room_id, struct room_row **out); /* NULL: no such room */
 NODISCARD err *store_room_by_nid(struct tx *tx, int64_t room, struct room_row **out);

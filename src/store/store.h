@@ -80,6 +80,9 @@ NODISCARD err *store_next_id(struct store *st, struct arena *a, enum store_seq s
  * without SQL; new ones are made durable first (waits for a commit: never under a room's lock).
  */
 NODISCARD err *store_intern(struct store *st, struct arena *a, str text, int64_t *out);
+/* In a piece: a text that nobody else can be interning (a new room's id), under a number drawn from SEQ_INTERN before. Costs no
+ * commit of its own. ERR_STORE: it has a number already. */
+NODISCARD err *store_intern_new(struct tx *tx, str text, int64_t id);
 /* Without making it: 0 when the text was never interned. */
 NODISCARD err *store_intern_find(struct store *st, struct arena *a, str text, int64_t *out);
 /* The text of a number, in arena a; ERR_INTERNAL when there is none. Cached. */
