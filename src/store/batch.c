@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "store/internal_writer.h"
 
-enum { MAX_TRIES = 8, BATCH_MAY_RUN_US = 50000 };
+enum { MAX_TRIES = 8, BATCH_MAY_RUN_US = 50000, MAY_JOIN_US = 5000 };
 
 enum manner { TOGETHER, APART };
 enum ending { ENDED, SPOILT, CLASHED, LOST };
@@ -146,7 +146,7 @@ static int64_t count_late(const struct writer *w)
 
 static enum ending run_together(struct writer *w, struct tx *tx)
 {
-	const int64_t enough = clock_mono_us() + BATCH_MAY_RUN_US;
+	const int64_t start = clock_mono_us();
 	const struct driver *drv = w->st->drv;
 
 	for (size_t i = 0; i < w->n_batch; i++) {
@@ -157,7 +157,9 @@ static enum ending run_together(struct writer *w, struct tx *tx)
 			return spoilt(w, e);
 		if (e)
 			fail(q, e);
-		if (i + 1 < w->n_batch && clock_mono_us() > enough)
+		if (i + 1 == w->n_batch && w->may_grow && clock_mono_us() < start + MAY_JOIN_US)
+			writer_take_queued(w);
+		else if (i + 1 < w->n_batch && clock_mono_us() > start + BATCH_MAY_RUN_US)
 			writer_put_back_from(w, i + 1);
 	}
 	tx->expected_positions = count_late(w);
@@ -324,9 +326,11 @@ void batch_process(struct writer *w)
 	enum manner how = TOGETHER;
 
 	for (int tries = 0; tries < MAX_TRIES && !all_answered(w); tries++) {
+		const enum ending end = try_batch(w, how);
 		err *e = NULL;
 
-		switch (try_batch(w, how)) {
+		w->may_grow = false;
+		switch (end) {
 		case ENDED:
 			break;
 		case SPOILT:

@@ -26,13 +26,16 @@ struct writer {
 	struct arena *arena; /* of one batch */
 	struct queued *batch[MAX_BATCH];
 	size_t n_batch;
-	err *why; /* the last failure of this batch as a whole */
+	bool may_grow; /* pieces queued meanwhile may join: nothing of this batch was told or undone yet */
+	err *why;      /* the last failure of this batch as a whole */
 	/* This batch's place among those with positions, -1: none. Under store->turns.lock. */
 	int64_t turn;
 };
 
 /* writer.c: the ticket's holder is told; it may be gone when this returns. */
 void queued_release(struct queued *q, const err *result);
+/* What is queued joins the batch, as far as there is room. */
+void writer_take_queued(struct writer *w);
 /* The batch from i on goes back to the front of the queue. */
 void writer_put_back_from(struct writer *w, size_t i);
 /* batch.c: tries w->batch until each piece of it is answered. */

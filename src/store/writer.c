@@ -65,7 +65,13 @@ void writer_put_back_from(struct writer *w, size_t i)
 {
 	LOCKED(&w->lock);
 	while (w->n_batch > i) {
-		list_add_head(&w->queue, &w->batch[--w->n_batch]->node);
+		struct queued *q = w->batch[--w->n_batch];
+
+		if (q->answered) {
+			mem_free(q);
+			continue;
+		}
+		list_add_head(&w->queue, &q->node);
 		w->n_queued++;
 	}
 }
@@ -73,36 +79,40 @@ void writer_put_back_from(struct writer *w, size_t i)
 /*
  * The thread
  */
-/* The next piece; waits for one when `wait`, else NULL when there is none. */
-static struct queued *next_queued(struct writer *w, bool wait)
+/* Waits for something to do; false when there is nothing and never will be. */
+static bool wait_for_work(struct writer *w)
 {
-	struct queued *q = NULL;
-
 	LOCKED(&w->lock);
-	while (wait && list_is_empty(&w->queue) && !w->stop)
+	while (list_is_empty(&w->queue) && !w->stop)
 		cond_wait(&w->filled, &w->lock);
-	if (wait && list_is_empty(&w->queue))
-		w->gone = true;
-	if (!list_is_empty(&w->queue)) {
-		q = LIST_ITEM(w->queue.next, struct queued, node);
+	w->gone = list_is_empty(&w->queue);
+	return !w->gone;
+}
+
+void writer_take_queued(struct writer *w)
+{
+	LOCKED(&w->lock);
+	while (w->n_batch < MAX_BATCH && !list_is_empty(&w->queue)) {
+		struct queued *q = LIST_ITEM(w->queue.next, struct queued, node);
+
 		list_del(&q->node);
 		w->n_queued--;
+		w->batch[w->n_batch++] = q;
 	}
-	return q;
 }
 
 static void writer_main(void *arg)
 {
 	struct writer *w = arg;
-	struct queued *q;
 
 	writer_here = w;
-	while ((q = next_queued(w, true)) != NULL) {
-		for (w->n_batch = 0; q; q = w->n_batch < MAX_BATCH ? next_queued(w, false) : NULL)
-			w->batch[w->n_batch++] = q;
+	while (wait_for_work(w)) {
+		writer_take_queued(w);
+		w->may_grow = true;
 		batch_process(w);
 		for (size_t i = 0; i < w->n_batch; i++)
 			mem_free(w->batch[i]);
+		w->n_batch = 0;
 		arena_reset(w->arena);
 	}
 }

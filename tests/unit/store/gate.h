@@ -1,5 +1,6 @@
 /*
- * gate.h - a piece that keeps a writer busy until it is let go: what is queued behind it becomes one batch.
+ * gate.h - a piece that keeps a writer busy until it is let go: what is queued behind it becomes one batch. (In `late`: its own
+ * batch does not grow any more.)
  */
 #pragma once
 
@@ -33,7 +34,7 @@ static inline err *gate_run(struct tx *tx, void *arg)
 static inline void gate_shut(struct gate *g, struct both *b, int64_t shard)
 {
 	*g = (struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
-	both_ok(store_write(b->st, b->a, &(struct piece){ .run = gate_run, .arg = g, .shard = shard }, &g->ticket));
+	both_ok(store_write(b->st, b->a, &(struct piece){ .late = gate_run, .arg = g, .shard = shard }, &g->ticket));
 	pthread_mutex_lock(&g->lock);
 	while (!g->entered)
 		pthread_cond_wait(&g->changed, &g->lock);
