@@ -1,7 +1,9 @@
 /* test_core.c - the least a store does: what was bound is what is read, by one text, on both databases. */
 #include <assert.h>
+#include <pthread.h>
 
 #include "both.h"
+#include "base/thread.h"
 #include "store/meta.h"
 #include "store/tx.h"
 
@@ -304,6 +306,78 @@ static void reads_nest_beyond_the_pool(struct both *b)
 }
 BOTH(reads_nest_beyond_the_pool)
 
+enum { READERS = 8, READS = 60 };
+
+static void *read_often(void *arg)
+{
+	for (int i = 0; i < READS; i++) {
+		AUTO_ARENA a = arena_new();
+		AUTO_TX tx = NULL;
+		struct row *r;
+		const err *e = store_read(arg, a, &tx);
+
+		assert(!e);
+		e = tx_one(tx, "SELECT $1 + $1", BIND(B(i)), &r);
+		assert(!e && row_i64(r, 0) == 2 * i);
+	}
+	return NULL;
+}
+
+static void threads_share_few_connections(struct both *b)
+{
+	pthread_t threads[READERS];
+
+	b->opt.readers = 2;
+	both_reopen(b);
+	for (int i = 0; i < READERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, read_often, b->st), 0);
+	for (int i = 0; i < READERS; i++)
+		pthread_join(threads[i], NULL);
+}
+BOTH(threads_share_few_connections)
+
+struct holder {
+	struct store *st;
+	pthread_barrier_t lent, done;
+};
+
+static void *hold_a_connection(void *arg)
+{
+	struct holder *h = arg;
+	AUTO_ARENA a = arena_new();
+	AUTO_TX tx = NULL;
+	const err *e = store_read(h->st, a, &tx);
+
+	assert(!e);
+	pthread_barrier_wait(&h->lent);
+	pthread_barrier_wait(&h->done);
+	return NULL;
+}
+
+/* The reader it would wait for may be waiting for its lock. */
+static void who_holds_a_lock_does_not_wait_for_a_connection(struct both *b)
+{
+	struct holder h;
+	pthread_t thread;
+	struct lock room;
+
+	b->opt.readers = 1;
+	both_reopen(b);
+	h.st = b->st;
+	pthread_barrier_init(&h.lent, NULL, 2);
+	pthread_barrier_init(&h.done, NULL, 2);
+	lock_init(&room, RANK_ROOM);
+	assert_int_equal(pthread_create(&thread, NULL, hold_a_connection, &h), 0);
+	pthread_barrier_wait(&h.lent);
+	lock_take(&room);
+	assert_keys(b, "3", "SELECT 3", NO_BIND);
+	lock_drop(&room);
+	pthread_barrier_wait(&h.done);
+	pthread_join(thread, NULL);
+	lock_done(&room);
+}
+BOTH(who_holds_a_lock_does_not_wait_for_a_connection)
+
 static err *set_meta(struct tx *tx, void *arg)
 {
 	str once;
@@ -379,6 +453,8 @@ int main(void)
 		BOTH_TESTS(a_read_cannot_write),
 		BOTH_TESTS(a_wrong_statement_is_an_error),
 		BOTH_TESTS(reads_nest_beyond_the_pool),
+		BOTH_TESTS(threads_share_few_connections),
+		BOTH_TESTS(who_holds_a_lock_does_not_wait_for_a_connection),
 		BOTH_TESTS(meta_keeps_the_last_value_and_the_first),
 		BOTH_TESTS(key_and_epoch_are_the_databases),
 		BOTH_TESTS(statements_are_counted_for_who_waits),
