@@ -6,8 +6,9 @@
  *   together   every `run`, then every `late`, then COMMIT; no savepoints. A piece that fails before it wrote anything is
  *              simply left out. One that fails later spoils the transaction, which is rolled back and tried
  *   apart      with a savepoint around each piece (run and late at once): only the failing ones are undone. A transaction
- *              that lost against another writer (PostgreSQL: deadlock) is tried
- *   alone      each piece a batch of its own, as often as needed.
+ *              that lost against another writer (PostgreSQL: deadlock), or that an error ended (SQLite: the disk is full),
+ *              is tried
+ *   alone      each piece a batch of its own; one that lost is tried again.
  *
  * So a piece may be run more than once before it is answered, and whatever it keeps in its argument must allow for that. What
  * it is told is final: `after` runs once, when it failed for good (at that moment, so that later pieces of its shard can know)
@@ -210,8 +211,10 @@ static enum ending run_apart(struct writer *w, struct tx *tx)
 			e = drv->savepoint_keep(tx);
 		if (!e)
 			continue;
-		if (drv->health(w->conn) >= CONN_CLASH || undo_piece(w, tx, &before) != NULL)
+		if (drv->health(w->conn) >= CONN_CLASH)
 			return spoilt(w, e);
+		if (undo_piece(w, tx, &before) != NULL) /* as a full disk: the whole transaction went with it */
+			return spoilt(w, e) == LOST ? LOST : CLASHED;
 		fail(q, e);
 	}
 	return ENDED;
@@ -335,6 +338,8 @@ void batch_process(struct writer *w)
 			break;
 		case SPOILT:
 			how = APART;
+			if (w->n_batch == 1)
+				e = w->why;
 			break;
 		case CLASHED:
 			if (w->n_batch > 1) {

@@ -433,6 +433,52 @@ static void closing_waits_for_what_pieces_order(struct both *b)
 }
 BOTH(closing_waits_for_what_pieces_order)
 
+/* The disk is full for one of three: SQLite then ends the whole transaction by itself. */
+static err *leave_pages(struct tx *tx, void *arg)
+{
+	struct row *r;
+
+	(void)arg;
+	TRY(tx_one(tx, "PRAGMA page_count", NO_BIND, &r));
+	return tx_one(tx, arena_printf(tx_arena(tx), "PRAGMA max_page_count = %" PRId64, row_i64(r, 0) + 20).p, NO_BIND,
+		      &r);
+}
+
+static err *put_much(struct tx *tx, void *arg)
+{
+	TRY(put_part(tx, *(int *)arg, 0));
+	return tx_run(tx, "INSERT INTO meta (name, value) VALUES ($1, $2)",
+		      BIND(B(S("much")), B(((str){ arena_zalloc(tx_arena(tx), 1 << 20), 1 << 20 }))));
+}
+
+static void a_full_disk_fails_only_what_has_no_room(void **state)
+{
+	struct job jobs[2] = { { .id = 1, .with_late = true }, { .id = 2, .with_late = true } };
+	struct both both, *b = &both;
+	struct ticket *much;
+	struct gate gate;
+	int id = 3;
+	err *e;
+
+	(void)state;
+	both_begin(b, false);
+	both_ok(store_do(b->st, b->a, make_tables, NULL));
+	both_ok(store_do(b->st, b->a, leave_pages, NULL));
+	gate_shut(&gate, b, SHARD);
+	queue(b, &jobs[0]);
+	both_ok(store_write(b->st, b->a, &(struct piece){ .run = put_much, .arg = &id, .shard = SHARD }, &much));
+	queue(b, &jobs[1]);
+	gate_open(&gate, b);
+	both_ok(store_wait(b->a, jobs[0].ticket));
+	e = store_wait(b->a, much);
+	assert_true(e && str_contains(e->msg, S("full")));
+	both_ok(store_wait(b->a, jobs[1].ticket));
+	check_job(b, &jobs[0], NULL);
+	check_job(b, &jobs[1], NULL);
+	assert_int_equal(count(b, "SELECT count(*) FROM runs WHERE id = $1", id), 0);
+	both_end(b);
+}
+
 static void disconnect_all(const struct both *b)
 {
 	char sql[256];
@@ -574,6 +620,7 @@ int main(void)
 		BOTH_TESTS(a_full_queue_refuses_and_loses_nothing),
 		BOTH_TESTS(closing_commits_what_is_queued),
 		BOTH_TESTS(closing_waits_for_what_pieces_order),
+		cmocka_unit_test(a_full_disk_fails_only_what_has_no_room),
 		cmocka_unit_test(a_lost_connection_is_made_again),
 		cmocka_unit_test(a_commit_without_an_answer_is_settled),
 		cmocka_unit_test(a_deadlock_of_two_writers_is_tried_again),
