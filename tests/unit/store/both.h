@@ -101,17 +101,43 @@ static inline void both_reopen(struct both *b)
 	both_open(b);
 }
 
+static inline void both_remove_dir(const char *dir)
+{
+	static const char *const files[] = { "test.db", "test.db-wal", "test.db-shm", "test.db.lock" };
+	char path[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+		unlink(path);
+	}
+	rmdir(dir);
+}
+
+/* The folder of the test that runs: of one that failed, it is removed when the next begins, or the program ends. */
+static char both_dir[64];
+
+static inline void both_remove_left(void)
+{
+	if (both_dir[0])
+		both_remove_dir(both_dir);
+	both_dir[0] = '\0';
+}
+
 static inline void both_begin(struct both *b, bool pg)
 {
 	static unsigned count;
 	char sql[128];
 
+	if (count++ == 0)
+		atexit(both_remove_left);
+	both_remove_left();
 	*b = (struct both){ .pg = pg, .a = arena_new() };
 	snprintf(b->dir, sizeof(b->dir), "%s/hearth-test-XXXXXX", both_tmp());
 	assert_non_null(mkdtemp(b->dir));
+	memcpy(both_dir, b->dir, sizeof(both_dir));
 	b->opt.driver = pg ? STORE_PG : STORE_SQLITE;
 	if (pg) {
-		snprintf(b->schema, sizeof(b->schema), "t_%ld_%u", (long)getpid(), ++count);
+		snprintf(b->schema, sizeof(b->schema), "t_%ld_%u", (long)getpid(), count);
 		snprintf(sql, sizeof(sql), "CREATE SCHEMA %s", b->schema);
 		both_admin(sql);
 		b->opt.conninfo = arena_printf(b->a,
@@ -133,13 +159,7 @@ static inline void both_end(struct both *b)
 		snprintf(sql, sizeof(sql), "DROP SCHEMA %s CASCADE", b->schema);
 		both_admin(sql);
 	}
-	for (size_t i = 0; i < 4; i++) {
-		static const char *const files[] = { "test.db", "test.db-wal", "test.db-shm", "test.db.lock" };
-
-		snprintf(sql, sizeof(sql), "%s/%s", b->dir, files[i]);
-		unlink(sql);
-	}
-	rmdir(b->dir);
+	both_remove_left();
 	arena_free(&b->a);
 }
 
