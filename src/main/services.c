@@ -162,7 +162,7 @@ err *server_open_services(struct server *s)
 	TRY(open_rooms(s));
 	push_rules_init();
 	s->services.notify = notify_new(s->services.rooms, s->services.users);
-	s->services.typing = typing_new(s->services.bus);
+	s->services.typing = typing_new(s->services.bus, s->services.rooms);
 	TRY(open_syncs(s));
 	s->services.spread = profile_spread_new(s->services.users, s->services.rooms, s->log);
 	atomic_store(&s->services.config, s->config);
@@ -176,11 +176,11 @@ void server_close_services(struct server *s)
 	if (all->spread)
 		profile_spread_free(&all->spread);
 	syncs_free(&all->syncs);
-	typing_free(&all->typing);
 	if (all->users)
 		users_free(&all->users);
 	store_close(&s->store);
-	notify_free(&all->notify); /* the last commits told them what became of the rooms' events */
+	typing_free(&all->typing); /* the last commits told them what became of the rooms' events */
+	notify_free(&all->notify);
 	rooms_free(&all->rooms);
 	if (all->bus)
 		bus_free(&all->bus);

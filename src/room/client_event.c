@@ -130,8 +130,11 @@ static void write_unsigned(struct arena *a, struct jw *w, const struct event_row
 		jw_str(w, "replaces_state", extra->replaced->event_id);
 	}
 	if (extra && extra->redaction) {
+		struct client_view whole = *view; /* event_fields picks from what is around it, once */
+
+		whole.fields = NULL;
 		jw_str(w, "redacted_by", extra->redaction->event_id);
-		client_event_write(a, w, "redacted_because", extra->redaction, room_id, NULL, view);
+		client_event_write(a, w, "redacted_because", extra->redaction, room_id, NULL, &whole);
 	}
 	/* "The client-supplied transaction ID [...] if the client being given the event is the same one which sent it." */
 	if (!str_is_none(row->txn_id) && row->sender == view->user && str_eq(row->txn_device, view->device_id))
@@ -145,20 +148,32 @@ static void raw_if(struct jw *w, const char *key, str text)
 		jw_raw(w, key, text);
 }
 
-/* "redacts": in room versions 11 and later it stands in content; clients that know only the older form find it at the top, too. */
-static void write_redacts(struct arena *a, struct jw *w, const struct event_parts *p)
+/*
+ * A redaction names its target at the top in room versions up to 10, in content from 11 on. "For backwards-compatibility with older
+ * clients, servers should add a redacts property to the top level of m.room.redaction events [...]. For improved compatibility with
+ * newer clients, servers should add a redacts property to the content of m.room.redaction events in older room versions".
+ */
+static void write_content(struct arena *a, struct jw *w, const struct event_parts *p)
 {
-	struct json *content;
+	struct json *content, *copy, *top;
+	const struct json *target;
 
-	if (!str_is_none(p->redacts)) {
-		jw_raw(w, "redacts", p->redacts);
-	} else if (str_eq(p->type, S("\"m.room.redaction\"")) &&
-		   !json_parse(a, p->content, &json_limits_event, &content)) {
-		const str redacts = json_get_str(content, S("redacts"));
-
-		if (!str_is_none(redacts))
-			jw_str(w, "redacts", redacts);
+	if (!str_eq(p->type, S("\"m.room.redaction\"")) || json_parse(a, p->content, &json_limits_event, &content)) {
+		jw_raw(w, "content", p->content);
+		return;
 	}
+	target = json_get(content, S("redacts"));
+	if (target || str_is_none(p->redacts) || json_parse(a, p->redacts, &json_limits_event, &top)) {
+		jw_raw(w, "content", p->content);
+	} else {
+		copy = json_copy(a, content);
+		json_set(a, copy, S("redacts"), top);
+		jw_json(w, "content", copy);
+	}
+	if (!str_is_none(p->redacts))
+		jw_raw(w, "redacts", p->redacts);
+	else if (json_is(target, JSON_STR))
+		jw_str(w, "redacts", target->s);
 }
 
 /* What clients of before r0 look for at the top. */
@@ -184,10 +199,9 @@ static void write_members(struct arena *a, struct jw *w, const struct event_row 
 	struct event_parts p;
 
 	event_parts_of(row->json, &p);
-	jw_raw(w, "content", p.content);
+	write_content(a, w, &p);
 	jw_str(w, "event_id", row->event_id);
 	jw_raw(w, "origin_server_ts", p.origin_server_ts);
-	write_redacts(a, w, &p);
 	if (!view->without_room_id)
 		jw_str(w, "room_id", room_id);
 	jw_raw(w, "sender", p.sender);
@@ -214,6 +228,17 @@ static void write_federation(struct arena *a, struct jw *w, const struct event_r
 	write_unsigned(a, w, row, room_id, extra, view);
 }
 
+static void write_whole(struct arena *a, struct jw *w, const char *key, const struct event_row *row, str room_id,
+			const struct client_extra *extra, const struct client_view *view)
+{
+	jw_object(w, key);
+	if (view->federation_format)
+		write_federation(a, w, row, room_id, extra, view);
+	else
+		write_members(a, w, row, room_id, extra, view);
+	jw_end(w);
+}
+
 void client_event_write(struct arena *a, struct jw *w, const char *key, const struct event_row *row, str room_id,
 			const struct client_extra *extra, const struct client_view *view)
 {
@@ -222,17 +247,10 @@ void client_event_write(struct arena *a, struct jw *w, const char *key, const st
 	struct json *json;
 
 	if (!view->fields || !view->fields->event_fields.present) {
-		jw_object(w, key);
-		if (view->federation_format)
-			write_federation(a, w, row, room_id, extra, view);
-		else
-			write_members(a, w, row, room_id, extra, view);
-		jw_end(w);
+		write_whole(a, w, key, row, room_id, extra, view);
 		return;
 	}
-	jw_object(&picked, NULL);
-	write_members(a, &picked, row, room_id, extra, view);
-	jw_end(&picked);
+	write_whole(a, &picked, NULL, row, room_id, extra, view);
 	if (jw_good(&picked) && !json_parse(a, arena_keep(a, buf_str(&b)), &json_limits_request, &json))
 		jw_json(w, key, filter_fields(a, json, &view->fields->event_fields));
 }

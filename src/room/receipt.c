@@ -8,7 +8,6 @@
 #include "room/view.h"
 #include "store/account_data.h"
 #include "store/events.h"
-#include "user/account_data.h"
 
 /* The event that is named, if the user may see it. */
 static err *named_event(struct room_view *v, struct tx *tx, struct arena *a, str event_id, const struct event_row **out)
@@ -17,7 +16,7 @@ static err *named_event(struct room_view *v, struct tx *tx, struct arena *a, str
 	bool seen = false;
 
 	TRY(store_event_by_id(tx, event_id, &row));
-	if (row && row->room == room_view_room(v) && row->stream)
+	if (row && row->room == room_view_room(v))
 		TRY(room_view_sees(v, (const struct event_row *const[]){ row }, 1, &seen));
 	if (!seen)
 		return err_new(a, ERR_NOT_FOUND, "no such event in this room");
@@ -52,30 +51,41 @@ static err *content_by_id(void *ctx, str event_id, const struct json **out)
 	return row && row->room == l->room ? content_of_row(l->a, row, out) : NULL;
 }
 
-/* "The event_id is not related to the thread_id" is an error. A thread's root counts for its own thread as well. */
-static err *check_thread(struct tx *tx, struct arena *a, const struct event_row *row, str thread_id,
-			 int64_t *out_thread)
+/* The root of the event's thread; NULL for the main timeline: also where what is called the root is not there. */
+static err *thread_of(struct tx *tx, struct arena *a, const struct event_row *row, struct event_row **out_root)
 {
 	struct lookup l = { tx, a, row->room };
 	const struct json *content;
-	struct event_row *root_row;
 	str root;
+
+	*out_root = NULL;
+	TRY(content_of_row(a, row, &content));
+	TRY(thread_root_of(content, content_by_id, &l, &root));
+	if (str_is_none(root))
+		return NULL;
+	TRY(store_event_by_id(tx, root, out_root));
+	if (*out_root && (*out_root)->room != row->room)
+		*out_root = NULL;
+	return NULL;
+}
+
+/* "The event_id is not related to the thread_id" is an error. An event of the main timeline may be named for the thread that it is, or
+ * would be, the root of. */
+static err *check_thread(struct tx *tx, struct arena *a, const struct event_row *row, str thread_id,
+			 int64_t *out_thread)
+{
+	struct event_row *root;
 
 	*out_thread = THREAD_NONE;
 	if (str_is_none(thread_id))
 		return NULL;
-	TRY(content_of_row(a, row, &content));
-	TRY(thread_root_of(content, content_by_id, &l, &root));
-	if (str_eq(thread_id, S("main")) && str_is_none(root)) {
+	TRY(thread_of(tx, a, row, &root));
+	if (!root && str_eq(thread_id, S("main")))
 		*out_thread = THREAD_MAIN;
-		return NULL;
-	}
-	if (!str_eq(thread_id, root) && !str_eq(thread_id, row->event_id))
+	else if (str_eq(thread_id, root ? root->event_id : row->event_id))
+		*out_thread = root ? root->nid : row->nid;
+	else
 		return err_new(a, ERR_INVALID_PARAM, "the event is not in that thread");
-	TRY(store_event_by_id(tx, thread_id, &root_row));
-	if (!root_row || root_row->room != row->room)
-		return err_new(a, ERR_INVALID_PARAM, "no such thread");
-	*out_thread = root_row->nid;
 	return NULL;
 }
 
@@ -129,36 +139,96 @@ err *room_receipt(struct rooms *rs, struct arena *a, const struct receipt_cmd *c
 	struct ticket *ticket;
 
 	TRY(prepare_receipt(rs, a, cmd, &w.row));
+	/* Older than everything that /sync ever showed: no receipt moves on to it. */
+	if (!w.row.upto)
+		return NULL;
 	TRY(store_write(rs->opt.store, a, &(struct piece){ .late = receipt_late, .after = receipt_after, .arg = &w },
 			&ticket));
 	return store_wait(a, ticket);
 }
 
-err *room_fully_read(struct rooms *rs, struct users *us, struct arena *a, const struct actor *by, str room_id,
-		     str event_id)
+/*
+ * Fully read markers
+ */
+struct marker_write {
+	struct rooms *rs;
+	struct arena *arena;
+	int64_t user, timeline; /* where the event is */
+	struct account_data_row row;
+	bool moved;
+};
+
+/* Where an m.fully_read stands; 0: nowhere. */
+static err *marker_place(struct tx *tx, struct arena *a, str content, int64_t room, int64_t *out)
+{
+	struct event_row *event;
+	struct json *json;
+	str id;
+
+	*out = 0;
+	TRY(json_parse(a, content, &json_limits_request, &json));
+	id = json_get_str(json, S("event_id"));
+	if (str_is_none(id))
+		return NULL;
+	TRY(store_event_by_id(tx, id, &event));
+	if (event && event->room == room)
+		*out = event->timeline;
+	return NULL;
+}
+
+static err *marker_late(struct tx *tx, void *arg)
+{
+	struct marker_write *w = arg;
+	struct account_data_row *old;
+	int64_t place = 0;
+
+	TRY(store_account_data_begin(tx, w->user, &w->row, &old));
+	if (old)
+		TRY(marker_place(tx, w->arena, old->content, w->row.room, &place));
+	w->moved = place < w->timeline;
+	return w->moved ? store_account_data_set(tx, w->user, &w->row) : NULL;
+}
+
+static void marker_after(void *arg, const err *result)
+{
+	const struct marker_write *w = arg;
+
+	if (!result && w->moved)
+		bus_touch_user(w->rs->opt.bus, w->user, BUS_ROOM_DATA, w->row.stream);
+}
+
+static err *prepare_marker(struct rooms *rs, struct arena *a, const struct actor *by, str room_id, str event_id,
+			   struct marker_write *w)
 {
 	AUTO_TX tx = NULL;
 	AUTO_BUF b = BUF_INIT(4096);
-	struct jw w = jw_to(&b);
-	struct account_data_row *old;
-	struct event_row *old_row = NULL;
+	struct jw jw = jw_to(&b);
 	const struct event_row *row;
-	struct json *json = NULL;
 	struct room_view *v;
 
 	TRY(store_read(rs->opt.store, a, &tx));
 	TRY(room_view_open(rs, a, tx, room_id, by->user, by->user_id, VIEW_JOINED, &v));
 	TRY(named_event(v, tx, a, event_id, &row));
-	TRY(store_account_data(tx, by->user, row->room, S("m.fully_read"), &old));
-	if (old)
-		TRY(json_parse(a, old->content, &json_limits_request, &json));
-	if (json && !str_is_none(json_get_str(json, S("event_id"))))
-		TRY(store_event_by_id(tx, json_get_str(json, S("event_id")), &old_row));
-	if (old_row && old_row->timeline >= row->timeline)
-		return NULL;
-	store_read_end(&tx);
-	jw_object(&w, NULL);
-	jw_str(&w, "event_id", event_id);
-	jw_end(&w);
-	return user_account_data_set(us, a, by->user, row->room, S("m.fully_read"), buf_str(&b));
+	jw_object(&jw, NULL);
+	jw_str(&jw, "event_id", row->event_id);
+	jw_end(&jw);
+	*w = (struct marker_write){
+		.rs = rs,
+		.arena = a,
+		.user = by->user,
+		.timeline = row->timeline,
+		.row = { .room = row->room, .type = S("m.fully_read"), .content = arena_keep(a, buf_str(&b)) },
+	};
+	return NULL;
+}
+
+err *room_fully_read(struct rooms *rs, struct arena *a, const struct actor *by, str room_id, str event_id)
+{
+	struct marker_write w;
+	struct ticket *ticket;
+
+	TRY(prepare_marker(rs, a, by, room_id, event_id, &w));
+	TRY(store_write(rs->opt.store, a, &(struct piece){ .late = marker_late, .after = marker_after, .arg = &w },
+			&ticket));
+	return store_wait(a, ticket);
 }

@@ -9,8 +9,6 @@
 #include "room/room.h"
 #include "store/receipts.h"
 
-struct users;
-
 struct receipt_cmd {
 	struct actor by;
 	str room_id, event_id;
@@ -19,6 +17,5 @@ struct receipt_cmd {
 };
 /* ERR_FORBIDDEN (not in the room), ERR_NOT_FOUND (no such event that the user may see), ERR_INVALID_PARAM (another thread's event). */
 NODISCARD err *room_receipt(struct rooms *rs, struct arena *a, const struct receipt_cmd *cmd);
-/* m.fully_read: the room's account data of that type, moved on. */
-NODISCARD err *room_fully_read(struct rooms *rs, struct users *us, struct arena *a, const struct actor *by, str room_id,
-			       str event_id);
+/* m.fully_read: the room's account data of that type, moved on. The same errors. */
+NODISCARD err *room_fully_read(struct rooms *rs, struct arena *a, const struct actor *by, str room_id, str event_id);

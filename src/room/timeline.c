@@ -160,24 +160,27 @@ static err *write_rows(struct page *p, struct jw *w, const char *key, const stru
 /* "lazy_load_members": the members who sent what is shown. */
 static err *write_senders(struct page *p, struct jw *w, int64_t root_number, const struct client_view *view)
 {
-	VEC(const struct event_row *) members = { 0 };
+	const struct state_tree *tree = room_view_tree(p->view);
+	VEC(int64_t) nids = { 0 };
+	struct event_row **members = NULL;
 	struct state_root root;
 	struct map seen;
+	size_t n = 0;
 
 	map_init(&seen, p->a);
-	TRY(state_root_of(room_view_tree(p->view), p->a, root_number, &root));
+	TRY(state_root_of(tree, p->a, root_number, &root));
 	for (size_t i = 0; i < p->rows.n; i++) {
-		struct event_row *row;
-		str sender;
+		int64_t nid;
 
 		if (map_put_i(&seen, p->rows.p[i]->sender, p))
 			continue;
-		TRY(store_intern_text(p->rs->opt.store, p->a, p->rows.p[i]->sender, &sender));
-		TRY(room_view_state_event(p->view, root, S("m.room.member"), sender, &row));
-		if (row)
-			vec_push(p->a, &members, row);
+		TRY(state_get(tree, p->a, root, p->rs->type_member, p->rows.p[i]->sender, &nid));
+		if (nid)
+			vec_push(p->a, &nids, nid);
 	}
-	return write_rows(p, w, "state", members.p, members.n, view);
+	if (nids.n)
+		TRY(store_events_by_nids(p->tx, nids.p, nids.n, &members, &n));
+	return write_rows(p, w, "state", (const struct event_row *const *)members, n, view);
 }
 
 static size_t page_limit(int64_t asked) { return asked <= 0 ? LIMIT_DEFAULT : (size_t)MIN(asked, LIMIT_MAX); }
@@ -344,10 +347,14 @@ err *room_event_get(struct rooms *rs, struct arena *a, str room_id, str event_id
 	struct page p = { .rs = rs, .a = a };
 	struct client_extras extras;
 	const struct event_row *row;
+	err *e;
 
 	TRY(store_read(rs->opt.store, a, &tx));
 	p.tx = tx;
-	TRY(room_view_open(rs, a, tx, room_id, view->user, view->user_id, VIEW_MEMBER, &p.view));
+	e = room_view_open(rs, a, tx, room_id, view->user, view->user_id, VIEW_MEMBER, &p.view);
+	/* "The event was not found or you do not have permission to read this event": one answer to both. */
+	if (e)
+		return e->code == ERR_FORBIDDEN ? err_new(a, ERR_NOT_FOUND, "no such event") : e;
 	TRY(visible_event(p.view, tx, a, event_id, &row));
 	TRY(load_extras(&p, &row, 1, &extras));
 	client_event_write(a, w, NULL, row, room_id, &extras.p[0], view);

@@ -40,6 +40,6 @@ struct context_cmd {
 /* Writes event, events_before, events_after, start, end, state. M_NOT_FOUND, M_FORBIDDEN. */
 NODISCARD err *room_context(struct rooms *rs, struct arena *a, const struct context_cmd *cmd, struct jw *w);
 
-/* Writes the event as the whole answer. M_NOT_FOUND for what the reader may not see. */
+/* Writes the event as the whole answer. M_NOT_FOUND for what the reader may not see, and for rooms that they may not look into. */
 NODISCARD err *room_event_get(struct rooms *rs, struct arena *a, str room_id, str event_id,
 			      const struct client_view *view, struct jw *w);

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/thread.h"
+#include "room/room.h"
 
 #define FORGET_US (INT64_C(10) * 60 * 1000000)
 enum { USERS_MAX = 100 }; /* shown of a room at once; further ones are not told */
@@ -29,6 +30,7 @@ struct typing {
 	struct cond changed;
 	struct map rooms;
 	struct list list;
+	int64_t wakes_at_us; /* what the thread sleeps until */
 	bool stopping;
 	struct thread *thread;
 };
@@ -107,11 +109,13 @@ static void run(void *arg)
 		lock_take(&t->lock);
 		n = sweep(t, clock_mono_us(), touched, &next);
 		if (n == 0 && !t->stopping) {
+			t->wakes_at_us = next;
 			if (next == INT64_MAX)
 				cond_wait(&t->changed, &t->lock);
 			else
 				(void)cond_wait_until(&t->changed, &t->lock, next);
 		}
+		t->wakes_at_us = 0;
 		if (t->stopping) {
 			lock_drop(&t->lock);
 			return;
@@ -122,7 +126,13 @@ static void run(void *arg)
 	}
 }
 
-struct typing *typing_new(struct bus *bus)
+static void on_stored(void *ctx, const struct rooms_stored *ev)
+{
+	if (ev->member_before == MEMBER_JOIN && ev->member_after != MEMBER_JOIN)
+		typing_set(ctx, ev->room, ev->row->state_key, 0);
+}
+
+struct typing *typing_new(struct bus *bus, struct rooms *rs)
 {
 	struct typing *t = MEM_NEW(struct typing);
 
@@ -131,6 +141,8 @@ struct typing *typing_new(struct bus *bus)
 	cond_init(&t->changed);
 	map_init(&t->rooms, NULL);
 	list_init(&t->list);
+	if (rs)
+		rooms_on_stored(rs, on_stored, t);
 	t->thread = thread_start("typing", run, t);
 	return t;
 }
@@ -204,7 +216,8 @@ void typing_set(struct typing *t, int64_t room, int64_t user, int64_t for_ms)
 
 		if (change(r, user, now + MIN(for_ms, TYPING_MAX_MS) * 1000, now))
 			serial = note_change(t, r, now);
-		cond_signal(&t->changed);
+		if (next_deadline(r) < t->wakes_at_us)
+			cond_signal(&t->changed);
 	}
 	if (serial)
 		bus_touch_room(t->bus, room, BUS_TYPING, serial);

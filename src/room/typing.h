@@ -9,9 +9,12 @@
 #include "base/arena.h"
 #include "bus/bus.h"
 
+struct rooms;
 struct typing;
 
-struct typing *typing_new(struct bus *bus); /* starts the thread that ends what was not ended */
+/* Starts the thread that ends what was not ended. Who leaves one of `rs` (or NULL) stops typing there: it is told until the store is
+ * closed, so that is when to free it. */
+struct typing *typing_new(struct bus *bus, struct rooms *rs);
 void typing_free(struct typing **t);
 
 enum { TYPING_MAX_MS = 120000 }; /* however long a client asks for */

@@ -18,7 +18,7 @@ struct room_view;
 
 /* How much the caller needs to be there for. */
 enum view_access {
-	VIEW_MEMBER, /* is or was joined (or invited: sees what invitations show); or the room is world-readable */
+	VIEW_MEMBER, /* is or was joined (an invitation alone is not enough); or the room is world-readable */
 	VIEW_JOINED, /* is joined now */
 };
 /* ERR_FORBIDDEN for who may read nothing (and for rooms that do not exist), for forgotten rooms, too. */

@@ -37,13 +37,19 @@ err *store_account_data_changed(struct tx *tx, int64_t user, int64_t room, int64
 	return NULL;
 }
 
-err *store_account_data_set(struct tx *tx, int64_t user, struct account_data_row *r)
+err *store_account_data_begin(struct tx *tx, int64_t user, struct account_data_row *r,
+			      struct account_data_row **out_old)
+{
+	TRY(tx_position(tx, &r->stream));
+	return store_account_data(tx, user, r->room, r->type, out_old);
+}
+
+err *store_account_data_set(struct tx *tx, int64_t user, const struct account_data_row *r)
 {
 	static const char sql[] =
 		"INSERT INTO account_data (\"user\", room, type, stream, content) VALUES ($1, $2, $3, $4, $5)"
 		" ON CONFLICT (\"user\", room, type) DO UPDATE SET stream = excluded.stream, content = excluded.content";
 
-	TRY(tx_position(tx, &r->stream));
 	return tx_run(tx, sql, BIND(B(user), B(r->room), B(r->type), B(r->stream), B(r->content)));
 }
 
@@ -80,14 +86,21 @@ err *store_push_rules_owners(struct tx *tx, int64_t **out, size_t *out_n)
 	return NULL;
 }
 
-err *store_push_rules_set(struct tx *tx, int64_t user, str rules, int64_t *out_stream)
+err *store_push_rules_begin(struct tx *tx, int64_t user, str *out_rules, int64_t *out_stream)
+{
+	int64_t old;
+
+	TRY(tx_position(tx, out_stream));
+	return store_push_rules(tx, user, out_rules, &old);
+}
+
+err *store_push_rules_set(struct tx *tx, int64_t user, str rules, int64_t stream)
 {
 	static const char sql[] =
 		"INSERT INTO push_rules (\"user\", stream, rules) VALUES ($1, $2, $3)"
 		" ON CONFLICT (\"user\") DO UPDATE SET stream = excluded.stream, rules = excluded.rules";
 
-	TRY(tx_position(tx, out_stream));
-	return tx_run(tx, sql, BIND(B(user), B(*out_stream), B(rules)));
+	return tx_run(tx, sql, BIND(B(user), B(stream), B(rules)));
 }
 
 err *store_filter(struct tx *tx, int64_t user, int64_t filter, str *out_text)

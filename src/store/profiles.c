@@ -118,6 +118,17 @@ err *store_users_by_word(struct tx *tx, str prefix, size_t limit, int64_t **out,
 	return collect_users(tx, &rs, out, out_n);
 }
 
+err *store_users_with_word(struct tx *tx, str prefix, const int64_t *users, size_t n, int64_t **out, size_t *out_n)
+{
+	static const char sql[] = "SELECT DISTINCT \"user\" FROM user_words"
+				  " WHERE \"user\" IN $1 AND word >= $2 AND word < $3 ORDER BY \"user\"";
+	struct rows *rs;
+
+	TRY(tx_query(tx, sql, BIND(B(((struct i64s){ users, n })), B(prefix), B(after_prefix(tx_arena(tx), prefix))),
+		     &rs));
+	return collect_users(tx, &rs, out, out_n);
+}
+
 err *store_users_visible(struct tx *tx, int64_t viewer, const int64_t *users, size_t n, int64_t **out, size_t *out_n)
 {
 	static const char sql[] = "SELECT DISTINCT m.member FROM membership m"

@@ -26,6 +26,9 @@ NODISCARD err *store_spreads(struct tx *tx, struct spread_row **out, size_t *out
 NODISCARD err *store_user_words_set(struct tx *tx, int64_t user, const str *words, size_t n);
 /* Users that have a word which begins with `prefix` (not empty), at most `limit`, by number. */
 NODISCARD err *store_users_by_word(struct tx *tx, str prefix, size_t limit, int64_t **out, size_t *out_n);
+/* Of these users, those that have one, by number. */
+NODISCARD err *store_users_with_word(struct tx *tx, str prefix, const int64_t *users, size_t n, int64_t **out,
+				     size_t *out_n);
 /* Of these users, those in a room that `viewer` is joined to, or in a room whose join rule is public or whose history
  * anyone may read. */
 NODISCARD err *store_users_visible(struct tx *tx, int64_t viewer, const int64_t *users, size_t n, int64_t **out,

@@ -38,17 +38,22 @@ err *store_receipt_set(struct tx *tx, struct receipt_row *r, bool *out_moved)
 	static const char save[] =
 		"INSERT INTO receipts (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 		" ON CONFLICT (room, \"user\", kind, thread) DO UPDATE SET event = excluded.event, upto = excluded.upto,"
-		" ts = excluded.ts, stream = excluded.stream";
+		" ts = excluded.ts, stream = excluded.stream WHERE receipts.upto < excluded.upto";
 	struct row *old;
+	int64_t changed;
 
 	TRY(tx_one(tx, find, BIND(B(r->room), B(r->user), B((int64_t)r->kind), B(r->thread)), &old));
 	*out_moved = !old || row_i64(old, 0) < r->upto;
 	if (!*out_moved)
 		return NULL;
+	/* Another process may have moved it on until the position was ours. */
 	TRY(tx_position(tx, &r->stream));
-	return tx_run(tx, save,
-		      BIND(B(r->room), B(r->user), B((int64_t)r->kind), B(r->thread), B(r->event), B(r->upto), B(r->ts),
-			   B(r->stream)));
+	TRY(tx_run_count(tx, save,
+			 BIND(B(r->room), B(r->user), B((int64_t)r->kind), B(r->thread), B(r->event), B(r->upto),
+			      B(r->ts), B(r->stream)),
+			 &changed));
+	*out_moved = changed > 0;
+	return NULL;
 }
 
 err *store_receipts_changed(struct tx *tx, int64_t room, int64_t viewer, int64_t above, int64_t upto,

@@ -58,7 +58,7 @@ static err *change_late(struct tx *tx, void *arg)
 	struct change *c = arg;
 	int64_t rows = 0;
 
-	TRY(store_account_data(tx, c->user, c->row.room, c->row.type, &old));
+	TRY(store_account_data_begin(tx, c->user, &c->row, &old));
 	if (!old)
 		TRY(store_account_data_count(tx, c->user, &rows));
 	/* A full house takes nothing new; what is there still changes. */

@@ -11,6 +11,8 @@
 #include "user/internal_directory.h"
 #include "user/internal_users.h"
 
+#include <stdlib.h>
+
 enum { WORDS_MAX = 32, WORD_BYTES = 128, CANDIDATES_MAX = 2000, RESULTS_MAX = 50 };
 
 struct words {
@@ -94,44 +96,32 @@ err *directory_index(struct tx *tx, struct arena *a, int64_t user, str user_id, 
 	return store_user_words_set(tx, user, w.p, w.n);
 }
 
-/* Both lists are by number. */
-static size_t keep_common(int64_t *a, size_t n, const int64_t *b, size_t m)
+static int longest_first(const void *x, const void *y)
 {
-	size_t kept = 0;
+	const size_t p = ((const str *)x)->n, q = ((const str *)y)->n;
 
-	for (size_t i = 0, k = 0; i < n && k < m;) {
-		if (a[i] == b[k])
-			a[kept++] = a[i];
-		if (a[i] <= b[k])
-			i++;
-		else
-			k++;
-	}
-	return kept;
+	return (p < q) - (p > q);
 }
 
-/* Users each of whose words in the term begins one of theirs. */
-static err *candidates(struct tx *tx, struct arena *a, str term, int64_t **out, size_t *out_n)
+/* Users each of whose words in the term begins one of theirs. Begun with the longest word, for that leaves the fewest; where even those
+ * are too many, *out_cut says that not all were looked at. */
+static err *candidates(struct tx *tx, struct arena *a, str term, int64_t **out, size_t *out_n, bool *out_cut)
 {
 	struct words w = { .n = 0 };
 
 	*out_n = 0;
+	*out_cut = false;
 	if (str_starts(term, S("@")) && str_find(term, ':') < term.n)
 		add_word(&w, account_fold(a, term));
 	else
 		cut_words(a, term, &w);
-	for (size_t i = 0; i < w.n; i++) {
-		int64_t *found;
-		size_t n;
-
-		TRY(store_users_by_word(tx, w.p[i], CANDIDATES_MAX, &found, &n));
-		if (i == 0) {
-			*out = found;
-			*out_n = n;
-		} else {
-			*out_n = keep_common(*out, *out_n, found, n);
-		}
-	}
+	if (!w.n)
+		return NULL;
+	qsort(w.p, w.n, sizeof(w.p[0]), longest_first);
+	TRY(store_users_by_word(tx, w.p[0], CANDIDATES_MAX, out, out_n));
+	*out_cut = *out_n == CANDIDATES_MAX;
+	for (size_t i = 1; i < w.n && *out_n; i++)
+		TRY(store_users_with_word(tx, w.p[i], *out, *out_n, out, out_n));
 	return NULL;
 }
 
@@ -154,13 +144,14 @@ static err *write_result(struct users *us, struct tx *tx, struct arena *a, int64
 
 err *user_directory_search(struct users *us, struct arena *a, const struct directory_search *s, struct jw *w)
 {
-	const size_t limit = s->limit > 0 && s->limit < RESULTS_MAX ? (size_t)s->limit : RESULTS_MAX;
+	const size_t limit = (size_t)MIN(MAX(s->limit, 0), RESULTS_MAX);
 	AUTO_TX tx = NULL;
 	int64_t *users = NULL;
 	size_t n, written = 0;
+	bool cut;
 
 	TRY(store_read(us->opt.store, a, &tx));
-	TRY(candidates(tx, a, s->term, &users, &n));
+	TRY(candidates(tx, a, s->term, &users, &n, &cut));
 	if (!s->everybody && n)
 		TRY(store_users_visible(tx, s->viewer, users, n, &users, &n));
 	jw_array(w, "results");
@@ -171,6 +162,6 @@ err *user_directory_search(struct users *us, struct arena *a, const struct direc
 			TRY(write_result(us, tx, a, users[i], w));
 	}
 	jw_end(w);
-	jw_bool(w, "limited", written > limit);
+	jw_bool(w, "limited", cut || written > limit);
 	return NULL;
 }

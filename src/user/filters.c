@@ -46,7 +46,7 @@ err *user_filter_get(struct users *us, struct arena *a, int64_t user, str id, st
 	*out_text = STR_NONE;
 	if (!str_to_i64(id, &number) || number < 0)
 		return err_new(a, ERR_NOT_FOUND, "no such filter");
-	if (!user_cache_get(us->texts, a, user, number, out_text, &epoch)) {
+	if (!user_cache_get(us->texts, a, user, number, 0, out_text, &epoch)) {
 		AUTO_TX tx = NULL;
 
 		TRY(store_read(us->opt.store, a, &tx));

@@ -15,7 +15,7 @@ static err *stored_rules(struct users *us, struct arena *a, int64_t user, str *o
 	uint64_t epoch;
 	int64_t stream;
 
-	if (user_cache_get(us->texts, a, user, PUSH_RULES_NUMBER, out, &epoch))
+	if (user_cache_get(us->texts, a, user, PUSH_RULES_NUMBER, us->opt.token_recheck_ms, out, &epoch))
 		return NULL;
 	TRY(store_read(us->opt.store, a, &tx));
 	TRY(store_push_rules(tx, user, out, &stream));
@@ -110,12 +110,11 @@ struct rules_change {
 static err *change_late(struct tx *tx, void *arg)
 {
 	struct rules_change *c = arg;
-	int64_t stream;
 	str stored;
 
-	TRY(store_push_rules(tx, c->user, &stored, &stream));
+	TRY(store_push_rules_begin(tx, c->user, &stored, &c->position));
 	TRY(c->edit(c->arena, stored, c->arg, &stored));
-	return store_push_rules_set(tx, c->user, stored, &c->position);
+	return store_push_rules_set(tx, c->user, stored, c->position);
 }
 
 static void change_after(void *arg, const err *result)

@@ -6,6 +6,7 @@
  */
 #include "user/internal_user_cache.h"
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/thread.h"
@@ -15,7 +16,8 @@ struct entry {
 	struct key {
 		int64_t user, number;
 	} key;
-	str text; /* owned, or STR_NONE */
+	str text;          /* owned, or STR_NONE */
+	int64_t filled_ms; /* clock_mono_ms */
 };
 
 struct user_cache {
@@ -61,7 +63,8 @@ void user_cache_free(struct user_cache **c)
 	*c = NULL;
 }
 
-bool user_cache_get(struct user_cache *c, struct arena *a, int64_t user, int64_t number, str *out, uint64_t *out_epoch)
+bool user_cache_get(struct user_cache *c, struct arena *a, int64_t user, int64_t number, int64_t max_age_ms, str *out,
+		    uint64_t *out_epoch)
 {
 	const struct key key = { user, number };
 	struct entry *e;
@@ -69,7 +72,7 @@ bool user_cache_get(struct user_cache *c, struct arena *a, int64_t user, int64_t
 	LOCKED(&c->lock);
 	*out_epoch = c->epoch;
 	e = map_get(&c->map, key_str(&key));
-	if (!e)
+	if (!e || (max_age_ms && clock_mono_ms() - e->filled_ms >= max_age_ms))
 		return false;
 	list_del(&e->node);
 	list_add_head(&c->lru, &e->node);
@@ -91,6 +94,7 @@ void user_cache_fill(struct user_cache *c, int64_t user, int64_t number, str tex
 	e = MEM_NEW(struct entry);
 	e->key = key;
 	e->text = str_keep(text);
+	e->filled_ms = clock_mono_ms();
 	c->bytes += cost(e);
 	(void)map_put(&c->map, key_str(&e->key), e);
 	list_add_head(&c->lru, &e->node);

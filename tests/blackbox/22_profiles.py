@@ -10,12 +10,13 @@ def profile(user, field=""):
 
 
 def await_member(reader, room, user, want):
-    """The member event of the room until it is as wanted: profiles travel in the background, so /messages is asked from its end on."""
-    for _ in range(200):
+    """The member event of the room, once it is as wanted: profiles travel in the background, and /sync tells when they arrive."""
+    reader.next_batch = reader.next_batch or reader.sync(filter='{"room": {"timeline": {"limit": 1}}}')["next_batch"]
+
+    def found(_):
         got = reader.get_state(room, "m.room.member", user.user_id)
-        if want(got):
-            return got
-    raise AssertionError(f"the profile did not reach the room: {got}")
+        return got if want(got) else None
+    return found(None) or reader.sync_until(found)
 
 
 def test_fields_are_set_read_and_removed(alice, nobody):

@@ -1,8 +1,11 @@
 /* receipt.c - Client-Server API, "Receipts", "Fully read markers", "Typing notifications". */
+#include "api/body.h"
 #include "api/internal_api.h"
 #include "room/receipt.h"
 #include "room/typing.h"
 #include "room/view.h"
+
+enum { TIMEOUT_MS = 30000 }; /* of a typing notification that gives none */
 
 static struct actor by(const struct req *rq)
 {
@@ -13,8 +16,7 @@ static err *fully_read(struct req *rq, str event_id)
 {
 	const struct actor actor = by(rq);
 
-	return room_fully_read(rq->services->rooms, rq->services->users, rq->arena, &actor, req_param(rq, "roomId"),
-			       event_id);
+	return room_fully_read(rq->services->rooms, rq->arena, &actor, req_param(rq, "roomId"), event_id);
 }
 
 static err *post_receipt(struct req *rq)
@@ -48,49 +50,56 @@ static err *post_receipt(struct req *rq)
 	return NULL;
 }
 
+static err *receipt_of_member(struct req *rq, enum receipt_kind kind, str event_id)
+{
+	const struct receipt_cmd cmd = {
+		.by = by(rq),
+		.room_id = req_param(rq, "roomId"),
+		.event_id = event_id,
+		.kind = kind,
+		.thread_id = STR_NONE,
+	};
+
+	return str_is_none(event_id) ? NULL : room_receipt(rq->services->rooms, rq->arena, &cmd);
+}
+
 static err *post_read_markers(struct req *rq)
 {
-	static const struct {
-		str key;
-		enum receipt_kind kind;
-	} kinds[] = { { STR("m.read"), RECEIPT_READ }, { STR("m.read.private"), RECEIPT_READ_PRIVATE } };
+	str read, read_private, fully;
 	const struct json *body;
-	str event_id;
 
 	TRY(req_body_object(rq, &body));
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		struct receipt_cmd cmd = {
-			.by = by(rq), .room_id = req_param(rq, "roomId"), .kind = kinds[i].kind, .thread_id = STR_NONE
-		};
-
-		cmd.event_id = json_get_str(body, kinds[i].key);
-		if (!str_is_none(cmd.event_id))
-			TRY(room_receipt(rq->services->rooms, rq->arena, &cmd));
-	}
-	event_id = json_get_str(body, S("m.fully_read"));
-	if (!str_is_none(event_id))
-		TRY(fully_read(rq, event_id));
+	TRY(body_str(rq, body, "m.read", &read));
+	TRY(body_str(rq, body, "m.read.private", &read_private));
+	TRY(body_str(rq, body, "m.fully_read", &fully));
+	TRY(receipt_of_member(rq, RECEIPT_READ, read));
+	TRY(receipt_of_member(rq, RECEIPT_READ_PRIVATE, read_private));
+	if (!str_is_none(fully))
+		TRY(fully_read(rq, fully));
 	reply_empty(rq);
 	return NULL;
 }
 
 static err *put_typing(struct req *rq)
 {
-	const struct json *body, *typing;
-	int64_t timeout = 30000, room;
-	bool joined;
+	const struct json *body, *typing, *timeout;
+	bool joined = false;
+	int64_t room;
 
 	TRY(api_own_user(rq, "userId"));
 	TRY(req_body_object(rq, &body));
 	typing = json_get(body, S("typing"));
+	timeout = json_get(body, S("timeout"));
 	if (!json_is(typing, JSON_BOOL))
 		return err_new(rq->arena, typing ? ERR_BAD_JSON : ERR_MISSING_PARAM, "typing is a boolean");
-	(void)json_get_int(body, S("timeout"), &timeout);
-	TRY(api_room(rq, "roomId", &room));
-	TRY(room_is_joined(rq->services->rooms, rq->arena, room, rq->user, &joined));
+	if (timeout && !json_is(timeout, JSON_INT))
+		return err_new(rq->arena, ERR_BAD_JSON, "timeout is an integer");
+	TRY(rooms_find(rq->services->rooms, rq->arena, req_param(rq, "roomId"), &room, NULL));
+	if (room)
+		TRY(room_is_joined(rq->services->rooms, rq->arena, room, rq->user, &joined));
 	if (!joined)
 		return err_new(rq->arena, ERR_FORBIDDEN, "you are not in this room");
-	typing_set(rq->services->typing, room, rq->user, typing->b ? MAX(timeout, 1) : 0);
+	typing_set(rq->services->typing, room, rq->user, typing->b ? MAX(timeout ? timeout->i : TIMEOUT_MS, 1) : 0);
 	reply_empty(rq);
 	return NULL;
 }
