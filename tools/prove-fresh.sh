@@ -23,6 +23,7 @@ inside() {
 	for v in PIP_CERT PIP_DEFAULT_TIMEOUT PIP_INDEX_URL REQUESTS_CA_BUNDLE SSL_CERT_FILE NODE_EXTRA_CA_CERTS NPM_CONFIG_REGISTRY http_proxy https_proxy no_proxy; do
 		[ -z "${!v:-}" ] || keep+=("$v=${!v}")
 	done
+	# shellcheck disable=SC2086 # two words
 	${apart:-} chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "${keep[@]}" "$@"
 }
 
@@ -49,7 +50,7 @@ for step in $steps; do
 	case $step in
 	run)
 		: >"$root/run.log"
-		apart=setsid inside make -C /srv/hearth run >"$root/run.log" 2>&1 &
+		apart="exec setsid" inside make -C /srv/hearth run >"$root/run.log" 2>&1 &
 		server=$!
 		until grep -q 'first user' "$root/run.log"; do
 			kill -0 "$server" 2>/dev/null || { cat "$root/run.log"; echo "make run ended"; exit 1; }
