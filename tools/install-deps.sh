@@ -17,10 +17,7 @@ wanted=
 for set in "$@"; do
 	case $set in
 	build) wanted="$wanted $build" ;;
-	test)
-		wanted="$wanted $test"
-		command -v npm >/dev/null 2>&1 || wanted="$wanted npm"
-		;;
+	test) wanted="$wanted $test" ;;
 	bench)
 		wanted="$wanted $bench"
 		! command -v go >/dev/null 2>&1 || wanted=$(echo "$wanted" | sed 's/golang-go//')
