@@ -168,7 +168,7 @@ struct req_internal {
 	struct bus_waiter waiter;
 	/* cost of all runs */
 	int64_t cpu_us, sql_us;
-	uint64_t statements;
+	uint64_t statements, commits;
 	char uri_text[];
 };
 void *request_begin(void *listener, const char *uri, struct MHD_Connection *mhd);

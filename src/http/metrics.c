@@ -10,7 +10,7 @@
 #include "base/clock.h"
 
 struct route_stats {
-	struct metric *latency, *by_status[4], *cpu_us, *sql_us, *statements, *parked_us;
+	struct metric *latency, *by_status[4], *cpu_us, *sql_us, *statements, *commits, *parked_us;
 };
 
 static const char *const classes[] = { "2xx", "4xx", "5xx", "other" };
@@ -45,6 +45,7 @@ static struct route_stats *make(const char *labels)
 	s->sql_us = metric_counter("hearth_http_request_sql_microseconds_total", "Time handlers spent in SQL", labels);
 	s->statements =
 		metric_counter("hearth_http_request_sql_statements_total", "SQL statements of handlers", labels);
+	s->commits = metric_counter("hearth_http_request_commits_total", "Commits that handlers waited for", labels);
 	s->parked_us = metric_counter("hearth_http_request_parked_microseconds_total",
 				      "Time requests were parked, waiting for news", labels);
 	return s;
@@ -93,6 +94,8 @@ void metrics_request(struct req_internal *r)
 		metric_add(s->sql_us, r->sql_us);
 	if (r->statements)
 		metric_add(s->statements, (int64_t)r->statements);
+	if (r->commits)
+		metric_add(s->commits, (int64_t)r->commits);
 	if (r->parked_us)
 		metric_add(s->parked_us, r->parked_us);
 }

@@ -69,6 +69,7 @@ static void run_once(struct req_internal *r, struct arena *a)
 	const struct http_options *opt = &r->h->opt;
 	const int64_t cpu = clock_thread_us(), sql_us = opt->sql_us_here ? opt->sql_us_here() : 0;
 	const uint64_t statements = opt->statements_here ? opt->statements_here() : 0;
+	const uint64_t commits = opt->commits_here ? opt->commits_here() : 0;
 	err *e;
 
 	begin_run(r, a);
@@ -84,6 +85,7 @@ static void run_once(struct req_internal *r, struct arena *a)
 	r->cpu_us += clock_thread_us() - cpu;
 	r->sql_us += opt->sql_us_here ? opt->sql_us_here() - sql_us : 0;
 	r->statements += opt->statements_here ? opt->statements_here() - statements : 0;
+	r->commits += opt->commits_here ? opt->commits_here() - commits : 0;
 }
 
 /* Nothing of the request may be touched afterwards: the loop may have ended it. */

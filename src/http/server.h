@@ -31,6 +31,7 @@ struct http_options {
 	unsigned request_timeout_s;          /* for a request to arrive whole, and for an answer to be taken */
 	/* Totals of the calling thread, for the per-route SQL metrics; or NULL. */
 	uint64_t (*statements_here)(void);
+	uint64_t (*commits_here)(void);
 	int64_t (*sql_us_here)(void);
 };
 

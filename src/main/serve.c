@@ -104,6 +104,7 @@ static err *start_http(struct server *s)
 		.max_connections = (unsigned)limits->max_connections,
 		.request_timeout_s = (unsigned)(limits->request_timeout / 1000),
 		.statements_here = store_statements_here,
+		.commits_here = store_commits_here,
 		.sql_us_here = store_sql_us_here,
 	};
 

@@ -86,7 +86,7 @@ NODISCARD err *meta_open(struct store *st, struct conn *c, struct arena *a);
 
 /* Work done for this thread, counted (store_statements_here). */
 struct work {
-	uint64_t statements;
+	uint64_t statements, commits;
 	int64_t us;
 };
 struct work work_here(void);

@@ -95,4 +95,5 @@ int64_t store_epoch(const struct store *st);
 /* Statements run since start by this thread, or for it (store_wait adds its piece's): for counts asserted in tests and
  * per-route metrics. */
 uint64_t store_statements_here(void);
+uint64_t store_commits_here(void); /* that the thread waited for */
 int64_t store_sql_us_here(void);

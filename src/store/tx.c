@@ -27,10 +27,12 @@ struct work work_here(void) { return work; }
 void work_add(struct work w)
 {
 	work.statements += w.statements;
+	work.commits += w.commits;
 	work.us += w.us;
 }
 
 uint64_t store_statements_here(void) { return work.statements; }
+uint64_t store_commits_here(void) { return work.commits; }
 int64_t store_sql_us_here(void) { return work.us; }
 
 struct tx tx_plain(struct store *st, struct conn *c, struct arena *a)

@@ -56,6 +56,7 @@ void queued_release(struct queued *q, const err *result)
 		t->result = err_keep(t->arena, result);
 	}
 	t->work = q->work;
+	t->work.commits = 1;
 	LOCKED(&t->lock);
 	t->done = true;
 	cond_signal(&t->done_cond);
