@@ -7,13 +7,25 @@
 
 #include <assert.h>
 
-/* The byte after a string whose opening quote is at p. */
+static bool is_escaped(const char *quote)
+{
+	const char *p = quote;
+
+	while (p[-1] == '\\') /* the string's opening quote stands before all of them */
+		p--;
+	return (quote - p) % 2 == 1;
+}
+
+/* The byte after a string whose opening quote is at p. Most bytes of an event are within strings: they are not looked at one by
+ * one, for lists of members and states read hundreds of events. */
 static const char *skip_string(const char *p, const char *end)
 {
-	for (p++; p < end && *p != '"'; p++)
-		if (*p == '\\')
-			p++;
-	return p + 1;
+	const char *quote = p;
+
+	do {
+		quote = memchr(quote + 1, '"', (size_t)(end - quote) - 1);
+	} while (quote && is_escaped(quote));
+	return quote ? quote + 1 : end;
 }
 
 /* The byte after a value. Brackets are counted, not matched: the text is known to be JSON. */
@@ -21,22 +33,20 @@ static const char *skip_value(const char *p, const char *end)
 {
 	int depth = 0;
 
+	if (*p == '"')
+		return skip_string(p, end);
+	if (*p != '{' && *p != '[') {
+		while (p < end && *p != ',' && *p != '}' && *p != ']')
+			p++;
+		return p;
+	}
 	do {
 		if (*p == '"') {
 			p = skip_string(p, end);
-		} else if (*p == '{' || *p == '[') {
-			depth++;
-			p++;
-		} else if (*p == '}' || *p == ']') {
-			depth--;
-			p++;
-		} else if (depth > 0) {
-			p++;
-		} else {
-			while (p < end && *p != ',' && *p != '}' && *p != ']')
-				p++;
-			return p;
+			continue;
 		}
+		depth += (*p == '{' || *p == '[') - (*p == '}' || *p == ']');
+		p++;
 	} while (depth > 0 && p < end);
 	return p;
 }

@@ -164,6 +164,8 @@ static err *members_then(struct room_view *v, struct rooms *rs, struct state_roo
 	size_t n = 0;
 
 	TRY(room_state_events(v, root, (struct state_pick){ .only = rs->type_member }, out));
+	if (wanted == MEMBER_ANY)
+		return NULL;
 	for (size_t i = 0; i < out->n; i++) {
 		struct event_parts parts;
 		struct json *content;

@@ -34,6 +34,7 @@ struct room_view {
 	struct state_tree tree;
 	int64_t type_history, empty;
 	struct map roots;     /* root's number -> struct seen_root */
+	struct map deciders;  /* event's number -> struct event: what the roots look at, mostly the same two */
 	int64_t joined_until; /* events below this timeline position were sent before the user's last join ended */
 	int64_t left_root;    /* the state after the event that ended it */
 	bool joined_until_known;
@@ -79,19 +80,38 @@ static err *parse_row(struct room_view *v, const struct event_row *row, struct e
 	return row ? event_load(v->a, v->rv, row->event_id, row->json, out) : NULL;
 }
 
+/* The event of a state that decides about visibility: NULL where there is none. */
+static err *decider(struct room_view *v, struct state_root root, int64_t type, int64_t key, const struct event **out)
+{
+	struct event_row *row;
+	struct event *ev;
+	int64_t nid;
+
+	*out = NULL;
+	TRY(state_get(&v->tree, v->a, root, type, key, &nid));
+	if (!nid)
+		return NULL;
+	*out = map_get_i(&v->deciders, nid);
+	if (*out)
+		return NULL;
+	TRY(store_event_by_nid(v->tx, nid, &row));
+	TRY(parse_row(v, row, &ev));
+	if (ev)
+		(void)map_put_i(&v->deciders, nid, ev);
+	*out = ev;
+	return NULL;
+}
+
 static err *look_at_root(struct room_view *v, int64_t node, const struct seen_root **out)
 {
 	struct seen_root *seen = node ? map_get_i(&v->roots, node) : NULL;
-	struct event_row *history_row, *member_row;
-	struct event *history, *member;
+	const struct event *history, *member;
 	struct state_root root;
 
 	if (!seen) {
 		TRY(state_root_of(&v->tree, v->a, node, &root));
-		TRY(state_event(v, root, v->type_history, v->empty, &history_row));
-		TRY(state_event(v, root, v->rs->type_member, v->user, &member_row));
-		TRY(parse_row(v, history_row, &history));
-		TRY(parse_row(v, member_row, &member));
+		TRY(decider(v, root, v->type_history, v->empty, &history));
+		TRY(decider(v, root, v->rs->type_member, v->user, &member));
 		seen = ARENA_NEW(v->a, struct seen_root);
 		seen->view = (struct visibility_view){ history_visibility_of(history), visibility_member_of(member) };
 		seen->membership = event_membership(member);
@@ -143,6 +163,7 @@ static err *open_view(struct rooms *rs, struct arena *a, struct tx *tx, str room
 	};
 	v->tree = node_source_tree(&v->nodes);
 	map_init(&v->roots, a);
+	map_init(&v->deciders, a);
 	TRY(store_intern_find(rs->opt.store, a, S("m.room.history_visibility"), &v->type_history));
 	TRY(store_intern_find(rs->opt.store, a, S(""), &v->empty));
 	TRY(choose_root(v));
