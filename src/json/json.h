@@ -44,8 +44,8 @@ struct json_limits {
 	unsigned max_depth;
 	size_t max_values; /* values in the whole text */
 };
-extern const struct json_limits json_limits_request; /* 16 MiB, 64 deep, 400,000 values; a route's limit is smaller */
-extern const struct json_limits json_limits_event;   /* 64 KiB, 64 deep */
+extern const struct json_limits json_limits_request; /* 16 MiB, 64 deep, 65,536 values (some 100 bytes each) */
+extern const struct json_limits json_limits_event;   /* 64 KiB, 64 deep, 32,768 values */
 
 /* Parses one value that fills the whole text (white space around it aside). ERR_NOT_JSON when it is none, ERR_TOO_LARGE
  * beyond a limit. `text` must live as long as the tree. "-0" is the integer 0. */

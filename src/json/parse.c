@@ -13,7 +13,7 @@
 #include "base/utf8.h"
 #include "json/internal_json.h"
 
-const struct json_limits json_limits_request = { .max_bytes = 16u << 20, .max_depth = 64, .max_values = 400000 };
+const struct json_limits json_limits_request = { .max_bytes = 16u << 20, .max_depth = 64, .max_values = 65536 };
 const struct json_limits json_limits_event = { .max_bytes = 65536, .max_depth = 64, .max_values = 32768 };
 
 struct entry {

@@ -203,6 +203,15 @@ static err *run(struct server *s, const sigset_t *signals, const char *program)
 	return NULL;
 }
 
+/* Memory over the last bit of speed: threads share few heaps, and what large requests and answers took goes back to the system
+ * (by itself, the library would learn to keep it: 700 MB after a burst of large bodies). */
+static void tune_malloc(void)
+{
+	(void)mallopt(M_ARENA_MAX, 4);
+	(void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
+	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
+}
+
 int serve(struct arena *a, const struct config *config, const struct config_notes *notes, const char *program)
 {
 	static const struct log root; /* nothing is inherited by every line */
@@ -210,7 +219,7 @@ int serve(struct arena *a, const struct config *config, const struct config_note
 	sigset_t signals;
 	err *e;
 
-	(void)mallopt(M_ARENA_MAX, 4); /* threads share few heaps: memory over the last bit of concurrency */
+	tune_malloc();
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)sigemptyset(&signals);
 	(void)sigaddset(&signals, SIGTERM);

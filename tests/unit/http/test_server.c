@@ -256,6 +256,26 @@ static void a_body_that_is_a_little_too_large_costs_no_connection(void **state)
 	close(fd);
 }
 
+/* Each value of a tree costs a hundred times the two bytes that it has here: what is bounded is memory, not text alone. */
+static void a_body_of_a_great_many_values_is_refused(void **state)
+{
+	enum { BYTES = 400000 };
+	AUTO_ARENA a = arena_new();
+	const int fd = dial(*state);
+	char *text = arena_alloc(a, BYTES);
+	struct answer an;
+
+	for (size_t i = 0; i < BYTES; i++)
+		text[i] = i % 2 ? ',' : '0';
+	memcpy(text, "{\"a\":[", 6);
+	memcpy(text + BYTES - 2, "]}", 2);
+	put(fd, S("POST " C "object HTTP/1.1\r\nHost: x\r\nContent-Length: 400000\r\n\r\n"));
+	put(fd, (str){ text, BYTES });
+	get_answer(a, fd, false, &an);
+	expect_error(a, &an, 413, "M_TOO_LARGE");
+	close(fd);
+}
+
 static void a_body_that_is_far_too_large_is_not_read(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -519,6 +539,7 @@ int main(void)
 		cmocka_unit_test(chunked_bodies_arrive_whole),
 		cmocka_unit_test(a_large_body_arrives_whole),
 		cmocka_unit_test(a_body_that_is_a_little_too_large_costs_no_connection),
+		cmocka_unit_test(a_body_of_a_great_many_values_is_refused),
 		cmocka_unit_test(a_body_that_is_far_too_large_is_not_read),
 		cmocka_unit_test(expect_100_continue),
 		cmocka_unit_test(ambiguous_requests_are_refused_and_closed),
