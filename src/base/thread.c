@@ -88,15 +88,30 @@ void cond_init(struct cond *c)
 
 void cond_done(struct cond *c) { pthread_cond_destroy(&c->cond); }
 
+static _Thread_local struct {
+	void (*fn)(void *arg, bool waits);
+	void *arg;
+} on_wait;
+
+void thread_on_wait(void (*fn)(void *arg, bool waits), void *arg)
+{
+	on_wait.fn = fn;
+	on_wait.arg = arg;
+}
+
 static void let_go(struct lock *l)
 {
 	assert(innermost == l && !l->outer);
 	innermost = NULL;
 	l->held = false;
+	if (on_wait.fn)
+		on_wait.fn(on_wait.arg, true);
 }
 
 static void hold_again(struct lock *l)
 {
+	if (on_wait.fn)
+		on_wait.fn(on_wait.arg, false);
 	l->held = true;
 	l->holder = pthread_self();
 	innermost = l;

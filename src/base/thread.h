@@ -56,6 +56,11 @@ void cond_done(struct cond *c);
 void cond_wait(struct cond *c, struct lock *l);
 /* False when the deadline (clock_mono_us) passed first. */
 bool cond_wait_until(struct cond *c, struct lock *l, int64_t deadline_us);
+/*
+ * From now on fn runs on this thread before it waits on a condition (true) and after (false): so that a pool of workers
+ * knows which of them are at work. It may take locks above what the thread waits with; fn NULL: no more.
+ */
+void thread_on_wait(void (*fn)(void *arg, bool waits), void *arg);
 void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
 
