@@ -17,19 +17,19 @@ struct services; /* what handlers may call: defined in api/services.h, passed th
 struct route;
 
 struct req {
-	struct arena *arena;                /* gone when the answer is sent; emptied when a parked request is run again */
+	struct arena *arena; /* gone when the answer is sent; emptied when a parked request is run again */
 	const struct services *services;
 	const struct route *route;
 	const struct log *log;
-	str method, path;                   /* path as it came, percent-encoded, without the query */
-	str address;                        /* the client's, as text (X-Forwarded-For from trusted proxies only) */
-	int64_t arrived_us;                 /* clock_mono_us; unchanged when run again */
+	str method, path;   /* path as it came, percent-encoded, without the query */
+	str address;        /* the client's, as text (X-Forwarded-For from trusted proxies only) */
+	int64_t arrived_us; /* clock_mono_us; unchanged when run again */
 	/* set by authentication; empty with AUTH_NONE */
 	str user_id, device_id;
-	int64_t user;                       /* user_id interned */
-	int64_t token_id;                   /* the access token's row */
+	int64_t user;     /* user_id interned */
+	int64_t token_id; /* the access token's row */
 	bool is_guest, is_admin;
-	struct req_internal *in;            /* http/'s own */
+	struct req_internal *in; /* http/'s own */
 };
 
 typedef err *handler(struct req *rq);
@@ -41,10 +41,24 @@ enum auth {
 	AUTH_GUEST,    /* a registered user or a guest */
 	AUTH_ADMIN,    /* a server administrator */
 };
-enum rate_class { RATE_NONE, RATE_MESSAGE, RATE_REGISTRATION, RATE_LOGIN, RATE_JOIN, RATE_INVITE, RATE_ROOM_CREATION, RATE_USER_DIRECTORY,
-		  RATE_REGISTRATION_TOKEN, RATE_REGISTRATION_STEP, RATE_REPORT,
-		  /* taken by handlers, beside the route's own */
-		  RATE_JOIN_ROOM, RATE_INVITE_ROOM, RATE_INVITE_USER, RATE_CLASSES };
+enum rate_class {
+	RATE_NONE,
+	RATE_MESSAGE,
+	RATE_REGISTRATION,
+	RATE_LOGIN,
+	RATE_JOIN,
+	RATE_INVITE,
+	RATE_ROOM_CREATION,
+	RATE_USER_DIRECTORY,
+	RATE_REGISTRATION_TOKEN,
+	RATE_REGISTRATION_STEP,
+	RATE_REPORT,
+	/* taken by handlers, beside the route's own */
+	RATE_JOIN_ROOM,
+	RATE_INVITE_ROOM,
+	RATE_INVITE_USER,
+	RATE_CLASSES
+};
 /*
  * Where a handler runs: on the worker threads of its lane. LANE_LOOP: on the event loop's own thread, which saves two thread
  * switches; for handlers that only compute (no store, no network, no lock that is held over either) with AUTH_NONE.
@@ -58,18 +72,19 @@ struct route {
 	enum auth auth;
 	enum rate_class rate;
 	enum lane lane;
-	size_t max_body;   /* bytes; 0: the default for JSON (limits.c) */
+	size_t max_body; /* bytes; 0: the default for JSON (limits.c) */
 };
 
 /* Arguments. Path parameters are percent-decoded and valid UTF-8. */
-str req_param(const struct req *rq, const char *name);         /* asserts that the route has it */
-str req_path_before(const struct req *rq, const char *name);   /* the path as it came, up to that parameter */
-str req_query(const struct req *rq, const char *name);         /* decoded; STR_NONE: absent; the first where it stands twice */
+str req_param(const struct req *rq, const char *name);       /* asserts that the route has it */
+str req_path_before(const struct req *rq, const char *name); /* the path as it came, up to that parameter */
+str req_query(const struct req *rq, const char *name); /* decoded; STR_NONE: absent; the first where it stands twice */
 size_t req_query_all(const struct req *rq, const char *name, str *out, size_t max);
-NODISCARD err *req_query_int(const struct req *rq, const char *name, int64_t otherwise, int64_t *out); /* ERR_INVALID_PARAM */
+NODISCARD err *req_query_int(const struct req *rq, const char *name, int64_t otherwise,
+			     int64_t *out); /* ERR_INVALID_PARAM */
 NODISCARD err *req_query_bool(const struct req *rq, const char *name, bool otherwise, bool *out);
 str req_header(const struct req *rq, const char *name);
-str req_body(const struct req *rq);                            /* the bytes; empty without one */
+str req_body(const struct req *rq); /* the bytes; empty without one */
 /* The body as an object: ERR_NOT_JSON, ERR_BAD_JSON (no object). An empty body is ERR_NOT_JSON; _or_empty takes it as {}. */
 NODISCARD err *req_body_object(struct req *rq, const struct json **out);
 NODISCARD err *req_body_object_or_empty(struct req *rq, const struct json **out);
@@ -84,8 +99,8 @@ NODISCARD err *req_rate(struct req *rq, enum rate_class class, str key);
 
 /* The answer: one of these, once. The writer has begun the outermost object and http/ ends it. */
 struct jw *reply_json(struct req *rq, int status);
-void reply_empty(struct req *rq);                              /* 200 {} */
-void reply_json_text(struct req *rq, int status, str json);    /* whole and already written */
+void reply_empty(struct req *rq);                           /* 200 {} */
+void reply_json_text(struct req *rq, int status, str json); /* whole and already written */
 void reply_bytes(struct req *rq, int status, const char *content_type, str bytes);
 /* A further header, or another value for one that http/ sets (Cache-Control). Ignored when it holds control characters. */
 void reply_header(struct req *rq, const char *name, str value);

@@ -45,18 +45,26 @@ struct req_internal;
 struct worker;
 struct lane_pool {
 	struct lock lock;
+	struct http *h;
 	struct list queue;
-	struct worker *idle, *all; /* idle: the one that worked last first, for its memory is warm */
+	struct req_internal *_Atomic inbox; /* returned, newest first, by next_returned: not yet in the queue */
+	struct worker *idle, *all;          /* idle: the one that worked last first */
 	unsigned started, max;
+	unsigned enough;       /* so many running keep the cores busy */
 	bool waking, stopping; /* waking: a worker was called and has not come yet */
 	const char *name;
-	_Atomic size_t waiting; /* in the queue, or with a place in it */
+	_Atomic size_t waiting;   /* in the queue, or with a place in it */
+	_Atomic unsigned running; /* workers in a handler that does not wait */
 	size_t limit;
 };
-void lane_init(struct lane_pool *l, const char *name, unsigned workers, size_t limit);
+void lane_init(struct lane_pool *l, struct http *h, const char *name, unsigned workers, size_t limit);
 /* A place in the queue; false when it is full. Then lane_push, which has no limit of its own. */
 bool lane_reserve(struct lane_pool *l);
 void lane_push(struct lane_pool *l, struct req_internal *r);
+/* A request that was parked comes back: needs no place. Cheap for who calls, also a thousand times in a row. */
+void lane_return(struct lane_pool *l, struct req_internal *r);
+/* Calls a worker if the queue's head is stale; false when the queue is empty. */
+bool lane_check(struct lane_pool *l);
 /* Requests that nobody has begun are given to `refuse`; waits for the others; afterwards lane_reserve is false. */
 void lane_stop(struct lane_pool *l, void (*refuse)(struct req_internal *r));
 void lane_done(struct lane_pool *l);
@@ -70,9 +78,14 @@ struct listener {
 	struct http_listener opt;
 	struct tls_cert *_Atomic cert;
 };
+struct loop {
+	struct MHD_Daemon *daemon;
+	_Atomic unsigned conns;
+};
 struct conn {
 	struct list node;
 	struct http *h;
+	struct loop *loop;
 	const struct listener *listener;
 	int fd;
 	int64_t id;
@@ -94,16 +107,18 @@ struct watch {
 	int64_t sleeps_until; /* what the thread's wait was planned for */
 	int epoll_fd, event_fd;
 	_Atomic bool stopping;
-	bool expired;                /* parked requests are run a last time, no more are parked */
+	bool expired; /* parked requests are run a last time, no more are parked */
+	_Atomic bool lanes_wait;
+	int64_t lanes_at;
 	int64_t sweep_at, accept_at; /* when deadlines of connections, and paused listeners, are looked at; 0: never */
 	struct thread *thread;
-	unsigned next_loop;
 };
 err *watch_start(struct http *h, struct arena *a);
 void watch_add_listener(struct http *h, struct listener *l);
 /* No new connections; idle ones are closed once what they sent was read; parked requests run a last time. */
 void watch_expire(struct http *h);
 void watch_call(struct watch *w); /* its thread looks at the deadlines anew */
+void watch_lanes(struct http *h); /* it looks after the lanes as long as they have queues */
 void watch_stop(struct http *h);
 void watch_done(struct http *h);
 void watch_conn_started(struct http *h, struct MHD_Connection *mhd, struct conn **out);
@@ -116,6 +131,8 @@ bool park_begin(struct req_internal *r, enum park_cause *out_why_not);
 /* Under watch.lock: is the caller the one to resume it? Then it was taken out, and park_finish follows without the lock. */
 bool park_take(struct req_internal *r, enum park_cause cause);
 void park_finish(struct req_internal *r);
+/* At the begin of its next run, or instead of it: whoever woke it may have left it in the heap. */
+void park_left(struct req_internal *r);
 
 /* request.c ------------------------------------------------------------------------------------------------------ */
 enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORKING, STAGE_DONE, STAGE_SENT };
@@ -128,6 +145,7 @@ struct req_internal {
 	struct conn *conn;
 	struct MHD_Connection *mhd;
 	struct list node; /* in a lane */
+	struct req_internal *next_returned;
 	enum stage stage;
 	bool head, must_close, counted;
 	/* what came */
@@ -139,6 +157,7 @@ struct req_internal {
 	enum err_code refused;    /* ERR_NONE, or what is answered once the body has come */
 	const char *refused_why;
 	unsigned runs;
+	int64_t queued_us; /* when it came into its lane */
 	/* of this run, in the arena */
 	str params[HTTP_MAX_PARAMS];
 	struct arg *args;
@@ -159,7 +178,7 @@ struct req_internal {
 	struct MHD_Response *response; /* finished */
 	size_t answer_bytes;
 	/* parking */
-	bool park_wanted, expired;
+	bool park_wanted, expired, returning; /* returning: on its way from the park to its next run */
 	int64_t park_user, park_deadline, parked_at, parked_us;
 	uint64_t park_seq;
 	size_t heap_at;
@@ -186,8 +205,9 @@ struct refusal {
 struct refusal guard_head(struct req_internal *r, const char *version);
 
 /* run.c ---------------------------------------------------------------------------------------------------------- */
-/* Runs the handler in the arena, and answers, parks or drops: afterwards the request may be gone. */
-void run_on_worker(struct req_internal *r, struct arena *a);
+/* Runs the handler in the arena. True: answered, run_resume must follow. False: parked or dropped, and maybe gone. */
+bool run_on_worker(struct req_internal *r, struct arena *a);
+void run_resume(struct req_internal *r); /* then it belongs to its loop */
 /* Runs it and leaves the answer in r->response. */
 void run_here(struct req_internal *r);
 /* The answer to what never reaches a handler. */
@@ -260,8 +280,8 @@ struct http {
 	struct rates rates;
 	struct gzip gzip;
 	struct listener *listeners[32];
-	size_t n_listeners;
-	struct MHD_Daemon *loops[2][64]; /* plain, TLS: made with the first listener of their kind */
+	_Atomic size_t n_listeners;
+	struct loop loops[2][HTTP_MAX_LOOPS]; /* plain, TLS: the first made with the first listener of their kind */
 	unsigned n_loops[2];
 	struct tls_cert *certs; /* all that ever were */
 	_Atomic bool stopping;
@@ -270,5 +290,5 @@ struct http {
 	struct lock lock;  /* of `ended` */
 	struct cond ended; /* active became 0 while stopping */
 };
-/* Gives an accepted connection to a loop, which closes it in the end. */
-bool server_adopt(struct http *h, struct listener *l, int fd, const struct sockaddr *sa, socklen_t n);
+/* The loop for one more connection; for the watch thread alone. */
+struct loop *server_loop(struct http *h, bool tls);

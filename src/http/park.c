@@ -12,8 +12,8 @@
  * The bus's waiter lies in the request, so a call that is under way must have come before the request runs again. Hence the
  * last two bits: taker and call each set theirs, and the second of them goes on.
  *
- * The deadlines are a heap under watch.lock; a request is in it exactly while it can be taken by the watch thread, which
- * touches no request outside of it.
+ * The deadlines are a heap under watch.lock. A request leaves it before it runs again: so what the watch thread finds in it,
+ * holding the lock, is there, though it may be taken already.
  */
 #include "http/internal_http.h"
 
@@ -104,25 +104,35 @@ static void take_out(struct watch *w, struct req_internal *r)
 /* It is nobody else's now. */
 static void go_on(struct req_internal *r)
 {
-	struct lane_pool *lane = &r->h->lanes[r->rq.route->lane];
-
-	r->parked_us += clock_mono_us() - r->parked_at;
-	metric_add(metrics_http()->parked, -1);
-	if (r->park_cause == PARK_HUNG_UP) {
-		metric_add(metrics_http()->hung_up, 1);
-		r->stage = STAGE_DONE;
-		MHD_resume_connection(r->mhd);
+	if (r->park_cause != PARK_HUNG_UP) {
+		r->returning = true;
+		lane_return(&r->h->lanes[r->rq.route->lane], r);
 		return;
 	}
+	metric_add(metrics_http()->parked, -1);
+	metric_add(metrics_http()->hung_up, 1);
+	run_resume(r);
+}
+
+void park_left(struct req_internal *r)
+{
+	struct watch *w = &r->h->watch;
+
+	if (!r->returning)
+		return;
+	r->returning = false;
+	lock_take(&w->lock);
+	if (r->heap_at != nowhere)
+		take_out(w, r);
+	lock_drop(&w->lock);
+	metric_add(metrics_http()->parked, -1);
+	r->parked_us += clock_mono_us() - r->parked_at;
 	r->expired = r->park_cause == PARK_DEADLINE;
-	atomic_fetch_add(&lane->waiting, 1);
-	lane_push(lane, r);
 }
 
 static void on_call(struct bus_waiter *waiter)
 {
 	struct req_internal *r = (struct req_internal *)((char *)waiter - offsetof(struct req_internal, waiter));
-	struct watch *w = &r->h->watch;
 	const unsigned before = atomic_fetch_or(&r->park_state, CALLED | TAKEN);
 
 	if (before & (PARKING | TAKEN)) {
@@ -131,20 +141,18 @@ static void on_call(struct bus_waiter *waiter)
 			go_on(r);
 		return;
 	}
-	lock_take(&w->lock);
+	/* It stays in the heap until its next run: whoever publishes waits for no lock that the runs need. */
 	r->park_cause = PARK_WOKEN;
-	take_out(w, r);
-	lock_drop(&w->lock);
 	go_on(r);
 }
 
 bool park_take(struct req_internal *r, enum park_cause cause)
 {
 	lock_assert_held(&r->h->watch.lock);
+	take_out(&r->h->watch, r); /* also where the bus took it, and its run is still to come */
 	if (atomic_fetch_or(&r->park_state, TAKEN) & TAKEN)
 		return false;
 	r->park_cause = cause;
-	take_out(&r->h->watch, r);
 	return true;
 }
 
@@ -181,8 +189,8 @@ static enum put put_away(struct watch *w, struct req_internal *r, bool *out_earl
 		r->park_cause = r->conn->hup ? PARK_HUNG_UP : PARK_DEADLINE;
 		return PUT_REFUSED;
 	}
-	heap_add(w, r);
 	r->conn->parked = r;
+	heap_add(w, r);
 	*out_earlier = r->park_deadline < w->sleeps_until;
 	if (!(atomic_fetch_and(&r->park_state, ~(unsigned)PARKING) & CALLED))
 		return PUT;

@@ -89,10 +89,8 @@ static void run_once(struct req_internal *r, struct arena *a)
 }
 
 /* Nothing of the request may be touched afterwards: the loop may have ended it. */
-static void resume(struct req_internal *r)
+void run_resume(struct req_internal *r)
 {
-	if (r->response)
-		metrics_request(r);
 	r->stage = STAGE_DONE;
 	MHD_resume_connection(r->mhd);
 }
@@ -107,28 +105,30 @@ static bool park(struct req_internal *r, struct arena *a, unsigned *hasty)
 	if (park_begin(r, &why_not))
 		return true;
 	if (why_not == PARK_HUNG_UP) {
-		resume(r);
+		run_resume(r);
 		return true;
 	}
 	r->expired = why_not == PARK_DEADLINE || ++*hasty > hasty_runs;
 	return false;
 }
 
-void run_on_worker(struct req_internal *r, struct arena *a)
+bool run_on_worker(struct req_internal *r, struct arena *a)
 {
 	unsigned hasty = 0;
 
+	park_left(r);
 	for (;;) {
 		run_once(r, a);
 		if (!r->park_wanted)
 			break;
 		assert(!r->expired);
 		if (park(r, a, &hasty))
-			return;
+			return false;
 	}
 	r->rq.arena = NULL;
-	resume(r);
 	arena_reset(a);
+	metrics_request(r);
+	return true;
 }
 
 void run_here(struct req_internal *r)
@@ -165,7 +165,8 @@ void run_options(struct req_internal *r)
 
 void run_never(struct req_internal *r)
 {
+	park_left(r);
+	r->must_close = true;
 	run_refusal(r, (struct refusal){ ERR_BUSY, 0, true, "The server is stopping" });
-	r->stage = STAGE_DONE;
-	MHD_resume_connection(r->mhd);
+	run_resume(r);
 }

@@ -2,9 +2,9 @@
  * server.c - the whole server's life: start, listeners, event loops, stop.
  *
  * A loop is one of the library's daemons without a listening socket: a thread with an epoll. Each holds its share of the
- * connections of all listeners, whichever they are (TLS has loops of its own). Several, also on one core: the library
- * looks at every suspended connection of a loop when one of them resumes, so that the share of 10,000 parked requests that
- * a loop holds must be small.
+ * connections of all listeners, whichever they are (TLS has loops of its own). Few, so that one wake-up of a loop serves
+ * several answers; but more as connections come: the library looks at every suspended connection of a loop when one of
+ * them resumes, so that the share of 10,000 parked requests that a loop holds must be small.
  *
  * Stopping, in this order: no new connections; parked requests run a last time; what was taken is answered, with
  * "Connection: close"; after the grace, what nobody has begun is refused; workers end; only then, with nothing suspended
@@ -70,24 +70,33 @@ static struct MHD_Daemon *start_loop(struct http *h, bool tls)
 	return d;
 }
 
+static bool add_loop(struct http *h, bool tls)
+{
+	struct MHD_Daemon *d = start_loop(h, tls);
+
+	if (d)
+		h->loops[tls][h->n_loops[tls]++].daemon = d;
+	return d != NULL;
+}
+
 static err *start_loops(struct http *h, struct arena *a, bool tls)
 {
-	if (h->n_loops[tls] > 0)
-		return NULL;
-	for (unsigned i = 0; i < h->opt.loops; i++) {
-		h->loops[tls][i] = start_loop(h, tls);
-		if (!h->loops[tls][i])
+	while (h->n_loops[tls] < h->opt.loops)
+		if (!add_loop(h, tls))
 			return err_new(a, ERR_CONFIG, "cannot start an event loop: %s", strerror(errno));
-		h->n_loops[tls] = i + 1;
-	}
 	return NULL;
 }
 
-bool server_adopt(struct http *h, struct listener *l, int fd, const struct sockaddr *sa, socklen_t n)
+struct loop *server_loop(struct http *h, bool tls)
 {
-	const unsigned next = h->watch.next_loop++;
+	struct loop *best = &h->loops[tls][0];
 
-	return MHD_add_connection(h->loops[l->opt.tls][next % h->n_loops[l->opt.tls]], fd, sa, n) == MHD_YES;
+	for (unsigned i = 1; i < h->n_loops[tls]; i++)
+		if (atomic_load(&h->loops[tls][i].conns) < atomic_load(&best->conns))
+			best = &h->loops[tls][i];
+	if (atomic_load(&best->conns) < HTTP_LOOP_SHARE || h->n_loops[tls] == HTTP_MAX_LOOPS || !add_loop(h, tls))
+		return best;
+	return &h->loops[tls][h->n_loops[tls] - 1];
 }
 
 static void choose(struct http_options *o)
@@ -99,7 +108,7 @@ static void choose(struct http_options *o)
 		o->workers[i] = o->workers[i] ? o->workers[i] : workers[i];
 		o->queue_limit[i] = o->queue_limit[i] ? o->queue_limit[i] : limits[i];
 	}
-	o->loops = o->loops ? MIN(o->loops, 64) : HTTP_LOOPS;
+	o->loops = o->loops ? MIN(o->loops, HTTP_MAX_LOOPS) : (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN) / 2, 1);
 	o->max_connections = o->max_connections ? o->max_connections : HTTP_CONNECTIONS;
 	o->request_timeout_s = o->request_timeout_s ? o->request_timeout_s : HTTP_REQUEST_TIMEOUT_S;
 }
@@ -118,7 +127,7 @@ err *http_start(struct arena *a, const struct http_options *opt, struct http **o
 	rates_init(&h->rates, opt->rates);
 	gzip_init(&h->gzip);
 	for (size_t i = 0; i < LANES; i++)
-		lane_init(&h->lanes[i], names[i], h->opt.workers[i], h->opt.queue_limit[i]);
+		lane_init(&h->lanes[i], h, names[i], h->opt.workers[i], h->opt.queue_limit[i]);
 	TRY(watch_start(h, a));
 	*out = h;
 	return NULL;
@@ -257,7 +266,7 @@ void http_stop(struct http **hp, unsigned grace_s)
 	watch_stop(h);
 	for (size_t tls = 0; tls < 2; tls++)
 		for (unsigned i = 0; i < h->n_loops[tls]; i++)
-			MHD_stop_daemon(h->loops[tls][i]);
+			MHD_stop_daemon(h->loops[tls][i].daemon);
 	free_all(h);
 	*hp = NULL;
 }

@@ -6,29 +6,31 @@
 struct bus;
 
 struct http_listener {
-	str address;            /* "127.0.0.1", "::1", "0.0.0.0" */
-	uint16_t port;          /* 0: any free one (http_port tells) */
+	str address;   /* "127.0.0.1", "::1", "0.0.0.0" */
+	uint16_t port; /* 0: any free one (http_port tells) */
 	bool tls;
-	str cert_pem, key_pem;  /* contents, with tls */
+	str cert_pem, key_pem; /* contents, with tls */
 	bool x_forwarded;
 	bool no_gzip;
-	bool client, federation, metrics, health;   /* which groups of routes it serves */
+	bool client, federation, metrics, health; /* which groups of routes it serves */
 };
-struct rate_limit { double per_second, burst; };   /* per_second 0: refuse all; burst 0: no limit is configured */
+struct rate_limit {
+	double per_second, burst;
+}; /* per_second 0: refuse all; burst 0: no limit is configured */
 
 struct http_options {
 	const struct services *services;
 	struct bus *bus;
 	const struct log *log;
-	const struct route *const *tables;   /* NULL-terminated */
+	const struct route *const *tables; /* NULL-terminated */
 	/* Fills the request's user; ERR_MISSING_TOKEN, ERR_UNKNOWN_TOKEN, ... */
 	err *(*authenticate)(struct req *rq, enum auth auth);
 	struct rate_limit rates[RATE_CLASSES];
-	unsigned workers[LANES];             /* threads; 0: chosen by http/ */
+	unsigned workers[LANES]; /* threads; 0: chosen by http/ */
 	unsigned queue_limit[LANES];
-	unsigned loops;                      /* event loop threads; 0: chosen */
+	unsigned loops; /* event loop threads to begin with; more come with connections; 0: chosen */
 	unsigned max_connections;
-	unsigned request_timeout_s;          /* for a request to arrive whole, and for an answer to be taken */
+	unsigned request_timeout_s; /* for a request to arrive whole, and for an answer to be taken */
 	/* Totals of the calling thread, for the per-route SQL metrics; or NULL. */
 	uint64_t (*statements_here)(void);
 	uint64_t (*commits_here)(void);

@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const int64_t second = 1000000, accept_pause = 100000;
+static const int64_t second = 1000000, accept_pause = 100000, lanes_pause = 2000;
 /* Tags of epoll events: connections are their id, from 1 on. */
 static const uint64_t tag_call = 0, tag_listener = UINT64_C(1) << 62;
 
@@ -50,32 +50,42 @@ static struct conn *conn_new(struct http *h, struct listener *l, int fd, const s
 	return c;
 }
 
+static void conn_free(struct conn *c)
+{
+	if (c)
+		atomic_fetch_sub(&c->loop->conns, 1);
+	mem_free(c);
+}
+
 static void adopt(struct http *h, struct listener *l, int fd, const struct sockaddr_storage *sa, socklen_t n)
 {
 	struct watch *w = &h->watch;
-	struct conn *c, *stale;
+	struct loop *loop = server_loop(h, l->opt.tls);
+	struct conn *c, *gone = NULL;
 	bool full;
 
 	lock_take(&w->lock);
 	full = w->n_conns + w->by_fd.n >= h->opt.max_connections;
 	if (!full) {
 		c = conn_new(h, l, fd, sa);
+		c->loop = loop;
 		/* One that a loop gave up before it began: its descriptor was closed, and is this one now. */
-		stale = map_put_i(&w->by_fd, fd, c);
-		mem_free(stale);
+		gone = map_put_i(&w->by_fd, fd, c);
 	}
 	lock_drop(&w->lock);
+	conn_free(gone);
 	if (full) {
 		metric_add(metrics_http()->refused_connections, 1);
 		close(fd);
 		return;
 	}
-	if (server_adopt(h, l, fd, (const struct sockaddr *)sa, n))
-		return;
+	atomic_fetch_add(&loop->conns, 1);
+	if (MHD_add_connection(loop->daemon, fd, (const struct sockaddr *)sa, n) == MHD_YES)
+		return; /* the loop's, which closes it in the end */
 	lock_take(&w->lock);
-	stale = map_del_i(&w->by_fd, fd);
+	gone = map_del_i(&w->by_fd, fd);
 	lock_drop(&w->lock);
-	mem_free(stale);
+	conn_free(gone);
 }
 
 static void accept_some(struct http *h, struct listener *l)
@@ -103,11 +113,16 @@ static void accept_some(struct http *h, struct listener *l)
 
 static void accept_again(struct http *h)
 {
+	bool expired;
+
 	h->watch.accept_at = 0;
+	lock_take(&h->watch.lock);
+	expired = h->watch.expired;
+	lock_drop(&h->watch.lock);
 	for (size_t i = 0; i < h->n_listeners; i++) {
 		struct listener *l = h->listeners[i];
 
-		if (l->paused && l->fd >= 0)
+		if (l->paused && !expired)
 			poll_listener(&h->watch, l, EPOLL_CTL_ADD);
 		l->paused = false;
 	}
@@ -145,7 +160,7 @@ void watch_conn_closed(struct http *h, struct conn *c)
 	w->n_conns--;
 	lock_drop(&w->lock);
 	metric_add(metrics_http()->connections, -1);
-	mem_free(c);
+	conn_free(c);
 }
 
 /* Deadlines ------------------------------------------------------------------------------------------------------ */
@@ -174,6 +189,28 @@ static void sweep(struct watch *w, int64_t now)
 	}
 }
 
+/* A lane calls its workers itself; this is for the case that all who run are stuck where nobody tells. */
+void watch_lanes(struct http *h)
+{
+	if (!atomic_exchange(&h->watch.lanes_wait, true))
+		watch_call(&h->watch);
+}
+
+static void look_after_lanes(struct http *h, int64_t now)
+{
+	struct watch *w = &h->watch;
+	bool more = false;
+
+	if (w->lanes_at == 0 && atomic_load(&w->lanes_wait))
+		w->lanes_at = now + lanes_pause;
+	if (w->lanes_at == 0 || w->lanes_at > now)
+		return;
+	atomic_store(&w->lanes_wait, false);
+	for (size_t i = 0; i < LANES; i++)
+		more |= lane_check(&h->lanes[i]);
+	w->lanes_at = more ? now + lanes_pause : 0;
+}
+
 /* Takes the parked requests whose time has come, and plans the next look. */
 static int64_t look(struct watch *w, struct list *out_due)
 {
@@ -184,11 +221,8 @@ static int64_t look(struct watch *w, struct list *out_due)
 	while (w->n_parked > 0 && (w->expired || w->heap[0]->park_deadline <= now)) {
 		struct req_internal *r = w->heap[0];
 
-		if (!park_take(r, PARK_DEADLINE)) {
-			next = now + 1000; /* somebody who took it waits for this lock */
-			break;
-		}
-		list_add_tail(out_due, &r->node);
+		if (park_take(r, PARK_DEADLINE))
+			list_add_tail(out_due, &r->node);
 	}
 	sweep(w, now);
 	if (w->n_parked > 0)
@@ -197,6 +231,8 @@ static int64_t look(struct watch *w, struct list *out_due)
 		next = MIN(next, w->sweep_at);
 	if (w->accept_at)
 		next = MIN(next, w->accept_at);
+	if (w->lanes_at)
+		next = MIN(next, w->lanes_at);
 	w->sleeps_until = next;
 	return next;
 }
@@ -229,10 +265,7 @@ static void serve(struct http *h, const struct epoll_event *ev)
 		if (read(w->event_fd, &count, sizeof(count)) < 0)
 			assert(errno == EAGAIN);
 	} else if (ev->data.u64 & tag_listener) {
-		struct listener *l = h->listeners[ev->data.u64 & ~tag_listener];
-
-		if (l->fd >= 0)
-			accept_some(h, l);
+		accept_some(h, h->listeners[ev->data.u64 & ~tag_listener]);
 	} else {
 		hung_up(w, (int64_t)ev->data.u64);
 	}
@@ -256,6 +289,7 @@ static void watch_main(void *arg)
 		int n;
 
 		list_init(&due);
+		look_after_lanes(h, clock_mono_us());
 		n = ms_until(look(w, &due));
 		while ((node = list_pop(&due)))
 			park_finish(LIST_ITEM(node, struct req_internal, node));
@@ -335,7 +369,7 @@ void watch_done(struct http *h)
 
 	assert(w->n_conns == 0 && w->n_parked == 0);
 	while (map_next_i(&w->by_fd, &at, &fd, &c))
-		mem_free(c);
+		conn_free(c);
 	map_done(&w->by_fd);
 	map_done(&w->by_id);
 	mem_free(w->heap);
