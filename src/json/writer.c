@@ -92,6 +92,14 @@ void jw_str(struct jw *w, const char *key, str v)
 	json_write_str(w->out, v);
 }
 
+void jw_str_or_null(struct jw *w, const char *key, str v)
+{
+	if (str_is_none(v))
+		jw_null(w, key);
+	else
+		jw_str(w, key, v);
+}
+
 void jw_int(struct jw *w, const char *key, int64_t v)
 {
 	if (w->failed)

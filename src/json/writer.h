@@ -26,6 +26,7 @@ void jw_object(struct jw *w, const char *key); /* begins */
 void jw_array(struct jw *w, const char *key);  /* begins */
 void jw_end(struct jw *w);                     /* ends the innermost */
 void jw_str(struct jw *w, const char *key, str v);
+void jw_str_or_null(struct jw *w, const char *key, str v); /* STR_NONE: null */
 void jw_int(struct jw *w, const char *key, int64_t v);
 void jw_bool(struct jw *w, const char *key, bool v);
 void jw_null(struct jw *w, const char *key);

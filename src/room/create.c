@@ -325,14 +325,14 @@ static void wish_preset(struct creation *c)
 		  { STR("shared"), STR("shared"), STR("shared") } },
 		{ STR("m.room.guest_access"),
 		  STR("guest_access"),
-		  { STR("can_join"), STR("can_join"), STR("forbidden") } },
+		  { STR("can_join"), STR("can_join"), { 0 } } }, /* a room without the event is forbidden to guests */
 	};
 	const bool encrypt =
 		c->rs->opt.encrypt_all_rooms || (c->rs->opt.encrypt_invite_rooms && c->preset != PUBLIC_CHAT);
 
 	/* initial_state "takes precedence over events set by preset" */
 	for (size_t i = 0; i < ARRAY_LEN(events); i++)
-		if (!initial_content(c, events[i].type))
+		if (!initial_content(c, events[i].type) && !str_is_none(events[i].value[c->preset]))
 			wish_text(c, events[i].type, events[i].key, events[i].value[c->preset]);
 	if (encrypt && !initial_content(c, S("m.room.encryption")))
 		wish_text(c, S("m.room.encryption"), S("algorithm"), S("m.megolm.v1.aes-sha2"));

@@ -202,11 +202,9 @@ err *room_members_write(struct rooms *rs, struct arena *a, const struct members_
 
 static void write_profile(struct jw *w, const struct member_row *m)
 {
-	/* "display_name", not the event's "displayname". */
-	if (!str_is_none(m->displayname))
-		jw_str(w, "display_name", m->displayname);
-	if (!str_is_none(m->avatar_url))
-		jw_str(w, "avatar_url", m->avatar_url);
+	/* "display_name", not the event's "displayname". null where there is none, as Synapse answers and clients expect. */
+	jw_str_or_null(w, "display_name", m->displayname);
+	jw_str_or_null(w, "avatar_url", m->avatar_url);
 }
 
 err *room_joined_members_write(struct rooms *rs, struct arena *a, str room_id, const struct client_view *reader,

@@ -233,8 +233,9 @@ err *room_messages(struct rooms *rs, struct arena *a, const struct messages_cmd 
 	else
 		jw_str(w, "start", timeline_token(a, first ? first->nid : 0, cmd->backwards));
 	/* "If no further events are available (either because we have reached the start of the timeline, or [...] permission [...]),
-	 * this property is omitted": forwards more may always come. */
-	if (p.last && !(p.ended && (p.backwards || !p.rows.n)) && !(p.stopped && !p.rows.n))
+	 * this property is omitted": known for sure only by a page with nothing in it. Clients written for other servers expect an
+	 * end beside every event. */
+	if (p.last && (p.rows.n || !(p.ended || p.stopped)))
 		jw_str(w, "end", timeline_token(a, p.last->nid, !cmd->backwards));
 	TRY(write_rows(&p, w, "chunk", p.rows.p, p.rows.n, cmd->view));
 	if (cmd->filter && cmd->filter->lazy_load_members && p.rows.n)

@@ -5,20 +5,12 @@
 #include "api/services.h"
 #include "user/uia.h"
 
-static void str_or_null(struct jw *w, const char *key, str v)
-{
-	if (str_is_none(v))
-		jw_null(w, key);
-	else
-		jw_str(w, key, v);
-}
-
 static void write_device(struct jw *w, const struct device *d)
 {
 	jw_str(w, "device_id", d->device_id);
 	/* null where there is none, as Synapse answers: matrix-nio refuses devices without these members. */
-	str_or_null(w, "display_name", d->display_name);
-	str_or_null(w, "last_seen_ip", d->seen_ip);
+	jw_str_or_null(w, "display_name", d->display_name);
+	jw_str_or_null(w, "last_seen_ip", d->seen_ip);
 	jw_int(w, "last_seen_ts", d->seen_at);
 }
 

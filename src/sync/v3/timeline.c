@@ -224,7 +224,9 @@ err *timeline_gather(struct run *r, struct task *t, struct sync_room *out)
 		tl->rows[i] = s.rows.p[tl->n - 1 - i];
 	/* Who joined just now has all that was before to ask for; who comes with a token of another history, too. */
 	tl->limited = s.limited || t->newly_joined || (r->broken && !t->only_own);
-	if (tl->n)
+	/* "A token that can be supplied to the from parameter of /messages in order to retrieve earlier messages": before a whole room
+	 * there are none, and a client that asks all the same is shown the room again, as other servers do. */
+	if (tl->n && (r->since.stream || tl->limited || !str_is_empty(tl->rows[0]->prevs)))
 		tl->prev_batch = timeline_token(r->a, tl->rows[0]->nid, false);
 	else if (s.limited && s.oldest && r->limit)
 		tl->prev_batch = timeline_token(r->a, s.oldest->nid, false);
