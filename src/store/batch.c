@@ -8,15 +8,17 @@
  *   apart      with a savepoint around each piece (run and late at once): only the failing ones are undone. A transaction
  *              that lost against another writer (PostgreSQL: deadlock), or that an error ended (SQLite: the disk is full),
  *              is tried
- *   alone      each piece a batch of its own; one that lost is tried again.
+ *   alone      each piece a batch of its own; one that lost is tried again, a little later.
  *
  * So a piece may be run more than once before it is answered, and whatever it keeps in its argument must allow for that. What
  * it is told is final: `after` runs once, when it failed for good (at that moment, so that later pieces of its shard can know)
  * or when the COMMIT is through, in the order of the batch.
  */
 #include <assert.h>
+#include <time.h>
 
 #include "base/clock.h"
+#include "base/rand.h"
 #include "store/internal_writer.h"
 
 enum { MAX_TRIES = 8, BATCH_MAY_RUN_US = 50000, MAY_JOIN_US = 5000 };
@@ -324,6 +326,15 @@ static void process_alone(struct writer *w)
 	w->n_batch = n;
 }
 
+/* The one that lost gives the winner time to take what it waited for: coming back at once, it would be there first. */
+static void step_aside(int tries)
+{
+	const int64_t us = (int64_t)1000 << tries, some = us + (int64_t)(rand_u64() % (uint64_t)us);
+	const struct timespec pause = { .tv_sec = some / 1000000, .tv_nsec = some % 1000000 * 1000 };
+
+	nanosleep(&pause, NULL);
+}
+
 void batch_process(struct writer *w)
 {
 	enum manner how = TOGETHER;
@@ -342,6 +353,7 @@ void batch_process(struct writer *w)
 				e = w->why;
 			break;
 		case CLASHED:
+			step_aside(tries);
 			if (w->n_batch > 1) {
 				process_alone(w);
 				return;

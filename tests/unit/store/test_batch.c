@@ -601,7 +601,7 @@ static void a_deadlock_of_two_writers_is_tried_again(void **state)
 	}
 	both_ok(store_wait(b->a, t[0]));
 	both_ok(store_wait(b->a, t[1]));
-	assert_int_equal(o[0].runs + o[1].runs, 3);
+	assert_true(o[0].runs + o[1].runs >= 3);
 	assert_int_equal(count(b, "SELECT sum(part) FROM runs WHERE id > $1", 0), 2 + 80);
 	both_end(b);
 }
