@@ -1,7 +1,7 @@
 /*
  * alias.c - names of rooms: "#name:server" to a room, and the event that says which of them a room goes by.
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 #include "base/clock.h"
 

@@ -10,7 +10,7 @@
  * An event from elsewhere names what it likes: the state before it is resolved from the states after its prev_events, and
  * the new current state from those after the extremities that are left (receive.c).
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 #include <assert.h>
 

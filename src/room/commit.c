@@ -9,7 +9,7 @@
  * the head they were built upon, and find it marked as failed. `after` runs on the writer thread and takes no room's lock;
  * it leaves the job to the room's next holder, who frees it.
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 #include <assert.h>
 

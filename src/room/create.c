@@ -7,7 +7,7 @@
  *
  * In room version 12 the room's id is made from the create event, so that this one is built before there is a room.
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 #include <assert.h>
 

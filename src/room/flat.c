@@ -5,7 +5,7 @@
  * is the difference of two trees, which costs what differs. The rows are written in the transaction of the event that
  * caused them, under its stream position.
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 #include <assert.h>
 

@@ -9,7 +9,7 @@
  * When a job has failed, everything built upon it fails as well. The next holder waits until the last of them has ended
  * (earlier ones may still be committing), and reads the head again.
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 #include <assert.h>
 

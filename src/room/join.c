@@ -4,7 +4,7 @@
  * The join rule lists rooms; who is in one of them may join, if a member of this room who may invite vouches for it:
  * content.join_authorised_via_users_server names that member, whose server signs the event along (here: the same server).
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 /* Is the user in a room that the rule names? Another room is read by snapshot, as the store has it. */
 static err *meets_condition(struct room *room, const struct proposal *p, const struct json *allow, bool *out)

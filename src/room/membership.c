@@ -5,7 +5,7 @@
  * room's lock what this door asks beyond the authorisation rules is checked, and the event is queued as any other. An
  * event equal to the current one is not sent again.
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 #include "base/clock.h"
 

@@ -5,7 +5,7 @@
  * current state. The first two reject it, the last one soft-fails it. What comes before (format, signatures, hashes) is
  * done by who received it, and its prev_events and auth_events are known here.
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 struct received {
 	struct room *room;

@@ -5,7 +5,7 @@
  * It reaches back to `complete_above`, which rises as the oldest go for want of space. At first nothing is known of what
  * was before: the list is complete from the first event that this process publishes.
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 struct recent_item {
 	struct list node;

@@ -5,7 +5,7 @@
  * someone with the power to redact. The target's stored form becomes the redacted one in the redaction's own transaction, and
  * what the flat tables copied from it goes with it. A redaction whose target is not known waits for it.
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 static err *applies(struct room *room, const struct event *redaction, const struct event *target, bool *out)
 {

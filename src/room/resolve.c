@@ -1,7 +1,7 @@
 /*
  * resolve.c - what state resolution asks of a room: its events and their auth_events, queued or stored.
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 static err *io_event(void *ctx, struct arena *a, int64_t nid, const struct event **out)
 {

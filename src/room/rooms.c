@@ -5,7 +5,7 @@
  * What nobody references stays, least recently used last, until there are more than max_heads: an entry can always be
  * read again from the store. An entry whose last job failed is read again before its next use (head.c).
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 #include <assert.h>
 

@@ -7,7 +7,7 @@
  * A transaction id is looked up under the lock: first among what is queued, then in the store. A repetition of one that is
  * still queued waits behind it, in the same order of commits, and then finds it in the store, or learns that it failed.
  */
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 
 #include "base/clock.h"
 

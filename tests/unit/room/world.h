@@ -5,7 +5,7 @@
 #include "test.h"
 
 #include "bus/bus.h"
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 #include "store/fault.h"
 #include "store/tx.h"
 

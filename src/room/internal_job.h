@@ -1,0 +1,153 @@
+/*
+ * internal_job.h - how a room moves on: drafts, jobs, and what the doors share.
+ *
+ * A draft is under the room's lock: events are added to it, and the tip moves with each. Queued, it is a job: one piece of
+ * the store's next commit, which belongs to the writer thread until it has ended and then to the room's next holder.
+ */
+#pragma once
+
+#include "room/internal_room.h"
+
+struct change {                      /* of the current state */
+	int64_t type, key, old, now; /* event numbers, 0: absent */
+	int64_t sender;              /* of `now` */
+	bool is_member;
+	enum membership before, after; /* is_member: MEMBER_NONE when absent */
+	int64_t server;                /* is_member: the user's server */
+	str displayname, avatar_url, stripped;
+	enum summary_column summary; /* SUMMARY_NONE: not shown there */
+	str value;
+};
+
+struct job_event {
+	const struct event *ev;
+	struct event_row row;
+	const int64_t *prevs;
+	size_t n_prevs;
+	struct state_root before, after, current; /* current: of the room, once this event is in it */
+	struct change *changes;
+	size_t n_changes;
+	bool shown;         /* gets a stream position */
+	bool current_moved; /* the room's current root changed */
+	bool became_current;
+	bool linear;           /* built on the room's current state alone, and the state after it is the current one */
+	int64_t redact_target; /* applies to this event, whose bytes become redact_json; 0: none */
+	str redact_json;
+	bool redact_waits;           /* its target is not there yet */
+	struct change redact_change; /* its type is 0: the target's flat copies stay */
+	struct rooms_prepared prepared;
+	int64_t stream;
+};
+
+struct job {               /* one piece; everything in it lives in its arena */
+	struct list node;  /* room->jobs */
+	struct list done;  /* room->done */
+	struct room *room; /* referenced until the job ends */
+	struct arena *a;
+	uint64_t generation;
+	bool ended, failed; /* done_lock */
+	VEC(struct job_event *) events;
+	const struct node_row *rows;
+	size_t n_rows;
+	int64_t nodes_from, nodes_below; /* the new nodes' numbers */
+	int64_t now;                     /* ms */
+	struct room_head_row head;
+	const struct room_row *new_room; /* or NULL; lives until the piece has run */
+	bool has_txn;
+	struct txn_digest txn;
+	/* What else belongs into the transaction, after the events' own rows; or NULL. */
+	store_fn *extra;
+	void *extra_arg;
+};
+
+/*
+ * Writing (append.c): begin, add as often as needed, queue or drop. Under the room's lock.
+ */
+struct proposal {                    /* an event as it is wished for */
+	str type, state_key, sender; /* state_key STR_NONE: a message */
+	const struct json *content;
+	str redacts; /* STR_NONE: nothing */
+	int64_t ts;  /* origin_server_ts, ms */
+	str txn_device, txn_id;
+	int64_t type_nid, key_nid, sender_nid, nid; /* proposal_number */
+};
+/* Gives the proposal its numbers; texts that never had one are made durable first. Never under a room's lock. */
+NODISCARD err *proposal_texts(struct rooms *rs, struct arena *a, struct proposal *p); /* all but nid */
+NODISCARD err *proposal_number(struct rooms *rs, struct arena *a, struct proposal *p);
+
+struct draft {
+	struct room *room;
+	struct job *job;
+	struct tip saved;
+	struct state_builder builder;
+};
+void draft_begin(struct room *room, struct draft **out);
+/* Builds on the current tip, authorises, and moves the tip on. An error leaves a draft that can only be dropped. */
+NODISCARD err *draft_add(struct draft *d, const struct proposal *p, const struct event **out);
+/* The same with an event that was built already: a room's first. */
+NODISCARD err *draft_add_built(struct draft *d, const struct proposal *p, const struct event *ev);
+/* Hands the job to the store; the head stays where the draft moved it. On error everything is as before. */
+NODISCARD err *draft_queue(struct draft **d, struct ticket **out_ticket);
+void draft_drop(struct draft **d);
+#define AUTO_DRAFT CLEANUP(draft_drop) struct draft *
+
+/* An event made elsewhere, with any prev_events that are known: all checks of a received event. */
+enum append_outcome { APPEND_ACCEPTED, APPEND_SOFT_FAILED, APPEND_REJECTED, APPEND_KNOWN };
+NODISCARD err *rooms_append_event(struct rooms *rs, struct arena *a, const struct event *ev, enum append_outcome *out);
+
+/* An event's way into the draft, for append.c, receive.c and redact.c. */
+struct job_event *job_event_new(struct draft *d, const struct proposal *p, struct event *ev);
+void job_event_edges(struct draft *d, struct job_event *je, const int64_t *prevs, size_t n_prevs, const int64_t *auths,
+		     size_t n_auths);
+/* Part of the room from now on: je->before is set. Moves extremities, current state and timeline. */
+NODISCARD err *draft_accept(struct draft *d, struct job_event *je);
+/* The state after it, from je->before: what draft_accept does first. */
+NODISCARD err *draft_after(struct draft *d, struct job_event *je);
+/* The rows that others add (rooms_on_prepare). */
+NODISCARD err *draft_prepare(struct draft *d, struct job_event *je);
+/* Stored, but not part of the room. */
+void draft_keep(struct draft *d, struct job_event *je);
+/* An accepted m.room.redaction: what becomes of its target (redact.c). */
+NODISCARD err *draft_redact(struct draft *d, struct job_event *je);
+/* An event whose redaction came before it is stored redacted. */
+NODISCARD err *draft_redact_waiting(struct draft *d, struct job_event *je);
+/* One state out of several (resolve.c). */
+NODISCARD err *draft_resolve(struct draft *d, const struct state_root *roots, size_t n, struct state_root *out);
+
+/*
+ * Flat copies (flat.c)
+ */
+/* What becomes different when the room's state goes from the tip's root to `to` because of je; counts members. */
+NODISCARD err *flat_changes(struct draft *d, struct job_event *je, struct state_root to);
+/* Of a redacted state event that is in force: what its copies become. */
+void flat_describe_redacted(const struct rooms *rs, const struct event *redacted, struct change *ch);
+NODISCARD err *flat_save(struct tx *tx, const struct job *job, const struct job_event *je);
+NODISCARD err *flat_save_redacted(struct tx *tx, const struct job *job, const struct job_event *je);
+
+/*
+ * Committing (commit.c)
+ */
+NODISCARD err *job_write(struct job *job, struct ticket **out_ticket);
+void job_queued(struct job *job);
+/* Frees the jobs that have ended. */
+void jobs_drain(struct room *room);
+
+/*
+ * Shared by the doors (send.c, membership.c, alias.c)
+ */
+/* One event in a held room: builds and queues it. txn may be NULL. */
+NODISCARD err *room_queue_one(struct room *room, const struct proposal *p, const struct txn_digest *txn,
+			      str *out_event_id, struct ticket **out_ticket);
+/* The current event's id where it has the same sender and content, else STR_NONE; and whether it is only queued yet. */
+NODISCARD err *room_same_as_current(struct room *room, const struct proposal *p, str *out_event_id, bool *out_queued);
+/* Waits for what is queued of the room; an error unless the event is stored then. */
+NODISCARD err *room_wait_stored(struct rooms *rs, struct arena *a, str room_id, str event_id);
+/* PUT .../state/m.room.member/{userId}. */
+NODISCARD err *member_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, str *out_event_id);
+/* The aliases that a new m.room.canonical_alias adds: M_INVALID_PARAM, M_BAD_ALIAS. */
+NODISCARD err *alias_check_canonical(struct room *room, const struct proposal *p);
+/* The content of a membership event: the profile of a user of this server is put in. extra may be NULL. */
+NODISCARD err *member_content(struct rooms *rs, struct arena *a, str user_id, enum membership to, str reason,
+			      const struct json *extra, const struct json **out);
+/* A join by who is neither in nor invited: in a restricted room, names who vouches for it in p->content (join.c). */
+NODISCARD err *join_authorise(struct room *room, struct proposal *p);
