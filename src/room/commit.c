@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "bus/bus.h"
+#include "store/receipts.h"
 #include "store/tx.h"
 
 static err *check_generation(struct tx *tx, const struct job *job)
@@ -46,6 +47,7 @@ static err *save_redaction(struct tx *tx, const struct job *job, const struct jo
 	if (!je->redact_target)
 		return NULL;
 	TRY(store_event_redact(tx, je->redact_target, je->row.nid, je->redact_json, job->now));
+	TRY(store_notify_silence(tx, je->redact_target));
 	TRY(flat_save_redacted(tx, job, je));
 	return store_originals_prune(tx, job->now - 7 * DAY_MS, 3, &gone);
 }

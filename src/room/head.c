@@ -312,6 +312,13 @@ void room_locals_note(struct room *room, const struct change *ch)
 		set_local(room, ch->key, ch->after == MEMBER_JOIN);
 }
 
+static void note_job(struct room *room, const struct job *job)
+{
+	for (size_t i = 0; i < job->events.n; i++)
+		for (size_t c = 0; c < job->events.p[i]->n_changes; c++)
+			room_locals_note(room, &job->events.p[i]->changes[c]);
+}
+
 static err *load_locals(struct room *room)
 {
 	struct member_row *members;
@@ -330,14 +337,11 @@ static err *load_locals(struct room *room)
 		if (id_is_of(id, room->rs->opt.signer.server_name))
 			set_local(room, members[i].user, true);
 	}
-	/* What is queued is not in the store yet, or is and says the same. */
-	LIST_EACH (&room->jobs, node) {
-		const struct job *job = LIST_ITEM(node, struct job, node);
-
-		for (size_t i = 0; i < job->events.n; i++)
-			for (size_t c = 0; c < job->events.p[i]->n_changes; c++)
-				room_locals_note(room, &job->events.p[i]->changes[c]);
-	}
+	/* What is queued is not in the store yet, or is and says the same; what is being built is not. */
+	LIST_EACH (&room->jobs, node)
+		note_job(room, LIST_ITEM(node, struct job, node));
+	if (room->draft)
+		note_job(room, room->draft->job);
 	return NULL;
 }
 

@@ -10,9 +10,9 @@ struct unread_cache {
 	struct lock lock;
 	struct map entries; /* (room, user) */
 	struct list lru;    /* newest first */
-	size_t n;
-	struct map rooms; /* room -> struct group */
-	int64_t newest;   /* the highest stream position that passed unread_note_stored */
+	size_t n, n_places; /* tallies, and threads in them */
+	struct map rooms;   /* room -> struct group */
+	int64_t newest;     /* the highest stream position that passed unread_note_stored */
 };
 struct notify {
 	struct rooms *rooms;

@@ -8,16 +8,7 @@
 #include "store/tx.h"
 #include "user/account_data.h"
 
-struct prepared { /* what `late` writes */
-	struct notify_row row;
-};
-
-static err *insert_late(struct tx *tx, void *arg)
-{
-	const struct prepared *p = arg;
-
-	return store_notify_insert(tx, &p->row);
-}
+static err *insert_late(struct tx *tx, void *arg) { return store_notify_insert(tx, arg); }
 
 struct evaluation {
 	struct notify *n;
@@ -45,7 +36,7 @@ static err *display_name(struct evaluation *e, int64_t user, str *out)
 	return NULL;
 }
 
-/* A user for whom the event may mean something else than for the others. */
+/* A user of this server for whom the event may mean something else than for the others. */
 static err *look_at(struct evaluation *e, int64_t user)
 {
 	const struct push_rules *rules = e->defaults;
@@ -75,23 +66,41 @@ static err *look_at_id(struct evaluation *e, str user_id)
 	return user ? look_at(e, user) : NULL;
 }
 
+static err *look_at_all(struct evaluation *e, const int64_t *users, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		TRY(look_at(e, users[i]));
+	return NULL;
+}
+
 static err *look_at_special_users(struct evaluation *e)
 {
 	const struct event *ev = e->ev.event;
 	const struct json *mentions = json_get_array(json_get_object(ev->content, S("m.mentions")), S("user_ids"));
-	const int64_t *locals;
-	size_t n;
+	const int64_t *locals, *owners;
+	size_t n, n_owners;
 
 	TRY(room_locals(e->room, &locals, &n));
-	for (size_t i = 0; i < n; i++)
-		if (user_has_push_rules(e->n->users, locals[i]))
-			TRY(look_at(e, locals[i]));
-	/* Everybody who is mentioned in one event: a client's list is bounded by the event's size. */
+	/* A list of mentions costs no more than the room has members, whatever stands in it. */
+	if (mentions && mentions->array.n > n)
+		return look_at_all(e, locals, n);
+	user_push_rules_owners(e->n->users, e->a, locals, n, &owners, &n_owners);
+	TRY(look_at_all(e, owners, n_owners));
 	JSON_ITEMS (mentions, i) {
 		if (json_is(mentions->array.items[i], JSON_STR))
 			TRY(look_at_id(e, mentions->array.items[i]->s));
 	}
 	return str_eq(ev->type, S("m.room.member")) && event_is_state(ev) ? look_at_id(e, ev->state_key) : NULL;
+}
+
+/* "When the user updates their read receipt (either by using the API or by sending an event)": is the event's row, whomever it
+ * notifies, needed for its sender? Not of one who is alone, nor of their own membership, which profile changes and joins are. */
+static bool marks_as_read(const struct evaluation *e)
+{
+	const struct event *ev = e->ev.event;
+
+	return e->ev.joined_members > 1 && id_is_of(ev->sender, e->room->rs->opt.signer.server_name) &&
+	       !(str_eq(ev->type, S("m.room.member")) && str_eq(ev->state_key, ev->sender));
 }
 
 static err *content_by_id(void *ctx, str event_id, const struct json **out)
@@ -121,21 +130,21 @@ static err *thread_number(struct evaluation *e, int64_t *out)
 static err *evaluate(struct evaluation *e, struct arena *keep, struct rooms_prepared *out)
 {
 	const struct event *ev = e->ev.event;
-	struct prepared *p;
+	struct notify_row *row;
 
 	e->defaults = push_rules_load(e->a, STR_NONE);
 	e->plain = flags_of(push_evaluate(e->defaults, &e->ev, S(""), STR_NONE));
 	TRY(look_at_special_users(e));
-	if (!e->plain && !e->special.n)
+	if (!e->plain && !e->special.n && !marks_as_read(e))
 		return NULL;
-	p = ARENA_NEW(keep, struct prepared);
-	p->row = (struct notify_row){ .room = e->room->nid,
-				      .event = ev->nid,
-				      .plain = e->plain,
-				      .special = arena_keep(keep, buf_str(&e->special)) };
-	TRY(store_intern_find(e->room->rs->opt.store, e->a, ev->sender, &p->row.sender));
-	TRY(thread_number(e, &p->row.thread));
-	*out = (struct rooms_prepared){ .late = insert_late, .arg = p, .stream = &p->row.stream };
+	row = ARENA_NEW(keep, struct notify_row);
+	*row = (struct notify_row){ .room = e->room->nid,
+				    .event = ev->nid,
+				    .plain = e->plain,
+				    .special = arena_keep(keep, buf_str(&e->special)) };
+	TRY(store_intern_find(e->room->rs->opt.store, e->a, ev->sender, &row->sender));
+	TRY(thread_number(e, &row->thread));
+	*out = (struct rooms_prepared){ .late = insert_late, .arg = row, .stream = &row->stream };
 	return NULL;
 }
 

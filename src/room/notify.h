@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "bus/bus.h"
 #include "room/room.h"
 #include "store/receipts.h"
 
@@ -33,7 +34,16 @@ struct unread {
 	const struct unread_thread *threads; /* those with something unread */
 	size_t n_threads;
 };
-/* Of what is at or below `upto` and came after the user's joining (`since`, a stream position). Kept in memory from call to call: only new
- * rows are read. No SQL when neither the room's notifications nor the user's receipts in it have changed since the last call. */
-NODISCARD err *notify_unread(struct notify *n, struct arena *a, struct tx *tx, int64_t room, int64_t user,
-			     int64_t since, int64_t upto, struct unread *out);
+/* Of which room, for whom, and up to where. */
+struct unread_query {
+	int64_t room, user;
+	int64_t since; /* the user's joining: what was before it is not theirs to read */
+	int64_t upto;  /* counted is what is at or below this stream position: the bus's, taken before the snapshot */
+	const int64_t *ignored; /* users, ascending: their events count for nothing */
+	size_t n_ignored;
+	const struct bus_room_news *news; /* the room's, or NULL where not known */
+};
+/* Kept in memory from call to call: only new rows are read. No SQL when neither the room's notifications nor the user's receipts in it
+ * have changed since the last call. */
+NODISCARD err *notify_unread(struct notify *n, struct arena *a, struct tx *tx, const struct unread_query *q,
+			     struct unread *out);

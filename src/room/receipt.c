@@ -102,16 +102,12 @@ static err *receipt_late(struct tx *tx, void *arg)
 	return store_receipt_set(tx, &w->row, &w->moved);
 }
 
-/* A private one concerns its user alone. */
+/* A private one, too, is told as the room's, so that the user's devices know where to look: nobody else will find anything. */
 static void receipt_after(void *arg, const err *result)
 {
 	const struct receipt_write *w = arg;
 
-	if (result || !w->moved)
-		return;
-	if (w->row.kind == RECEIPT_READ_PRIVATE)
-		bus_touch_user(w->rs->opt.bus, w->row.user, BUS_RECEIPTS, w->row.stream);
-	else
+	if (!result && w->moved)
 		bus_touch_room(w->rs->opt.bus, w->row.room, BUS_RECEIPTS, w->row.stream);
 }
 

@@ -1,47 +1,48 @@
 /*
- * unread.c - how much is unread: counting `notify` rows above what was read, once, and then only what is new.
+ * unread.c - how much is unread: the rows of `notify` above what was read are counted once, and from then on only what is new.
  *
- * A tally says, for one user in one room, what stood unread at a stream position. It moves on to a later one by reading the rows in
- * between, and by nothing at all when there are none: the group of a room knows the newest row position since it was made, for every
- * event that is stored passes unread_note_stored before the bus lets readers see it. What a group cannot know, events that passed
- * before it was made, lies at or below its `known_from`: there the store is asked.
+ * A tally says what stood unread for one user in one room at a stream position, thread by thread. It moves on to a later position by
+ * reading the rows in between; by nothing at all where there are none, which the room's group knows: every event that is stored
+ * passes unread_note_stored before the bus lets readers see it. What a group cannot know, events that passed before it was made,
+ * lies at or below its `known_from`: there the store is asked.
  *
- * A receipt is a change of kind BUS_RECEIPTS of its user; when the bus knows of none since the tally, none is read. "When the user
- * updates their read receipt (either by using the API or by sending an event), notifications prior to and including that event MUST be
- * marked as read": an own event counts like a receipt of its thread.
+ * Counted anew is what went out of date: when a receipt of the user moved since (its own position tells; everything that a tally does not
+ * count is read, so it need not remember how far), when an event of the room was redacted (its row then notifies nobody), when the user
+ * ignores others than before. "When the user updates their read receipt (either by using the API or by sending an event), notifications
+ * prior to and including that event MUST be marked as read": an own event's row ends what is unread in its thread.
+ *
+ * Only threads with something unread are kept, so a tally is as small as what it tells. docs/internals/notify.md.
  */
-#include "bus/bus.h"
 #include "room/internal_notify.h"
 #include "room/internal_room.h"
 #include "store/receipts.h"
 
-enum { TALLIES_MAX = 20000, PAGE = 2000 };
+#include <stdlib.h>
 
-struct place {          /* of one thread */
-	int64_t thread; /* THREAD_MAIN, or the root's number */
-	int64_t read;   /* read up to this stream position */
-	struct unread_count count;
-};
+enum { TALLIES_MAX = 100000, PLACES_MAX = 500000 };
+
 struct tally {
-	struct list lru, in_room;
+	struct list lru;
 	struct key {
 		int64_t room, user;
 	} key;
 	int64_t since, upto;
-	int64_t read_all; /* read by an unthreaded receipt */
-	struct place *places;
-	size_t n, cap;
+	uint64_t ignored; /* whose events were left out */
+	struct unread_thread *places;
+	size_t n;
 	struct group *group;
 };
 struct group { /* of one room */
-	int64_t room, known_from, last;
-	struct list tallies;
+	int64_t room, known_from;
+	int64_t last, redacted; /* the newest position of any event, of a redaction, since it was made */
+	size_t n;               /* tallies */
 };
 
 static str key_of(const struct key *k) { return (str){ (const char *)k, sizeof(*k) }; }
 
 void unread_cache_init(struct unread_cache *c)
 {
+	*c = (struct unread_cache){ 0 };
 	lock_init(&c->lock, RANK_SERVICE);
 	map_init(&c->entries, NULL);
 	map_init(&c->rooms, NULL);
@@ -52,9 +53,9 @@ static void drop(struct unread_cache *c, struct tally *t)
 {
 	(void)map_del(&c->entries, key_of(&t->key));
 	list_del(&t->lru);
-	list_del(&t->in_room);
 	c->n--;
-	if (list_is_empty(&t->group->tallies)) {
+	c->n_places -= t->n;
+	if (--t->group->n == 0) {
 		(void)map_del_i(&c->rooms, t->group->room);
 		mem_free(t->group);
 	}
@@ -81,105 +82,138 @@ void unread_note_stored(void *ctx, const struct rooms_stored *ev)
 	LOCKED(&c->lock);
 	c->newest = MAX(c->newest, ev->row->stream);
 	g = map_get_i(&c->rooms, ev->room);
-	if (g)
-		g->last = MAX(g->last, ev->row->stream);
+	if (!g)
+		return;
+	g->last = MAX(g->last, ev->row->stream);
+	if (!str_is_none(ev->event->redacts))
+		g->redacted = MAX(g->redacted, ev->row->stream);
 }
 
-/* A tally as it is worked with, outside the lock: places in an arena. */
+/*
+ * Counting, outside the lock
+ */
+struct place {        /* of one thread */
+	int64_t read; /* read up to this stream position */
+	struct unread_thread t;
+};
 struct work {
-	int64_t room, user, since, upto, read_all;
-	VEC(struct place) places;
+	const struct unread_query *q;
+	struct arena *a;
+	struct tx *tx;
+	uint64_t ignored;
+	int64_t upto;     /* what is counted so far */
+	int64_t read_all; /* read by an unthreaded receipt */
+	struct map index; /* thread > struct place */
+	VEC(struct place *) places;
 };
 
-static struct place *place_of(struct arena *a, struct work *w, int64_t thread)
+static struct place *place_of(struct work *w, int64_t thread)
 {
-	for (size_t i = 0; i < w->places.n; i++)
-		if (w->places.p[i].thread == thread)
-			return &w->places.p[i];
-	vec_push(a, &w->places, (struct place){ .thread = thread });
-	return &w->places.p[w->places.n - 1];
+	struct place *p = map_get_i(&w->index, thread);
+
+	if (p)
+		return p;
+	p = ARENA_NEW(w->a, struct place);
+	p->t.root = thread;
+	(void)map_put_i(&w->index, thread, p);
+	vec_push(w->a, &w->places, p);
+	return p;
 }
 
-/* Reads the user's receipts; true when they differ from those that the work was counted with. */
-static err *load_receipts(struct arena *a, struct tx *tx, struct work *w, bool *out_changed)
+/* Reads the user's receipts; true when one moved after what was counted. */
+static err *load_receipts(struct work *w, bool *out_moved)
 {
 	struct receipt_row *rows;
 	size_t n;
 
-	*out_changed = false;
-	TRY(store_receipts_of(tx, w->room, w->user, &rows, &n));
+	*out_moved = false;
+	TRY(store_receipts_of(w->tx, w->q->room, w->q->user, &rows, &n));
 	for (size_t i = 0; i < n; i++) {
-		int64_t *read = rows[i].thread == THREAD_NONE ? &w->read_all : &place_of(a, w, rows[i].thread)->read;
+		int64_t *read = rows[i].thread == THREAD_NONE ? &w->read_all : &place_of(w, rows[i].thread)->read;
 
-		if (rows[i].stream > w->upto && w->upto)
-			*out_changed = true;
-		if (rows[i].upto > *read) {
-			*read = rows[i].upto;
-			*out_changed = true;
-		}
+		*read = MAX(*read, rows[i].upto);
+		*out_moved = *out_moved || rows[i].stream > w->upto;
 	}
 	return NULL;
 }
 
-static void count_row(struct arena *a, struct work *w, const struct notify_row *row)
+static int by_number(const void *x, const void *y)
 {
-	const unsigned flags = notify_flags_for(row, w->user);
-	struct place *p = place_of(a, w, row->thread);
+	const int64_t p = *(const int64_t *)x, q = *(const int64_t *)y;
 
-	if (row->sender == w->user) {
-		p->read = MAX(p->read, row->stream);
-		p->count = (struct unread_count){ 0 };
-		return;
-	}
-	if (row->stream <= w->since || row->stream <= w->read_all || row->stream <= p->read)
-		return;
-	p->count.notify += flags & NOTIFY ? 1 : 0;
-	p->count.highlight += flags & NOTIFY_HIGHLIGHT ? 1 : 0;
+	return (p > q) - (p < q);
 }
 
-static err *count_rows(struct arena *a, struct tx *tx, struct work *w, int64_t above, int64_t upto)
+static bool is_ignored(const struct unread_query *q, int64_t sender)
 {
-	struct notify_row *rows;
-	size_t n = PAGE;
-
-	while (n == PAGE && above < upto) {
-		TRY(store_notify_rows(tx, w->room, above, upto, PAGE, &rows, &n));
-		for (size_t i = 0; i < n; i++)
-			count_row(a, w, &rows[i]);
-		if (n)
-			above = rows[n - 1].stream;
-	}
-	return NULL;
+	return q->n_ignored && bsearch(&sender, q->ignored, q->n_ignored, sizeof(*q->ignored), by_number);
 }
 
-static err *count_anew(struct arena *a, struct tx *tx, struct work *w, int64_t upto)
+static void count_row(void *arg, const struct notify_row *row)
+{
+	struct work *w = arg;
+	unsigned flags;
+	struct place *p;
+
+	if (row->sender == w->q->user) {
+		p = map_get_i(&w->index, row->thread);
+		if (p)
+			p->t.count = (struct unread_count){ 0 };
+		return;
+	}
+	flags = notify_flags_for(row, w->q->user);
+	if (!flags || row->stream <= w->q->since || row->stream <= w->read_all || is_ignored(w->q, row->sender))
+		return;
+	p = place_of(w, row->thread);
+	if (row->stream <= p->read)
+		return;
+	p->t.count.notify += flags & NOTIFY ? 1 : 0;
+	p->t.count.highlight += flags & NOTIFY_HIGHLIGHT ? 1 : 0;
+}
+
+static err *count(struct work *w, int64_t above)
+{
+	return store_notify_each(w->tx, w->q->room, above, w->q->upto, count_row, w);
+}
+
+static err *count_anew(struct work *w)
 {
 	for (size_t i = 0; i < w->places.n; i++)
-		w->places.p[i].count = (struct unread_count){ 0 };
-	TRY(count_rows(a, tx, w, MAX(w->since, w->read_all), upto));
-	w->upto = upto;
-	return NULL;
+		w->places.p[i]->t.count = (struct unread_count){ 0 };
+	return count(w, MAX(w->q->since, w->read_all));
 }
 
-/* Copies a fitting tally out; says what may have changed since it was made. False: there is none. */
-static bool take(struct notify *n, struct arena *a, int64_t upto, struct work *w, bool *out_rows_changed)
+/*
+ * The tallies
+ */
+struct taken {
+	bool counted; /* there is a tally to go on from */
+	bool rows;    /* there may be rows since */
+};
+
+static bool has_any(const struct tally *t) { return t->n > 0; }
+
+static struct taken take(struct notify *n, struct work *w)
 {
 	struct unread_cache *c = &n->unread;
-	const struct key key = { w->room, w->user };
+	const struct key key = { w->q->room, w->q->user };
 	struct tally *t;
+	bool unknown;
 
 	LOCKED(&c->lock);
 	t = map_get(&c->entries, key_of(&key));
-	if (!t || t->since != w->since || t->upto > upto)
-		return false;
+	if (!t || t->since != w->q->since || t->upto > w->q->upto || t->ignored != w->ignored)
+		return (struct taken){ 0 };
+	unknown = t->upto < t->group->known_from;
+	/* What is redacted was counted, if anything was. */
+	if (has_any(t) && (unknown || t->group->redacted > t->upto))
+		return (struct taken){ 0 };
 	list_del(&t->lru);
 	list_add_head(&c->lru, &t->lru);
 	w->upto = t->upto;
-	w->read_all = t->read_all;
 	for (size_t i = 0; i < t->n; i++)
-		vec_push(a, &w->places, t->places[i]);
-	*out_rows_changed = t->upto < t->group->known_from || t->group->last > t->upto;
-	return true;
+		place_of(w, t->places[i].root)->t = t->places[i];
+	return (struct taken){ .counted = true, .rows = unknown || t->group->last > t->upto };
 }
 
 static struct group *group_of(struct unread_cache *c, const struct bus *bus, int64_t room)
@@ -190,93 +224,100 @@ static struct group *group_of(struct unread_cache *c, const struct bus *bus, int
 		return g;
 	g = MEM_NEW(struct group);
 	*g = (struct group){ .room = room, .known_from = MAX(c->newest, bus_position(bus)) };
-	list_init(&g->tallies);
 	(void)map_put_i(&c->rooms, room, g);
 	return g;
 }
 
 static struct tally *tally_of(struct unread_cache *c, const struct bus *bus, const struct work *w)
 {
-	const struct key key = { w->room, w->user };
+	const struct key key = { w->q->room, w->q->user };
 	struct tally *t = map_get(&c->entries, key_of(&key));
 
 	if (t)
 		return t;
-	if (c->n >= TALLIES_MAX)
-		drop(c, LIST_ITEM(c->lru.prev, struct tally, lru));
 	t = MEM_NEW(struct tally);
 	t->key = key;
-	t->group = group_of(c, bus, w->room);
+	t->group = group_of(c, bus, w->q->room);
+	t->group->n++;
 	list_add_head(&c->lru, &t->lru);
-	list_add_head(&t->group->tallies, &t->in_room);
 	(void)map_put(&c->entries, key_of(&t->key), t);
 	c->n++;
 	return t;
 }
 
-static void keep(struct notify *n, const struct work *w)
+static void keep(struct notify *n, const struct work *w, const struct unread *u)
 {
+	const size_t kept = u->n_threads + (u->main.notify || u->main.highlight);
 	struct unread_cache *c = &n->unread;
 	struct tally *t;
 
 	LOCKED(&c->lock);
 	t = tally_of(c, rooms_options(n->rooms)->bus, w);
-	if (t->since == w->since && t->upto > w->upto)
+	if (t->since == w->q->since && t->ignored == w->ignored && t->upto > w->q->upto)
 		return; /* another request is further */
-	t->since = w->since;
-	t->upto = w->upto;
-	t->read_all = w->read_all;
-	if (w->places.n > t->cap) {
-		t->cap = w->places.n;
-		t->places = mem_realloc(t->places, t->cap * sizeof(*t->places));
-	}
-	t->n = w->places.n;
-	if (t->n)
-		memcpy(t->places, w->places.p, t->n * sizeof(*t->places));
+	c->n_places = c->n_places - t->n + kept;
+	t->since = w->q->since;
+	t->upto = w->q->upto;
+	t->ignored = w->ignored;
+	t->n = kept;
+	t->places = mem_realloc(t->places, MAX(kept, 1) * sizeof(*t->places));
+	if (u->n_threads)
+		memcpy(t->places, u->threads, u->n_threads * sizeof(*t->places));
+	if (kept > u->n_threads)
+		t->places[u->n_threads] = (struct unread_thread){ THREAD_MAIN, u->main };
+	while ((c->n > TALLIES_MAX || c->n_places > PLACES_MAX) && c->lru.prev != c->lru.next)
+		drop(c, LIST_ITEM(c->lru.prev, struct tally, lru));
 }
 
-static void give(struct arena *a, const struct work *w, struct unread *out)
+static void give(const struct work *w, struct unread *out)
 {
 	VEC(struct unread_thread) threads = { 0 };
 
 	*out = (struct unread){ 0 };
 	for (size_t i = 0; i < w->places.n; i++) {
-		const struct place *p = &w->places.p[i];
+		const struct unread_thread *t = &w->places.p[i]->t;
 
-		out->all.notify += p->count.notify;
-		out->all.highlight += p->count.highlight;
-		if (p->thread == THREAD_MAIN)
-			out->main = p->count;
-		else if (p->count.notify)
-			vec_push(a, &threads, (struct unread_thread){ p->thread, p->count });
+		out->all.notify += t->count.notify;
+		out->all.highlight += t->count.highlight;
+		if (t->root == THREAD_MAIN)
+			out->main = t->count;
+		else if (t->count.notify || t->count.highlight)
+			vec_push(w->a, &threads, *t);
 	}
 	out->threads = threads.p;
 	out->n_threads = threads.n;
 }
 
-err *notify_unread(struct notify *n, struct arena *a, struct tx *tx, int64_t room, int64_t user, int64_t since,
-		   int64_t upto, struct unread *out)
+/* May one of the user's receipts in the room have moved since? Never false when one did. */
+static bool receipts_may_have_moved(const struct notify *n, const struct work *w)
 {
-	struct work w = { .room = room, .user = user, .since = since };
-	bool known, rows_changed = true, receipts_changed = true, anew;
-	struct bus_known bk;
+	const struct bus_room_news *news = w->q->news;
+	struct bus_known known;
 
-	known = take(n, a, upto, &w, &rows_changed);
-	if (known && bus_known(rooms_options(n->rooms)->bus, user, &bk) && bk.since <= w.upto)
-		receipts_changed = bk.last[BUS_RECEIPTS] > w.upto;
-	anew = !known;
-	if (receipts_changed) {
-		bool different;
+	if (news && news->since <= w->upto)
+		return news->last[BUS_RECEIPTS] > w->upto;
+	if (bus_known(rooms_options(n->rooms)->bus, w->q->user, &known) && known.since <= w->upto)
+		return known.last[BUS_RECEIPTS] > w->upto;
+	return true;
+}
 
-		TRY(load_receipts(a, tx, &w, &different));
-		anew = anew || different;
-	}
-	if (anew)
-		TRY(count_anew(a, tx, &w, upto));
-	else if (rows_changed)
-		TRY(count_rows(a, tx, &w, w.upto, upto));
-	w.upto = upto;
-	keep(n, &w);
-	give(a, &w, out);
+err *notify_unread(struct notify *n, struct arena *a, struct tx *tx, const struct unread_query *q, struct unread *out)
+{
+	struct work w = { .q = q, .a = a, .tx = tx };
+	struct taken taken;
+	bool moved = false;
+
+	map_init(&w.index, a);
+	for (size_t i = 0; i < q->n_ignored; i++)
+		w.ignored = hash_i64((int64_t)w.ignored ^ q->ignored[i]);
+	taken = take(n, &w);
+	if (!taken.counted || receipts_may_have_moved(n, &w))
+		TRY(load_receipts(&w, &moved));
+	if (!taken.counted || moved)
+		TRY(count_anew(&w));
+	else if (taken.rows)
+		TRY(count(&w, w.upto));
+	give(&w, out);
+	keep(n, &w, out);
 	return NULL;
 }

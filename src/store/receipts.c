@@ -109,23 +109,43 @@ err *store_notify_insert(struct tx *tx, const struct notify_row *r)
 			   B(r->special)));
 }
 
-err *store_notify_rows(struct tx *tx, int64_t room, int64_t above, int64_t upto, size_t limit, struct notify_row **out,
-		       size_t *out_n)
+/* Page by page, for a driver may hold a whole result in memory. */
+err *store_notify_each(struct tx *tx, int64_t room, int64_t above, int64_t upto,
+		       void (*fn)(void *arg, const struct notify_row *row), void *arg)
 {
-	static const char sql[] = "SELECT stream, event, sender, thread, plain, special FROM notify"
+	static const char sql[] = "SELECT stream, event, sender, thread, plain, length(special), special FROM notify"
 				  " WHERE room = $1 AND stream > $2 AND stream <= $3 ORDER BY stream LIMIT $4";
-	VEC(struct notify_row) found = { 0 };
+	const int64_t page = 2000;
 	struct rows *rs;
 
-	TRY(tx_query(tx, sql, BIND(B(room), B(above), B(upto), B((int64_t)limit)), &rs));
-	while (rows_next(rs))
-		vec_push(tx_arena(tx), &found,
-			 (struct notify_row){ room, rows_i64(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2), rows_i64(rs, 3),
-					      (unsigned)rows_i64(rs, 4), rows_str(rs, 5) });
-	TRY(rows_end(&rs));
-	*out = found.p;
-	*out_n = found.n;
+	for (int64_t n = page; n == page && above < upto;) {
+		TRY(tx_query(tx, sql, BIND(B(room), B(above), B(upto), B(page)), &rs));
+		for (n = 0; rows_next(rs); n++) {
+			const struct notify_row row = {
+				room,
+				rows_i64(rs, 0),
+				rows_i64(rs, 1),
+				rows_i64(rs, 2),
+				rows_i64(rs, 3),
+				(unsigned)rows_i64(rs, 4),
+				rows_i64(rs, 5) ? rows_str(rs, 6) : STR_NONE, /* a text is copied: most have none */
+			};
+
+			above = row.stream;
+			fn(arg, &row);
+		}
+		TRY(rows_end(&rs));
+	}
 	return NULL;
+}
+
+err *store_notify_silence(struct tx *tx, int64_t event)
+{
+	static const char sql[] =
+		"UPDATE notify SET plain = 0, special = $2 WHERE room = (SELECT room FROM events WHERE nid = $1)"
+		" AND stream = (SELECT stream FROM events WHERE nid = $1)";
+
+	return tx_run(tx, sql, BIND(B(event), B(S(""))));
 }
 
 /* A pair is eight bytes of user, most significant first, and one of flags. */

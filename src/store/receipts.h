@@ -34,9 +34,11 @@ struct notify_row {
 	str special;
 };
 NODISCARD err *store_notify_insert(struct tx *tx, const struct notify_row *row);
-/* Of a room, above < stream <= upto, oldest first, at most limit. */
-NODISCARD err *store_notify_rows(struct tx *tx, int64_t room, int64_t above, int64_t upto, size_t limit,
-				 struct notify_row **out, size_t *out_n);
+/* Each row of a room with above < stream <= upto, oldest first; the row is the callback's for the call. */
+NODISCARD err *store_notify_each(struct tx *tx, int64_t room, int64_t above, int64_t upto,
+				 void (*fn)(void *arg, const struct notify_row *row), void *arg);
+/* A redacted event notifies nobody any more. Its row stays: that its sender had read up to it remains true. */
+NODISCARD err *store_notify_silence(struct tx *tx, int64_t event);
 /* What a row means to a user: a set of notify_flags, 0 for its sender. */
 unsigned notify_flags_for(const struct notify_row *row, int64_t user);
 /* Adds a pair to a `special` that is being made. */

@@ -42,3 +42,6 @@ NODISCARD err *user_push_rules_change(struct users *us, struct arena *a, int64_t
 /* Has the user changed any? Answered from memory: the list of those who have is read once, and kept up with changes made here; with
  * other processes about (token_recheck_ms), read again when it is older than that. On an error of the store: true. */
 bool user_has_push_rules(struct users *us, int64_t user);
+/* The same of many at once: those of `users` who have. */
+void user_push_rules_owners(struct users *us, struct arena *a, const int64_t *users, size_t n, const int64_t **out,
+			    size_t *out_n);

@@ -82,21 +82,41 @@ static err *load_owners(struct users *us)
 	return NULL;
 }
 
-bool user_has_push_rules(struct users *us, int64_t user)
+/* Makes the list good enough to be asked; false: the store did not answer. */
+static bool owners_ready(struct users *us)
 {
 	struct rule_owners *o = us->owners;
-	bool fresh, found;
+	bool fresh;
 
 	lock_take(&o->lock);
 	fresh = o->loaded && (!us->opt.token_recheck_ms || clock_mono_ms() - o->loaded_ms < us->opt.token_recheck_ms);
-	found = map_get_i(&o->users, user) != NULL;
 	lock_drop(&o->lock);
-	if (fresh || found)
-		return found;
-	if (load_owners(us))
+	return fresh || !load_owners(us);
+}
+
+bool user_has_push_rules(struct users *us, int64_t user)
+{
+	if (!owners_ready(us))
 		return true;
-	LOCKED(&o->lock);
-	return map_get_i(&o->users, user) != NULL;
+	LOCKED(&us->owners->lock);
+	return map_get_i(&us->owners->users, user) != NULL;
+}
+
+void user_push_rules_owners(struct users *us, struct arena *a, const int64_t *users, size_t n, const int64_t **out,
+			    size_t *out_n)
+{
+	VEC(int64_t) found = { 0 };
+
+	*out = users;
+	*out_n = n;
+	if (!owners_ready(us))
+		return;
+	LOCKED(&us->owners->lock);
+	for (size_t i = 0; i < n; i++)
+		if (map_get_i(&us->owners->users, users[i]))
+			vec_push(a, &found, users[i]);
+	*out = found.p;
+	*out_n = found.n;
 }
 
 struct rules_change {

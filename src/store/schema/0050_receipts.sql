@@ -10,11 +10,11 @@ CREATE TABLE receipts (
 	ts        BIGINT NOT NULL,              -- ms since 1970
 	stream    BIGINT NOT NULL,              -- the receipt's own position
 	PRIMARY KEY (room, "user", kind, thread)
-);
+) WITHOUT ROWID;
 CREATE INDEX receipts_by_stream ON receipts (room, stream);
 
--- One row for each event that notifies anybody. Most users of a room have the default rules, so the row says what those give, and
--- names the others: docs/internals/notify.md.
+-- One row for each event that notifies anybody, or by which a user of this server shows to have read. Most users of a room have the
+-- default rules, so the row says what those give, and names the others: docs/internals/notify.md.
 CREATE TABLE notify (
 	room      BIGINT NOT NULL,
 	stream    BIGINT NOT NULL,
@@ -24,4 +24,4 @@ CREATE TABLE notify (
 	plain     INTEGER NOT NULL,             -- enum notify_flags for whoever is not named
 	special   BLOB NOT NULL,                -- (user, flags) pairs: 9 bytes each
 	PRIMARY KEY (room, stream)
-);
+) WITHOUT ROWID;

@@ -25,11 +25,19 @@ static err *name_threads(struct run *r, struct tx *tx, struct sync_room *out)
 
 err *unread_gather(struct run *r, struct task *t, struct sync_room *out)
 {
+	const struct unread_query q = {
+		.room = t->room,
+		.user = r->rq->user,
+		.since = t->member->since,
+		.upto = r->position,
+		.ignored = r->ignored.users,
+		.n_ignored = r->ignored.n,
+		.news = t->news,
+	};
 	struct tx *tx;
 
 	TRY(run_tx(r, &tx));
 	out->unread = ARENA_NEW(r->a, struct unread);
-	TRY(notify_unread(r->ss->opt.notify, r->a, tx, t->room, r->rq->user, t->member->since, r->position,
-			  out->unread));
+	TRY(notify_unread(r->ss->opt.notify, r->a, tx, &q, out->unread));
 	return r->answer->threads && out->unread->n_threads ? name_threads(r, tx, out) : NULL;
 }
