@@ -12,11 +12,18 @@ static const char *const spec_versions[] = { "v1.1" };
 
 /* Features that clients look for by name while the version that made them stable is not advertised. */
 static const char *const features[] = {
+	"m.lazy_load_members",       /* members only of those who speak */
+	"org.matrix.msc2285.stable", /* private read receipts */
+	"org.matrix.msc3771",        /* read receipts for threads */
 	"org.matrix.msc3827.stable", /* public rooms filtered by room type */
+	"uk.tcpip.msc4133.stable",   /* profiles with fields of one's own */
 };
 
 static err *get_versions(struct req *rq)
 {
+	const struct config_rooms *rooms = &rq->services->config->rooms;
+	const bool all = rooms->encryption_default == CONFIG_ENCRYPT_ALL;
+	const bool invited = all || rooms->encryption_default == CONFIG_ENCRYPT_INVITE;
 	struct jw *w = reply_json(rq, 200);
 
 	jw_array(w, "versions");
@@ -26,6 +33,10 @@ static err *get_versions(struct req *rq)
 	jw_object(w, "unstable_features");
 	for (size_t i = 0; i < ARRAY_LEN(features); i++)
 		jw_bool(w, features[i], true);
+	/* Whether rooms of a preset come out encrypted, whatever the client asks for. */
+	jw_bool(w, "io.element.e2ee_forced.public", all);
+	jw_bool(w, "io.element.e2ee_forced.private", invited);
+	jw_bool(w, "io.element.e2ee_forced.trusted_private", invited);
 	jw_end(w);
 	return NULL;
 }
