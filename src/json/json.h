@@ -45,7 +45,7 @@ struct json_limits {
 	size_t max_values; /* values in the whole text */
 };
 extern const struct json_limits json_limits_request; /* 16 MiB, 64 deep, 65,536 values (some 100 bytes each) */
-extern const struct json_limits json_limits_event;   /* 64 KiB, 64 deep, 32,768 values */
+extern const struct json_limits json_limits_event;   /* 64 KiB, 1000 deep: any event, also one of other servers */
 
 /* Parses one value that fills the whole text (white space around it aside). ERR_NOT_JSON when it is none, ERR_TOO_LARGE
  * beyond a limit. `text` must live as long as the tree. "-0" is the integer 0. */

@@ -14,7 +14,7 @@
 #include "json/internal_json.h"
 
 const struct json_limits json_limits_request = { .max_bytes = 16u << 20, .max_depth = 64, .max_values = 65536 };
-const struct json_limits json_limits_event = { .max_bytes = 65536, .max_depth = 64, .max_values = 32768 };
+const struct json_limits json_limits_event = { .max_bytes = 65536, .max_depth = 1000, .max_values = 65536 };
 
 struct entry {
 	str key; /* inside an object */

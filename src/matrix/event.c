@@ -19,10 +19,6 @@
 #include "matrix/id.h"
 #include "matrix/internal_event.h"
 
-const struct json_limits event_stored_limits = { .max_bytes = EVENT_MAX_BYTES,
-						 .max_depth = 1000,
-						 .max_values = EVENT_MAX_BYTES };
-
 str event_id_of_hash(struct arena *a, const uint8_t hash[32])
 {
 	return arena_join2(a, S("$"), b64url_encode(a, (str){ (const char *)hash, 32 }));
@@ -144,7 +140,7 @@ err *event_load(struct arena *a, const struct room_version *rv, str event_id, st
 	struct json *json;
 
 	assert(event_id.n > 1);
-	TRY(json_parse(a, bytes, &event_stored_limits, &json));
+	TRY(json_parse(a, bytes, &json_limits_event, &json));
 	return event_view(a, rv, json, event_id, bytes, out);
 }
 

@@ -127,7 +127,7 @@ err *event_parse_json(struct arena *a, const struct room_version *rv, const stru
 	TRY(hash_fits(a, bare, &fits));
 	if (!fits)
 		TRY(json_canonical(a, redact_event(a, rv, bare), true, &bytes));
-	TRY(json_parse(a, bytes, &event_stored_limits, &again));
+	TRY(json_parse(a, bytes, &json_limits_event, &again));
 	TRY(event_reference_hash(a, rv, again, hash));
 	TRY(event_view(a, rv, again, event_id_of_hash(a, hash), bytes, out));
 	(*out)->hash_failed = !fits;

@@ -10,6 +10,3 @@ NODISCARD err *event_view(struct arena *a, const struct room_version *rv, const 
 
 /* "$" and the URL-safe base64 of the reference hash. */
 str event_id_of_hash(struct arena *a, const uint8_t hash[32]);
-
-/* Canonical event bytes that were checked before: no limit but those of the parser's own safety. */
-extern const struct json_limits event_stored_limits;

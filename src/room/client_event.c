@@ -249,10 +249,13 @@ static void write_whole(struct arena *a, struct jw *w, const char *key, const st
 	jw_end(w);
 }
 
+/* An event with all that is around it: its own limits several times. */
+static const struct json_limits whole_limits = { .max_bytes = 1 << 20, .max_depth = 1100, .max_values = 4 * 65536 };
+
 void client_event_write(struct arena *a, struct jw *w, const char *key, const struct event_row *row, str room_id,
 			const struct client_extra *extra, const struct client_view *view)
 {
-	AUTO_BUF b = BUF_INIT(1024 * 1024);
+	AUTO_BUF b = BUF_INIT(whole_limits.max_bytes);
 	struct jw picked = jw_to(&b);
 	struct json *json;
 
@@ -261,7 +264,7 @@ void client_event_write(struct arena *a, struct jw *w, const char *key, const st
 		return;
 	}
 	write_whole(a, &picked, NULL, row, room_id, extra, view);
-	if (jw_good(&picked) && !json_parse(a, arena_keep(a, buf_str(&b)), &json_limits_request, &json))
+	if (jw_good(&picked) && !json_parse(a, arena_keep(a, buf_str(&b)), &whole_limits, &json))
 		jw_json(w, key, filter_fields(a, json, &view->fields->event_fields));
 }
 

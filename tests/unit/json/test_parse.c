@@ -374,8 +374,11 @@ static void limits(void **state)
 	fails_with(parse_alone(a, S("{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5}"), &tight, &j), ERR_TOO_LARGE);
 	good(parse_alone(a, arena_printf(a, "\"%098d\"", 0), &tight, &j));
 	fails_with(parse_alone(a, arena_printf(a, "\"%099d\"", 0), &tight, &j), ERR_TOO_LARGE);
-	good(parse_alone(a, nested(a, 64, "[", "]"), &json_limits_event, &j));
-	fails_with(parse_alone(a, nested(a, 65, "[", "]"), &json_limits_event, &j), ERR_TOO_LARGE);
+	good(parse_alone(a, nested(a, 64, "[", "]"), &json_limits_request, &j));
+	fails_with(parse_alone(a, nested(a, 65, "[", "]"), &json_limits_request, &j), ERR_TOO_LARGE);
+	/* What came in as a request's body fits into an event. */
+	good(parse_alone(a, nested(a, 1000, "[", "]"), &json_limits_event, &j));
+	fails_with(parse_alone(a, nested(a, 1001, "[", "]"), &json_limits_event, &j), ERR_TOO_LARGE);
 	/* What never ends is refused at the limit, not at the end. */
 	fails_with(parse_alone(a, nested(a, 60000, "[", ""), &json_limits_request, &j), ERR_TOO_LARGE);
 	fails_with(parse_alone(a, nested(a, 10000, "{\"a\":", "}"), &json_limits_request, &j), ERR_TOO_LARGE);
