@@ -158,25 +158,37 @@ bool event_filter_is_open(const struct event_filter *f)
 	       !f->related_by_rel_types.present && !f->related_by_senders.present;
 }
 
-/* Takes the next key off a path: up to a dot, `\.` and `\\` unescaped. */
-static str path_key(struct arena *a, str *path)
+static bool is_escape(str path, size_t i)
 {
-	char *key = arena_alloc(a, path->n + 1);
-	size_t i = 0, n = 0;
+	return path.p[i] == '\\' && i + 1 < path.n && (path.p[i + 1] == '.' || path.p[i + 1] == '\\');
+}
 
-	while (i < path->n && path->p[i] != '.') {
-		if (path->p[i] == '\\' && i + 1 < path->n && (path->p[i + 1] == '.' || path->p[i + 1] == '\\'))
+/* A key without its escapes is a piece of the path: paths are long where their author means harm. */
+str json_path_key(struct arena *a, str *path)
+{
+	const str whole = *path;
+	size_t i = 0, n = 0;
+	char *key;
+
+	for (; i < whole.n && whole.p[i] != '.'; i++, n++)
+		if (is_escape(whole, i))
 			i++;
-		key[n++] = path->p[i++];
+	*path = i < whole.n ? str_from(whole, i + 1) : STR_NONE;
+	if (n == i)
+		return str_head(whole, n);
+	key = arena_alloc(a, n);
+	for (size_t from = 0, to = 0; from < i; from++) {
+		if (is_escape(whole, from))
+			from++;
+		key[to++] = whole.p[from];
 	}
-	*path = i < path->n ? str_from(*path, i + 1) : STR_NONE;
 	return (str){ key, n };
 }
 
-const struct json *json_path(struct arena *a, const struct json *value, str path)
+static const struct json *json_path(struct arena *a, const struct json *value, str path)
 {
 	while (value && !str_is_none(path))
-		value = json_get(value, path_key(a, &path));
+		value = json_get(value, json_path_key(a, &path));
 	return value;
 }
 
@@ -208,7 +220,7 @@ const struct json *filter_fields(struct arena *a, const struct json *event, cons
 
 		if (!value)
 			continue;
-		for (key = path_key(a, &path); !str_is_none(path); key = path_key(a, &path)) {
+		for (key = json_path_key(a, &path); !str_is_none(path); key = json_path_key(a, &path)) {
 			const struct json *there = json_get(at, key);
 
 			if (there && !str_is_none(there->raw)) { /* a shorter path took the whole already */

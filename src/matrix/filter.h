@@ -46,5 +46,5 @@ bool event_filter_is_open(const struct event_filter *f);
 
 /* "event_fields": the members named by dot-separated paths (appendix "Dot-separated property paths"), nothing else, as a new tree. */
 const struct json *filter_fields(struct arena *a, const struct json *event, const struct str_list *fields);
-/* One path's value, `\` escaping dots and itself; NULL: absent. */
-const struct json *json_path(struct arena *a, const struct json *value, str path);
+/* Takes the next key off such a path, which becomes STR_NONE after its last; `\` escapes dots and itself. */
+str json_path_key(struct arena *a, str *path);

@@ -51,7 +51,7 @@ static bool compile(struct glob *g, str pattern, bool exact)
 		if (g->n == GLOB_MAX)
 			return false;
 		g->literal[g->n] = token(g, c);
-		if (c == '?') {
+		if (c == '?' && !exact) {
 			set(g->any, g->n);
 			set(g->inside, g->n + 1);
 		}

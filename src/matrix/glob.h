@@ -10,7 +10,7 @@ enum { GLOB_MAX = 1023 };
 
 /* Does the whole text match? Both must be valid UTF-8. */
 bool glob_match(str pattern, str text);
-/* The same with the case of letters: event types in filters. */
+/* The same with the case of letters, and `?` stands for itself: event types in filters. */
 bool glob_match_exact(str pattern, str text);
 /* Does some part of the text match that begins and ends at a word boundary: the text's ends, or any character not in
  * [A-Za-z0-9_]? Push rules on content.body. */

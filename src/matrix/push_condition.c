@@ -1,27 +1,15 @@
 /* push_condition.c - one condition of a push rule against one event. */
 #include "matrix/internal_push.h"
 
+#include "matrix/filter.h"
 #include "matrix/glob.h"
 
-/* Appendix "Dot-separated property paths": cut at dots, `\.` and `\\` are literal. */
 static void compile_path(struct arena *a, str key, struct push_condition *out)
 {
 	VEC(str) parts = { 0 };
-	char *p = arena_alloc(a, key.n + 1);
-	size_t n = 0;
 
-	for (size_t i = 0; i < key.n; i++) {
-		if (key.p[i] == '.') {
-			vec_push(a, &parts, (str){ p, n });
-			p += n;
-			n = 0;
-			continue;
-		}
-		if (key.p[i] == '\\' && i + 1 < key.n && (key.p[i + 1] == '.' || key.p[i + 1] == '\\'))
-			i++;
-		p[n++] = key.p[i];
-	}
-	vec_push(a, &parts, (str){ p, n });
+	while (!str_is_none(key))
+		vec_push(a, &parts, json_path_key(a, &key));
 	out->path = parts.p;
 	out->n_path = parts.n;
 	out->is_body = parts.n == 2 && str_eq(parts.p[0], S("content")) && str_eq(parts.p[1], S("body"));

@@ -31,6 +31,10 @@ static void test_events_pass_or_not(void **state)
 		{ "empty list lets nothing through", STR("{\"types\":[]}"), STR("m.a"), STR("@u:x"), STR("{}"), false },
 		{ "wildcard", STR("{\"types\":[\"m.*\"]}"), STR("m.a"), STR("@u:x"), STR("{}"), true },
 		{ "types are exact in case", STR("{\"types\":[\"M.*\"]}"), STR("m.a"), STR("@u:x"), STR("{}"), false },
+		{ "only the star is a wildcard", STR("{\"types\":[\"m.?*\"]}"), STR("m.ab"), STR("@u:x"), STR("{}"),
+		  false },
+		{ "other characters are themselves", STR("{\"types\":[\"m.?*\"]}"), STR("m.?b"), STR("@u:x"), STR("{}"),
+		  true },
 		{ "not_types wins", STR("{\"types\":[\"m.a\"],\"not_types\":[\"m.*\"]}"), STR("m.a"), STR("@u:x"),
 		  STR("{}"), false },
 		{ "sender", STR("{\"senders\":[\"@u:x\"]}"), STR("m.a"), STR("@u:x"), STR("{}"), true },
@@ -129,6 +133,32 @@ static void test_fields(void **state)
 	}
 }
 
+/* The path is a client's, the event is another's: together they must not cost their product. */
+static void test_a_long_path_into_a_deep_event_costs_little(void **state)
+{
+	enum { LEVELS = 60, KEYS = 30000 };
+	AUTO_ARENA a = arena_new();
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	str path, left = STR("{}");
+	size_t before;
+
+	(void)state;
+	for (int i = 0; i < KEYS; i++)
+		buf_add(&b, i ? S(".a") : S("a"));
+	path = arena_keep(a, buf_str(&b));
+	buf_reset(&b);
+	for (int i = 0; i < LEVELS; i++)
+		buf_add(&b, S("{\"a\":"));
+	buf_byte(&b, '1');
+	for (int i = 0; i < LEVELS; i++)
+		buf_byte(&b, '}');
+	const struct json *event = parsed(a, arena_keep(a, buf_str(&b)));
+
+	before = arena_used(a);
+	assert_true(json_equal(filter_fields(a, event, &(struct str_list){ &path, 1, true }), parsed(a, left)));
+	assert_in_range(arena_used(a) - before, 0, 4096);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +166,7 @@ int main(void)
 		cmocka_unit_test(test_rooms),
 		cmocka_unit_test(test_what_is_no_filter_is_refused),
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_a_long_path_into_a_deep_event_costs_little),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
