@@ -68,7 +68,8 @@ static void presets_decide_what_is_not_said(struct world *w)
 				      S("history_visibility")),
 			 str_c(presets[i].history));
 		if (presets[i].guests)
-			same_str(json_get_str(content_of(w, current(w, id, "m.room.guest_access", "")), S("guest_access")),
+			same_str(json_get_str(content_of(w, current(w, id, "m.room.guest_access", "")),
+					      S("guest_access")),
 				 str_c(presets[i].guests));
 		else
 			ok(!current(w, id, "m.room.guest_access", ""), "%s", presets[i].body);
