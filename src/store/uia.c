@@ -49,9 +49,10 @@ err *store_uia_update(struct tx *tx, str hash, str sealed, str registration_toke
 		      BIND(B(hash), B(sealed), B(registration_token)));
 }
 
-err *store_uia_set_result(struct tx *tx, str hash, int64_t user)
+err *store_uia_set_result(struct tx *tx, str hash, str sealed, int64_t user)
 {
-	return tx_run(tx, "UPDATE uia_sessions SET result_nid = $2 WHERE hash = $1", BIND(B(hash), B(user)));
+	return tx_run(tx, "UPDATE uia_sessions SET sealed = $2, result_nid = $3 WHERE hash = $1",
+		      BIND(B(hash), B(sealed), B(user)));
 }
 
 err *store_uia_delete(struct tx *tx, str hash)
@@ -61,5 +62,6 @@ err *store_uia_delete(struct tx *tx, str hash)
 
 err *store_uia_delete_user(struct tx *tx, int64_t user)
 {
-	return tx_run(tx, "DELETE FROM uia_sessions WHERE user_nid = $1", BIND(B(user)));
+	TRY(tx_run(tx, "DELETE FROM uia_sessions WHERE user_nid = $1", BIND(B(user))));
+	return tx_run(tx, "DELETE FROM uia_sessions WHERE result_nid = $1", BIND(B(user)));
 }

@@ -16,6 +16,7 @@ NODISCARD err *store_uia_add(struct tx *tx, str hash, const struct uia_row *row,
 /* NULL in *out when there is none, or it has expired. */
 NODISCARD err *store_uia_get(struct tx *tx, str hash, int64_t now, const struct uia_row **out);
 NODISCARD err *store_uia_update(struct tx *tx, str hash, str sealed, str registration_token);
-NODISCARD err *store_uia_set_result(struct tx *tx, str hash, int64_t user);
+NODISCARD err *store_uia_set_result(struct tx *tx, str hash, str sealed, int64_t user);
 NODISCARD err *store_uia_delete(struct tx *tx, str hash);
+/* Those that the user asked for, and the one that made the account. */
 NODISCARD err *store_uia_delete_user(struct tx *tx, int64_t user);

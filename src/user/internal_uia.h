@@ -5,3 +5,5 @@
 
 /* Under which a session is found in the store. */
 str uia_session_hash(struct arena *a, str session);
+/* What the session's row holds: the operation with the parameters that this request gave it, and what was completed. */
+NODISCARD err *uia_seal(struct arena *a, const struct uia *u, str *out);

@@ -121,6 +121,7 @@ static err *accept_policies(struct tx *tx, const struct account_write *w)
 static err *use_session(struct tx *tx, struct account_write *w)
 {
 	const struct uia *u = w->cmd->uia;
+	str sealed;
 	bool used;
 
 	if (!u)
@@ -132,9 +133,11 @@ static err *use_session(struct tx *tx, struct account_write *w)
 	}
 	if (u->done[UIA_TERMS])
 		TRY(accept_policies(tx, w));
-	if (!str_is_none(u->session))
-		TRY(store_uia_set_result(tx, uia_session_hash(w->arena, u->session), w->row.nid));
-	return NULL;
+	if (str_is_none(u->session))
+		return NULL;
+	/* With the parameters that made it: it is these that are repeated, not those that asked for the flows. */
+	TRY(uia_seal(w->arena, u, &sealed));
+	return store_uia_set_result(tx, uia_session_hash(w->arena, u->session), sealed, w->row.nid);
 }
 
 static err *account_write(struct tx *tx, void *arg)

@@ -73,7 +73,7 @@ static void session_key(struct arena *a, str session, uint8_t out[32])
 	sha256(arena_join2(a, S("uia-key:"), session), out);
 }
 
-static err *state_seal(struct arena *a, const struct uia *u, str *out)
+err *uia_seal(struct arena *a, const struct uia *u, str *out)
 {
 	AUTO_BUF b = BUF_INIT(STATE_MAX);
 	struct jw w = jw_to(&b);
@@ -131,7 +131,7 @@ static err *session_save(struct users *us, struct arena *a, struct uia *u)
 		.created_at = now,
 		.expires_at = now + SESSION_MS,
 	};
-	TRY(state_seal(a, u, &w.row.sealed));
+	TRY(uia_seal(a, u, &w.row.sealed));
 	TRY(store_do(us->opt.store, a, session_write, &w));
 	u->in->stored = true;
 	u->in->changed = false;

@@ -85,6 +85,23 @@ def test_registration_remembers_and_is_idempotent(nobody):
     nobody.fails(403, "M_FORBIDDEN", "POST", "/register", {"username": "thrice", "password": PASSWORD, **body})
 
 
+def test_a_registration_is_repeated_with_its_own_parameters(nobody):
+    session = ask(nobody, {})["session"]  # as most clients do, to learn the flows
+    body = {"username": "lostanswer", "password": PASSWORD, "auth": {**DUMMY, "session": session}}
+    assert nobody.post("/register", body)["user_id"] == nobody.post("/register", body)["user_id"] == "@lostanswer:hearth.test"
+    assert nobody.post("/register", {"auth": {"session": session}})["user_id"] == "@lostanswer:hearth.test"
+    nobody.fails(403, "M_FORBIDDEN", "POST", "/register", {**body, "username": "another"})
+
+
+def test_a_changed_password_ends_the_session_that_made_the_account(nobody):
+    session = ask(nobody, {"username": "regretful", "password": PASSWORD})["session"]
+    body = {"auth": {**DUMMY, "session": session}}
+    got = nobody.post("/register", body)
+    Client(nobody.server, token=got["access_token"]).post("/account/password", {
+        "new_password": "sesame-open-2", "auth": {"type": "m.login.password", "user": "regretful", "password": PASSWORD}})
+    assert nobody.raw("POST", "/register", body).status_code != 200
+
+
 def test_a_made_up_name(nobody):
     one, two = (nobody.post("/register", {"password": PASSWORD, "auth": DUMMY})["user_id"] for _ in range(2))
     assert one != two and re.fullmatch(r"@[a-z0-9]+:hearth\.test", one)

@@ -97,3 +97,4 @@ CREATE TABLE uia_sessions (
 CREATE INDEX uia_sessions_by_expiry ON uia_sessions (expires_at);
 CREATE INDEX uia_sessions_by_user ON uia_sessions (user_nid, created_at);
 CREATE INDEX uia_sessions_by_token ON uia_sessions (registration_token);
+CREATE INDEX uia_sessions_by_result ON uia_sessions (result_nid);

@@ -127,7 +127,7 @@ static err *tokens(struct tx *tx, void *arg)
 	TRY(store_registration_token_add(tx, &any, 2, &used[2]));
 	TRY(store_uia_add(tx, S("h1"), &session, 100));
 	TRY(store_uia_add(tx, S("h2"), &session, 100));
-	TRY(store_uia_set_result(tx, S("h2"), 44));
+	TRY(store_uia_set_result(tx, S("h2"), S("s"), 44));
 	TRY(store_registration_token_use(tx, S("two"), &used[3]));
 	TRY(store_registration_token_use(tx, S("any"), &used[4]));
 	return store_registration_token_use(tx, S("none"), &used[5]);
