@@ -71,7 +71,7 @@ str account_fold(struct arena *a, str s)
 	return (str){ p, s.n };
 }
 
-const struct account *account_public(struct arena *a, const struct account_row *row)
+struct account *account_public(struct arena *a, const struct account_row *row)
 {
 	struct account *acc;
 

@@ -31,7 +31,7 @@ str account_full_id(const struct users *us, struct arena *a, str name);
 str account_fold(struct arena *a, str s);
 /* The account of what a person typed, as login_find, with its password hash. */
 NODISCARD err *account_load(struct users *us, struct arena *a, str name, const struct account_row **out);
-const struct account *account_public(struct arena *a, const struct account_row *row);
+struct account *account_public(struct arena *a, const struct account_row *row);
 NODISCARD err *account_hash_password(const struct users *us, struct arena *a, str password, str *out);
 
 /* SHA-256 of a token, in arena a. */

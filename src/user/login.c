@@ -12,6 +12,7 @@
 
 #include "base/rand.h"
 #include "crypto/crypto.h"
+#include "matrix/id.h"
 #include "store/devices.h"
 #include "user/device.h"
 #include "user/internal_users.h"
@@ -63,23 +64,28 @@ static err *rehash_write(struct tx *tx, void *arg)
 	return store_account_rehash(tx, r->nid, r->old_hash, r->new_hash);
 }
 
-static err *rehash(struct users *us, struct arena *a, const struct account_row *row, str password)
+static err *rehash(struct users *us, struct arena *a, const struct account_row *row, str password, str *out_hash)
 {
 	struct rehash r = { .nid = row->nid, .old_hash = row->password };
 
+	*out_hash = row->password;
 	if (!password_needs_rehash(row->password, us->opt.cheap_hashes))
 		return NULL;
 	TRY(account_hash_password(us, a, password, &r.new_hash));
+	*out_hash = r.new_hash;
 	return store_do(us->opt.store, a, rehash_write, &r);
 }
 
 err *login_password(struct users *us, struct arena *a, str name, str password, const struct account **out)
 {
-	/* Unknown names are counted like known ones: whether an account exists must not show. */
-	const str key = account_fold(a, account_full_id(us, a, name));
+	/* Unknown names are counted like known ones: whether an account exists must not show. What no id can be as long as is
+	 * not remembered in its length. */
+	const str typed = account_full_id(us, a, name), key = account_fold(a, str_head(typed, MIN(typed.n, ID_MAX)));
 	const int64_t now = clock_mono_ms();
 	const struct account_row *row;
+	struct account *acc;
 	bool usable;
+	str hash;
 
 	TRY(tries_check(us->failed, a, key, now));
 	TRY(tries_check(us->tried, a, key, now));
@@ -91,8 +97,10 @@ err *login_password(struct users *us, struct arena *a, str name, str password, c
 		tries_take(us->failed, key, now);
 		return err_new(a, ERR_LOGIN_FAILED, "Invalid username or password");
 	}
-	TRY(rehash(us, a, row, password));
-	*out = account_public(a, row);
+	TRY(rehash(us, a, row, password, &hash));
+	acc = account_public(a, row);
+	acc->shown = hash;
+	*out = acc;
 	return NULL;
 }
 
@@ -203,16 +211,22 @@ static err *tokens_draw(struct users *us, struct arena *a, struct login_write *w
 	return NULL;
 }
 
+err *login_check(struct arena *a, const struct login_cmd *cmd)
+{
+	if (cmd->device_id.n > DEVICE_ID_MAX)
+		return err_new(a, ERR_INVALID_PARAM, "A device id has at most %d bytes", (int)DEVICE_ID_MAX);
+	if (cmd->display_name.n > DEVICE_NAME_MAX)
+		return err_new(a, ERR_INVALID_PARAM, "A device's name has at most %d bytes", (int)DEVICE_NAME_MAX);
+	return NULL;
+}
+
 err *login_prepare(struct users *us, struct arena *a, const struct login_cmd *cmd, struct login_write *out)
 {
 	const int64_t now = clock_ms();
 	const bool refreshable = cmd->want_refresh && us->opt.refreshable_access_token_lifetime_ms > 0;
 	struct login_write w = { .arena = a, .cmd = *cmd, .now = now };
 
-	if (cmd->device_id.n > DEVICE_ID_MAX)
-		return err_new(a, ERR_INVALID_PARAM, "A device id has at most %d bytes", (int)DEVICE_ID_MAX);
-	if (cmd->display_name.n > DEVICE_NAME_MAX)
-		return err_new(a, ERR_INVALID_PARAM, "A device's name has at most %d bytes", (int)DEVICE_NAME_MAX);
+	TRY(login_check(a, cmd));
 	w.cmd.agent = str_is_none(cmd->agent) ? cmd->agent : str_head(cmd->agent, MIN(cmd->agent.n, AGENT_MAX));
 	w.out.device_id = str_is_empty(cmd->device_id) ? device_id_new(a) : cmd->device_id;
 	w.token.validated_at = now;
@@ -222,7 +236,8 @@ err *login_prepare(struct users *us, struct arena *a, const struct login_cmd *cm
 	return NULL;
 }
 
-static err *account_may_log_in(struct tx *tx, struct arena *a, int64_t user)
+/* shown: STR_NONE, or the hash of the password that was. */
+static err *account_may_log_in(struct tx *tx, struct arena *a, int64_t user, str shown)
 {
 	const struct account_row *row;
 	err *e;
@@ -230,6 +245,9 @@ static err *account_may_log_in(struct tx *tx, struct arena *a, int64_t user)
 	TRY(store_account_get(tx, user, &row));
 	if (!row || row->deactivated_at)
 		return err_new(a, ERR_USER_DEACTIVATED, "This account has been deactivated");
+	/* Whoever changes a password ends the logins that are there: one that is on its way must not come after that. */
+	if (!str_is_none(shown) && !str_eq(row->password, shown))
+		return err_new(a, ERR_LOGIN_FAILED, "The password was changed meanwhile");
 	if (!row->is_locked)
 		return NULL;
 	e = err_new(a, ERR_USER_LOCKED, "This account has been locked");
@@ -260,7 +278,7 @@ err *login_write(struct tx *tx, void *arg)
 	};
 	bool added;
 
-	TRY(account_may_log_in(tx, w->arena, w->cmd.user));
+	TRY(account_may_log_in(tx, w->arena, w->cmd.user, w->cmd.shown));
 	/* "If the client sets the device_id, the server will invalidate any access and refresh tokens previously assigned
 	 * to that device." */
 	TRY(store_tokens_delete_device(tx, device.user, device.device_id));
@@ -313,7 +331,7 @@ static err *refresh_write(struct tx *tx, void *arg)
 		return unknown_refresh_token(r->arena, false);
 	if (has_passed(old->expires_at, r->w.now) || has_passed(old->session_expires_at, r->w.now))
 		return unknown_refresh_token(r->arena, true);
-	TRY(account_may_log_in(tx, r->arena, old->user));
+	TRY(account_may_log_in(tx, r->arena, old->user, STR_NONE));
 	r->user = old->user;
 	if (old->previous_id)
 		TRY(store_refresh_confirm(tx, old->id, old->previous_id));

@@ -22,6 +22,7 @@ NODISCARD err *login_token_new(struct users *us, struct arena *a, int64_t user, 
 
 struct login_cmd {
 	int64_t user;
+	str shown;         /* account.shown, after login_password; else STR_NONE */
 	str device_id;     /* STR_NONE or "": a new one; a known one keeps its name and loses its tokens */
 	str display_name;  /* of a new device; or STR_NONE */
 	bool want_refresh; /* the client can refresh */
@@ -31,7 +32,9 @@ struct login {
 	str device_id, access_token, refresh_token; /* refresh_token STR_NONE: none was given */
 	int64_t expires_in_ms;                      /* 0: it does not expire */
 };
-/* ERR_USER_DEACTIVATED; ERR_INVALID_PARAM for a device id or name that is too long. */
+/* ERR_INVALID_PARAM for a device id or name that is too long: asked before a password or a token is used up for it. */
+NODISCARD err *login_check(struct arena *a, const struct login_cmd *cmd);
+/* ERR_USER_DEACTIVATED, ERR_USER_LOCKED; ERR_LOGIN_FAILED when the password was changed meanwhile; as login_check. */
 NODISCARD err *login_start(struct users *us, struct arena *a, const struct login_cmd *cmd, struct login *out);
 /* ERR_UNKNOWN_TOKEN, with soft_logout where the login has only expired. */
 NODISCARD err *login_refresh(struct users *us, struct arena *a, str refresh_token, struct login *out);

@@ -97,6 +97,7 @@ struct account {
 	int64_t user;
 	str user_id;
 	bool is_admin, is_guest, is_locked, is_suspended, has_password;
+	str shown; /* login_password: the mark of the password that was shown; else STR_NONE. Never told to anybody */
 	int64_t created_at;     /* ms since 1970 */
 	int64_t deactivated_at; /* 0: alive */
 };

@@ -144,6 +144,7 @@ def test_login_tokens():
         got = c.post(path, {"auth": {"type": "m.login.password", "password": PASSWORD, "session": asked.json()["session"]}})
         assert got["expires_in_ms"] == 120000
         body = {"type": "m.login.token", "token": got["login_token"]}
+        nobody.fails(400, "M_INVALID_PARAM", "POST", "/login", {**body, "device_id": "x" * 300})  # uses nothing up
         assert nobody.post("/login", body)["user_id"] == c.user_id
         nobody.fails(403, "M_FORBIDDEN", "POST", "/login", body)
     finally:

@@ -16,6 +16,7 @@ err *login_args(struct req *rq, const struct json *body, struct login_cmd *out)
 	TRY(body_str(rq, body, "device_id", &cmd.device_id));
 	TRY(body_str(rq, body, "initial_device_display_name", &cmd.display_name));
 	TRY(body_bool(rq, body, "refresh_token", false, &cmd.want_refresh));
+	TRY(login_check(rq->arena, &cmd));
 	*out = cmd;
 	return NULL;
 }
@@ -135,6 +136,7 @@ static err *post_login(struct req *rq)
 	else
 		return err_new(rq->arena, ERR_UNKNOWN, "Unknown login type %.*s", STR_ARG(type));
 	cmd.user = acc->user;
+	cmd.shown = acc->shown;
 	TRY(login_start(rq->services->users, rq->arena, &cmd, &l));
 	login_reply(rq, reply_json(rq, 200), acc->user_id, &l);
 	return NULL;

@@ -96,6 +96,7 @@ static void an_account_from_synapse_is_rehashed_at_login(struct both *b)
 	const struct account_row *row;
 	const struct account *acc;
 	struct users *us;
+	struct login l;
 
 	opt.password_pepper = S("salz");
 	us = users_new(&opt);
@@ -103,6 +104,7 @@ static void an_account_from_synapse_is_rehashed_at_login(struct both *b)
 	refused(login_password(us, b->a, S("old"), S("wrong"), &acc), ERR_LOGIN_FAILED);
 	both_ok(login_password(us, b->a, S("old"), S("pw"), &acc));
 	eq(acc->user_id, S("@Old:x.org"));
+	both_ok(login_start(us, b->a, &(struct login_cmd){ .user = acc->user, .shown = acc->shown }, &l));
 	{
 		AUTO_TX tx = NULL;
 
@@ -359,6 +361,45 @@ static void what_a_client_names_is_bounded(struct both *b)
 }
 BOTH(what_a_client_names_is_bounded)
 
+static void a_name_that_no_id_is_as_long_as_is_not_remembered_whole(struct both *b)
+{
+	struct users_options opt = service_options(b);
+	const struct account *acc;
+	struct users *us;
+	char name[300];
+
+	opt.rate_failed = (struct login_rate){ 0.001, 2 };
+	us = users_new(&opt);
+	memset(name, 'x', sizeof(name));
+	for (char c = 'a'; c < 'c'; c++) {
+		name[299] = c;
+		refused(login_password(us, b->a, (str){ name, 300 }, S("no"), &acc), ERR_LOGIN_FAILED);
+	}
+	name[299] = 'z';
+	refused(login_password(us, b->a, (str){ name, 300 }, S("no"), &acc), ERR_LIMIT_EXCEEDED);
+	users_free(&us);
+}
+BOTH(a_name_that_no_id_is_as_long_as_is_not_remembered_whole)
+
+static void a_login_does_not_outrun_a_change_of_the_password(struct both *b)
+{
+	struct users_options opt = service_options(b);
+	struct users *us = users_new(&opt);
+	const struct account *acc;
+	struct login_cmd cmd = { 0 };
+	struct login l;
+
+	account(b, us, S("alice"));
+	both_ok(login_password(us, b->a, S("alice"), S("pw"), &acc));
+	cmd.user = acc->user;
+	cmd.shown = acc->shown;
+	both_ok(login_start(us, b->a, &cmd, &l));
+	both_ok(users_set_password(us, b->a, S("@alice:x.org"), S("new"), true, STR_NONE));
+	refused(login_start(us, b->a, &cmd, &l), ERR_LOGIN_FAILED);
+	users_free(&us);
+}
+BOTH(a_login_does_not_outrun_a_change_of_the_password)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +417,8 @@ int main(void)
 		BOTH_TESTS(refresh_tokens_can_be_off),
 		BOTH_TESTS(a_login_token_works_once),
 		BOTH_TESTS(what_a_client_names_is_bounded),
+		BOTH_TESTS(a_name_that_no_id_is_as_long_as_is_not_remembered_whole),
+		BOTH_TESTS(a_login_does_not_outrun_a_change_of_the_password),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
