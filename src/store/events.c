@@ -226,9 +226,9 @@ err *store_rooms_with_events(struct tx *tx, const int64_t *rooms, size_t n, int6
 			     size_t *out_n)
 {
 	static const char sql[] =
-		"SELECT w.value FROM EACH $1 w"
-		" WHERE EXISTS (SELECT 1 FROM events e WHERE e.room = w.value AND e.stream > $2 AND e.stream <= $3)"
-		" OR EXISTS (SELECT 1 FROM room_roots r WHERE r.room = w.value AND r.stream > $2 AND r.stream <= $3)";
+		"SELECT each.value FROM EACH $1"
+		" WHERE EXISTS (SELECT 1 FROM events e WHERE e.room = each.value AND e.stream > $2 AND e.stream <= $3)"
+		" OR EXISTS (SELECT 1 FROM room_roots r WHERE r.room = each.value AND r.stream > $2 AND r.stream <= $3)";
 	const struct i64s list = { rooms, n };
 	VEC(int64_t) found = { 0 };
 	struct rows *rs;

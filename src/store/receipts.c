@@ -71,8 +71,8 @@ err *store_rooms_with_receipts(struct tx *tx, const int64_t *rooms, size_t n, in
 			       int64_t **out, size_t *out_n)
 {
 	static const char sql[] =
-		"SELECT w.value FROM EACH $1 w"
-		" WHERE EXISTS (SELECT 1 FROM receipts r WHERE r.room = w.value AND r.stream > $2 AND r.stream <= $3)";
+		"SELECT each.value FROM EACH $1"
+		" WHERE EXISTS (SELECT 1 FROM receipts r WHERE r.room = each.value AND r.stream > $2 AND r.stream <= $3)";
 	const struct i64s list = { rooms, n };
 	VEC(int64_t) found = { 0 };
 	struct rows *rs;
