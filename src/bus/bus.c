@@ -100,8 +100,7 @@ void bus_touch_user(struct bus *b, int64_t user, enum bus_kind kind, int64_t val
 		b->touched = MAX(b->touched, value);
 	struct bus_user *u = map_get_i(&b->users, user);
 	if (u) {
-		if (kind == BUS_EVENTS)
-			u->membership = MAX(u->membership, value);
+		u->own[kind] = MAX(u->own[kind], value);
 		touch(b, u, kind, value, &woken);
 	}
 	lock_drop(&b->lock);
@@ -161,7 +160,7 @@ static struct bus_user *known_user(struct bus *b, int64_t user, struct bus_known
 		return NULL;
 	*out = (struct bus_known){ .position = atomic_load(&b->position), .since = u->since, .seq = u->seq };
 	memcpy(out->last, u->last, sizeof(out->last));
-	out->membership = u->membership;
+	memcpy(out->own, u->own, sizeof(out->own));
 	return u;
 }
 

@@ -69,8 +69,10 @@ struct bus_known {
 	int64_t since;    /* exact above this position; older tokens must ask the database */
 	/* newest change of a kind that concerns the user, directly or through a room; 0: none since */
 	int64_t last[BUS_KINDS];
-	int64_t membership; /* newest change of the user's own membership in any room (a direct BUS_EVENTS) */
-	uint64_t seq;       /* changes with every touch that is visible: pass it to the wait */
+	/* The same of the user's own changes alone: BUS_EVENTS is their membership in any room, BUS_RECEIPTS a receipt that no other
+	 * may see. */
+	int64_t own[BUS_KINDS];
+	uint64_t seq; /* changes with every touch that is visible: pass it to the wait */
 };
 bool bus_known(struct bus *b, int64_t user, struct bus_known *out); /* false: not watched, or its rooms not told yet */
 /* The watched user's rooms that changed in `kind` above `value`: at most max numbers; gives how many there are. */

@@ -33,7 +33,7 @@ struct bus_user {
 	int64_t pending_low, pending_high; /* the lowest and highest of those touches */
 	int64_t since;
 	int64_t begun, begun_us; /* while !known: the bus's position and the time (clock_mono_us) at bus_watch_begin */
-	int64_t last[BUS_KINDS], membership;
+	int64_t last[BUS_KINDS], own[BUS_KINDS]; /* own: by a touch of the user, not of a room */
 	uint64_t seq;
 	struct bus_joined *rooms;
 	uint32_t n, cap;

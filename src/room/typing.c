@@ -49,12 +49,13 @@ static bool expire(struct typing_room *r, int64_t now)
 	return true;
 }
 
-static int64_t note_change(struct typing *t, struct typing_room *r, int64_t now)
+/* Told under the lock: who has heard of a serial has heard of all lower ones. */
+static void note_change(struct typing *t, struct typing_room *r, int64_t now)
 {
 	if (!r->n)
 		r->emptied_us = now;
 	r->serial = bus_next_serial(t->bus);
-	return r->serial;
+	bus_touch_room(t->bus, r->room, BUS_TYPING, r->serial);
 }
 
 static int64_t next_deadline(const struct typing_room *r)
@@ -73,28 +74,22 @@ static void forget(struct typing *t, struct typing_room *r)
 	mem_free(r);
 }
 
-struct touched {
-	int64_t room, serial;
-};
-enum { TOUCHED_MAX = 64 };
-
-/* One round: at most TOUCHED_MAX changed rooms, to be told without the lock; *out_next: when to look again. */
-static size_t sweep(struct typing *t, int64_t now, struct touched *out, int64_t *out_next)
+/* Gives when to look again. */
+static int64_t sweep(struct typing *t, int64_t now)
 {
-	size_t n = 0;
+	int64_t next = INT64_MAX;
 
-	*out_next = INT64_MAX;
 	LIST_EACH_SAFE (&t->list, it) {
 		struct typing_room *r = LIST_ITEM(it, struct typing_room, node);
 
-		if (n < TOUCHED_MAX && expire(r, now))
-			out[n++] = (struct touched){ r->room, note_change(t, r, now) };
+		if (expire(r, now))
+			note_change(t, r, now);
 		if (!r->n && r->emptied_us + FORGET_US <= now)
 			forget(t, r);
 		else
-			*out_next = MIN(*out_next, next_deadline(r));
+			next = MIN(next, next_deadline(r));
 	}
-	return n;
+	return next;
 }
 
 static void run(void *arg)
@@ -102,13 +97,11 @@ static void run(void *arg)
 	struct typing *t = arg;
 
 	for (;;) {
-		struct touched touched[TOUCHED_MAX];
 		int64_t next;
-		size_t n;
 
 		lock_take(&t->lock);
-		n = sweep(t, clock_mono_us(), touched, &next);
-		if (n == 0 && !t->stopping) {
+		next = sweep(t, clock_mono_us());
+		if (!t->stopping) {
 			t->wakes_at_us = next;
 			if (next == INT64_MAX)
 				cond_wait(&t->changed, &t->lock);
@@ -121,8 +114,6 @@ static void run(void *arg)
 			return;
 		}
 		lock_drop(&t->lock);
-		for (size_t i = 0; i < n; i++)
-			bus_touch_room(t->bus, touched[i].room, BUS_TYPING, touched[i].serial);
 	}
 }
 
@@ -206,21 +197,16 @@ static bool change(struct typing_room *r, int64_t user, int64_t until_us, int64_
 void typing_set(struct typing *t, int64_t room, int64_t user, int64_t for_ms)
 {
 	const int64_t now = clock_mono_us();
-	int64_t serial = 0;
+	struct typing_room *r;
 
-	{
-		LOCKED(&t->lock);
-		if (for_ms <= 0 && !map_get_i(&t->rooms, room))
-			return;
-		struct typing_room *r = room_of(t, room);
-
-		if (change(r, user, now + MIN(for_ms, TYPING_MAX_MS) * 1000, now))
-			serial = note_change(t, r, now);
-		if (next_deadline(r) < t->wakes_at_us)
-			cond_signal(&t->changed);
-	}
-	if (serial)
-		bus_touch_room(t->bus, room, BUS_TYPING, serial);
+	LOCKED(&t->lock);
+	if (for_ms <= 0 && !map_get_i(&t->rooms, room))
+		return;
+	r = room_of(t, room);
+	if (change(r, user, now + MIN(for_ms, TYPING_MAX_MS) * 1000, now))
+		note_change(t, r, now);
+	if (next_deadline(r) < t->wakes_at_us)
+		cond_signal(&t->changed);
 }
 
 size_t typing_list(struct typing *t, int64_t room, int64_t *out_users, size_t max, int64_t *out_serial)

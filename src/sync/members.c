@@ -73,7 +73,7 @@ static struct entry *fitting(struct members *m, int64_t user, const struct bus_k
 {
 	struct entry *e = map_get_i(&m->users, user);
 
-	if (!e || e->as_of < known->since || e->as_of < known->membership)
+	if (!e || e->as_of < known->since || e->as_of < known->own[BUS_EVENTS])
 		return NULL;
 	list_del(&e->lru);
 	list_add_head(&m->lru, &e->lru);

@@ -14,6 +14,18 @@
 
 enum { TYPING_USERS_MAX = 200, EPHEMERAL_MAX = 8 << 20 };
 
+/* Serials of another process say nothing, and before a room had a watcher the bus was not listening: then it is told if anybody types. */
+static bool is_told_anew(const struct run *r) { return r->full_state || r->foreign || !r->exact; }
+
+bool typing_is_news(const struct run *r, int64_t room, const struct bus_room_news *news)
+{
+	int64_t user, serial;
+
+	if (is_told_anew(r))
+		return typing_list(r->ss->opt.typing, room, &user, 1, &serial) > 0;
+	return news && news->last[BUS_TYPING] > r->since.serial;
+}
+
 static err *add_typing(struct run *r, struct task *t, struct sync_room *out)
 {
 	AUTO_BUF b = BUF_INIT(EPHEMERAL_MAX);
@@ -21,12 +33,12 @@ static err *add_typing(struct run *r, struct task *t, struct sync_room *out)
 	int64_t users[TYPING_USERS_MAX], serial;
 	size_t n;
 
-	if (!t->news || t->news->last[BUS_TYPING] <= (t->full ? 0 : r->since.serial) ||
+	if ((!t->full && !typing_is_news(r, t->room, t->news)) ||
 	    !event_filter_has_type(&r->filter.ephemeral, S("m.typing")))
 		return NULL;
 	n = typing_list(r->ss->opt.typing, t->room, users, ARRAY_LEN(users), &serial);
 	/* Who knows nothing yet need not be told that nobody types. */
-	if (n == 0 && (t->full || r->foreign))
+	if (n == 0 && (t->full || is_told_anew(r)))
 		return NULL;
 	jw_object(&w, NULL);
 	jw_object(&w, "content");
@@ -167,7 +179,8 @@ static void drop_nameless(struct receipts *rc)
 
 static bool may_have_receipts(const struct run *r, const struct task *t)
 {
-	return t->full || !r->exact || !t->news || t->news->last[BUS_RECEIPTS] > r->since.stream;
+	return t->full || !r->exact || !t->news || t->news->last[BUS_RECEIPTS] > r->since.stream ||
+	       r->bus.own[BUS_RECEIPTS] > r->since.stream;
 }
 
 static err *add_receipts(struct run *r, struct task *t, struct sync_room *out)

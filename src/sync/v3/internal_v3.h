@@ -139,6 +139,8 @@ NODISCARD err *state_add_heroes(struct run *r, struct task *t, const int64_t *us
 /* What the device will have with this answer. */
 void state_remember(struct run *r, const struct task *t, const struct sync_room *room);
 NODISCARD err *summary_gather(struct run *r, struct task *t, struct sync_room *out);
+/* Has the list of who types in the room to be told? news may be NULL. */
+bool typing_is_news(const struct run *r, int64_t room, const struct bus_room_news *news);
 NODISCARD err *ephemeral_gather(struct run *r, struct task *t, struct sync_room *out);
 NODISCARD err *unread_gather(struct run *r, struct task *t, struct sync_room *out);
 /* All account data at once, for the whole answer; then a room's. */

@@ -201,7 +201,7 @@ static err *find_changed(struct run *r, struct tasks *out, struct map *seen)
 	struct tx *tx;
 	size_t n;
 
-	if (r->exact && r->bus.membership <= r->since.stream)
+	if (r->exact && r->bus.own[BUS_EVENTS] <= r->since.stream)
 		return NULL;
 	TRY(run_tx(r, &tx));
 	TRY(store_memberships_changed(tx, r->rq->user, r->since.stream, INT64_MAX, &rows, &n));
@@ -340,8 +340,8 @@ static err *find_news(struct run *r, struct tasks *out, const struct map *seen)
 		struct task t = { .above = r->since.stream, .upto = r->position, .news = news };
 
 		t.events = news->last[BUS_EVENTS] > r->since.stream;
-		if (map_get_i(seen, news->room) || (!t.events && news->last[BUS_RECEIPTS] <= r->since.stream &&
-						    news->last[BUS_TYPING] <= r->since.serial))
+		if (map_get_i(seen, news->room) ||
+		    (!t.events && news->last[BUS_RECEIPTS] <= r->since.stream && !typing_is_news(r, news->room, news)))
 			continue;
 		TRY(joined_row(r, news->room, &t.member));
 		if (t.member)
@@ -387,30 +387,53 @@ static err *find_by_asking(struct run *r, struct tasks *out, const struct map *s
 		t.events = map_get_i(&eventful, room) != NULL;
 		if (now.p[i].membership != MEMBER_JOIN || map_get_i(seen, room))
 			continue;
-		if (t.events || map_get_i(&other, room) || (news && news->last[BUS_TYPING] > r->since.serial))
+		if (t.events || map_get_i(&other, room) || typing_is_news(r, room, news))
 			TRY(add(r, out, &t));
 	}
 	return NULL;
 }
 
-/* Rooms of which nothing but account data changed. */
-static err *find_data(struct run *r, struct tasks *out)
+static err *add_once(struct run *r, struct tasks *out, struct map *seen, int64_t room)
+{
+	struct task t = { .above = r->since.stream, .upto = r->position, .news = news_of(r, room) };
+
+	if (room == 0 || map_put_i(seen, room, r))
+		return NULL;
+	TRY(joined_row(r, room, &t.member));
+	return t.member ? add(r, out, &t) : NULL;
+}
+
+/* Rooms in which the reader has a new receipt that no other may see: the bus says only that there is one. */
+static err *find_own_receipts(struct run *r, struct tasks *out, struct map *seen)
+{
+	struct member_list now;
+	int64_t *rooms, *found;
+	struct tx *tx;
+	size_t n = 0, n_found;
+
+	TRY(current_rows(r, &now));
+	TRY(run_tx(r, &tx));
+	rooms = ARENA_ARRAY(r->a, int64_t, now.n);
+	for (size_t i = 0; i < now.n; i++)
+		if (now.p[i].membership == MEMBER_JOIN && !map_get_i(seen, now.p[i].room))
+			rooms[n++] = now.p[i].room;
+	TRY(store_rooms_with_receipts(tx, rooms, n, r->since.stream, r->position, &found, &n_found));
+	for (size_t i = 0; i < n_found; i++)
+		TRY(add_once(r, out, seen, found[i]));
+	return NULL;
+}
+
+/* Rooms of which nothing changed but what is the reader's own. */
+static err *find_own(struct run *r, struct tasks *out)
 {
 	struct map seen;
 
 	map_init(&seen, r->a);
 	for (size_t i = 0; i < out->list.n; i++)
 		(void)map_put_i(&seen, out->list.p[i].room, r);
-	for (size_t i = 0; i < r->n_data; i++) {
-		struct task t = { .above = r->since.stream, .upto = r->position };
-
-		if (r->data[i].room == 0 || map_put_i(&seen, r->data[i].room, r))
-			continue;
-		TRY(joined_row(r, r->data[i].room, &t.member));
-		if (t.member)
-			TRY(add(r, out, &t));
-	}
-	return NULL;
+	for (size_t i = 0; i < r->n_data; i++)
+		TRY(add_once(r, out, &seen, r->data[i].room));
+	return r->exact && r->bus.own[BUS_RECEIPTS] > r->since.stream ? find_own_receipts(r, out, &seen) : NULL;
 }
 
 err *tasks_find(struct run *r, struct tasks *out)
@@ -427,5 +450,5 @@ err *tasks_find(struct run *r, struct tasks *out)
 		TRY(find_news(r, out, &seen));
 	else
 		TRY(find_by_asking(r, out, &seen));
-	return find_data(r, out);
+	return find_own(r, out);
 }

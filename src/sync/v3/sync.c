@@ -42,7 +42,7 @@ static void answer_begin(struct run *r)
 /* Nothing that a client is told of changed since its token. */
 static bool nothing_happened(const struct run *r)
 {
-	if (r->full_state || !r->exact || r->bus.last[BUS_TYPING] > r->since.serial)
+	if (r->full_state || !r->exact || r->foreign || r->bus.last[BUS_TYPING] > r->since.serial)
 		return false;
 	for (enum bus_kind kind = 0; kind < BUS_KINDS; kind++)
 		if (kind != BUS_TYPING && kind != BUS_PRESENCE && r->bus.last[kind] > r->since.stream)

@@ -203,7 +203,7 @@ static void news_come_with_what_is_known_of_each_room(void **state)
 	assert_true(bus_news(b, a, ALICE, 6, 1, &k, &news, &n));
 	assert_int_equal(n, 0);
 	assert_int_equal(k.position, 6);
-	assert_int_equal(k.membership, 0);
+	assert_int_equal(k.own[BUS_EVENTS], 0);
 	assert_true(bus_news(b, a, ALICE, 5, 1, &k, &news, &n));
 	assert_int_equal(n, 1);
 	assert_int_equal(news[0].room, 102);
@@ -222,7 +222,7 @@ static void news_come_with_what_is_known_of_each_room(void **state)
 		}
 	bus_touch_user(b, ALICE, BUS_EVENTS, 7);
 	bus_touch_user(b, ALICE, BUS_ACCOUNT_DATA, 8);
-	assert_int_equal(known(b, ALICE).membership, 7);
+	assert_int_equal(known(b, ALICE).own[BUS_EVENTS], 7);
 	bus_free(&b);
 }
 
