@@ -53,6 +53,7 @@ def test_what_cannot_be_is_refused(alice, field, body, status, errcode):
 
 
 def test_unknown_users_have_none(alice):
+    assert alice.get(profile(alice, "displayname")) == alice.get(profile(alice, "avatar_url")) == {}
     alice.fails(404, "M_NOT_FOUND", "GET", "/profile/%40nobody%3Ahearth.test")
 
 

@@ -34,8 +34,10 @@ static err *get_field(struct req *rq)
 	TRY(check_reader(rq));
 	TRY(user_profile_field(rq->services->users, rq->arena, req_param(rq, "userId"), field, &value));
 	w = reply_json(rq, 200);
-	jw_key(w, field);
-	jw_raw(w, NULL, value);
+	if (!str_is_none(value)) {
+		jw_key(w, field);
+		jw_raw(w, NULL, value);
+	}
 	return NULL;
 }
 
