@@ -113,21 +113,41 @@ static bool match(str pattern, str text, bool words, bool exact)
 	return false;
 }
 
-bool glob_match(str pattern, str text) { return match(pattern, text, false, false); }
-bool glob_match_exact(str pattern, str text) { return match(pattern, text, false, true); }
-bool glob_match_word(str pattern, str text) { return match(pattern, text, true, false); }
-
-bool glob_has_words(str text, str name)
+/* Is `needle` (not empty) in the text, between boundaries? At each end of it, `both`: the two characters must not both be of
+ * words; else: the one outside must not. */
+static bool has_literal(str text, str needle, bool both)
 {
-	for (size_t i = 0; name.n > 0 && i + name.n <= text.n; i++) {
-		const size_t end = i + name.n;
+	const uint8_t first = fold(needle.p[0]);
 
-		if (i > 0 && is_word(text.p[i - 1]) && is_word(text.p[i]))
+	for (size_t i = 0; i + needle.n <= text.n; i++) {
+		const size_t end = i + needle.n;
+
+		if (fold(text.p[i]) != first)
 			continue;
-		if (end < text.n && is_word(text.p[end]) && is_word(text.p[end - 1]))
+		if (i > 0 && is_word(text.p[i - 1]) && !(both && !is_word(text.p[i])))
 			continue;
-		if (str_eq_nocase((str){ text.p + i, name.n }, name))
+		if (end < text.n && is_word(text.p[end]) && !(both && !is_word(text.p[end - 1])))
+			continue;
+		if (str_eq_nocase((str){ text.p + i, needle.n }, needle))
 			return true;
 	}
 	return false;
 }
+
+static bool is_literal(str pattern) { return pattern.n > 0 && pattern.n <= GLOB_MAX && !glob_is_wild(pattern); }
+
+bool glob_is_wild(str pattern) { return str_find(pattern, '*') < pattern.n || str_find(pattern, '?') < pattern.n; }
+
+bool glob_match(str pattern, str text)
+{
+	return is_literal(pattern) ? str_eq_nocase(pattern, text) : match(pattern, text, false, false);
+}
+
+bool glob_match_exact(str pattern, str text) { return match(pattern, text, false, true); }
+
+bool glob_match_word(str pattern, str text)
+{
+	return is_literal(pattern) ? has_literal(text, pattern, false) : match(pattern, text, true, false);
+}
+
+bool glob_has_words(str text, str name) { return name.n > 0 && has_literal(text, name, true); }

@@ -11,13 +11,16 @@ struct push_condition {
 	const struct json *value; /* COND_IS, COND_CONTAINS */
 	bool is_user;             /* pattern or value is the user's own id ("pattern_type", "value_type") */
 	bool is_body;             /* content.body: matched by words */
+	bool is_wild;             /* the pattern is no plain text */
 	enum { COUNT_EQ, COUNT_LT, COUNT_GT, COUNT_LE, COUNT_GE } compare;
 	int64_t count;
 };
 
 /* False: unknown, so that the rule never matches. */
 bool push_condition_compile(struct arena *a, const struct json *json, struct push_condition *out);
-bool push_condition_holds(const struct push_condition *c, const struct push_event *ev, str user_id, str display_name);
+/* *work: what patterns may still cost; beyond it they do not match. */
+bool push_condition_holds(const struct push_condition *c, const struct push_event *ev, str user_id, str display_name,
+			  size_t *work);
 
 /* Of a user's stored changes: what is written must be readable. */
 extern const struct json_limits push_stored_limits;

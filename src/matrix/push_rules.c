@@ -14,6 +14,10 @@
 
 const str push_kind_names[PUSH_KINDS] = { STR("override"), STR("content"), STR("room"), STR("sender"),
 					  STR("underride") };
+/* What one user's patterns may cost for one event, in bytes looked at: 60 of them over the longest body there is, all that
+ * are allowed over an ordinary one. */
+enum { PUSH_WORK = 4 << 20 };
+
 const struct json_limits push_stored_limits = { PUSH_RULES_BYTES, 32, 100000 };
 static struct push_rules defaults;
 
@@ -212,12 +216,13 @@ void push_rules_write(struct jw *w, const struct push_rules *r, str user_id)
 	}
 }
 
-static bool rule_holds(const struct push_rule *r, const struct push_event *ev, str user_id, str display_name)
+static bool rule_holds(const struct push_rule *r, const struct push_event *ev, str user_id, str display_name,
+		       size_t *work)
 {
 	if (!r->enabled || r->never)
 		return false;
 	for (size_t i = 0; i < r->n_compiled; i++)
-		if (!push_condition_holds(&r->compiled[i], ev, user_id, display_name))
+		if (!push_condition_holds(&r->compiled[i], ev, user_id, display_name, work))
 			return false;
 	return true;
 }
@@ -241,8 +246,10 @@ static struct push_result result_of_actions(const struct json *actions)
 
 struct push_result push_evaluate(const struct push_rules *r, const struct push_event *ev, str user_id, str display_name)
 {
+	size_t work = PUSH_WORK;
+
 	for (size_t i = 0; i < r->n; i++)
-		if (rule_holds(&r->rules[i], ev, user_id, display_name))
+		if (rule_holds(&r->rules[i], ev, user_id, display_name, &work))
 			return result_of_actions(r->rules[i].actions);
 	return (struct push_result){ 0 };
 }

@@ -67,6 +67,7 @@ struct push_result {
 	bool notify, highlight;
 	const struct json *actions; /* of the rule that matched; NULL: none did */
 };
-/* display_name: the user's own in the room, or STR_NONE. Senders are not notified of their own events: the caller's matter. */
+/* Patterns beyond what PUSH_WORK allows for one event do not match: no list of them holds up a room.
+ * display_name: the user's own in the room, or STR_NONE. Senders are not notified of their own events: the caller's matter. */
 struct push_result push_evaluate(const struct push_rules *r, const struct push_event *ev, str user_id,
 				 str display_name);

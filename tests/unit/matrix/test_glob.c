@@ -119,6 +119,10 @@ static void matches_words_in_a_body(void **state)
 		{ STR("alice"), STR("alice_"), false },
 		{ STR("alice"), STR("alices alice"), true },
 		{ STR("@room"), STR("hey @room now"), true },
+		{ STR("@room"), STR("hey x@room now"), false }, /* the character outside decides */
+		{ STR("@room?"), STR("hey x@room now"), false },
+		{ STR("Room @"), STR("hey room @"), true },
+		{ STR("Room @"), STR("hey room @x"), false },
 		{ STR("\xe6\x97\xa5"), STR("\xe6\x97\xa5\xe6\x9c\xac"), true }, /* only ASCII letters make words */
 		{ STR("al?ce"),
 		  STR("x al\xc3\xad"

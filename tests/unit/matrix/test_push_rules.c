@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "matrix/push_rules.h"
 
 static const str me = STR("@me:x");
@@ -253,6 +254,32 @@ static void test_written_rules_name_the_user(void **state)
 	assert_true(str_eq(json_get_str(json_get_array(mention, S("conditions"))->array.items[0], S("value")), me));
 }
 
+/* Evaluated under the room's lock, for every event of the room: what one member writes into their rules must not stop it. */
+static void test_hundreds_of_patterns_do_not_hold_up_a_room(void **state)
+{
+	enum { LENGTH = 250, BODY = 60000 };
+	AUTO_ARENA a = arena_new();
+	AUTO_BUF stored = BUF_INIT(1 << 20), event = BUF_INIT(1 << 17);
+	int64_t start;
+
+	(void)state;
+	buf_add(&stored, S("{\"rules\":{\"content\":["));
+	for (int i = 0; i < 600; i++) {
+		buf_printf(&stored, "%s{\"rule_id\":\"r%d\",\"actions\":[],\"pattern\":\"", i ? "," : "", i);
+		for (int k = 0; k < LENGTH; k++)
+			buf_byte(&stored, "q*?x"[k % 4]);
+		buf_add(&stored, S("\"}"));
+	}
+	buf_add(&stored, S("]}}"));
+	buf_add(&event, S("{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"body\":\""));
+	for (int i = 0; i < BODY; i++)
+		buf_byte(&event, 'q');
+	buf_add(&event, S("\"}}"));
+	start = clock_thread_us();
+	assert_true(evaluate(a, buf_str(&stored), buf_str(&event), 3).notify);
+	assert_in_range(clock_thread_us() - start, 0, 500000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_the_master_rule_is_above_all),
 		cmocka_unit_test(test_order_and_changes),
 		cmocka_unit_test(test_written_rules_name_the_user),
+		cmocka_unit_test(test_hundreds_of_patterns_do_not_hold_up_a_room),
 	};
 
 	push_rules_init();
