@@ -2,8 +2,9 @@
  * view.c - see view.h.
  *
  * The two things that decide are keys of the state at the event: m.room.history_visibility, and the user's own m.room.member. They are
- * looked up once per root. For the two kinds of events that change the answer themselves the state before is made from the state
- * after and the event that it replaced.
+ * looked up once per root, and not at all where an event stands alone upon one whose answer is known: its state is that one's but for
+ * its own key. For the two kinds of events that change the answer themselves the state before is made from the state after and the
+ * event that it replaced.
  *
  * "The user joined the room at any point after the event was sent": one who is joined now did, for every event; for one who is not,
  * it is so before the event that ended their last join, which is found by going back from the membership event through what each
@@ -300,21 +301,46 @@ static err *sees_decider(struct room_view *v, const struct event_row *row, struc
 	return NULL;
 }
 
+/* Most events of a room stand upon the one before them. */
+static void inherit(struct room_view *v, const struct event_row *before, const struct event_row *row)
+{
+	struct seen_root *seen;
+
+	if (!before || !before->root_after || !row->root_after || decides_itself(v, row) ||
+	    !store_nids_are_one(row->prevs, before->nid))
+		return;
+	seen = map_get_i(&v->roots, before->root_after);
+	if (seen)
+		(void)map_put_i(&v->roots, row->root_after, seen);
+}
+
+static err *sees(struct room_view *v, const struct event_row *row, bool *seen)
+{
+	const struct seen_root *at;
+	bool later;
+
+	*seen = false;
+	if (row->flags & (EVENT_REJECTED | EVENT_SOFT_FAILED | EVENT_OUTLIER))
+		return NULL;
+	TRY(look_at_root(v, row->root_after, &at));
+	TRY(joined_later(v, row, &later));
+	if (decides_itself(v, row))
+		return sees_decider(v, row, at->view, later, seen);
+	*seen = visibility_allows_view(at->view, later);
+	return NULL;
+}
+
 err *room_view_sees(struct room_view *v, const struct event_row *const *rows, size_t n, bool *seen)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct seen_root *at;
-		bool later;
+	const bool newest_first = n > 1 && rows[0]->timeline > rows[n - 1]->timeline;
+	const struct event_row *before = NULL;
 
-		seen[i] = false;
-		if (rows[i]->flags & (EVENT_REJECTED | EVENT_SOFT_FAILED | EVENT_OUTLIER))
-			continue;
-		TRY(look_at_root(v, rows[i]->root_after, &at));
-		TRY(joined_later(v, rows[i], &later));
-		if (decides_itself(v, rows[i]))
-			TRY(sees_decider(v, rows[i], at->view, later, &seen[i]));
-		else
-			seen[i] = visibility_allows_view(at->view, later);
+	for (size_t k = 0; k < n; k++) {
+		const size_t i = newest_first ? n - 1 - k : k;
+
+		inherit(v, before, rows[i]);
+		TRY(sees(v, rows[i], &seen[i]));
+		before = rows[i];
 	}
 	return NULL;
 }

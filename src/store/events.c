@@ -19,6 +19,15 @@ str store_nids_pack(struct arena *a, const int64_t *nids, size_t n)
 	return (str){ p, 8 * n };
 }
 
+bool store_nids_are_one(str packed, int64_t nid)
+{
+	uint64_t v = 0;
+
+	for (size_t byte = 0; byte < 8 && packed.n == 8; byte++)
+		v = v << 8 | (uint8_t)packed.p[byte];
+	return packed.n == 8 && v == (uint64_t)nid;
+}
+
 size_t store_nids_unpack(struct arena *a, str packed, int64_t **out)
 {
 	const size_t n = packed.n / 8;

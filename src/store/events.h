@@ -29,12 +29,15 @@ struct event_row {
 	unsigned flags;
 	str event_id, json;
 	str txn_device, txn_id; /* sent by a client of ours: unsigned.transaction_id is for this device alone */
-	str prevs, auths;       /* prev_events and auth_events as numbers, packed (store_nids_unpack) */
+	/* prev_events and auth_events as numbers, packed (store_nids_unpack): all of them, 0 for one that has no number */
+	str prevs, auths;
 };
 
 /* prev_events and auth_events as stored: eight bytes each, big-endian. */
 str store_nids_pack(struct arena *a, const int64_t *nids, size_t n);
 size_t store_nids_unpack(struct arena *a, str packed, int64_t **out);
+/* Is it exactly this one? */
+bool store_nids_are_one(str packed, int64_t nid);
 
 /* For queries of other files: SELECT EVENT_COLUMNS FROM events e ..., then store_event_of_row for each row. */
 #define EVENT_COLUMNS                                                                                                    \
