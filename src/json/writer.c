@@ -14,6 +14,26 @@
 
 static bool in_object(const struct jw *w) { return w->is_object >> w->depth & 1; }
 
+/* `,"key":` in one piece: most of what is written are small values with short keys. */
+static void name(struct jw *w, const char *key)
+{
+	const size_t n = strlen(key);
+	const uint64_t bit = (uint64_t)1 << w->depth;
+	char *p = buf_reserve(w->out, n + 4), *const start = p;
+
+	if (p) {
+		if (w->comma & bit)
+			*p++ = ',';
+		*p++ = '"';
+		memcpy(p, key, n);
+		p += n;
+		*p++ = '"';
+		*p++ = ':';
+		buf_commit(w->out, (size_t)(p - start));
+	}
+	w->comma |= bit;
+}
+
 static void comma(struct jw *w)
 {
 	const uint64_t bit = (uint64_t)1 << w->depth;
@@ -31,12 +51,8 @@ static void before(struct jw *w, const char *key)
 	if (in_object(w)) {
 		assert((key != NULL) != w->keyed);
 		w->keyed = false;
-		if (key) {
-			comma(w);
-			buf_byte(w->out, '"');
-			buf_add(w->out, str_c(key));
-			buf_add(w->out, S("\":"));
-		}
+		if (key)
+			name(w, key);
 		return;
 	}
 	assert(!key);

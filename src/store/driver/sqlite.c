@@ -35,6 +35,7 @@ struct sqlite_conn {
 	struct map by_sql;
 	struct list used; /* kept statements, most recently used first */
 	unsigned n_kept;
+	struct stmt *lately[64]; /* kept statements by their text's address */
 };
 
 static struct sqlite_conn *sq(struct conn *c) { return (struct sqlite_conn *)c; }
@@ -94,6 +95,9 @@ static void keep(struct sqlite_conn *c, struct stmt *s, const char *sql)
 			return;
 		list_del(&oldest->node);
 		map_del(&c->by_sql, oldest->sql);
+		for (size_t i = 0; i < ARRAY_LEN(c->lately); i++)
+			if (c->lately[i] == oldest)
+				c->lately[i] = NULL;
 		stmt_free(oldest);
 		c->n_kept--;
 	}
@@ -106,8 +110,13 @@ static void keep(struct sqlite_conn *c, struct stmt *s, const char *sql)
 
 static err *stmt_take(struct sqlite_conn *c, struct arena *a, const char *sql, struct stmt **out)
 {
-	struct stmt *s = map_get(&c->by_sql, str_c(sql));
+	struct stmt **lately = &c->lately[(uintptr_t)sql / 16 % ARRAY_LEN(c->lately)], *s = *lately;
 
+	/* Most texts are constants, so the address finds them; the text itself decides. */
+	if (!s || !str_eq(s->sql, str_c(sql)))
+		s = map_get(&c->by_sql, str_c(sql));
+	if (s && s->kept)
+		*lately = s;
 	if (s && !s->busy) {
 		list_del(&s->node);
 		list_add_head(&c->used, &s->node);
@@ -234,6 +243,8 @@ static void sqlite_end(struct rows *rs)
 	rs->handle = NULL;
 }
 
+/* Values are taken whole and looked into then: three calls of sqlite3_column_* for one value each cost as much as the first.
+ * (That needs no lock, since no connection here is used by two threads: SQLITE_CONFIG_MULTITHREAD.) */
 static sqlite3_stmt *handle(const struct rows *rs) { return ((struct stmt *)rs->handle)->h; }
 static int sqlite_columns(const struct rows *rs) { return sqlite3_column_count(handle(rs)); }
 static bool sqlite_is_null(const struct rows *rs, int col)
@@ -243,18 +254,21 @@ static bool sqlite_is_null(const struct rows *rs, int col)
 
 static int64_t sqlite_number(const struct rows *rs, int col)
 {
-	return sqlite3_column_type(handle(rs), col) == SQLITE_INTEGER ? sqlite3_column_int64(handle(rs), col) : 0;
+	sqlite3_value *v = sqlite3_column_value(handle(rs), col);
+
+	return sqlite3_value_type(v) == SQLITE_INTEGER ? sqlite3_value_int64(v) : 0;
 }
 
 static str sqlite_bytes(const struct rows *rs, int col)
 {
-	const int type = sqlite3_column_type(handle(rs), col);
+	sqlite3_value *v = sqlite3_column_value(handle(rs), col);
+	const int type = sqlite3_value_type(v);
 	const void *p;
 
 	if (type != SQLITE_BLOB && type != SQLITE_TEXT)
 		return STR_NONE;
-	p = sqlite3_column_blob(handle(rs), col);
-	return (str){ p ? p : "", (size_t)sqlite3_column_bytes(handle(rs), col) };
+	p = sqlite3_value_blob(v);
+	return (str){ p ? p : "", (size_t)sqlite3_value_bytes(v) };
 }
 
 /*
@@ -436,6 +450,7 @@ static void sqlite_disconnect(struct conn **conn)
 static void configure_library(void)
 {
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* its counters are one lock for all threads */
+	sqlite3_config(SQLITE_CONFIG_MULTITHREAD);  /* a connection is used by one thread at a time */
 	sqlite3_initialize();
 }
 
