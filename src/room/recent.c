@@ -4,6 +4,8 @@
  * The list gets what is committed, before the bus moves: a reader bounded by the bus's position finds everything up to it.
  * It reaches back to `complete_above`, which rises as the oldest go for want of space. At first nothing is known of what
  * was before: the list is complete from the first event that this process publishes.
+ *
+ * A first /sync of a room that was busy lately finds its newest page here, too.
  */
 #include "room/internal_job.h"
 
@@ -51,7 +53,7 @@ static str put(char **at, str s)
 
 static struct recent_item *item_new(const struct event_row *row)
 {
-	const size_t texts = row->event_id.n + row->json.n + row->txn_device.n + row->txn_id.n;
+	const size_t texts = row->event_id.n + row->json.n + row->txn_device.n + row->txn_id.n + row->prevs.n;
 	struct recent_item *it = mem_zalloc(sizeof(*it) + texts);
 	char *at = (char *)(it + 1);
 
@@ -61,7 +63,8 @@ static struct recent_item *item_new(const struct event_row *row)
 	it->row.json = put(&at, row->json);
 	it->row.txn_device = put(&at, row->txn_device);
 	it->row.txn_id = put(&at, row->txn_id);
-	it->row.prevs = it->row.auths = STR_NONE;
+	it->row.prevs = put(&at, row->prevs);
+	it->row.auths = STR_NONE;
 	return it;
 }
 
@@ -119,6 +122,7 @@ static struct event_row *row_copy(struct arena *a, const struct event_row *row)
 	copy->json = arena_keep(a, row->json);
 	copy->txn_device = arena_keep(a, row->txn_device);
 	copy->txn_id = arena_keep(a, row->txn_id);
+	copy->prevs = arena_keep(a, row->prevs);
 	return copy;
 }
 
@@ -149,17 +153,58 @@ static bool read_recent(struct recent *r, struct arena *a, int64_t above, int64_
 	return true;
 }
 
-bool rooms_recent(struct rooms *rs, struct arena *a, int64_t room_nid, int64_t above, int64_t upto,
-		  struct event_row ***out, size_t *out_n, bool *out_linear)
+static bool read_newest(struct room *room, struct arena *a, int64_t upto, size_t want, struct event_row ***out,
+			size_t *out_n)
+{
+	VEC(struct event_row *) list = { 0 };
+	struct recent *r = &room->recent;
+	bool first_of_all = false;
+
+	LOCKED(&r->lock);
+	for (struct list *node = r->list.prev; node != &r->list && list.n < want; node = node->prev) {
+		const struct recent_item *it = LIST_ITEM(node, struct recent_item, node);
+
+		if (it->row.stream > upto)
+			continue;
+		vec_push(a, &list, row_copy(a, &it->row));
+		first_of_all = it->row.type == room->rs->summary_types[SUMMARY_ROOM_TYPE] && it->row.prevs.n == 0;
+	}
+	*out = list.p;
+	*out_n = list.n;
+	return list.n == want || first_of_all;
+}
+
+/* From the table, if it is there. */
+static struct room *room_in_memory(struct rooms *rs, int64_t room_nid)
 {
 	struct room *room;
-	bool known;
 
-	lock_take(&rs->lock);
+	LOCKED(&rs->lock);
 	room = map_get_i(&rs->by_nid, room_nid);
 	if (room)
 		room->refs++;
-	lock_drop(&rs->lock);
+	return room;
+}
+
+bool rooms_newest(struct rooms *rs, struct arena *a, int64_t room_nid, int64_t upto, size_t want,
+		  struct event_row ***out, size_t *out_n)
+{
+	struct room *room = room_in_memory(rs, room_nid);
+	bool known;
+
+	if (!room)
+		return false;
+	known = read_newest(room, a, upto, want, out, out_n);
+	rooms_unref(rs, room);
+	return known;
+}
+
+bool rooms_recent(struct rooms *rs, struct arena *a, int64_t room_nid, int64_t above, int64_t upto,
+		  struct event_row ***out, size_t *out_n, bool *out_linear)
+{
+	struct room *room = room_in_memory(rs, room_nid);
+	bool known;
+
 	if (!room)
 		return false;
 	known = read_recent(&room->recent, a, above, upto, out, out_n, out_linear);

@@ -154,6 +154,10 @@ void rooms_on_prepare(struct rooms *rs, rooms_prepare_fn *hook, void *ctx);
  */
 NODISCARD bool rooms_recent(struct rooms *rs, struct arena *a, int64_t room, int64_t above, int64_t upto,
 			    struct event_row ***out, size_t *out_n, bool *out_linear);
+/* The newest `want` events at or below upto, newest first, from memory; fewer only where the room has no more. False when memory does
+ * not hold so many: ask the store. */
+NODISCARD bool rooms_newest(struct rooms *rs, struct arena *a, int64_t room, int64_t upto, size_t want,
+			    struct event_row ***out, size_t *out_n);
 /* The room's number without SQL where it is known: 0 when there is no such room. */
 NODISCARD err *rooms_find(struct rooms *rs, struct arena *a, str room_id, int64_t *out_room,
 			  const struct room_version **out_version);

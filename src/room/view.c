@@ -12,6 +12,7 @@
  */
 #include "room/view.h"
 
+#include "room/client_event.h"
 #include "room/internal_room.h"
 #include "store/events.h"
 
@@ -35,7 +36,7 @@ struct room_view {
 	struct state_tree tree;
 	int64_t type_history, empty;
 	struct map roots;     /* root's number -> struct seen_root */
-	struct map deciders;  /* event's number -> struct event: what the roots look at, mostly the same two */
+	struct map deciders;  /* event's number -> str, what it decides: roots mostly look at the same two */
 	int64_t joined_until; /* events below this timeline position were sent before the user's last join ended */
 	int64_t left_root;    /* the state after the event that ended it */
 	bool joined_until_known;
@@ -81,41 +82,61 @@ static err *parse_row(struct room_view *v, const struct event_row *row, struct e
 	return row ? event_load(v->a, v->rv, row->event_id, row->json, out) : NULL;
 }
 
-/* The event of a state that decides about visibility: NULL where there is none. */
-static err *decider(struct room_view *v, struct state_root root, int64_t type, int64_t key, const struct event **out)
+/* What an event that decides about visibility says under `member` of its content; of the current own membership that is known. */
+static err *read_decider(struct room_view *v, int64_t nid, str member, str *out)
 {
+	struct event_parts parts;
 	struct event_row *row;
-	struct event *ev;
+	struct json *content;
+
+	*out = STR_NONE;
+	if (v->member && nid == v->member->event) {
+		*out = membership_text(v->member->membership);
+		return NULL;
+	}
+	TRY(store_event_by_nid(v->tx, nid, &row));
+	if (!row)
+		return NULL;
+	event_parts_of(row->json, &parts);
+	TRY(json_parse(v->a, parts.content, &json_limits_event, &content));
+	*out = json_get_str(content, member);
+	return NULL;
+}
+
+/* The same of a state's event under a key, remembered by its number; STR_NONE where there is none. */
+static err *decider(struct room_view *v, struct state_root root, int64_t type, int64_t key, str member, str *out)
+{
+	str *known;
 	int64_t nid;
 
-	*out = NULL;
+	*out = STR_NONE;
 	TRY(state_get(&v->tree, v->a, root, type, key, &nid));
 	if (!nid)
 		return NULL;
-	*out = map_get_i(&v->deciders, nid);
-	if (*out)
-		return NULL;
-	TRY(store_event_by_nid(v->tx, nid, &row));
-	TRY(parse_row(v, row, &ev));
-	if (ev)
-		(void)map_put_i(&v->deciders, nid, ev);
-	*out = ev;
+	known = map_get_i(&v->deciders, nid);
+	if (!known) {
+		known = ARENA_NEW(v->a, str);
+		TRY(read_decider(v, nid, member, known));
+		(void)map_put_i(&v->deciders, nid, known);
+	}
+	*out = *known;
 	return NULL;
 }
 
 static err *look_at_root(struct room_view *v, int64_t node, const struct seen_root **out)
 {
 	struct seen_root *seen = node ? map_get_i(&v->roots, node) : NULL;
-	const struct event *history, *member;
 	struct state_root root;
+	str history, membership;
 
 	if (!seen) {
 		TRY(state_root_of(&v->tree, v->a, node, &root));
-		TRY(decider(v, root, v->type_history, v->empty, &history));
-		TRY(decider(v, root, v->rs->type_member, v->user, &member));
+		TRY(decider(v, root, v->type_history, v->empty, S("history_visibility"), &history));
+		TRY(decider(v, root, v->rs->type_member, v->user, S("membership"), &membership));
 		seen = ARENA_NEW(v->a, struct seen_root);
-		seen->view = (struct visibility_view){ history_visibility_of(history), visibility_member_of(member) };
-		seen->membership = event_membership(member);
+		seen->view = (struct visibility_view){ history_visibility_parse(history),
+						       visibility_member_parse(membership) };
+		seen->membership = membership;
 		if (node)
 			(void)map_put_i(&v->roots, node, seen);
 	}
@@ -316,6 +337,7 @@ static void inherit(struct room_view *v, const struct event_row *before, const s
 
 static err *sees(struct room_view *v, const struct event_row *row, bool *seen)
 {
+	struct visibility_view outside = { .member = VISIBILITY_OUTSIDE };
 	const struct seen_root *at;
 	bool later;
 
@@ -324,9 +346,12 @@ static err *sees(struct room_view *v, const struct event_row *row, bool *seen)
 		return NULL;
 	TRY(look_at_root(v, row->root_after, &at));
 	TRY(joined_later(v, row, &later));
-	if (decides_itself(v, row))
+	/* Whatever the user's own membership becomes: nobody sees less than who is outside. */
+	outside.history = at->view.history;
+	*seen = row->type == v->rs->type_member && visibility_allows_view(outside, later);
+	if (decides_itself(v, row) && !*seen)
 		return sees_decider(v, row, at->view, later, seen);
-	*seen = visibility_allows_view(at->view, later);
+	*seen = *seen || visibility_allows_view(at->view, later);
 	return NULL;
 }
 

@@ -127,6 +127,17 @@ static err *scan_recent(struct scan *s, bool *known)
 	return take(s, rows, n, &done);
 }
 
+/* A chunk, newest first. Memory, which does not reach back to the client's token here, may still hold a whole page. */
+static err *read_chunk(struct scan *s, int64_t upto, size_t want, struct event_row ***out, size_t *out_n)
+{
+	struct tx *tx;
+
+	if (upto == s->t->upto && rooms_newest(s->r->ss->opt.rooms, s->r->a, s->t->room, upto, want, out, out_n))
+		return NULL;
+	TRY(run_tx(s->r, &tx));
+	return store_events_by_stream(tx, s->t->room, s->t->above, upto, true, want, out, out_n);
+}
+
 static err *scan_store(struct scan *s)
 {
 	int64_t upto = s->t->upto;
@@ -135,11 +146,9 @@ static err *scan_store(struct scan *s)
 	for (size_t scanned = 0; !done;) {
 		const size_t want = MAX(s->r->limit - s->rows.n, (size_t)CHUNK_MIN) + 1 + scanned;
 		struct event_row **rows;
-		struct tx *tx;
 		size_t n;
 
-		TRY(run_tx(s->r, &tx));
-		TRY(store_events_by_stream(tx, s->t->room, s->t->above, upto, true, want, &rows, &n));
+		TRY(read_chunk(s, upto, want, &rows, &n));
 		TRY(take(s, rows, n, &done));
 		scanned += n;
 		if (n < want)
