@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "matrix/push_rules.h"
 
 static const str me = STR("@me:x");
@@ -254,30 +253,42 @@ static void test_written_rules_name_the_user(void **state)
 	assert_true(str_eq(json_get_str(json_get_array(mention, S("conditions"))->array.items[0], S("value")), me));
 }
 
+/* Hundreds of patterns that do not match `q`s, and at last one that does. */
+static str costly_rules(struct arena *a)
+{
+	AUTO_BUF b = BUF_INIT(PUSH_RULES_BYTES);
+
+	buf_add(&b, S("{\"rules\":{\"content\":["));
+	for (int i = 0; i < 600; i++) {
+		buf_printf(&b, "{\"rule_id\":\"r%d\",\"actions\":[],\"pattern\":\"", i);
+		for (int k = 0; k < 250; k++)
+			buf_byte(&b, "q*?x"[k % 4]);
+		buf_add(&b, S("\"},"));
+	}
+	buf_add(&b, S("{\"rule_id\":\"last\",\"actions\":[],\"pattern\":\"q*\"}]}}"));
+	return arena_keep(a, buf_str(&b));
+}
+
+static str message_of(struct arena *a, int length)
+{
+	AUTO_BUF b = BUF_INIT(1 << 17);
+
+	buf_add(&b, S("{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"body\":\""));
+	for (int i = 0; i < length; i++)
+		buf_byte(&b, 'q');
+	buf_add(&b, S("\"}}"));
+	return arena_keep(a, buf_str(&b));
+}
+
 /* Evaluated under the room's lock, for every event of the room: what one member writes into their rules must not stop it. */
 static void test_hundreds_of_patterns_do_not_hold_up_a_room(void **state)
 {
-	enum { LENGTH = 250, BODY = 60000 };
 	AUTO_ARENA a = arena_new();
-	AUTO_BUF stored = BUF_INIT(1 << 20), event = BUF_INIT(1 << 17);
-	int64_t start;
+	const str stored = costly_rules(a);
 
 	(void)state;
-	buf_add(&stored, S("{\"rules\":{\"content\":["));
-	for (int i = 0; i < 600; i++) {
-		buf_printf(&stored, "%s{\"rule_id\":\"r%d\",\"actions\":[],\"pattern\":\"", i ? "," : "", i);
-		for (int k = 0; k < LENGTH; k++)
-			buf_byte(&stored, "q*?x"[k % 4]);
-		buf_add(&stored, S("\"}"));
-	}
-	buf_add(&stored, S("]}}"));
-	buf_add(&event, S("{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"body\":\""));
-	for (int i = 0; i < BODY; i++)
-		buf_byte(&event, 'q');
-	buf_add(&event, S("\"}}"));
-	start = clock_thread_us();
-	assert_true(evaluate(a, buf_str(&stored), buf_str(&event), 3).notify);
-	assert_in_range(clock_thread_us() - start, 0, 500000);
+	assert_false(evaluate(a, stored, message_of(a, 1000), 3).notify);
+	assert_true(evaluate(a, stored, message_of(a, 60000), 3).notify); /* the last one was not looked at any more */
 }
 
 int main(void)
