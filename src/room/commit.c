@@ -113,6 +113,7 @@ static void tell_hooks(const struct job *job, const struct job_event *je)
 		.row = &je->row,
 		.event = je->ev,
 		.became_current = je->became_current,
+		.prepared = je->prepared.late ? je->prepared.arg : NULL,
 	};
 
 	for (size_t i = 0; i < je->n_changes; i++) {

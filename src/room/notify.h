@@ -43,7 +43,8 @@ struct unread_query {
 	size_t n_ignored;
 	const struct bus_room_news *news; /* the room's, or NULL where not known */
 };
-/* Kept in memory from call to call: only new rows are read. No SQL when neither the room's notifications nor the user's receipts in it
- * have changed since the last call. */
-NODISCARD err *notify_unread(struct notify *n, struct arena *a, struct tx *tx, const struct unread_query *q,
+/* Kept in memory from call to call: only new rows are read, and a room's newest are in memory, too. No SQL when neither the room's
+ * notifications nor the user's receipts in it have changed since the last call, nor after a few new messages. *tx is opened when it is
+ * needed and NULL; it is the caller's to end. */
+NODISCARD err *notify_unread(struct notify *n, struct arena *a, struct tx **tx, const struct unread_query *q,
 			     struct unread *out);

@@ -130,7 +130,8 @@ struct rooms_stored { /* valid during the call */
 	const struct event *event;
 	/* m.room.member that became current: before and after; else both MEMBER_NONE. user: the row's state_key */
 	enum membership member_before, member_after;
-	bool became_current; /* a state event that is now part of the current state */
+	bool became_current;  /* a state event that is now part of the current state */
+	const void *prepared; /* the argument of what the hook of rooms_on_prepare gave; NULL: nothing */
 };
 /* Run on a writer thread in commit order per room, before the bus is touched: must be quick. At start only. */
 void rooms_on_stored(struct rooms *rs, void (*hook)(void *ctx, const struct rooms_stored *ev), void *ctx);

@@ -4,7 +4,8 @@
  * A tally says what stood unread for one user in one room at a stream position, thread by thread. It moves on to a later position by
  * reading the rows in between; by nothing at all where there are none, which the room's group knows: every event that is stored
  * passes unread_note_stored before the bus lets readers see it. What a group cannot know, events that passed before it was made,
- * lies at or below its `known_from`: there the store is asked.
+ * lies at or below its `known_from`: there the store is asked. The group also remembers the room's newest rows themselves, so that a
+ * message that goes to a thousand waiting readers is not read a thousand times.
  *
  * Counted anew is what went out of date: when a receipt of the user moved since (its own position tells; everything that a tally does not
  * count is read, so it need not remember how far), when an event of the room was redacted (its row then notifies nobody), when the user
@@ -19,7 +20,7 @@
 
 #include <stdlib.h>
 
-enum { TALLIES_MAX = 100000, PLACES_MAX = 500000 };
+enum { TALLIES_MAX = 100000, PLACES_MAX = 500000, RECENT_MAX = 16, SPECIAL_MAX = 1024 };
 
 struct tally {
 	struct list lru;
@@ -34,8 +35,11 @@ struct tally {
 };
 struct group { /* of one room */
 	int64_t room, known_from;
-	int64_t last, redacted; /* the newest position of any event, of a redaction, since it was made */
-	size_t n;               /* tallies */
+	int64_t last, redacted;    /* the newest position of any event, of a redaction, since it was made */
+	size_t n;                  /* tallies */
+	struct notify_row *recent; /* room for RECENT_MAX, or NULL; oldest first. Their `special` is owned */
+	size_t n_recent;
+	int64_t recent_above; /* every row above this position is in `recent` */
 };
 
 static str key_of(const struct key *k) { return (str){ (const char *)k, sizeof(*k) }; }
@@ -49,6 +53,33 @@ void unread_cache_init(struct unread_cache *c)
 	list_init(&c->lru);
 }
 
+/* The n oldest of the rows in memory go. */
+static void forget_recent(struct group *g, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		g->recent_above = MAX(g->recent_above, g->recent[i].stream);
+		mem_free((void *)g->recent[i].special.p);
+	}
+	g->n_recent -= n;
+	if (g->n_recent)
+		memmove(g->recent, g->recent + n, g->n_recent * sizeof(*g->recent));
+}
+
+static void remember_row(struct group *g, const struct notify_row *row)
+{
+	if (row->special.n > SPECIAL_MAX) {
+		forget_recent(g, g->n_recent);
+		g->recent_above = MAX(g->recent_above, row->stream);
+		return;
+	}
+	if (!g->recent)
+		g->recent = mem_alloc(RECENT_MAX * sizeof(*g->recent));
+	if (g->n_recent == RECENT_MAX)
+		forget_recent(g, RECENT_MAX / 4);
+	g->recent[g->n_recent] = *row;
+	g->recent[g->n_recent++].special = str_keep(row->special);
+}
+
 static void drop(struct unread_cache *c, struct tally *t)
 {
 	(void)map_del(&c->entries, key_of(&t->key));
@@ -57,6 +88,8 @@ static void drop(struct unread_cache *c, struct tally *t)
 	c->n_places -= t->n;
 	if (--t->group->n == 0) {
 		(void)map_del_i(&c->rooms, t->group->room);
+		forget_recent(t->group, t->group->n_recent);
+		mem_free(t->group->recent);
 		mem_free(t->group);
 	}
 	mem_free(t->places);
@@ -87,6 +120,8 @@ void unread_note_stored(void *ctx, const struct rooms_stored *ev)
 	g->last = MAX(g->last, ev->row->stream);
 	if (!str_is_none(ev->event->redacts))
 		g->redacted = MAX(g->redacted, ev->row->stream);
+	if (ev->prepared)
+		remember_row(g, ev->prepared);
 }
 
 /*
@@ -99,13 +134,18 @@ struct place {        /* of one thread */
 struct work {
 	const struct unread_query *q;
 	struct arena *a;
-	struct tx *tx;
+	struct store *store;
+	struct tx **tx; /* opened when needed */
 	uint64_t ignored;
 	int64_t upto;     /* what is counted so far */
 	int64_t read_all; /* read by an unthreaded receipt */
 	struct map index; /* thread > struct place */
 	VEC(struct place *) places;
+	VEC(struct notify_row) recent; /* all rows above `upto`, if recent_known */
+	bool recent_known;
 };
+
+static err *need_tx(struct work *w) { return *w->tx ? NULL : store_read(w->store, w->a, w->tx); }
 
 static struct place *place_of(struct work *w, int64_t thread)
 {
@@ -127,7 +167,8 @@ static err *load_receipts(struct work *w, bool *out_moved)
 	size_t n;
 
 	*out_moved = false;
-	TRY(store_receipts_of(w->tx, w->q->room, w->q->user, &rows, &n));
+	TRY(need_tx(w));
+	TRY(store_receipts_of(*w->tx, w->q->room, w->q->user, &rows, &n));
 	for (size_t i = 0; i < n; i++) {
 		int64_t *read = rows[i].thread == THREAD_NONE ? &w->read_all : &place_of(w, rows[i].thread)->read;
 
@@ -173,7 +214,17 @@ static void count_row(void *arg, const struct notify_row *row)
 
 static err *count(struct work *w, int64_t above)
 {
-	return store_notify_each(w->tx, w->q->room, above, w->q->upto, count_row, w);
+	TRY(need_tx(w));
+	return store_notify_each(*w->tx, w->q->room, above, w->q->upto, count_row, w);
+}
+
+static err *count_new(struct work *w)
+{
+	if (!w->recent_known)
+		return count(w, w->upto);
+	for (size_t i = 0; i < w->recent.n; i++)
+		count_row(w, &w->recent.p[i]);
+	return NULL;
 }
 
 static err *count_anew(struct work *w)
@@ -192,6 +243,20 @@ struct taken {
 };
 
 static bool has_any(const struct tally *t) { return t->n > 0; }
+
+/* The rows above the tally, from memory; not when one of them may have been redacted since. */
+static void take_recent(struct work *w, const struct group *g)
+{
+	w->recent_known = w->upto >= g->recent_above && g->redacted <= w->upto;
+	for (size_t i = 0; w->recent_known && i < g->n_recent; i++) {
+		struct notify_row row = g->recent[i];
+
+		if (row.stream <= w->upto || row.stream > w->q->upto)
+			continue;
+		row.special = arena_keep(w->a, row.special);
+		vec_push(w->a, &w->recent, row);
+	}
+}
 
 static struct taken take(struct notify *n, struct work *w)
 {
@@ -213,6 +278,7 @@ static struct taken take(struct notify *n, struct work *w)
 	w->upto = t->upto;
 	for (size_t i = 0; i < t->n; i++)
 		place_of(w, t->places[i].root)->t = t->places[i];
+	take_recent(w, t->group);
 	return (struct taken){ .counted = true, .rows = unknown || t->group->last > t->upto };
 }
 
@@ -224,6 +290,7 @@ static struct group *group_of(struct unread_cache *c, const struct bus *bus, int
 		return g;
 	g = MEM_NEW(struct group);
 	*g = (struct group){ .room = room, .known_from = MAX(c->newest, bus_position(bus)) };
+	g->recent_above = g->known_from;
 	(void)map_put_i(&c->rooms, room, g);
 	return g;
 }
@@ -294,16 +361,17 @@ static bool receipts_may_have_moved(const struct notify *n, const struct work *w
 	const struct bus_room_news *news = w->q->news;
 	struct bus_known known;
 
-	if (news && news->since <= w->upto)
-		return news->last[BUS_RECEIPTS] > w->upto;
-	if (bus_known(rooms_options(n->rooms)->bus, w->q->user, &known) && known.since <= w->upto)
-		return known.last[BUS_RECEIPTS] > w->upto;
-	return true;
+	if (!bus_known(rooms_options(n->rooms)->bus, w->q->user, &known) || known.since > w->upto)
+		return true;
+	/* The room hears of all but private ones. */
+	if (known.own[BUS_RECEIPTS] > w->upto)
+		return true;
+	return news && news->since <= w->upto ? news->last[BUS_RECEIPTS] > w->upto : known.last[BUS_RECEIPTS] > w->upto;
 }
 
-err *notify_unread(struct notify *n, struct arena *a, struct tx *tx, const struct unread_query *q, struct unread *out)
+err *notify_unread(struct notify *n, struct arena *a, struct tx **tx, const struct unread_query *q, struct unread *out)
 {
-	struct work w = { .q = q, .a = a, .tx = tx };
+	struct work w = { .q = q, .a = a, .store = rooms_options(n->rooms)->store, .tx = tx };
 	struct taken taken;
 	bool moved = false;
 
@@ -316,7 +384,7 @@ err *notify_unread(struct notify *n, struct arena *a, struct tx *tx, const struc
 	if (!taken.counted || moved)
 		TRY(count_anew(&w));
 	else if (taken.rows)
-		TRY(count(&w, w.upto));
+		TRY(count_new(&w));
 	give(&w, out);
 	keep(n, &w, out);
 	return NULL;

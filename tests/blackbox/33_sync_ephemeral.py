@@ -108,7 +108,9 @@ def test_unread_counts_rise_and_are_read(hs):
     alice.put(f"/rooms/{q(room)}/send/m.room.message/m", {"msgtype": "m.text", "body": "you",
                                                           "m.mentions": {"user_ids": [bob.user_id]}})
     assert unread(joined(bob.sync(), room)) == (4, 1)
-    bob.post(f"/rooms/{q(room)}/receipt/m.read/{q(events[1])}")
+    bob.post(f"/rooms/{q(room)}/receipt/m.read/{q(events[0])}")
+    assert unread(joined(bob.sync(), room)) == (3, 1)
+    bob.post(f"/rooms/{q(room)}/receipt/m.read.private/{q(events[1])}")
     assert unread(joined(bob.sync(), room)) == (2, 1)
     bob.send(room, "I have seen it all")
     assert unread(joined(bob.sync(), room)) == (0, 0)

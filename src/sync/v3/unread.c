@@ -36,8 +36,10 @@ err *unread_gather(struct run *r, struct task *t, struct sync_room *out)
 	};
 	struct tx *tx;
 
-	TRY(run_tx(r, &tx));
 	out->unread = ARENA_NEW(r->a, struct unread);
-	TRY(notify_unread(r->ss->opt.notify, r->a, tx, &q, out->unread));
-	return r->answer->threads && out->unread->n_threads ? name_threads(r, tx, out) : NULL;
+	TRY(notify_unread(r->ss->opt.notify, r->a, &r->tx, &q, out->unread));
+	if (!r->answer->threads || !out->unread->n_threads)
+		return NULL;
+	TRY(run_tx(r, &tx));
+	return name_threads(r, tx, out);
 }

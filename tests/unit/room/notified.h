@@ -66,7 +66,7 @@ static inline struct unread unread_upto(struct notified *t, struct actor by, str
 	good(store_member(tx, q.room, by.user, &m));
 	assert_non_null(m);
 	q.since = m->since;
-	good(notify_unread(t->n, t->w->a, tx, &q, &u));
+	good(notify_unread(t->n, t->w->a, &tx, &q, &u));
 	return u;
 }
 

@@ -135,7 +135,7 @@ static uint64_t statements_for(struct notified *t, struct actor by, str room, co
 
 	good(store_read(t->w->b->st, t->w->a, &tx));
 	before = store_statements_here();
-	good(notify_unread(t->n, t->w->a, tx, &q, &u));
+	good(notify_unread(t->n, t->w->a, &tx, &q, &u));
 	return store_statements_here() - before;
 }
 
@@ -152,7 +152,11 @@ static void nothing_new_costs_no_statement(struct notified *t)
 	say(t->w, p.alice, p.room, "x");
 	assert_int_equal(statements_for(t, p.bob, p.room, NULL), 2); /* receipts, rows */
 	assert_int_equal(statements_for(t, p.bob, p.room, NULL), 0);
+	/* A few new rows are in memory, many are not. */
 	say(t->w, p.alice, p.room, "y");
+	assert_int_equal(statements_for(t, p.bob, p.room, NULL), 0);
+	for (int i = 0; i < 20; i++)
+		say(t->w, p.alice, p.room, "z");
 	assert_int_equal(statements_for(t, p.bob, p.room, NULL), 1);
 	/* Somebody's receipt elsewhere: the room's own news say that it was not here. */
 	{
@@ -303,7 +307,7 @@ static void crowd_count(void *arg)
 			return;
 		}
 		q.since = m->since;
-		if (notify_unread(c->t->n, a, tx, &q, &u) || u.all.notify > c->at_most || u.all.notify < 0)
+		if (notify_unread(c->t->n, a, &tx, &q, &u) || u.all.notify > c->at_most || u.all.notify < 0)
 			c->wrong = true;
 	}
 }
