@@ -96,10 +96,10 @@ static bool may_match(const struct push_condition *c, str value, size_t *work)
 {
 	const size_t cost = c->is_wild ? value.n * (c->pattern.n / 64 + 1) : 0;
 
-	if (cost > *work)
-		return false;
-	*work -= cost;
-	return true;
+	const bool may = cost <= *work;
+
+	*work -= may ? cost : *work; /* once it is used up, the order of the rules decides, not their length */
+	return may;
 }
 
 static bool holds_match(const struct push_condition *c, const struct push_event *ev, str user_id, size_t *work)
