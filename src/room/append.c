@@ -89,6 +89,7 @@ void draft_drop(struct draft **draft)
 	for (size_t i = 0; i < d->job->events.n; i++) {
 		map_del_i(&d->room->pending, d->job->events.p[i]->row.nid);
 		map_del(&d->room->pending_ids, d->job->events.p[i]->ev->event_id);
+		redaction_forget(d->room, d->job->events.p[i]);
 	}
 	arena_free(&a);
 }

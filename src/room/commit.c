@@ -230,6 +230,7 @@ static void job_forget(struct room *room, struct job *job)
 	for (size_t i = 0; i < job->events.n; i++) {
 		map_del_i(&room->pending, job->events.p[i]->row.nid);
 		map_del(&room->pending_ids, job->events.p[i]->ev->event_id);
+		redaction_forget(room, job->events.p[i]);
 	}
 	if (job->has_txn)
 		map_del(&room->txns, (str){ (const char *)job->txn.bytes, sizeof(job->txn.bytes) });

@@ -156,13 +156,41 @@ struct state_tree room_tree(struct room *room)
 /*
  * Events
  */
+
+/* What a queued redaction leaves of an event: the store has the whole one still. */
+static err *redacted_form(struct room *room, const struct job_event *redaction, str event_id, bool rejected,
+			  const struct event **out)
+{
+	struct event *ev;
+
+	TRY(event_load(room->a, room->rv, event_id, redaction->redact_json, &ev));
+	ev->nid = redaction->redact_target;
+	ev->rejected = rejected;
+	*out = ev;
+	return NULL;
+}
+
+static const struct event_row *redacted_row(struct room *room, const struct job_event *redaction,
+					    const struct event_row *row)
+{
+	struct event_row *copy = ARENA_NEW(room->a, struct event_row);
+
+	*copy = *row;
+	copy->json = redaction->redact_json;
+	copy->redacted_by = redaction->row.nid;
+	copy->flags |= EVENT_REDACTED;
+	return copy;
+}
+
 err *room_event(struct room *room, int64_t nid, const struct event **out)
 {
-	const struct job_event *je = map_get_i(&room->pending, nid);
+	const struct job_event *je = map_get_i(&room->pending, nid), *redaction = map_get_i(&room->redactions, nid);
 	struct event_row *row;
 	struct event *ev;
 	struct tx *tx;
 
+	if (je && redaction)
+		return redacted_form(room, redaction, je->ev->event_id, je->ev->rejected, out);
 	if (je) {
 		*out = je->ev;
 		return NULL;
@@ -171,6 +199,8 @@ err *room_event(struct room *room, int64_t nid, const struct event **out)
 	TRY(store_event_by_nid(tx, nid, &row));
 	if (!row)
 		return err_new(room->a, ERR_INTERNAL, "event %" PRId64 " is not stored", nid);
+	if (redaction)
+		return redacted_form(room, redaction, row->event_id, row->flags & EVENT_REJECTED, out);
 	TRY(event_load(room->a, room->rv, row->event_id, row->json, &ev));
 	ev->nid = nid;
 	ev->rejected = row->flags & EVENT_REJECTED;
@@ -180,28 +210,33 @@ err *room_event(struct room *room, int64_t nid, const struct event **out)
 
 err *room_event_by_id(struct room *room, str event_id, const struct event **out, const struct event_row **out_row)
 {
-	const struct job_event *je = map_get(&room->pending_ids, event_id);
-	struct event_row *row;
-	struct event *ev;
+	const struct job_event *je = map_get(&room->pending_ids, event_id), *redaction;
+	const struct event_row *row = je ? &je->row : NULL;
+	struct event_row *stored;
 	struct tx *tx;
 
 	*out = NULL;
-	if (je) {
+	if (!row) {
+		TRY(room_tx(room, &tx));
+		TRY(store_event_by_id(tx, event_id, &stored));
+		if (!stored || stored->room != room->nid)
+			return NULL;
+		row = stored;
+	}
+	redaction = map_get_i(&room->redactions, row->nid);
+	if (redaction)
+		row = redacted_row(room, redaction, row);
+	if (out_row)
+		*out_row = row;
+	if (je && !redaction) {
 		*out = je->ev;
-		if (out_row)
-			*out_row = &je->row;
 		return NULL;
 	}
-	TRY(room_tx(room, &tx));
-	TRY(store_event_by_id(tx, event_id, &row));
-	if (!row || row->room != room->nid)
-		return NULL;
+	struct event *ev;
 	TRY(event_load(room->a, room->rv, row->event_id, row->json, &ev));
 	ev->nid = row->nid;
 	ev->rejected = row->flags & EVENT_REJECTED;
 	*out = ev;
-	if (out_row)
-		*out_row = row;
 	return NULL;
 }
 

@@ -109,6 +109,8 @@ NODISCARD err *draft_prepare(struct draft *d, struct job_event *je);
 void draft_keep(struct draft *d, struct job_event *je);
 /* An accepted m.room.redaction: what becomes of its target (redact.c). */
 NODISCARD err *draft_redact(struct draft *d, struct job_event *je);
+/* Its job ended, or is not to be: from now on the store says what the target is. */
+void redaction_forget(struct room *room, const struct job_event *je);
 /* An event whose redaction came before it is stored redacted. */
 NODISCARD err *draft_redact_waiting(struct draft *d, struct job_event *je);
 /* One state out of several (resolve.c). */

@@ -78,6 +78,7 @@ struct room {
 	struct map cache;       /* (type, key) of the current root -> struct cached */
 	struct map pending;     /* event number -> struct job_event, not yet drained */
 	struct map pending_ids; /* the same by event id */
+	struct map redactions;  /* event number -> struct job_event, not yet drained: the redaction that empties it */
 	struct map txns;        /* digest -> struct job_event of queued transactions */
 	struct list jobs;       /* queued or just ended, in commit order */
 	struct map locals;      /* joined users of this server, once they were asked for */

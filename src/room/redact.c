@@ -4,6 +4,9 @@
  * A redaction is an event like any other; whether it applies is decided apart: by the target's sender's server, or by
  * someone with the power to redact. The target's stored form becomes the redacted one in the redaction's own transaction, and
  * what the flat tables copied from it goes with it. A redaction whose target is not known waits for it.
+ *
+ * Until that transaction is committed the store has the whole target, while whoever builds on the redaction must see what it left:
+ * room->redactions says which events those are.
  */
 #include "room/internal_job.h"
 
@@ -53,7 +56,16 @@ err *draft_redact(struct draft *d, struct job_event *je)
 	TRY(event_redact(d->job->a, d->room->rv, target, &je->redact_json));
 	je->redact_json = arena_keep(d->job->a, je->redact_json);
 	je->redact_target = row->nid;
+	map_put_i(&d->room->redactions, row->nid, je);
+	if (event_is_state(target)) /* remembered as it was */
+		room_cache_drop(d->room, row->type, row->state_key);
 	return follow_flat(d, je, target, row);
+}
+
+void redaction_forget(struct room *room, const struct job_event *je)
+{
+	if (je->redact_target && map_get_i(&room->redactions, je->redact_target) == je)
+		map_del_i(&room->redactions, je->redact_target);
 }
 
 err *draft_redact_waiting(struct draft *d, struct job_event *je)
@@ -61,6 +73,7 @@ err *draft_redact_waiting(struct draft *d, struct job_event *je)
 	const struct event *redaction;
 	int64_t nid;
 	struct tx *tx;
+	struct event *redacted;
 	bool allowed;
 
 	TRY(room_tx(d->room, &tx));
@@ -74,7 +87,11 @@ err *draft_redact_waiting(struct draft *d, struct job_event *je)
 	if (!allowed)
 		return NULL;
 	TRY(event_redact(d->job->a, d->room->rv, je->ev, &je->row.json));
+	je->row.json = arena_keep(d->job->a, je->row.json);
 	je->row.redacted_by = nid;
 	je->row.flags |= EVENT_REDACTED;
+	TRY(event_load(d->job->a, d->room->rv, je->ev->event_id, je->row.json, &redacted));
+	redacted->nid = je->ev->nid;
+	je->ev = redacted;
 	return NULL;
 }

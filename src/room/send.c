@@ -135,6 +135,11 @@ static err *check_redaction(struct room *room, const struct proposal *p)
 		return row ? err_new(room->a, ERR_INVALID_PARAM, "the event is of another room")
 			   : err_new(room->a, ERR_NOT_FOUND, "there is no event %.*s", STR_ARG(p->redacts));
 	}
+	/* Without it (in room version 10, without its room_version) nobody could make sense of the room; without server_acl's lists every
+	 * server would be shut out. */
+	if (event_is_state(target) &&
+	    (str_eq(target->type, S("m.room.create")) || str_eq(target->type, S("m.room.server_acl"))))
+		return err_new(room->a, ERR_FORBIDDEN, "%.*s cannot be redacted", STR_ARG(target->type));
 	TRY(room_power(room, &pl));
 	if (!str_eq(target->sender, p->sender) && !power_may(&pl, p->sender, POWER_REDACT))
 		return err_new(room->a, ERR_FORBIDDEN, "you may not redact other people's events here");

@@ -188,6 +188,76 @@ static void redacted_state_leaves_the_flat_tables(struct world *w)
 }
 WORLD(redacted_state_leaves_the_flat_tables)
 
+static void what_was_redacted_is_not_remembered(struct world *w)
+{
+	const struct actor alice = who(w, "alice"), bob = who(w, "bob");
+	const str id = make_room(w, alice, "{'preset':'public_chat','room_version':'10'}");
+	const str first = set_state(w, alice, id, "m.room.topic", "", "{'topic':'a'}");
+	str out;
+
+	/* Equal to what it was is not equal to what it is. */
+	same_str(set_state(w, alice, id, "m.room.topic", "", "{'topic':'a'}"), first);
+	good(redact(w, alice, id, first, &out));
+	ok(!str_eq(set_state(w, alice, id, "m.room.topic", "", "{'topic':'a'}"), first), "a topic again");
+	/* In room version 10 a redaction takes the level for inviting away: then everybody may. */
+	good(join(w, bob, id));
+	const str levels =
+		set_state(w, alice, id, "m.room.power_levels", "", "{'users':{'@alice:test':100},'invite':90}");
+	fails_with(member(w, room_invite, bob, id, "carol"), ERR_FORBIDDEN);
+	good(redact(w, alice, id, levels, &out));
+	good(member(w, room_invite, bob, id, "carol"));
+}
+WORLD(what_was_redacted_is_not_remembered)
+
+static void a_queued_redaction_is_seen(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	const str id = make_room(w, alice, "{}"), name = set_state(w, alice, id, "m.room.name", "", "{'name':'rude'}");
+	struct proposal p = { .type = S("m.room.redaction"),
+			      .state_key = STR_NONE,
+			      .sender = alice.user_id,
+			      .content = js(w->a, "{}"),
+			      .redacts = name,
+			      .ts = 1,
+			      .txn_device = STR_NONE,
+			      .txn_id = STR_NONE };
+	struct ticket *ticket;
+	str redaction;
+
+	good(proposal_number(w->rs, w->a, &p));
+	{
+		AUTO_ROOM room = NULL;
+		const struct event *ev;
+		const struct event_row *row;
+		struct tx *before;
+
+		good(room_hold(w->rs, w->a, id, &room));
+		good(room_tx(room, &before)); /* a snapshot that will not have it */
+		good(room_current_text(room, S("m.room.name"), S(""), &ev));
+		same_str(json_get_str(ev->content, S("name")), S("rude"));
+		good(room_queue_one(room, &p, NULL, &redaction, &ticket));
+		good(room_current_text(room, S("m.room.name"), S(""), &ev));
+		same_str(json_get_str(ev->content, S("name")), STR_NONE);
+		good(room_event_by_id(room, name, &ev, &row));
+		same_str(json_get_str(ev->content, S("name")), STR_NONE);
+		ok(row->redacted_by == p.nid && !str_contains(row->json, S("rude")), "the row, too");
+	}
+	good(store_wait(w->a, ticket));
+}
+WORLD(a_queued_redaction_is_seen)
+
+static void what_holds_a_room_is_not_redacted(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	const str id = make_room(w, alice, "{'room_version':'10'}");
+	str out;
+
+	fails_with(redact(w, alice, id, current(w, id, "m.room.create", "")->event_id, &out), ERR_FORBIDDEN);
+	fails_with(redact(w, alice, id, set_state(w, alice, id, "m.room.server_acl", "", "{'allow':['*']}"), &out),
+		   ERR_FORBIDDEN);
+}
+WORLD(what_holds_a_room_is_not_redacted)
+
 /*
  * Names
  */
@@ -288,6 +358,9 @@ int main(void)
 		WORLD_TESTS(redacting_v10),
 		WORLD_TESTS(redacting_v12),
 		WORLD_TESTS(redacted_state_leaves_the_flat_tables),
+		WORLD_TESTS(what_was_redacted_is_not_remembered),
+		WORLD_TESTS(a_queued_redaction_is_seen),
+		WORLD_TESTS(what_holds_a_room_is_not_redacted),
 		WORLD_TESTS(names_come_and_go),
 		WORLD_TESTS(a_failure_is_honest_and_passes),
 		WORLD_TESTS(an_event_costs_few_statements),
