@@ -1,7 +1,6 @@
 /* fixture.h - a server with a few routes, and a client that writes its bytes itself. */
 #pragma once
 
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -30,6 +30,7 @@ static struct {
 	struct lock lock;
 	struct cond changed;
 	int inside, open; /* handlers in /gate, and how many may leave it */
+	int plug[2];      /* a pipe: /stuck takes a byte from it */
 	_Atomic int wait_runs, wait_answers;
 } world;
 
@@ -38,12 +39,15 @@ static void world_init(void)
 	world.bus = bus_new(100000);
 	world.inside = world.open = 0;
 	world.wait_runs = world.wait_answers = 0;
+	assert_int_equal(pipe(world.plug), 0);
 	lock_init(&world.lock, RANK_LEAF);
 	cond_init(&world.changed);
 }
 
 static void world_done(void)
 {
+	close(world.plug[0]);
+	close(world.plug[1]);
 	bus_free(&world.bus);
 	cond_done(&world.changed);
 	lock_done(&world.lock);
@@ -157,6 +161,16 @@ static err *get_gate(struct req *rq)
 	return NULL;
 }
 
+static err *get_stuck(struct req *rq)
+{
+	char c;
+
+	if (read(world.plug[0], &c, 1) != 1)
+		return err_new(rq->arena, ERR_INTERNAL, "unplugged");
+	reply_empty(rq);
+	return NULL;
+}
+
 /* ?user=7&timeout=1000: answers when the user's bus key moved, or in the end. */
 static err *get_wait(struct req *rq)
 {
@@ -202,6 +216,7 @@ static const struct route test_routes[] = {
 	{ "GET", C "error", get_error, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "silent", get_silent, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "gate", get_gate, AUTH_NONE, RATE_NONE, LANE_SLOW, 0 },
+	{ "GET", C "stuck", get_stuck, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "wait", get_wait, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "restless", get_restless, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "limited", get_hello, AUTH_NONE, RATE_LOGIN, LANE_FAST, 0 },
@@ -383,7 +398,9 @@ MAYBE_UNUSED struct answer ask(struct arena *a, const struct http *h, const char
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
 
-/* Waits for the server's own tables: nothing signals these to a test. */
+/* Between two looks at the server's own tables, which nothing signals to a test. */
+static void look_again(void) { poll(NULL, 0, 1); }
+
 static void await_counts(const struct http *h, size_t conns, size_t parked, bool by_parked)
 {
 	struct watch *w = (struct watch *)(uintptr_t)&h->watch;
@@ -396,7 +413,7 @@ static void await_counts(const struct http *h, size_t conns, size_t parked, bool
 		lock_drop(&w->lock);
 		if (there)
 			return;
-		sched_yield();
+		look_again();
 	}
 }
 

@@ -1,6 +1,7 @@
 /* Requests that wait: woken, expired, hung up on, stopped; each exactly once, and nothing is left behind. */
 #include "fixture.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 
 static const int64_t room = 1000; /* of every user in /wait */
