@@ -16,6 +16,7 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <sys/socket.h>
 
 static int64_t deadline(const struct http *h, uint64_t bytes)
 {
@@ -260,6 +261,8 @@ void request_end(void *cls, struct MHD_Connection *mhd, void **req, enum MHD_Req
 	if (r->response)
 		MHD_destroy_response(r->response);
 	atomic_store(&r->conn->busy, false);
+	if (atomic_load(&h->stopping)) /* watch_expire may have found it busy */
+		shutdown(r->conn->fd, SHUT_RD);
 	atomic_store(&r->conn->deadline_us, clock_mono_us() + HTTP_IDLE_S * INT64_C(1000000));
 	if (r->body_charged)
 		atomic_fetch_sub(&h->body_bytes, r->body_charged);
