@@ -111,6 +111,9 @@ class Client:
         txn = txn or f"t{next(_serial)}"
         return self.put(f"/rooms/{q(room)}/send/{q(type)}/{q(txn)}", content)["event_id"]
 
+    def send_content(self, room, content, type="m.room.message"):
+        return self.put(f"/rooms/{q(room)}/send/{q(type)}/t{next(_serial)}", content)["event_id"]
+
     def set_state(self, room, type, content, key=""):
         return self.put(f"/rooms/{q(room)}/state/{q(type)}/{q(key)}", content)["event_id"]
 
