@@ -60,11 +60,10 @@ static const struct user_policy *policies_of(struct server *s)
 	return p;
 }
 
-static err *on_deactivated(void *ctx, struct arena *a, int64_t user, str user_id, bool erase)
+static err *on_deactivated(void *ctx, struct arena *a, int64_t user, str user_id)
 {
 	const struct server *s = ctx;
 
-	(void)erase; /* kept with the account */
 	return deactivate_rooms(s->services.rooms, s->log, a, user, user_id);
 }
 
@@ -151,6 +150,16 @@ static err *open_syncs(struct server *s)
 	return syncs_new(s->a, &opt, &s->services.syncs);
 }
 
+/* Accounts whose closing was interrupted leave the rest of their rooms. */
+static void finish_deactivations(struct server *s)
+{
+	const err *e = users_deactivate_rest(s->services.users, s->a);
+
+	if (e)
+		log_warn(s->log, "deactivated accounts are still in rooms; tried again at the next start",
+			 F("error", e->msg));
+}
+
 err *server_open_services(struct server *s)
 {
 	TRY(folder_make(s->a, s->config->data_dir));
@@ -165,6 +174,7 @@ err *server_open_services(struct server *s)
 	s->services.typing = typing_new(s->services.bus, s->services.rooms);
 	TRY(open_syncs(s));
 	s->services.spread = profile_spread_new(s->services.users, s->services.rooms, s->log);
+	finish_deactivations(s);
 	atomic_store(&s->services.config, s->config);
 	return NULL;
 }

@@ -120,8 +120,23 @@ err *store_account_deactivate(struct tx *tx, int64_t nid, int64_t now, bool eras
 	static const char sql[] = "UPDATE accounts SET password = NULL,"
 				  " deactivated_at = CASE WHEN deactivated_at = 0 THEN $2 ELSE deactivated_at END,"
 				  " is_erased = CASE WHEN $3 = 1 THEN 1 ELSE is_erased END WHERE nid = $1";
+	static const char closing[] = "INSERT INTO closing_accounts (nid) VALUES ($1) ON CONFLICT (nid) DO NOTHING";
 
-	return tx_run(tx, sql, BIND(B(nid), B(now), B(erase)));
+	TRY(tx_run(tx, sql, BIND(B(nid), B(now), B(erase))));
+	return tx_run(tx, closing, BIND(B(nid)));
+}
+
+err *store_account_closed(struct tx *tx, int64_t nid)
+{
+	return tx_run(tx, "DELETE FROM closing_accounts WHERE nid = $1", BIND(B(nid)));
+}
+
+err *store_accounts_closing(struct tx *tx, size_t max, struct account_row *out, size_t *out_n)
+{
+	static const char sql[] =
+		"SELECT " ACCOUNT_COLUMNS " FROM accounts WHERE nid IN (SELECT nid FROM closing_accounts) LIMIT $1";
+
+	return accounts_read(tx, sql, BIND(B((int64_t)max)), max, out, out_n);
 }
 
 err *store_policy_accept(struct tx *tx, int64_t nid, str policy, str version, int64_t now)

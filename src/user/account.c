@@ -259,11 +259,44 @@ err *users_set_suspended(struct users *us, struct arena *a, str user_id, bool su
 	return change(us, a, &(struct change){ .user_id = user_id, .what = SET_SUSPENDED, .flag = suspended });
 }
 
+static err *closed_write(struct tx *tx, void *nid) { return store_account_closed(tx, *(const int64_t *)nid); }
+
+/* What is not the account's own; it is over only when all of that is done. */
+static err *close_rest(struct users *us, struct arena *a, int64_t nid, str user_id)
+{
+	if (us->opt.on_deactivated)
+		TRY(us->opt.on_deactivated(us->opt.hooks_ctx, a, nid, user_id));
+	return store_do(us->opt.store, a, closed_write, &nid);
+}
+
 err *users_deactivate(struct users *us, struct arena *a, str user_id, bool erase)
 {
 	struct change c = { .user_id = user_id, .what = DEACTIVATE, .flag = erase, .now = clock_ms() };
 
 	TRY(change(us, a, &c));
 	log_info(us->opt.log, "account deactivated", F("user_id", user_id), F("erase", (int64_t)erase));
-	return us->opt.on_deactivated ? us->opt.on_deactivated(us->opt.hooks_ctx, a, c.nid, user_id, erase) : NULL;
+	return close_rest(us, a, c.nid, user_id);
+}
+
+enum { CLOSING_AT_ONCE = 100 };
+
+static err *closing(struct users *us, struct arena *a, struct account_row *out, size_t *out_n)
+{
+	AUTO_TX tx = NULL;
+
+	TRY(store_read(us->opt.store, a, &tx));
+	return store_accounts_closing(tx, CLOSING_AT_ONCE, out, out_n);
+}
+
+err *users_deactivate_rest(struct users *us, struct arena *a)
+{
+	struct account_row rows[CLOSING_AT_ONCE];
+	size_t n;
+
+	do {
+		TRY(closing(us, a, rows, &n));
+		for (size_t i = 0; i < n; i++)
+			TRY(close_rest(us, a, rows[i].nid, rows[i].user_id));
+	} while (n == CLOSING_AT_ONCE);
+	return NULL;
 }

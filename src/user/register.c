@@ -220,7 +220,7 @@ err *register_account(struct users *us, struct arena *a, const struct register_c
 	log_info(us->opt.log, "account registered", F("user_id", user_id), F("admin", (int64_t)cmd->admin));
 	*out_user_id = user_id;
 	*out_login = w.login.out;
-	return us->opt.on_registered ? us->opt.on_registered(us->opt.hooks_ctx, a, w.row.nid, user_id) : NULL;
+	return NULL;
 }
 
 err *users_add(struct users *us, struct arena *a, str name, str password, bool admin, str *out_user_id)

@@ -61,12 +61,10 @@ struct users_options {
 	/* Other processes log people out, too: ask the store again about a token that is known for longer. 0: we are alone. */
 	int64_t token_recheck_ms;
 
-	/* Hooks, each or NULL, called on the worker thread after the commit, with hooks_ctx. An error is the request's. */
+	/* A hook, or NULL, called on the worker thread after the commit, with hooks_ctx. An error is the request's. */
 	void *hooks_ctx;
-	/* A new local account, before its first login is answered: default profile, rooms to join. */
-	err *(*on_registered)(void *ctx, struct arena *a, int64_t user, str user_id);
-	/* The account is closed: leave rooms, leave the directory, forget what is not ours to keep. */
-	err *(*on_deactivated)(void *ctx, struct arena *a, int64_t user, str user_id, bool erase);
+	/* The account is closed: leave rooms, forget what is not ours to keep. Called again when it failed or was interrupted. */
+	err *(*on_deactivated)(void *ctx, struct arena *a, int64_t user, str user_id);
 };
 
 struct users *users_new(const struct users_options *opt);
@@ -125,3 +123,5 @@ NODISCARD err *users_set_locked(struct users *us, struct arena *a, str user_id, 
 NODISCARD err *users_set_suspended(struct users *us, struct arena *a, str user_id, bool suspended);
 /* The account side of deactivation: no password, no devices, no tokens, then on_deactivated. Can be run again. */
 NODISCARD err *users_deactivate(struct users *us, struct arena *a, str user_id, bool erase);
+/* Runs on_deactivated where it failed, or the process ended in it: at start. */
+NODISCARD err *users_deactivate_rest(struct users *us, struct arena *a);

@@ -18,6 +18,11 @@ CREATE TABLE accounts (
 CREATE UNIQUE INDEX accounts_by_user_id ON accounts (user_id);
 CREATE INDEX accounts_by_folded ON accounts (folded);
 
+-- Deactivated accounts that are not out of all their rooms yet: a start goes on with them.
+CREATE TABLE closing_accounts (
+	nid BIGINT NOT NULL PRIMARY KEY
+);
+
 -- Which documents a user accepted (m.login.terms).
 CREATE TABLE accepted_policies (
 	user_nid BIGINT NOT NULL,

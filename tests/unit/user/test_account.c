@@ -129,15 +129,13 @@ static void a_new_password_ends_other_logins(struct both *b)
 }
 BOTH(a_new_password_ends_other_logins)
 
-static err *note_deactivated(void *ctx, struct arena *a, int64_t user, str user_id, bool erase)
+static err *note_deactivated(void *ctx, struct arena *a, int64_t user, str user_id)
 {
 	int *calls = ctx;
 
-	(void)a;
-	assert_true(user > 0 && erase);
+	assert_true(user > 0);
 	eq(user_id, S("@a:x.org"));
-	++*calls;
-	return NULL;
+	return ++*calls == 1 ? err_new(a, ERR_BUSY, "not now") : NULL;
 }
 
 static void a_closed_account_stays_closed(struct both *b)
@@ -156,15 +154,19 @@ static void a_closed_account_stays_closed(struct both *b)
 	both_ok(users_add(us, b->a, S("a"), S("pw"), false, &user_id));
 	log_in(b, us, user_id, STR_NONE, &l);
 	both_ok(users_authenticate_token(us, b->a, l.access_token, &id));
-	both_ok(users_deactivate(us, b->a, user_id, true));
+	refused(users_deactivate(us, b->a, user_id, true), ERR_BUSY);
 	assert_int_equal(calls, 1);
+	both_ok(users_deactivate_rest(us, b->a)); /* as the next start does */
+	assert_int_equal(calls, 2);
+	both_ok(users_deactivate_rest(us, b->a)); /* nothing is left */
+	assert_int_equal(calls, 2);
 	refused(users_authenticate_token(us, b->a, l.access_token, &id), ERR_UNKNOWN_TOKEN);
 	refused(login_password(us, b->a, S("a"), S("pw"), &acc), ERR_LOGIN_FAILED);
 	refused(login_start(us, b->a, &(struct login_cmd){ .user = id.user }, &l), ERR_USER_DEACTIVATED);
 	refused(users_add(us, b->a, S("a"), S("pw"), false, &user_id), ERR_USER_IN_USE);
 	refused(users_set_password(us, b->a, S("@a:x.org"), S("pw"), true, STR_NONE), ERR_USER_DEACTIVATED);
 	both_ok(users_deactivate(us, b->a, S("@a:x.org"), true)); /* again: whatever was left undone is done */
-	assert_int_equal(calls, 2);
+	assert_int_equal(calls, 3);
 	both_ok(users_find(us, b->a, S("@a:x.org"), &acc));
 	assert_true(acc->deactivated_at > 0 && !acc->has_password);
 	users_free(&us);

@@ -221,33 +221,6 @@ static void the_shared_secret_is_proven_once(struct both *b)
 }
 BOTH(the_shared_secret_is_proven_once)
 
-static err *note_registered(void *ctx, struct arena *a, int64_t user, str user_id)
-{
-	int *calls = ctx;
-
-	(void)a;
-	assert_true(user > 0);
-	eq(user_id, S("@alice:x.org"));
-	++*calls;
-	return NULL;
-}
-
-static void others_hear_of_a_new_account(struct both *b)
-{
-	struct users_options opt = service_options(b);
-	int calls = 0;
-	struct users *us;
-	str user_id;
-
-	opt.hooks_ctx = &calls;
-	opt.on_registered = note_registered;
-	us = users_new(&opt);
-	both_ok(users_add(us, b->a, S("alice"), STR_NONE, false, &user_id));
-	assert_int_equal(calls, 1);
-	users_free(&us);
-}
-BOTH(others_hear_of_a_new_account)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,7 +230,6 @@ int main(void)
 		BOTH_TESTS(registration_is_idempotent),
 		BOTH_TESTS(the_last_use_of_a_token_makes_one_account),
 		BOTH_TESTS(the_shared_secret_is_proven_once),
-		BOTH_TESTS(others_hear_of_a_new_account),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
