@@ -108,7 +108,7 @@ str hex_encode(struct arena *a, str bytes)
 	return (str){ out, 2 * bytes.n };
 }
 
-static int nibble(char c)
+int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -127,7 +127,7 @@ str hex_decode(struct arena *a, str text)
 		return STR_NONE;
 	out = arena_alloc(a, text.n / 2 + 1);
 	for (size_t i = 0; i < text.n; i += 2) {
-		const int high = nibble(text.p[i]), low = nibble(text.p[i + 1]);
+		const int high = hex_digit(text.p[i]), low = hex_digit(text.p[i + 1]);
 
 		if (high < 0 || low < 0)
 			return STR_NONE;

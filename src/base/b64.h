@@ -11,3 +11,4 @@ str b64_decode(struct arena *a, str text);
 str b64url_decode(struct arena *a, str text);
 str hex_encode(struct arena *a, str bytes);
 str hex_decode(struct arena *a, str text); /* STR_NONE when it is not hex */
+int hex_digit(char c);                     /* of either case; -1: it is none */

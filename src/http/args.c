@@ -7,22 +7,12 @@
  */
 #include "http/internal_http.h"
 
+#include "base/b64.h"
 #include "base/utf8.h"
 #include "json/json.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 static bool is_plain(str s, bool query)
 {
@@ -173,6 +163,19 @@ err *req_query_bool(const struct req *rq, const char *name, bool otherwise, bool
 	if (!str_is_none(s) && !*out && !str_eq(s, S("false")))
 		return err_new(rq->arena, ERR_INVALID_PARAM, "Query parameter %s must be true or false", name);
 	return NULL;
+}
+
+str req_form(const struct req *rq, const char *name)
+{
+	str rest = req_body(rq), piece;
+
+	while (str_split_next(&rest, '&', &piece)) {
+		const size_t eq = str_find(piece, '=');
+
+		if (eq < piece.n && str_eq(str_head(piece, eq), str_c(name)))
+			return args_decode(rq->arena, str_from(piece, eq + 1), true);
+	}
+	return STR_NONE;
 }
 
 str req_header(const struct req *rq, const char *name)

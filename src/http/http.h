@@ -85,6 +85,8 @@ NODISCARD err *req_query_int(const struct req *rq, const char *name, int64_t oth
 NODISCARD err *req_query_bool(const struct req *rq, const char *name, bool otherwise, bool *out);
 str req_header(const struct req *rq, const char *name);
 str req_body(const struct req *rq); /* the bytes; empty without one */
+/* A field of a body that is a web page's form; STR_NONE: absent, or no percent-encoded UTF-8. */
+str req_form(const struct req *rq, const char *name);
 /* The body as an object: ERR_NOT_JSON, ERR_BAD_JSON (no object). An empty body is ERR_NOT_JSON; _or_empty takes it as {}. */
 NODISCARD err *req_body_object(struct req *rq, const struct json **out);
 NODISCARD err *req_body_object_or_empty(struct req *rq, const struct json **out);

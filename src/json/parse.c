@@ -10,6 +10,7 @@
  * Grammar: RFC 8259, strictly. Limits are checked before memory is taken: the text's size at once, depth at each
  * opening, the count of values at each value (which bounds the stack and the tree).
  */
+#include "base/b64.h"
 #include "base/utf8.h"
 #include "json/internal_json.h"
 
@@ -81,11 +82,7 @@ static int hex4(const char *p, const char *end)
 	if (end - p < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		const char c = p[i];
-		const int d = c >= '0' && c <= '9'   ? c - '0'
-			      : c >= 'a' && c <= 'f' ? c - 'a' + 10
-			      : c >= 'A' && c <= 'F' ? c - 'A' + 10
-						     : -1;
+		const int d = hex_digit(p[i]);
 
 		if (d < 0)
 			return -1;

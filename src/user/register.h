@@ -46,11 +46,17 @@ struct registration_token {
 	int64_t pending, completed;
 	int64_t expires_at; /* ms; 0: never */
 };
+/* Could somebody register with it now (ms since 1970)? */
+static inline bool registration_token_usable(const struct registration_token *t, int64_t now)
+{
+	return (t->expires_at == 0 || t->expires_at > now) &&
+	       (t->uses_allowed < 0 || t->completed + t->pending < t->uses_allowed);
+}
 struct registration_tokens {
 	const struct registration_token *p;
 	size_t n;
 };
-/* Could somebody register with it now? */
+/* The same of a token that somebody names. */
 NODISCARD err *registration_token_valid(struct users *us, struct arena *a, str token, bool *out);
 NODISCARD err *registration_tokens_list(struct users *us, struct arena *a, struct registration_tokens *out);
 /* NULL: there is none. */

@@ -47,8 +47,7 @@ err *registration_token_valid(struct users *us, struct arena *a, str token, bool
 	if (str_is_empty(token) || token.n > TOKEN_MAX)
 		return NULL;
 	TRY(registration_token_get(us, a, token, &t));
-	*out = t && (t->expires_at == 0 || t->expires_at > clock_ms()) &&
-	       (t->uses_allowed < 0 || t->completed + t->pending < t->uses_allowed);
+	*out = t && registration_token_usable(t, clock_ms());
 	return NULL;
 }
 

@@ -25,12 +25,6 @@ static void write_token(struct jw *w, const struct registration_token *t)
 	write_count(w, "expiry_time", t->expires_at, 0);
 }
 
-static bool is_valid(const struct registration_token *t)
-{
-	return (t->expires_at == 0 || t->expires_at > clock_ms()) &&
-	       (t->uses_allowed < 0 || t->completed + t->pending < t->uses_allowed);
-}
-
 static err *get_tokens(struct req *rq)
 {
 	const bool all = str_is_none(req_query(rq, "valid"));
@@ -43,7 +37,7 @@ static err *get_tokens(struct req *rq)
 	w = reply_json(rq, 200);
 	jw_array(w, "registration_tokens");
 	for (size_t i = 0; i < list.n; i++) {
-		if (!all && is_valid(&list.p[i]) != valid)
+		if (!all && registration_token_usable(&list.p[i], clock_ms()) != valid)
 			continue;
 		jw_object(w, NULL);
 		write_token(w, &list.p[i]);

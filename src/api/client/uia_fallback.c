@@ -112,51 +112,9 @@ static err *get_fallback(struct req *rq)
 	return err_new(rq->arena, ERR_NOT_FOUND, "There is no page for this authentication type");
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if ((c | 32) >= 'a' && (c | 32) <= 'f')
-		return (c | 32) - 'a' + 10;
-	return -1;
-}
-
-/* STR_NONE: not encoded as it must be. */
-static str form_decode(struct arena *a, str text)
-{
-	char *p = arena_alloc(a, text.n + 1);
-	size_t n = 0;
-
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.p[i] != '%') {
-			p[n++] = text.p[i] == '+' ? ' ' : text.p[i];
-			continue;
-		}
-		if (i + 2 >= text.n || hex_value(text.p[i + 1]) < 0 || hex_value(text.p[i + 2]) < 0)
-			return STR_NONE;
-		p[n++] = (char)(hex_value(text.p[i + 1]) * 16 + hex_value(text.p[i + 2]));
-		i += 2;
-	}
-	return (str){ p, n };
-}
-
-/* One field of application/x-www-form-urlencoded; STR_NONE: absent. */
-static str form_field(struct arena *a, str form, str name)
-{
-	str pair;
-	size_t eq;
-
-	while (str_split_next(&form, '&', &pair)) {
-		eq = str_find(pair, '=');
-		if (eq < pair.n && str_eq(str_head(pair, eq), name))
-			return form_decode(a, str_from(pair, eq + 1));
-	}
-	return STR_NONE;
-}
-
 static err *post_fallback(struct req *rq)
 {
-	const str answer = form_field(rq->arena, req_body(rq), S("answer")), type = req_param(rq, "type");
+	const str answer = req_form(rq, "answer"), type = req_param(rq, "type");
 	AUTO_BUF b = BUF_INIT(PAGE_MAX);
 	str session;
 	bool good;
