@@ -7,13 +7,13 @@ ensure_ascii=False). Where the two differ on purpose, the difference stands in `
 
 1. NaN, Infinity, -Infinity: Python takes them, JSON has no such words.
 2. Lone surrogates in escapes: Python makes a string of them that no UTF-8 can hold.
-3. More than 64 levels, more than 400,000 values: our limits, ERR_TOO_LARGE.
+3. More than 64 levels, more than 65,536 values: our limits, ERR_TOO_LARGE.
 4. Numbers that are no 64-bit integers keep their text; Python would round floats. In canonical text 1e10 is 10000000000.
 5. -0 is the integer 0 for both, and so it is written.
 """
 import json, random, re, subprocess, sys
 
-MAX_DEPTH, MAX_VALUES = 64, 400000
+MAX_DEPTH, MAX_VALUES = 64, 65536
 EXACT = 2**53 - 1
 
 
