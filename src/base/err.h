@@ -41,6 +41,7 @@
 	X(INCOMPATIBLE_ROOM_VERSION, 400, "M_INCOMPATIBLE_ROOM_VERSION")                                               \
 	X(BAD_ALIAS, 400, "M_BAD_ALIAS")                                                                               \
 	X(BAD_STATE, 403, "M_BAD_STATE")                                                                               \
+	X(INVITE_BLOCKED, 403, "M_INVITE_BLOCKED")                                                                     \
 	X(DUPLICATE_ANNOTATION, 400, "M_DUPLICATE_ANNOTATION")                                                         \
 	X(CANNOT_LEAVE_NOTICE_ROOM, 403, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM")                                          \
 	X(TOO_LARGE, 413, "M_TOO_LARGE")                                                                               \

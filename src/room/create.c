@@ -148,9 +148,12 @@ static err *read_invites(struct creation *c)
 				       STR_ARG(user_id));
 		if (!is_invited(c, user_id))
 			vec_push(c->a, &c->invite, user_id);
+		if (c->invite.n > INVITES_MOST)
+			return err_new(c->a, ERR_INVALID_PARAM, "at most %d people can be invited at once",
+				       INVITES_MOST);
 	}
-	if (c->invite.n > INVITES_MOST)
-		return err_new(c->a, ERR_INVALID_PARAM, "at most %d people can be invited at once", INVITES_MOST);
+	for (size_t i = 0; i < c->invite.n; i++)
+		TRY(invite_permitted(c->rs, c->a, c->invite.p[i]));
 	return NULL;
 }
 
@@ -357,6 +360,9 @@ static err *wish_initial(struct creation *c)
 		if (str_eq(type, S("m.room.create")))
 			return err_new(c->a, ERR_INVALID_ROOM_STATE,
 				       "a room has one m.room.create: see creation_content");
+		if (str_eq(type, S("m.room.member")) && key &&
+		    membership_of_text(json_get_str(content, S("membership"))) == MEMBER_INVITE)
+			TRY(invite_permitted(c->rs, c->a, key->s));
 		wish(c, STEP_STATE, type, key ? key->s : S(""), content);
 	}
 	return NULL;

@@ -148,6 +148,8 @@ NODISCARD err *room_wait_stored(struct rooms *rs, struct arena *a, str room_id, 
 NODISCARD err *member_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, str *out_event_id);
 /* The aliases that a new m.room.canonical_alias adds: M_INVALID_PARAM, M_BAD_ALIAS. */
 NODISCARD err *alias_check_canonical(struct room *room, const struct proposal *p);
+/* M_INVITE_BLOCKED where the user wants no invitations (invite_permission.c). */
+NODISCARD err *invite_permitted(struct rooms *rs, struct arena *a, str user_id);
 /* The content of a membership event: the profile of a user of this server is put in. extra may be NULL. */
 NODISCARD err *member_content(struct rooms *rs, struct arena *a, str user_id, enum membership to, str reason,
 			      const struct json *extra, const struct json **out);

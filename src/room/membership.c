@@ -109,6 +109,8 @@ static err *fulfil(struct wish *w)
 	w->p.state_key = w->target;
 	w->p.sender = w->cmd->by.user_id;
 	w->p.ts = clock_ms();
+	if (w->to == MEMBER_INVITE)
+		TRY(invite_permitted(w->rs, w->a, w->target));
 	TRY(proposal_number(w->rs, w->a, &w->p));
 	TRY(queue_wish(w, &ticket));
 	if (w->wait)

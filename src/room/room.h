@@ -14,6 +14,7 @@
 
 struct bus;
 struct log;
+struct tx;
 struct rooms;
 struct room; /* one room's head, locked while held */
 
@@ -88,6 +89,9 @@ NODISCARD err *room_kick(struct rooms *rs, struct arena *a, const struct member_
 NODISCARD err *room_ban(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
 NODISCARD err *room_unban(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
 NODISCARD err *room_forget(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
+/* Does the user want no invitations (m.invite_permission_config)? Inviting them gives M_INVITE_BLOCKED; those that came before are not to be
+ * told. */
+NODISCARD err *room_blocks_invites(struct tx *tx, struct arena *a, int64_t user, bool *out);
 /* A new display name or avatar in one room: the membership event again, with the profile as it is now. */
 NODISCARD err *room_refresh_profile(struct rooms *rs, struct arena *a, const struct actor *by, str room_id);
 /* The ids of a user's rooms, by what they are in them (a set of MEMBER_MASKs), from the store; rooms_joined: where they are joined. */

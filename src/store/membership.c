@@ -84,10 +84,25 @@ err *store_member_clear_profile(struct tx *tx, int64_t room, int64_t user, int64
 		      BIND(B(room), B(user), B(event)));
 }
 
+/* The members of a mask as a list for IN. */
+static struct i64s mask_list(struct tx *tx, unsigned mask)
+{
+	int64_t *p = ARENA_ARRAY(tx_arena(tx), int64_t, MEMBER_KNOCK + 1);
+	size_t n = 0;
+
+	for (enum membership m = MEMBER_JOIN; m <= MEMBER_KNOCK; m++)
+		if (mask & MEMBER_MASK(m))
+			p[n++] = m;
+	return (struct i64s){ p, n };
+}
+
 err *store_member_forget(struct tx *tx, int64_t room, int64_t user)
 {
-	return tx_run(tx, "UPDATE membership SET forgotten = 1 WHERE room = $1 AND member = $2",
-		      BIND(B(room), B(user)));
+	static const char sql[] = "UPDATE membership SET forgotten = 1 WHERE room = $1 AND member = $2"
+				  " AND membership IN $3";
+
+	return tx_run(tx, sql,
+		      BIND(B(room), B(user), B(mask_list(tx, MEMBER_MASK(MEMBER_LEAVE) | MEMBER_MASK(MEMBER_BAN)))));
 }
 
 err *store_member(struct tx *tx, int64_t room, int64_t user, struct member_row **out)
@@ -99,18 +114,6 @@ err *store_member(struct tx *tx, int64_t room, int64_t user, struct member_row *
 			 BIND(B(room), B(user)), &list, &n));
 	*out = n ? &list[0] : NULL;
 	return NULL;
-}
-
-/* The members of a mask as a list for IN. */
-static struct i64s mask_list(struct tx *tx, unsigned mask)
-{
-	int64_t *p = ARENA_ARRAY(tx_arena(tx), int64_t, MEMBER_KNOCK + 1);
-	size_t n = 0;
-
-	for (enum membership m = MEMBER_JOIN; m <= MEMBER_KNOCK; m++)
-		if (mask & MEMBER_MASK(m))
-			p[n++] = m;
-	return (struct i64s){ p, n };
 }
 
 err *store_members(struct tx *tx, int64_t room, unsigned mask, size_t limit, struct member_row **out, size_t *out_n)

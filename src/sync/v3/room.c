@@ -41,13 +41,27 @@ static err *gather_left(struct run *r, struct task *t, struct sync_room *out)
 	return account_data_gather(r, t, out);
 }
 
+/* Invitations by who is ignored are not told, and none where the user wants none. */
+static err *invite_is_told(struct run *r, const struct task *t, bool *out)
+{
+	bool blocked;
+	struct tx *tx;
+
+	*out = false;
+	if (ignored_has(&r->ignored, t->member->sender))
+		return NULL;
+	TRY(run_tx(r, &tx));
+	TRY(room_blocks_invites(tx, r->a, r->rq->user, &blocked));
+	*out = !blocked;
+	return NULL;
+}
+
 static err *gather(struct run *r, struct task *t, struct sync_room *room, bool *told)
 {
 	*told = true;
 	switch (room->section) {
 	case SECTION_INVITE:
-		/* Invitations by who is ignored are not told. */
-		*told = !ignored_has(&r->ignored, t->member->sender);
+		TRY(invite_is_told(r, t, told));
 		/* fall through */
 	case SECTION_KNOCK:
 		room->stripped = str_is_empty(t->member->stripped) ? S("[]") : t->member->stripped;

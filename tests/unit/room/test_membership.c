@@ -1,6 +1,8 @@
 /* test_membership.c - who may become what: every change of membership, and its traces in the flat tables. */
 #include "world.h"
 
+#include "store/account_data.h"
+
 /* What target (bob) was, what is done, what comes of it. alice made the room (power 100), mod may kick (50). */
 static const struct {
 	const char *was;  /* none join invite leave ban knock */
@@ -200,6 +202,32 @@ static void forgetting_needs_leaving(struct world *w)
 }
 WORLD(forgetting_needs_leaving)
 
+struct forgetting {
+	int64_t room, user;
+};
+static err *forget_late(struct tx *tx, void *arg)
+{
+	const struct forgetting *f = arg;
+
+	return store_member_forget(tx, f->room, f->user);
+}
+
+/* The check and the write are apart: who came back in between is not forgotten. */
+static void who_came_back_is_not_forgotten(struct world *w)
+{
+	const struct actor alice = who(w, "alice"), bob = who(w, "bob");
+	const str id = make_room(w, alice, "{'preset':'public_chat'}");
+	struct forgetting f = { room_nid(w, id), bob.user };
+
+	good(join(w, bob, id));
+	good(store_do(w->b->st, w->a, forget_late, &f));
+	ok(!membership_row(w, id, "bob")->forgotten, "a member");
+	good(member(w, room_leave, bob, id, NULL));
+	good(store_do(w->b->st, w->a, forget_late, &f));
+	ok(membership_row(w, id, "bob")->forgotten, "gone");
+}
+WORLD(who_came_back_is_not_forgotten)
+
 /* A restricted room: who is in `parent` may join. */
 static str restricted_room(struct world *w, struct actor by, str parent, const char *more)
 {
@@ -266,6 +294,35 @@ static void rooms_that_are_not_there(struct world *w)
 }
 WORLD(rooms_that_are_not_there)
 
+static err *block(struct tx *tx, void *arg)
+{
+	struct account_data_row row = { .type = S("m.invite_permission_config"),
+					.content = S("{\"default_action\":\"block\"}") },
+				*old;
+	const struct actor *who = arg;
+
+	TRY(store_account_data_begin(tx, who->user, &row, &old));
+	return store_account_data_set(tx, who->user, &row);
+}
+
+static void blocked_invitations(struct world *w)
+{
+	struct actor alice = who(w, "alice"), bob = who(w, "bob");
+	const str id = make_room(w, alice, "{'preset':'public_chat'}");
+	struct ticket *ticket;
+	str out;
+
+	good(store_write(w->b->st, w->a, &(struct piece){ .late = block, .arg = &bob }, &ticket));
+	good(store_wait(w->a, ticket));
+	fails_with(member(w, room_invite, alice, id, "bob"), ERR_INVITE_BLOCKED);
+	fails_with(try_send(w, w->a, alice, id, "m.room.member", "@bob:test", "{'membership':'invite'}", NULL, &out),
+		   ERR_INVITE_BLOCKED);
+	fails_with(try_create(w, alice, "{'invite':['@carol:test','@bob:test']}", &out), ERR_INVITE_BLOCKED);
+	ok(membership_now(w, id, "bob") == MEMBER_NONE, "nothing came of it");
+	good(join(w, bob, id)); /* it is about invitations alone */
+}
+WORLD(blocked_invitations)
+
 static err *profile(void *ctx, struct arena *a, int64_t user, str *out_displayname, str *out_avatar_url)
 {
 	(void)a;
@@ -306,6 +363,8 @@ int main(void)
 		WORLD_TESTS(since_is_when_the_membership_began),
 		WORLD_TESTS(a_second_join_is_no_event),
 		WORLD_TESTS(forgetting_needs_leaving),
+		WORLD_TESTS(who_came_back_is_not_forgotten),
+		WORLD_TESTS(blocked_invitations),
 		WORLD_TESTS(members_of_another_room_may_join),
 		WORLD_TESTS(nobody_left_to_vouch),
 		WORLD_TESTS(rooms_that_are_not_there),
