@@ -1,7 +1,8 @@
 """What a user may do to their own account and devices, and what must be proven first."""
 import pytest
 
-from client import Client, login
+from client import Client, login, q, register
+from server import Server
 
 PASSWORD = "sesame-open-1"
 
@@ -23,7 +24,20 @@ def test_capabilities(alice, nobody):
     caps = alice.get("/capabilities")["capabilities"]
     assert caps["m.change_password"]["enabled"] is True
     assert caps["m.room_versions"]["available"][caps["m.room_versions"]["default"]] == "stable"
+    assert caps["m.profile_fields"] == {"enabled": True} and caps["m.set_displayname"] == {"enabled": True}
     nobody.fails(401, "M_MISSING_TOKEN", "GET", "/capabilities")
+
+
+def test_capabilities_say_what_the_operator_forbids():
+    hs = Server(enable_set_displayname=False)
+    try:
+        dave = register(hs)
+        caps = dave.get("/capabilities")["capabilities"]
+        assert caps["m.profile_fields"] == {"enabled": True, "disallowed": ["displayname"]}
+        assert caps["m.set_displayname"] == {"enabled": False} and caps["m.set_avatar_url"] == {"enabled": True}
+        dave.fails(403, "M_FORBIDDEN", "PUT", f"/profile/{q(dave.user_id)}/displayname", {"displayname": "D"})
+    finally:
+        hs.close()
 
 
 # devices
