@@ -32,6 +32,7 @@ type Target struct {
 	Secret   string   `json:"secret"`
 	Start    []string `json:"start"`
 	PidFiles []string `json:"pidfiles"`
+	Data     []string `json:"data"`
 	pid      int
 	cmd      *exec.Cmd
 	done     chan struct{}
