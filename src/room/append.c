@@ -296,6 +296,7 @@ static err *add(struct draft *d, const struct proposal *p, struct event *ev, con
 	job_event_edges(d, je, prevs, n, auth->nids, auth->n);
 	je->before = tip->root;
 	TRY(draft_accept(d, je));
+	TRY(draft_annotate(d, je));
 	if (str_eq(ev->type, S("m.room.redaction")))
 		TRY(draft_redact(d, je));
 	return draft_prepare(d, je);

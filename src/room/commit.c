@@ -92,6 +92,7 @@ static err *job_late(struct tx *tx, void *arg)
 		TRY(store_event_insert(tx, &je->row));
 		TRY(flat_save(tx, job, je));
 		TRY(save_redaction(tx, job, je));
+		TRY(annotation_save(tx, je));
 		if (je->prepared.stream)
 			*je->prepared.stream = je->stream;
 		if (je->prepared.late)

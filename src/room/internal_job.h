@@ -7,6 +7,7 @@
 #pragma once
 
 #include "room/internal_room.h"
+#include "store/annotations.h"
 
 struct change {                      /* of the current state */
 	int64_t type, key, old, now; /* event numbers, 0: absent */
@@ -33,8 +34,9 @@ struct job_event {
 	bool linear;           /* built on the room's current state alone, and the state after it is the current one */
 	int64_t redact_target; /* applies to this event, whose bytes become redact_json; 0: none */
 	str redact_json;
-	bool redact_waits;           /* its target is not there yet */
-	struct change redact_change; /* its type is 0: the target's flat copies stay */
+	bool redact_waits;                             /* its target is not there yet */
+	struct change redact_change;                   /* its type is 0: the target's flat copies stay */
+	struct annotation annotates, redact_annotates; /* the latter: what redact_target was. target is 0: nothing */
 	struct rooms_prepared prepared;
 	int64_t stream;
 };
@@ -113,6 +115,13 @@ NODISCARD err *draft_redact(struct draft *d, struct job_event *je);
 void redaction_forget(struct room *room, const struct job_event *je);
 /* An event whose redaction came before it is stored redacted. */
 NODISCARD err *draft_redact_waiting(struct draft *d, struct job_event *je);
+/* Annotations (annotation.c): what an accepted event annotates; what the target of its redaction did; their rows. */
+NODISCARD err *draft_annotate(struct draft *d, struct job_event *je);
+NODISCARD err *draft_redact_annotation(struct draft *d, struct job_event *je, const struct event *target,
+				       const struct event_row *row);
+NODISCARD err *annotation_save(struct tx *tx, const struct job_event *je);
+/* M_DUPLICATE_ANNOTATION for a second one of the same. */
+NODISCARD err *annotation_check(struct room *room, const struct proposal *p);
 /* One state out of several (resolve.c). */
 NODISCARD err *draft_resolve(struct draft *d, const struct state_root *roots, size_t n, struct state_root *out);
 

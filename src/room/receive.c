@@ -119,6 +119,7 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	*out = APPEND_ACCEPTED;
 	TRY(draft_redact_waiting(d, je));
 	TRY(draft_accept(d, je));
+	TRY(draft_annotate(d, je));
 	if (str_eq(ev->type, S("m.room.redaction")))
 		TRY(draft_redact(d, je));
 	return draft_prepare(d, je);

@@ -56,6 +56,7 @@ err *draft_redact(struct draft *d, struct job_event *je)
 	TRY(event_redact(d->job->a, d->room->rv, target, &je->redact_json));
 	je->redact_json = arena_keep(d->job->a, je->redact_json);
 	je->redact_target = row->nid;
+	TRY(draft_redact_annotation(d, je, target, row));
 	map_put_i(&d->room->redactions, row->nid, je);
 	if (event_is_state(target)) /* remembered as it was */
 		room_cache_drop(d->room, row->type, row->state_key);

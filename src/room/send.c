@@ -183,6 +183,7 @@ static err *queue_event(struct rooms *rs, struct arena *a, const struct send_cmd
 	if (str_eq(p->type, S("m.room.canonical_alias")) && !str_is_none(p->state_key))
 		TRY(alias_check_canonical(room, p));
 	TRY(check_redaction(room, p));
+	TRY(annotation_check(room, p));
 	return room_queue_one(room, p, txn, out_event_id, out_ticket);
 }
 

@@ -259,6 +259,95 @@ static void what_holds_a_room_is_not_redacted(struct world *w)
 WORLD(what_holds_a_room_is_not_redacted)
 
 /*
+ * Annotations
+ */
+static str react(struct world *w, struct actor by, str room_id, str target, const char *type, const char *key,
+		 enum err_code code)
+{
+	const str content =
+		arena_printf(w->a, "{'m.relates_to':{'rel_type':'m.annotation','event_id':'%.*s','key':'%s'}}",
+			     STR_ARG(target), key);
+	err *e;
+	str id = STR_NONE;
+
+	e = try_send(w, w->a, by, room_id, type, NULL, content.p, NULL, &id);
+	ok((e ? e->code : ERR_NONE) == code, "%s %s: %.*s", type, key, STR_ARG(e ? e->msg : S("sent")));
+	return id;
+}
+
+static void nobody_annotates_twice(struct world *w)
+{
+	const struct actor alice = who(w, "alice"), bob = who(w, "bob");
+	const str id = make_room(w, alice, "{'preset':'public_chat'}");
+	const str said = say(w, alice, id, "what do you think?"), other = say(w, alice, id, "and of this?");
+	str out, first;
+
+	good(join(w, bob, id));
+	first = react(w, bob, id, said, "m.reaction", "+1", ERR_NONE);
+	react(w, bob, id, said, "m.reaction", "+1", ERR_DUPLICATE_ANNOTATION);
+	react(w, bob, id, said, "m.reaction", "+2", ERR_NONE);
+	react(w, bob, id, said, "org.example", "+1", ERR_NONE);
+	react(w, bob, id, other, "m.reaction", "+1", ERR_NONE);
+	react(w, alice, id, said, "m.reaction", "+1", ERR_NONE);
+	/* Of what nobody knows nobody can say that it is the same. */
+	react(w, bob, id, S("$nothing"), "m.reaction", "+1", ERR_NONE);
+	react(w, bob, id, S("$nothing"), "m.reaction", "+1", ERR_NONE);
+	world_restart(w);
+	react(w, bob, id, said, "m.reaction", "+1", ERR_DUPLICATE_ANNOTATION);
+	good(redact(w, bob, id, first, &out));
+	react(w, bob, id, said, "m.reaction", "+1", ERR_NONE);
+	react(w, bob, id, said, "m.reaction", "+1", ERR_DUPLICATE_ANNOTATION);
+	/* The first one's redaction, again, does not free the second. */
+	good(redact(w, bob, id, first, &out));
+	react(w, bob, id, said, "m.reaction", "+1", ERR_DUPLICATE_ANNOTATION);
+	/* Other relations may be repeated, and a transaction is. */
+	good(try_send(w, w->a, bob, id, "m.reaction", NULL,
+		      arena_printf(w->a, "{'m.relates_to':{'rel_type':'m.annotation','event_id':'%.*s','key':'t'}}",
+				   STR_ARG(said))
+			      .p,
+		      "t1", &first));
+	good(try_send(w, w->a, bob, id, "m.reaction", NULL,
+		      arena_printf(w->a, "{'m.relates_to':{'rel_type':'m.annotation','event_id':'%.*s','key':'t'}}",
+				   STR_ARG(said))
+			      .p,
+		      "t1", &out));
+	same_str(out, first);
+}
+WORLD(nobody_annotates_twice)
+
+static void a_queued_annotation_counts(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	const str id = make_room(w, alice, "{}"), said = say(w, alice, id, "hm");
+	const str content = arena_printf(
+		w->a, "{'m.relates_to':{'rel_type':'m.annotation','event_id':'%.*s','key':'+1'}}", STR_ARG(said));
+	struct proposal p = { .type = S("m.reaction"),
+			      .state_key = STR_NONE,
+			      .sender = alice.user_id,
+			      .content = js(w->a, content.p),
+			      .redacts = STR_NONE,
+			      .ts = 1,
+			      .txn_device = STR_NONE,
+			      .txn_id = STR_NONE };
+	struct ticket *ticket;
+	str out;
+
+	good(proposal_number(w->rs, w->a, &p));
+	{
+		AUTO_ROOM room = NULL;
+		struct tx *before;
+
+		good(room_hold(w->rs, w->a, id, &room));
+		good(room_tx(room, &before)); /* a snapshot that will not have it */
+		good(annotation_check(room, &p));
+		good(room_queue_one(room, &p, NULL, &out, &ticket));
+		fails_with(annotation_check(room, &p), ERR_DUPLICATE_ANNOTATION);
+	}
+	good(store_wait(w->a, ticket));
+}
+WORLD(a_queued_annotation_counts)
+
+/*
  * Names
  */
 static void names_come_and_go(struct world *w)
@@ -361,6 +450,8 @@ int main(void)
 		WORLD_TESTS(what_was_redacted_is_not_remembered),
 		WORLD_TESTS(a_queued_redaction_is_seen),
 		WORLD_TESTS(what_holds_a_room_is_not_redacted),
+		WORLD_TESTS(nobody_annotates_twice),
+		WORLD_TESTS(a_queued_annotation_counts),
 		WORLD_TESTS(names_come_and_go),
 		WORLD_TESTS(a_failure_is_honest_and_passes),
 		WORLD_TESTS(an_event_costs_few_statements),
