@@ -1,0 +1,193 @@
+"""What requests cost: SQL statements and commits that were waited for, as /metrics counts them per route. Counts do not depend on
+the machine. A figure here is a bound with little air: what needs more of them than today should say why."""
+import json
+import re
+import threading
+
+import pytest
+import requests
+
+from client import Client, q, register
+
+LAZY = json.dumps({"room": {"timeline": {"limit": 20}, "state": {"lazy_load_members": True}}})
+LINE = re.compile(r'hearth_http_requests?_(total|sql_statements_total|commits_total)\{method="(\w+)",route="([^"]+)"[^}]*\} (\d+)')
+
+
+def totals(server):
+    """{(method, route): [requests, statements, commits]}"""
+    found = {}
+    for what, method, route, n in LINE.findall(requests.get(f"{server.url}/metrics", timeout=30).text):
+        row = found.setdefault((method, route), [0, 0, 0])
+        row[["total", "sql_statements_total", "commits_total"].index(what)] += int(n)
+    return found
+
+
+class Cost:
+    """with Cost(server) as c: ...; c.of("PUT", "send") are the mean statements and commits of requests to routes with that word."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def __enter__(self):
+        self.before = totals(self.server)
+        return self
+
+    def __exit__(self, *failed):
+        after = totals(self.server)
+        self.rows = {key: [a - b for a, b in zip(row, self.before.get(key, [0, 0, 0]))] for key, row in after.items()}
+
+    def of(self, method, word):
+        rows = [row for (m, route), row in self.rows.items() if m == method and word in route.split("/") and row[0]]
+        assert len(rows) == 1, f"requests of {method} {word}: {self.rows}"
+        n, statements, commits = rows[0]
+        return statements / n, commits / n
+
+
+@pytest.fixture
+def people(each_hs):
+    return [register(each_hs) for _ in range(6)]
+
+
+@pytest.fixture
+def room(people):
+    """Public, all six joined, a few messages: what is remembered of texts and numbers is."""
+    room = people[0].create_room(preset="public_chat", name="costs")
+    for p in people[1:]:
+        p.join(room)
+    for p in people:
+        p.send(room)
+    return room
+
+
+def test_sync_without_news_asks_nothing(each_hs, people, room):
+    alice = people[0]
+    filter_id = alice.post(f"/user/{q(alice.user_id)}/filter", json.loads(LAZY))["filter_id"]
+    for how in ({}, {"filter": LAZY}, {"filter": filter_id}, {"timeout": 1}):
+        alice.sync(since=None, **how)
+        alice.sync(**how)
+        with Cost(each_hs) as c:
+            for _ in range(3):
+                alice.sync(**how)
+        assert c.of("GET", "sync") == (0, 0), how
+
+
+def test_a_message_reaches_waiting_syncs_without_sql(each_hs, people, room):
+    for p in people:
+        p.sync(since=None, filter=LAZY)
+        p.sync(filter=LAZY)
+    people[0].send(room, "to warm the tallies of what is unread")
+    for p in people:
+        p.sync(filter=LAZY)
+    got = []
+    with Cost(each_hs) as c:
+        waiting = [threading.Thread(target=lambda p=p: got.append(p.sync(timeout=30000, filter=LAZY))) for p in people[1:]]
+        for t in waiting:
+            t.start()
+        people[0].send(room, "for all")
+        for t in waiting:
+            t.join()
+    assert all(room in answer["rooms"]["join"] for answer in got) and len(got) == 5
+    assert c.of("GET", "sync") == (0, 0)
+
+
+def test_send(each_hs, people, room):
+    with Cost(each_hs) as c:
+        for p in people * 3:
+            p.send(room)
+    statements, commits = c.of("PUT", "send")
+    assert statements <= 7 and commits == 1
+
+
+def test_state_event(each_hs, people, room):
+    for n in range(5):
+        people[0].set_state(room, "org.example.cost", {"n": 0}, f"k{n}")
+    with Cost(each_hs) as c:
+        for n in range(5):
+            people[0].set_state(room, "org.example.cost", {"n": 1}, f"k{n}")
+    statements, commits = c.of("PUT", "state")
+    assert statements <= 9 and commits == 1
+
+
+def test_create_room_is_one_commit(each_hs, people, room):
+    with Cost(each_hs) as c:
+        for _ in range(5):
+            people[0].create_room(preset="private_chat", name="another", topic="of costs")
+    statements, commits = c.of("POST", "createRoom")
+    assert statements <= 55 and commits == 1
+
+
+def test_join_and_leave_are_one_commit(each_hs, people, room):
+    late = [register(each_hs) for _ in range(5)]
+    with Cost(each_hs) as c:
+        for p in late:
+            p.join(room)
+            p.leave(room)
+    statements, commits = c.of("POST", "join")
+    assert statements <= 12 and commits == 1
+    statements, commits = c.of("POST", "leave")
+    assert statements <= 10 and commits == 1
+
+
+def test_pages_cost_the_same_at_any_length(each_hs, people, room):
+    for n in range(60):
+        people[n % 6].send(room, f"line {n}")
+    for limit in (5, 20, 60):
+        with Cost(each_hs) as c:
+            people[1].get(f"/rooms/{q(room)}/messages", dir="b", limit=limit)
+        statements, commits = c.of("GET", "messages")
+        assert statements <= 5 and commits == 0, limit
+
+
+@pytest.mark.parametrize("what,bound", [("members", 3), ("joined_members", 3), ("state", 3)])
+def test_lists_cost_the_same_at_any_length(each_hs, people, room, what, bound):
+    seen = []
+    for more in ([], [register(each_hs) for _ in range(10)]):
+        for p in more:
+            p.join(room)
+        people[0].get(f"/rooms/{q(room)}/{what}")
+        with Cost(each_hs) as c:
+            people[0].get(f"/rooms/{q(room)}/{what}")
+        seen.append(c.of("GET", what))
+    assert seen[0] == seen[1] and seen[0][0] <= bound and seen[0][1] == 0
+
+
+def test_initial_sync_per_room(each_hs):
+    alice, bob = register(each_hs), register(each_hs)
+    costs = []
+    for _ in range(2):
+        for _ in range(5):
+            room = alice.create_room(preset="public_chat", name="one of many")
+            bob.join(room)
+            alice.send(room)
+        bob.sync(since=None, filter=LAZY)
+        with Cost(each_hs) as c:
+            bob.sync(since=None, filter=LAZY)
+        costs.append(c.of("GET", "sync"))
+    assert costs[1][1] == 0
+    assert (costs[1][0] - costs[0][0]) / 5 <= 7
+
+
+def test_typing_is_never_written(each_hs, people, room):
+    with Cost(each_hs) as c:
+        for p in people:
+            p.put(f"/rooms/{q(room)}/typing/{q(p.user_id)}", {"typing": True, "timeout": 30000})
+    assert c.of("PUT", "typing")[1] == 0
+
+
+def test_who_is_known_is_not_asked_for_again(each_hs, people):
+    alice = people[0]
+    alice.get("/account/whoami")
+    with Cost(each_hs) as c:
+        for _ in range(3):
+            alice.get("/account/whoami")
+    assert c.of("GET", "whoami") == (0, 0)
+
+
+def test_login_is_one_commit(each_hs, people):
+    name = people[0].user_id.split(":")[0][1:]
+    body = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": name}, "password": "sesame-open-1"}
+    Client(each_hs).post("/login", body)
+    with Cost(each_hs) as c:
+        Client(each_hs).post("/login", body)
+    statements, commits = c.of("POST", "login")
+    assert statements <= 8 and commits == 1
