@@ -258,7 +258,7 @@ err *alias_check_canonical(struct room *room, const struct proposal *p)
 
 	TRY(room_current(room, p->type_nid, p->key_nid, &current));
 	/* "If not present, null, or empty, the room has no canonical alias." */
-	if (alias && alias->kind != JSON_NULL && !str_eq(json_str(alias), S("")))
+	if (alias && alias->kind != JSON_NULL && !(json_is(alias, JSON_STR) && alias->s.n == 0))
 		TRY(check_listed(room, current, alias));
 	if (alts && alts->kind != JSON_ARRAY)
 		return err_new(room->a, ERR_INVALID_PARAM, "alt_aliases must be a list");

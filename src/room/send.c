@@ -180,6 +180,9 @@ static err *queue_event(struct rooms *rs, struct arena *a, const struct send_cmd
 	TRY(room_same_as_current(room, p, out_event_id, out_wait));
 	if (!str_is_none(*out_event_id))
 		return NULL;
+	/* In version 12 such an event cannot even be built: it would be a room of its own. */
+	if (str_eq(p->type, S("m.room.create")))
+		return err_new(a, ERR_FORBIDDEN, "a room is created once");
 	if (str_eq(p->type, S("m.room.canonical_alias")) && !str_is_none(p->state_key))
 		TRY(alias_check_canonical(room, p));
 	TRY(check_redaction(room, p));
