@@ -3,13 +3,16 @@
  *
  * Largest first, by number among equals. A token names the last (or first) room shown by how many it had and which it was,
  * so that paging goes on at the same place whatever has joined meanwhile; its first letter says which way it goes.
+ *
+ * A search looks at every room, once: their order is asked for in one statement, then their texts a few at a time, of which only those
+ * that were found are kept.
  */
 #include "room/internal_room.h"
 
 #include "json/writer.h"
 #include "store/tx.h"
 
-enum { LIST_MOST = 500, LIST_USUAL = 100, SCAN_CHUNK = 200 };
+enum { LIST_MOST = 500, LIST_USUAL = 100, SCAN_CHUNK = 200, SCAN_MOST = 200000, TERM_MOST = 255 };
 
 err *room_published(struct rooms *rs, struct arena *a, str room_id, bool *out)
 {
@@ -108,34 +111,70 @@ static bool matches(const struct public_rooms_cmd *cmd, const struct public_row 
 
 struct page {
 	VEC(struct public_row) rows;
-	bool more; /* beyond the last row, in the direction of reading */
+	bool more;     /* beyond the last row, in the direction of reading */
+	int64_t total; /* of all published rooms */
 };
 
-/* Reads on until the page is full and one more is known to be there, or the list ends. */
-static err *read_page(struct tx *tx, const struct public_rooms_cmd *cmd, struct public_query q, size_t limit,
-		      struct page *out)
+static void take_row(struct arena *a, struct page *out, const struct public_row *row)
 {
+	struct public_row copy = *row;
+	struct summary_row *s = &copy.summary;
+	str *const texts[] = { &copy.room_id,
+			       &s->name,
+			       &s->topic,
+			       &s->avatar_url,
+			       &s->canonical_alias,
+			       &s->join_rule,
+			       &s->history_visibility,
+			       &s->guest_access,
+			       &s->room_type,
+			       &s->encryption };
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		*texts[i] = arena_keep(a, *texts[i]);
+	vec_push(a, &out->rows, copy);
+}
+
+/* In an arena of its own: of all that is looked through in a search, only what is found is kept. */
+static err *scan_chunk(struct rooms *rs, struct arena *a, const struct public_rooms_cmd *cmd,
+		       const struct public_place *places, size_t n, size_t limit, struct page *out)
+{
+	AUTO_ARENA scratch = arena_new();
 	struct public_row *rows;
+	AUTO_TX tx = NULL;
+	err *e = store_read(rs->opt.store, scratch, &tx);
+
+	if (!e)
+		e = store_public_rooms(tx, places, n, &rows, &n);
+	if (e)
+		return err_keep(a, e);
+	for (size_t i = 0; i < n && !out->more; i++) {
+		if (!matches(cmd, &rows[i]))
+			continue;
+		out->more = out->rows.n == limit;
+		if (!out->more)
+			take_row(a, out, &rows[i]);
+	}
+	return NULL;
+}
+
+/* Reads on until the page is full and one more is known to be there, or the list ends. */
+static err *read_page(struct rooms *rs, struct arena *a, const struct public_rooms_cmd *cmd, struct public_query q,
+		      size_t limit, struct page *out)
+{
+	struct public_place *places;
 	size_t n;
 
-	q.limit = str_is_empty(cmd->search) && cmd->any_room_type ? limit + 1 : SCAN_CHUNK;
-	do {
-		TRY(store_public_rooms(tx, &q, &rows, &n));
-		for (size_t i = 0; i < n; i++) {
-			if (!matches(cmd, &rows[i]))
-				continue;
-			if (out->rows.n == limit) {
-				out->more = true;
-				return NULL;
-			}
-			vec_push(tx_arena(tx), &out->rows, rows[i]);
-		}
-		if (n) {
-			q.from_start = false;
-			q.joined = rows[n - 1].joined;
-			q.room = rows[n - 1].room;
-		}
-	} while (n == q.limit);
+	q.limit = str_is_empty(cmd->search) && cmd->any_room_type ? limit + 1 : SCAN_MOST;
+	{
+		AUTO_TX tx = NULL;
+
+		TRY(store_read(rs->opt.store, a, &tx));
+		TRY(store_public_count(tx, &out->total));
+		TRY(store_public_places(tx, &q, &places, &n));
+	}
+	for (size_t at = 0; at < n && !out->more; at += SCAN_CHUNK)
+		TRY(scan_chunk(rs, a, cmd, places + at, MIN(n - at, (size_t)SCAN_CHUNK), limit, out));
 	return NULL;
 }
 
@@ -168,20 +207,18 @@ err *room_public_list(struct rooms *rs, struct arena *a, const struct public_roo
 	const size_t limit = cmd->limit > 0 ? (size_t)MIN(cmd->limit, (int64_t)LIST_MOST) : LIST_USUAL;
 	struct public_query q = { 0 };
 	struct page page = { 0 };
-	int64_t total;
-	AUTO_TX tx = NULL;
 
+	if (cmd->search.n > TERM_MOST)
+		return err_new(a, ERR_INVALID_PARAM, "a search term may have %d bytes", TERM_MOST);
 	TRY(read_token(a, cmd->since, &q));
-	TRY(store_read(rs->opt.store, a, &tx));
-	TRY(store_public_count(tx, &total));
-	TRY(read_page(tx, cmd, q, limit, &page));
+	TRY(read_page(rs, a, cmd, q, limit, &page));
 	const size_t n = page.rows.n;
 
 	jw_array(w, "chunk");
 	for (size_t i = 0; i < n; i++)
 		write_room(w, &page.rows.p[q.backwards ? n - 1 - i : i]);
 	jw_end(w);
-	jw_int(w, "total_room_count_estimate", total);
+	jw_int(w, "total_room_count_estimate", page.total);
 	if (n == 0)
 		return NULL;
 	const struct public_row *first = &page.rows.p[q.backwards ? n - 1 : 0],

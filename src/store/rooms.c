@@ -206,30 +206,72 @@ err *store_summary_load(struct tx *tx, int64_t room, struct summary_row *out)
 	return NULL;
 }
 
-err *store_public_rooms(struct tx *tx, const struct public_query *q, struct public_row **out, size_t *out_n)
+err *store_public_places(struct tx *tx, const struct public_query *q, struct public_place **out, size_t *out_n)
 {
-#define PUBLIC_SELECT                                                                                                  \
-	"SELECT r.room, h.joined, i.text, " SUMMARY_SELECT " FROM rooms r JOIN room_heads h ON h.room = r.room"        \
-	" JOIN interned i ON i.id = r.room LEFT JOIN room_summary s ON s.room = r.room WHERE r.published = 1"
-	static const char onward[] = PUBLIC_SELECT
+	static const char onward[] =
+		"SELECT r.room, h.joined FROM rooms r JOIN room_heads h ON h.room = r.room WHERE r.published = 1"
 		" AND (h.joined < $1 OR (h.joined = $1 AND r.room > $2)) ORDER BY h.joined DESC, r.room LIMIT $3";
-	static const char back[] = PUBLIC_SELECT
+	static const char back[] =
+		"SELECT r.room, h.joined FROM rooms r JOIN room_heads h ON h.room = r.room WHERE r.published = 1"
 		" AND (h.joined > $1 OR (h.joined = $1 AND r.room < $2)) ORDER BY h.joined, r.room DESC LIMIT $3";
 	const int64_t joined = q->from_start ? INT64_MAX : q->joined;
-	VEC(struct public_row) list = { 0 };
+	VEC(struct public_place) list = { 0 };
 	struct rows *rs;
 
 	TRY(tx_query(tx, q->backwards ? back : onward, BIND(B(joined), B(q->room), B((int64_t)q->limit)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &list, (struct public_place){ rows_i64(rs, 0), rows_i64(rs, 1) });
+	TRY(rows_end(&rs));
+	*out = list.p;
+	*out_n = list.n;
+	return NULL;
+}
+
+static struct public_row *find_public(struct public_row *rows, size_t n, int64_t room)
+{
+	for (size_t low = 0, high = n; low < high;) {
+		const size_t mid = low + (high - low) / 2;
+
+		if (rows[mid].room == room)
+			return &rows[mid];
+		if (rows[mid].room < room)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+err *store_public_rooms(struct tx *tx, const struct public_place *places, size_t n, struct public_row **out,
+			size_t *out_n)
+{
+	static const char sql[] =
+		"SELECT r.room, i.text, " SUMMARY_SELECT " FROM rooms r JOIN interned i ON i.id = r.room"
+		" LEFT JOIN room_summary s ON s.room = r.room WHERE r.room IN $1 ORDER BY r.room";
+	int64_t *nids = ARENA_ARRAY(tx_arena(tx), int64_t, n);
+	const struct i64s rooms = { nids, n };
+	VEC(struct public_row) found = { 0 }, list = { 0 };
+	struct rows *rs;
+
+	for (size_t i = 0; i < n; i++)
+		nids[i] = places[i].room;
+	TRY(tx_query(tx, sql, BIND(B(rooms)), &rs));
 	while (rows_next(rs)) {
-		struct public_row p = { .room = rows_i64(rs, 0),
-					.joined = rows_i64(rs, 1),
-					.room_id = rows_str(rs, 2) };
+		struct public_row p = { .room = rows_i64(rs, 0), .room_id = rows_str(rs, 1) };
 
 		p.summary.room = p.room;
-		read_summary(rs, 3, &p.summary);
-		vec_push(tx_arena(tx), &list, p);
+		read_summary(rs, 2, &p.summary);
+		vec_push(tx_arena(tx), &found, p);
 	}
 	TRY(rows_end(&rs));
+	for (size_t i = 0; i < n; i++) {
+		struct public_row *p = find_public(found.p, found.n, places[i].room);
+
+		if (!p)
+			continue;
+		p->joined = places[i].joined;
+		vec_push(tx_arena(tx), &list, *p);
+	}
 	*out = list.p;
 	*out_n = list.n;
 	return NULL;

@@ -67,7 +67,11 @@ NODISCARD err *store_summary_set(struct tx *tx, int64_t room, enum summary_colum
 NODISCARD err *store_summary_load(struct tx *tx, int64_t room,
 				  struct summary_row *out); /* all absent when there is none */
 
-/* Published rooms, most joined members first, then by number. Starts after (after_joined, after_room) downwards, or upwards before it. */
+/* Published rooms, most joined members first, then by number. Starts after (joined, room) downwards, or upwards before it. Their order
+ * and what they show of themselves are asked for apart: texts are long, and of many rooms. */
+struct public_place {
+	int64_t room, joined;
+};
 struct public_row {
 	int64_t room, joined;
 	str room_id;
@@ -78,7 +82,11 @@ struct public_query {
 	int64_t joined, room; /* the position, unless from_start */
 	size_t limit;
 };
-NODISCARD err *store_public_rooms(struct tx *tx, const struct public_query *q, struct public_row **out, size_t *out_n);
+NODISCARD err *store_public_places(struct tx *tx, const struct public_query *q, struct public_place **out,
+				   size_t *out_n);
+/* In the order of the places. Rooms that are not there any more are left out. */
+NODISCARD err *store_public_rooms(struct tx *tx, const struct public_place *places, size_t n, struct public_row **out,
+				  size_t *out_n);
 NODISCARD err *store_public_count(struct tx *tx, int64_t *out);
 
 /* How many joined members a server has in the room. */
