@@ -34,6 +34,15 @@ static void describe_summary(const struct rooms *rs, const struct event *ev, str
 	}
 }
 
+/* Beyond this a room shows no name (topic ...) to who is invited: every invitation keeps a copy. */
+enum { STRIPPED_MOST = 12 << 10 };
+
+static void write_stripped_event(struct jw *w, const struct event *ev)
+{
+	if (ev && ev->bytes.n <= STRIPPED_MOST)
+		stripped_write(w, ev);
+}
+
 /* "The invite's stripped state": what the room shows of itself, the inviter, and the event itself. */
 static err *write_stripped(struct room *room, struct arena *a, const struct event *member, str *out)
 {
@@ -44,13 +53,11 @@ static err *write_stripped(struct room *room, struct arena *a, const struct even
 	jw_array(&w, NULL);
 	for (const str *type = stripped_types; !str_is_none(*type); type++) {
 		TRY(room_current_text(room, *type, S(""), &ev));
-		if (ev)
-			stripped_write(&w, ev);
+		write_stripped_event(&w, ev);
 	}
 	if (!str_eq(member->sender, member->state_key)) {
 		TRY(room_current_text(room, S("m.room.member"), member->sender, &ev));
-		if (ev)
-			stripped_write(&w, ev);
+		write_stripped_event(&w, ev);
 	}
 	stripped_write(&w, member);
 	jw_end(&w);

@@ -54,9 +54,17 @@ err *timeline_root_of_token(struct room_view *v, str token, struct state_root *o
 	*out = room_view_root(v);
 	if (place >= until)
 		return NULL;
+	TRY(store_events_by_timeline(tx, room_view_room(v), place + 1, true, 1, &rows, &n));
+	/* A state is as visible as the event that it is after. */
+	if (n > 0) {
+		bool seen;
+
+		TRY(room_view_sees(v, (const struct event_row *const *)rows, 1, &seen));
+		if (!seen)
+			return err_new(room_view_arena(v), ERR_FORBIDDEN, "you may not see the room as it was then");
+	}
 	if (sync_token_stream && sync_token_stream(token, &stream))
 		return store_room_root_at(tx, room_view_room(v), stream, out);
-	TRY(store_events_by_timeline(tx, room_view_room(v), place + 1, true, 1, &rows, &n));
 	return state_root_of(room_view_tree(v), room_view_arena(v), n ? rows[0]->root_after : 0, out);
 }
 

@@ -323,6 +323,25 @@ static void blocked_invitations(struct world *w)
 }
 WORLD(blocked_invitations)
 
+/* However much the room has to say of itself, who is invited learns by whom. */
+static void an_invitation_is_never_silent(struct world *w)
+{
+	static const char *const types[] = { "m.room.name", "m.room.topic", "m.room.avatar", "m.room.encryption" };
+	const struct actor alice = who(w, "alice");
+	const str id = make_room(w, alice, "{}");
+	const str big = arena_printf(w->a, "{'x':'%060000d'}", 0);
+	struct json *shown;
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		set_state(w, alice, id, types[i], "", big.p);
+	set_state(w, alice, id, "m.room.canonical_alias", "", big.p);
+	good(member(w, room_invite, alice, id, "bob"));
+	good(json_parse(w->a, membership_row(w, id, "bob")->stripped, &json_limits_request, &shown));
+	ok(shown->array.n >= 3, "create, join rules, alice, bob");
+	same_str(json_get_str(shown->array.items[shown->array.n - 1], S("state_key")), S("@bob:test"));
+}
+WORLD(an_invitation_is_never_silent)
+
 static err *profile(void *ctx, struct arena *a, int64_t user, str *out_displayname, str *out_avatar_url)
 {
 	(void)a;
@@ -365,6 +384,7 @@ int main(void)
 		WORLD_TESTS(forgetting_needs_leaving),
 		WORLD_TESTS(who_came_back_is_not_forgotten),
 		WORLD_TESTS(blocked_invitations),
+		WORLD_TESTS(an_invitation_is_never_silent),
 		WORLD_TESTS(members_of_another_room_may_join),
 		WORLD_TESTS(nobody_left_to_vouch),
 		WORLD_TESTS(rooms_that_are_not_there),
