@@ -9,21 +9,6 @@
 #include "store/account_data.h"
 #include "store/events.h"
 
-/* The event that is named, if the user may see it. */
-static err *named_event(struct room_view *v, struct tx *tx, struct arena *a, str event_id, const struct event_row **out)
-{
-	struct event_row *row;
-	bool seen = false;
-
-	TRY(store_event_by_id(tx, event_id, &row));
-	if (row && row->room == room_view_room(v))
-		TRY(room_view_sees(v, (const struct event_row *const[]){ row }, 1, &seen));
-	if (!seen)
-		return err_new(a, ERR_NOT_FOUND, "no such event in this room");
-	*out = row;
-	return NULL;
-}
-
 struct lookup {
 	struct tx *tx;
 	struct arena *a;
@@ -119,7 +104,7 @@ static err *prepare_receipt(struct rooms *rs, struct arena *a, const struct rece
 
 	TRY(store_read(rs->opt.store, a, &tx));
 	TRY(room_view_open(rs, a, tx, cmd->room_id, cmd->by.user, cmd->by.user_id, VIEW_JOINED, &v));
-	TRY(named_event(v, tx, a, cmd->event_id, &row));
+	TRY(room_view_event(v, cmd->event_id, &row));
 	*out = (struct receipt_row){ .room = row->room,
 				     .user = cmd->by.user,
 				     .kind = cmd->kind,
@@ -204,7 +189,7 @@ static err *prepare_marker(struct rooms *rs, struct arena *a, const struct actor
 
 	TRY(store_read(rs->opt.store, a, &tx));
 	TRY(room_view_open(rs, a, tx, room_id, by->user, by->user_id, VIEW_JOINED, &v));
-	TRY(named_event(v, tx, a, event_id, &row));
+	TRY(room_view_event(v, event_id, &row));
 	jw_object(&jw, NULL);
 	jw_str(&jw, "event_id", row->event_id);
 	jw_end(&jw);

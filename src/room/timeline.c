@@ -251,22 +251,6 @@ err *room_messages(struct rooms *rs, struct arena *a, const struct messages_cmd 
 	return NULL;
 }
 
-/* A row of this room that the reader may see; ERR_NOT_FOUND. */
-static err *visible_event(struct room_view *v, struct tx *tx, struct arena *a, str event_id,
-			  const struct event_row **out)
-{
-	struct event_row *row;
-	bool seen = false;
-
-	TRY(store_event_by_id(tx, event_id, &row));
-	if (row && row->room == room_view_room(v))
-		TRY(room_view_sees(v, (const struct event_row *const[]){ row }, 1, &seen));
-	if (!seen)
-		return err_new(a, ERR_NOT_FOUND, "no such event");
-	*out = row;
-	return NULL;
-}
-
 struct nid_list {
 	struct arena *a;
 	VEC(int64_t) nids;
@@ -328,7 +312,7 @@ err *room_context(struct rooms *rs, struct arena *a, const struct context_cmd *c
 	TRY(store_read(rs->opt.store, a, &tx));
 	p.tx = tx;
 	TRY(room_view_open(rs, a, tx, cmd->room_id, cmd->view->user, cmd->view->user_id, VIEW_MEMBER, &p.view));
-	TRY(visible_event(p.view, tx, a, cmd->event_id, &row));
+	TRY(room_view_event(p.view, cmd->event_id, &row));
 	TRY(context_side(&p, row, true, limit / 2, &before));
 	TRY(context_side(&p, row, false, limit - limit / 2, &after));
 	TRY(load_extras(&p, &row, 1, &extras));
@@ -364,7 +348,7 @@ err *room_event_get(struct rooms *rs, struct arena *a, str room_id, str event_id
 	/* "The event was not found or you do not have permission to read this event": one answer to both. */
 	if (e)
 		return e->code == ERR_FORBIDDEN ? err_new(a, ERR_NOT_FOUND, "no such event") : e;
-	TRY(visible_event(p.view, tx, a, event_id, &row));
+	TRY(room_view_event(p.view, event_id, &row));
 	TRY(load_extras(&p, &row, 1, &extras));
 	client_event_write(a, w, NULL, row, room_id, &extras.p[0], view);
 	return NULL;

@@ -370,6 +370,20 @@ err *room_view_sees(struct room_view *v, const struct event_row *const *rows, si
 	return NULL;
 }
 
+err *room_view_event(struct room_view *v, str event_id, const struct event_row **out)
+{
+	struct event_row *row;
+	bool seen = false;
+
+	TRY(store_event_by_id(v->tx, event_id, &row));
+	if (row && row->room == v->room)
+		TRY(room_view_sees(v, (const struct event_row *const[]){ row }, 1, &seen));
+	if (!seen)
+		return err_new(v->a, ERR_NOT_FOUND, "no such event in this room");
+	*out = row;
+	return NULL;
+}
+
 err *room_view_membership_at(struct room_view *v, const struct event_row *row, str *out)
 {
 	const struct seen_root *at;

@@ -53,5 +53,7 @@ NODISCARD err *room_view_state_event(struct room_view *v, struct state_root root
 
 /* Which of these rows may the user see? seen[i] for rows[i]. */
 NODISCARD err *room_view_sees(struct room_view *v, const struct event_row *const *rows, size_t n, bool *seen);
+/* An event of this room that the user may see. ERR_NOT_FOUND: there is none, or it is not for them. */
+NODISCARD err *room_view_event(struct room_view *v, str event_id, const struct event_row **out);
 /* The user's membership at an event, "including any changes caused by the event": for `unsigned`. */
 NODISCARD err *room_view_membership_at(struct room_view *v, const struct event_row *row, str *out);

@@ -74,16 +74,7 @@ err *store_push_rules(struct tx *tx, int64_t user, str *out_rules, int64_t *out_
 
 err *store_push_rules_owners(struct tx *tx, int64_t **out, size_t *out_n)
 {
-	VEC(int64_t) found = { 0 };
-	struct rows *rs;
-
-	TRY(tx_query(tx, "SELECT \"user\" FROM push_rules", NO_BIND, &rs));
-	while (rows_next(rs))
-		vec_push(tx_arena(tx), &found, rows_i64(rs, 0));
-	TRY(rows_end(&rs));
-	*out = found.p;
-	*out_n = found.n;
-	return NULL;
+	return tx_ints(tx, "SELECT \"user\" FROM push_rules", NO_BIND, out, out_n);
 }
 
 err *store_push_rules_begin(struct tx *tx, int64_t user, str *out_rules, int64_t *out_stream)

@@ -239,34 +239,17 @@ err *store_rooms_with_events(struct tx *tx, const int64_t *rooms, size_t n, int6
 		" WHERE EXISTS (SELECT 1 FROM events e WHERE e.room = each.value AND e.stream > $2 AND e.stream <= $3)"
 		" OR EXISTS (SELECT 1 FROM room_roots r WHERE r.room = each.value AND r.stream > $2 AND r.stream <= $3)";
 	const struct i64s list = { rooms, n };
-	VEC(int64_t) found = { 0 };
-	struct rows *rs;
 
 	*out = NULL;
 	*out_n = 0;
 	if (n == 0)
 		return NULL;
-	TRY(tx_query(tx, sql, BIND(B(list), B(above), B(upto)), &rs));
-	while (rows_next(rs))
-		vec_push(tx_arena(tx), &found, rows_i64(rs, 0));
-	TRY(rows_end(&rs));
-	*out = found.p;
-	*out_n = found.n;
-	return NULL;
+	return tx_ints(tx, sql, BIND(B(list), B(above), B(upto)), out, out_n);
 }
 
 err *store_event_successors(struct tx *tx, int64_t nid, int64_t **out, size_t *out_n)
 {
-	VEC(int64_t) list = { 0 };
-	struct rows *rs;
-
-	TRY(tx_query(tx, "SELECT event FROM event_edges WHERE prev = $1", BIND(B(nid)), &rs));
-	while (rows_next(rs))
-		vec_push(tx_arena(tx), &list, rows_i64(rs, 0));
-	TRY(rows_end(&rs));
-	*out = list.p;
-	*out_n = list.n;
-	return NULL;
+	return tx_ints(tx, "SELECT event FROM event_edges WHERE prev = $1", BIND(B(nid)), out, out_n);
 }
 
 err *store_event_redact(struct tx *tx, int64_t nid, int64_t redacted_by, str redacted_json, int64_t now)

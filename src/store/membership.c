@@ -155,16 +155,8 @@ err *store_memberships_changed(struct tx *tx, int64_t user, int64_t above, int64
 err *store_joined_rooms(struct tx *tx, int64_t user, int64_t **out, size_t *out_n)
 {
 	static const char sql[] = "SELECT room FROM membership WHERE member = $1 AND membership = 1";
-	VEC(int64_t) list = { 0 };
-	struct rows *rs;
 
-	TRY(tx_query(tx, sql, BIND(B(user)), &rs));
-	while (rows_next(rs))
-		vec_push(tx_arena(tx), &list, rows_i64(rs, 0));
-	TRY(rows_end(&rs));
-	*out = list.p;
-	*out_n = list.n;
-	return NULL;
+	return tx_ints(tx, sql, BIND(B(user)), out, out_n);
 }
 
 err *store_share_room(struct tx *tx, int64_t user, int64_t other, bool *out)

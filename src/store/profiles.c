@@ -87,18 +87,6 @@ err *store_user_words_set(struct tx *tx, int64_t user, const str *words, size_t 
 	return NULL;
 }
 
-static err *collect_users(struct tx *tx, struct rows **rs, int64_t **out, size_t *out_n)
-{
-	VEC(int64_t) found = { 0 };
-
-	while (rows_next(*rs))
-		vec_push(tx_arena(tx), &found, rows_i64(*rs, 0));
-	TRY(rows_end(rs));
-	*out = found.p;
-	*out_n = found.n;
-	return NULL;
-}
-
 /* The first text that no text with the prefix reaches: its last byte that can be raised, raised. Words are UTF-8, so never all 0xff. */
 static str after_prefix(struct arena *a, str prefix)
 {
@@ -112,21 +100,17 @@ err *store_users_by_word(struct tx *tx, str prefix, size_t limit, int64_t **out,
 {
 	static const char sql[] =
 		"SELECT DISTINCT \"user\" FROM user_words WHERE word >= $1 AND word < $2 ORDER BY \"user\" LIMIT $3";
-	struct rows *rs;
 
-	TRY(tx_query(tx, sql, BIND(B(prefix), B(after_prefix(tx_arena(tx), prefix)), B((int64_t)limit)), &rs));
-	return collect_users(tx, &rs, out, out_n);
+	return tx_ints(tx, sql, BIND(B(prefix), B(after_prefix(tx_arena(tx), prefix)), B((int64_t)limit)), out, out_n);
 }
 
 err *store_users_with_word(struct tx *tx, str prefix, const int64_t *users, size_t n, int64_t **out, size_t *out_n)
 {
 	static const char sql[] = "SELECT DISTINCT \"user\" FROM user_words"
 				  " WHERE \"user\" IN $1 AND word >= $2 AND word < $3 ORDER BY \"user\"";
-	struct rows *rs;
 
-	TRY(tx_query(tx, sql, BIND(B(((struct i64s){ users, n })), B(prefix), B(after_prefix(tx_arena(tx), prefix))),
-		     &rs));
-	return collect_users(tx, &rs, out, out_n);
+	return tx_ints(tx, sql, BIND(B(((struct i64s){ users, n })), B(prefix), B(after_prefix(tx_arena(tx), prefix))),
+		       out, out_n);
 }
 
 err *store_users_visible(struct tx *tx, int64_t viewer, const int64_t *users, size_t n, int64_t **out, size_t *out_n)
@@ -136,11 +120,9 @@ err *store_users_visible(struct tx *tx, int64_t viewer, const int64_t *users, si
 				  " LEFT JOIN room_summary s ON s.room = m.room"
 				  " WHERE m.member IN $3 AND m.membership = $2"
 				  " AND (v.room IS NOT NULL OR s.join_rule = $4 OR s.history_visibility = $5)";
-	struct rows *rs;
 
-	TRY(tx_query(tx, sql,
-		     BIND(B(viewer), B((int64_t)MEMBER_JOIN), B(((struct i64s){ users, n })), B(S("public")),
-			  B(S("world_readable"))),
-		     &rs));
-	return collect_users(tx, &rs, out, out_n);
+	return tx_ints(tx, sql,
+		       BIND(B(viewer), B((int64_t)MEMBER_JOIN), B(((struct i64s){ users, n })), B(S("public")),
+			    B(S("world_readable"))),
+		       out, out_n);
 }

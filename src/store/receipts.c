@@ -74,20 +74,12 @@ err *store_rooms_with_receipts(struct tx *tx, const int64_t *rooms, size_t n, in
 		"SELECT each.value FROM EACH $1"
 		" WHERE EXISTS (SELECT 1 FROM receipts r WHERE r.room = each.value AND r.stream > $2 AND r.stream <= $3)";
 	const struct i64s list = { rooms, n };
-	VEC(int64_t) found = { 0 };
-	struct rows *rs;
 
 	*out = NULL;
 	*out_n = 0;
 	if (n == 0)
 		return NULL;
-	TRY(tx_query(tx, sql, BIND(B(list), B(above), B(upto)), &rs));
-	while (rows_next(rs))
-		vec_push(tx_arena(tx), &found, rows_i64(rs, 0));
-	TRY(rows_end(&rs));
-	*out = found.p;
-	*out_n = found.n;
-	return NULL;
+	return tx_ints(tx, sql, BIND(B(list), B(above), B(upto)), out, out_n);
 }
 
 err *store_receipts_of(struct tx *tx, int64_t room, int64_t user, struct receipt_row **out, size_t *out_n)

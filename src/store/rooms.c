@@ -300,16 +300,8 @@ err *store_room_server_add(struct tx *tx, int64_t room, int64_t server, int64_t 
 
 err *store_room_servers(struct tx *tx, int64_t room, int64_t **out, size_t *out_n)
 {
-	VEC(int64_t) list = { 0 };
-	struct rows *rs;
-
-	TRY(tx_query(tx, "SELECT server FROM room_servers WHERE room = $1 AND members > 0", BIND(B(room)), &rs));
-	while (rows_next(rs))
-		vec_push(tx_arena(tx), &list, rows_i64(rs, 0));
-	TRY(rows_end(&rs));
-	*out = list.p;
-	*out_n = list.n;
-	return NULL;
+	return tx_ints(tx, "SELECT server FROM room_servers WHERE room = $1 AND members > 0", BIND(B(room)), out,
+		       out_n);
 }
 
 /*

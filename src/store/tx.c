@@ -164,6 +164,20 @@ void tx_close_rows(struct tx *tx)
 		close_rows(LIST_ITEM(it, struct rows, node));
 }
 
+err *tx_ints(struct tx *tx, const char *sql, const struct bind *b, size_t n, int64_t **out, size_t *out_n)
+{
+	VEC(int64_t) found = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, sql, b, n, &rs));
+	while (rows_next(rs))
+		vec_push(tx->arena, &found, rows_i64(rs, 0));
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}
+
 err *tx_one(struct tx *tx, const char *sql, const struct bind *b, size_t n, struct row **out)
 {
 	const struct driver *drv = tx->st->drv;

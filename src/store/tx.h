@@ -56,6 +56,9 @@ NODISCARD err *rows_end(struct rows **rs);
 struct row;
 NODISCARD err *tx_one(struct tx *tx, const char *sql, const struct bind *b, size_t n, struct row **out);
 
+/* The first column of every row, as numbers in the transaction's arena. */
+NODISCARD err *tx_ints(struct tx *tx, const char *sql, const struct bind *b, size_t n, int64_t **out, size_t *out_n);
+
 int64_t rows_i64(const struct rows *rs, int col); /* NULL reads as 0 */
 str rows_str(const struct rows *rs, int col);     /* copied into the transaction's arena; NULL is STR_NONE */
 bool rows_null(const struct rows *rs, int col);
