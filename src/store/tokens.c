@@ -104,10 +104,15 @@ err *store_refresh_confirm(struct tx *tx, int64_t id, int64_t previous_id)
 	static const char access[] = "DELETE FROM access_tokens WHERE refresh_id IN (SELECT id FROM refresh_tokens"
 				     " WHERE (id = $1 OR previous_id = $1) AND id <> $2)";
 	static const char refresh[] = "DELETE FROM refresh_tokens WHERE (id = $1 OR previous_id = $1) AND id <> $2";
+	static const char confirm[] = "UPDATE refresh_tokens SET previous_id = 0 WHERE id = $1 AND previous_id = $2";
+	int64_t changed;
 
+	/* One that is gone by now (trimmed, or another successor was first) must not take the others with it. */
+	TRY(tx_run_count(tx, confirm, BIND(B(id), B(previous_id)), &changed));
+	if (changed == 0)
+		return NULL;
 	TRY(tx_run(tx, access, BIND(B(previous_id), B(id))));
-	TRY(tx_run(tx, refresh, BIND(B(previous_id), B(id))));
-	return tx_run(tx, "UPDATE refresh_tokens SET previous_id = 0 WHERE id = $1", BIND(B(id)));
+	return tx_run(tx, refresh, BIND(B(previous_id), B(id)));
 }
 
 err *store_refresh_trim(struct tx *tx, int64_t previous_id, int64_t keep)

@@ -139,6 +139,27 @@ static void only_the_newest_unused_successors_stay(struct both *b)
 }
 BOTH(only_the_newest_unused_successors_stay)
 
+static err *trim_then_confirm(struct tx *tx, void *arg)
+{
+	(void)arg;
+	TRY(store_refresh_trim(tx, 11, 2));
+	return store_refresh_confirm(tx, 21, 11);
+}
+
+/* The use of a token and the trimming of it cross: the token is gone, and that is all. */
+static void a_trimmed_successor_confirms_nothing(struct both *b)
+{
+	struct pair pairs[] = { { 10, 0, "1" }, { 20, 11, "2" }, { 30, 11, "3" }, { 40, 11, "4" }, { 0 } };
+
+	both_ok(store_do(b->st, b->a, setup, pairs));
+	both_ok(store_do(b->st, b->a, trim_then_confirm, NULL));
+	assert_null(access_of(b, "a2"));
+	assert_non_null(refresh_of(b, "r1"));
+	assert_non_null(access_of(b, "a3"));
+	assert_int_equal(refresh_of(b, "r4")->previous_id, 11);
+}
+BOTH(a_trimmed_successor_confirms_nothing)
+
 static err *validate_and_delete(struct tx *tx, void *arg)
 {
 	int64_t *at = arg;
@@ -209,6 +230,7 @@ int main(void)
 		BOTH_TESTS(a_token_tells_its_user),
 		BOTH_TESTS(a_confirmed_refresh_ends_its_predecessor_and_siblings),
 		BOTH_TESTS(only_the_newest_unused_successors_stay),
+		BOTH_TESTS(a_trimmed_successor_confirms_nothing),
 		BOTH_TESTS(a_device_loses_its_tokens),
 		BOTH_TESTS(a_one_time_token_works_once),
 	};
