@@ -82,12 +82,22 @@ static err *parse_row(struct room_view *v, const struct event_row *row, struct e
 	return row ? event_load(v->a, v->rv, row->event_id, row->json, out) : NULL;
 }
 
-/* What an event that decides about visibility says under `member` of its content; of the current own membership that is known. */
-static err *read_decider(struct room_view *v, int64_t nid, str member, str *out)
+/* What an event that decides about visibility says under `member` of its content. */
+static err *said_by(struct room_view *v, const struct event_row *row, str member, str *out)
 {
 	struct event_parts parts;
-	struct event_row *row;
 	struct json *content;
+
+	event_parts_of(row->json, &parts);
+	TRY(json_parse(v->a, parts.content, &json_limits_event, &content));
+	*out = json_get_str(content, member);
+	return NULL;
+}
+
+/* The same by its number; of the current own membership it is known. */
+static err *read_decider(struct room_view *v, int64_t nid, str member, str *out)
+{
+	struct event_row *row;
 
 	*out = STR_NONE;
 	if (v->member && nid == v->member->event) {
@@ -95,12 +105,7 @@ static err *read_decider(struct room_view *v, int64_t nid, str member, str *out)
 		return NULL;
 	}
 	TRY(store_event_by_nid(v->tx, nid, &row));
-	if (!row)
-		return NULL;
-	event_parts_of(row->json, &parts);
-	TRY(json_parse(v->a, parts.content, &json_limits_event, &content));
-	*out = json_get_str(content, member);
-	return NULL;
+	return row ? said_by(v, row, member, out) : NULL;
 }
 
 /* The same of a state's event under a key, remembered by its number; STR_NONE where there is none. */
@@ -322,22 +327,45 @@ static err *sees_decider(struct room_view *v, const struct event_row *row, struc
 	return NULL;
 }
 
-/* Most events of a room stand upon the one before them. */
-static void inherit(struct room_view *v, const struct event_row *before, const struct event_row *row)
+/* The state after a state event is the one before, but for its own key. */
+static err *decide(struct room_view *v, const struct event_row *row, struct seen_root *seen)
 {
-	struct seen_root *seen;
+	str said;
 
-	if (!before || !before->root_after || !row->root_after || decides_itself(v, row) ||
-	    !store_nids_are_one(row->prevs, before->nid))
-		return;
-	seen = map_get_i(&v->roots, before->root_after);
-	if (seen)
-		(void)map_put_i(&v->roots, row->root_after, seen);
+	if (!decides_itself(v, row) || row->flags & EVENT_REJECTED)
+		return NULL;
+	if (row->type == v->type_history) {
+		TRY(said_by(v, row, S("history_visibility"), &said));
+		seen->view.history = history_visibility_parse(said);
+		return NULL;
+	}
+	TRY(said_by(v, row, S("membership"), &said));
+	seen->view.member = visibility_member_parse(said);
+	seen->membership = said;
+	return NULL;
+}
+
+/* Most events of a room stand upon the one before them, and the first upon nothing. */
+static err *inherit(struct room_view *v, const struct event_row *before, const struct event_row *row)
+{
+	struct seen_root nothing = { .view = { HISTORY_SHARED, VISIBILITY_OUTSIDE } }, *from = NULL, *seen;
+
+	if (!row->root_after || map_get_i(&v->roots, row->root_after))
+		return NULL;
+	if (row->prevs.n == 0 && row->type == v->rs->summary_types[SUMMARY_ROOM_TYPE])
+		from = &nothing;
+	else if (before && before->root_after && store_nids_are_one(row->prevs, before->nid))
+		from = map_get_i(&v->roots, before->root_after);
+	if (!from)
+		return NULL;
+	seen = ARENA_NEW(v->a, struct seen_root);
+	*seen = *from;
+	(void)map_put_i(&v->roots, row->root_after, seen);
+	return decide(v, row, seen);
 }
 
 static err *sees(struct room_view *v, const struct event_row *row, bool *seen)
 {
-	struct visibility_view outside = { .member = VISIBILITY_OUTSIDE };
 	const struct seen_root *at;
 	bool later;
 
@@ -346,13 +374,9 @@ static err *sees(struct room_view *v, const struct event_row *row, bool *seen)
 		return NULL;
 	TRY(look_at_root(v, row->root_after, &at));
 	TRY(joined_later(v, row, &later));
-	/* Whatever the user's own membership becomes: nobody sees less than who is outside. */
-	outside.history = at->view.history;
-	*seen = row->type == v->rs->type_member && visibility_allows_view(outside, later);
-	if (decides_itself(v, row) && !*seen)
-		return sees_decider(v, row, at->view, later, seen);
-	*seen = *seen || visibility_allows_view(at->view, later);
-	return NULL;
+	/* Before or after the event is enough. */
+	*seen = visibility_allows_view(at->view, later);
+	return *seen || !decides_itself(v, row) ? NULL : sees_decider(v, row, at->view, later, seen);
 }
 
 err *room_view_sees(struct room_view *v, const struct event_row *const *rows, size_t n, bool *seen)
@@ -363,7 +387,7 @@ err *room_view_sees(struct room_view *v, const struct event_row *const *rows, si
 	for (size_t k = 0; k < n; k++) {
 		const size_t i = newest_first ? n - 1 - k : k;
 
-		inherit(v, before, rows[i]);
+		TRY(inherit(v, before, rows[i]));
 		TRY(sees(v, rows[i], &seen[i]));
 		before = rows[i];
 	}
