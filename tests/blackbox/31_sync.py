@@ -245,6 +245,10 @@ def test_a_ban_after_leaving_shows_the_ban_and_nothing_that_came_between(alice, 
     alice.post(f"/rooms/{q(room)}/ban", {"user_id": bob.user_id})
     part = one(bob.sync(), "leave", room)
     assert bodies(part) == ["one"] and "secret" not in json.dumps(part)
+    assert [e["content"].get("membership") for e in part["timeline"]["events"]] == [None, "leave", "ban"]
+    alice.post(f"/rooms/{q(room)}/unban", {"user_id": bob.user_id})
+    part = one(bob.sync(), "leave", room)
+    assert [e["content"]["membership"] for e in part["timeline"]["events"]] == ["leave"] and part["state"]["events"] == []
 
 
 def test_joined_and_left_between_two_answers_is_a_left_room_with_its_state(alice, bob):

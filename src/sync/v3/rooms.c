@@ -249,6 +249,24 @@ static err *current_rows(struct run *r, struct member_list *out)
  * A first answer, or one with the full state
  */
 
+static err *add_current(struct run *r, struct tasks *out, const struct member_row *m)
+{
+	struct task t = { .member = m, .above = r->since.stream, .upto = r->position, .events = true };
+
+	t.full = m->membership == MEMBER_JOIN;
+	t.news = news_of(r, m->room);
+	return add(r, out, &t);
+}
+
+/* A row that changed after the position: a joined room is told as it was, the rest with the next answer. */
+static err *add_as_of(struct run *r, struct tasks *out, const struct member_row *now)
+{
+	struct member_row *then = ARENA_NEW(r->a, struct member_row);
+
+	TRY(row_as_of(r, now, then));
+	return then->membership == MEMBER_JOIN ? add_current(r, out, then) : NULL;
+}
+
 /* Rooms that the reader left are asked for by the filter; those that they were thrown out of are told anyway: nothing else says so. */
 static err *find_left(struct run *r, struct tasks *out, const struct map *seen)
 {
@@ -262,20 +280,14 @@ static err *find_left(struct run *r, struct tasks *out, const struct map *seen)
 	for (size_t i = 0; i < n; i++) {
 		const bool own = rows[i].membership == MEMBER_LEAVE && rows[i].sender == r->rq->user;
 
-		if (rows[i].stream > r->position || map_get_i(seen, rows[i].room) || (own && !r->filter.include_leave))
+		if (map_get_i(seen, rows[i].room))
 			continue;
-		TRY(add_left(r, out, &rows[i], false));
+		if (rows[i].stream > r->position)
+			TRY(add_as_of(r, out, &rows[i]));
+		else if (!own || r->filter.include_leave)
+			TRY(add_left(r, out, &rows[i], false));
 	}
 	return NULL;
-}
-
-static err *add_current(struct run *r, struct tasks *out, const struct member_row *m)
-{
-	struct task t = { .member = m, .above = r->since.stream, .upto = r->position, .events = true };
-
-	t.full = m->membership == MEMBER_JOIN;
-	t.news = news_of(r, m->room);
-	return add(r, out, &t);
 }
 
 static err *find_all(struct run *r, struct tasks *out, struct map *seen)
@@ -285,16 +297,12 @@ static err *find_all(struct run *r, struct tasks *out, struct map *seen)
 	TRY(current_rows(r, &now));
 	for (size_t i = 0; i < now.n; i++) {
 		const struct member_row *m = &now.p[i];
-		struct member_row *then;
 
 		if (map_get_i(seen, m->room))
 			continue;
 		(void)map_put_i(seen, m->room, r);
 		if (m->stream > r->position) {
-			then = ARENA_NEW(r->a, struct member_row);
-			TRY(row_as_of(r, m, then));
-			if (then->membership == MEMBER_JOIN)
-				TRY(add_current(r, out, then));
+			TRY(add_as_of(r, out, m));
 			continue;
 		}
 		/* With a token, invitations and knocks are told when they come. */

@@ -162,7 +162,7 @@ static err *scan_store(struct scan *s)
 	return NULL;
 }
 
-/* Of a room that the reader was not in: their own membership event, nothing else. */
+/* The reader's own membership event: of a room that they were not in, nothing else is told. */
 static err *scan_own(struct scan *s)
 {
 	struct event_row *row;
@@ -186,6 +186,9 @@ static err *scan_all(struct scan *s)
 		return NULL;
 	if (s->t->only_own)
 		return scan_own(s);
+	/* What became of them after they had left: a ban, or that it was lifted. */
+	if (s->t->member->membership != MEMBER_JOIN && s->t->member->stream > s->t->upto)
+		TRY(scan_own(s));
 	TRY(scan_recent(s, &known));
 	return known ? NULL : scan_store(s);
 }

@@ -1,0 +1,200 @@
+/* test_v3.c - GET /sync: what an answer costs, what it says after restarts, and as of when. */
+#include "synced.h"
+
+static struct client client_of(struct synced *t, const char *name, const char *filter)
+{
+	return (struct client){ .by = who(t->w, name), .filter = filter };
+}
+
+static void nothing_new_and_plain_news_cost_no_statement(struct synced *t)
+{
+	const char *const filters[] = { NULL, "{'room':{'state':{'lazy_load_members':true}}}" };
+	const struct actor alice = who(t->w, "alice");
+
+	for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
+		struct client bob = client_of(t, i ? "bobby" : "bob", filters[i]);
+		const str room = make_room(t->w, alice, "{'preset':'public_chat'}");
+		const str quiet = make_room(t->w, alice, "{'preset':'public_chat'}");
+
+		good(join(t->w, bob.by, room));
+		good(join(t->w, bob.by, quiet));
+		say(t->w, alice, room, "before");
+		ask(t, &bob);
+		/* The first one learns whom the reader ignores, and how much was unread. */
+		say(t->w, alice, room, "one");
+		ask(t, &bob);
+		assert_int_equal(cost(t, &bob, false), 0);
+		say(t->w, alice, room, "two");
+		assert_int_equal(cost(t, &bob, true), 0);
+		assert_int_equal(cost(t, &bob, false), 0);
+		/* Two at once, and from a client that did not hear of the last answer. */
+		const str lost = bob.token;
+
+		say(t->w, alice, room, "three");
+		ask(t, &bob);
+		bob.token = lost;
+		say(t->w, alice, room, "four");
+		assert_int_equal(cost(t, &bob, true), 0);
+		/* Others' news are none. */
+		say(t->w, alice, make_room(t->w, alice, "{}"), "elsewhere");
+		assert_int_equal(cost(t, &bob, false), 0);
+	}
+}
+SYNCED(nothing_new_and_plain_news_cost_no_statement)
+
+static void typing_costs_no_statement(struct synced *t)
+{
+	const struct actor alice = who(t->w, "alice");
+	struct client bob = client_of(t, "bob", NULL);
+	const str room = make_room(t->w, alice, "{'preset':'public_chat'}");
+
+	good(join(t->w, bob.by, room));
+	ask(t, &bob);
+	typing_set(t->typing, room_nid(t->w, room), alice.user, 20000);
+	ask(t, &bob);
+	assert_int_equal(cost(t, &bob, false), 0);
+	typing_set(t->typing, room_nid(t->w, room), alice.user, 0);
+	assert_int_equal(cost(t, &bob, true), 0);
+}
+SYNCED(typing_costs_no_statement)
+
+static void a_restart_is_asked_about_once(struct synced *t)
+{
+	const struct actor alice = who(t->w, "alice");
+	struct client bob = client_of(t, "bob", NULL);
+	const str room = make_room(t->w, alice, "{'preset':'public_chat'}");
+	const struct json *answer;
+	str old;
+
+	good(join(t->w, bob.by, room));
+	ask(t, &bob);
+	old = bob.token;
+	synced_restart(t);
+	(void)cost(t, &bob, false);
+	assert_int_equal(cost(t, &bob, false), 0);
+	say(t->w, alice, room, "after");
+	synced_restart(t);
+	bob.token = old;
+	answer = ask(t, &bob);
+	assert_int_equal(count(events_of(part(answer, "join", room), "timeline")), 1);
+	assert_int_equal(cost(t, &bob, false), 0);
+}
+SYNCED(a_restart_is_asked_about_once)
+
+static void a_user_whom_the_bus_forgot_is_asked_about_again(struct synced *t)
+{
+	const struct actor alice = who(t->w, "alice");
+	struct client bob = client_of(t, "bob", NULL);
+	const str room = make_room(t->w, alice, "{'preset':'public_chat'}");
+	struct bus_known known;
+
+	good(join(t->w, bob.by, room));
+	ask(t, &bob);
+	/* The world's bus holds 1000 users. */
+	for (int i = 0; i < 1100; i++) {
+		(void)bus_watch_begin(t->w->bus, 1000000 + i);
+		bus_watch_rooms(t->w->bus, 1000000 + i, bus_position(t->w->bus), NULL, 0);
+	}
+	assert_false(bus_known(t->w->bus, bob.by.user, &known));
+	say(t->w, alice, room, "unheard");
+	assert_int_equal(count(events_of(part(ask(t, &bob), "join", room), "timeline")), 1);
+}
+SYNCED(a_user_whom_the_bus_forgot_is_asked_about_again)
+
+static void tokens_of_other_histories_tell_everything(struct synced *t)
+{
+	struct client alice = client_of(t, "alice", NULL);
+	const str room = make_room(t->w, alice.by, "{}");
+	const struct json *answer, *timeline;
+	struct sync_token token;
+
+	ask(t, &alice);
+	assert_true(sync_token_read(alice.token, &token));
+	for (int i = 0; i < 2; i++) {
+		struct sync_token other = token;
+
+		if (i == 0)
+			other.stream += 1000;
+		else
+			other.epoch ^= 1;
+		alice.token = sync_token_write(t->w->a, &other);
+		answer = ask(t, &alice);
+		timeline = json_get(part(answer, "join", room), S("timeline"));
+		assert_true(json_get_bool(timeline, S("limited"), false));
+		assert_true(sync_token_read(alice.token, &other));
+		assert_int_equal(other.stream, token.stream);
+		assert_int_equal(other.epoch, token.epoch);
+	}
+}
+SYNCED(tokens_of_other_histories_tell_everything)
+
+/* The position is what an answer is bounded by, whatever the snapshot holds already. */
+static void an_answer_is_as_of_its_position(struct synced *t)
+{
+	const struct actor alice = who(t->w, "alice");
+	struct client bob = client_of(t, "bob", NULL), late = bob;
+	const str room = make_room(t->w, alice, "{'preset':'public_chat'}");
+	const struct json *answer;
+	size_t before;
+
+	good(join(t->w, bob.by, room));
+	before = count(events_of(part(ask(t, &bob), "join", room), "timeline"));
+	/* The bus's position stays behind for a while: what is committed is above it. */
+	store_on_commit(t->w->b->st, NULL, NULL);
+	say(t->w, alice, room, "one");
+	set_state(t->w, alice, room, "m.room.topic", "", "{'topic':'x'}");
+	good(member(t->w, room_kick, alice, room, "bob"));
+	assert_null(json_get(ask(t, &bob), S("rooms")));
+	/* Nor does another device's first answer know of it. */
+	answer = ask(t, &late);
+	assert_int_equal(count(events_of(part(answer, "join", room), "timeline")), before);
+	store_on_commit(t->w->b->st, world_advance, t->w->bus);
+	say(t->w, alice, room, "two");
+	for (int i = 0; i < 2; i++) {
+		answer = ask(t, i ? &late : &bob);
+		/* "one", the topic, the kick; not "two". */
+		assert_int_equal(count(events_of(part(answer, "leave", room), "timeline")), 3);
+	}
+}
+SYNCED(an_answer_is_as_of_its_position)
+
+static void what_a_filter_hides_is_no_news(struct synced *t)
+{
+	const struct actor alice = who(t->w, "alice");
+	struct client bob = client_of(t, "bob", "{'room':{'timeline':{'not_types':['m.room.message']}}}");
+	const str room = make_room(t->w, alice, "{'preset':'public_chat'}");
+
+	good(join(t->w, bob.by, room));
+	ask(t, &bob);
+	say(t->w, alice, room, "one");
+	(void)cost(t, &bob, false);
+	say(t->w, alice, room, "two");
+	assert_int_equal(cost(t, &bob, false), 0);
+}
+SYNCED(what_a_filter_hides_is_no_news)
+
+static void an_initial_answer_costs_a_few_statements_a_room(struct synced *t)
+{
+	enum { ROOMS = 20 };
+	struct client alice = client_of(t, "alice", NULL);
+	const struct actor bob = who(t->w, "bob");
+	uint64_t statements;
+
+	for (int i = 0; i < ROOMS; i++) {
+		const str room = make_room(t->w, alice.by, "{'preset':'public_chat','name':'n'}");
+
+		good(join(t->w, bob, room));
+		for (int k = 0; k < 12; k++)
+			say(t->w, bob, room, "x");
+	}
+	ask(t, &alice);
+	alice.token = STR_NONE;
+	statements = cost(t, &alice, true);
+	ok(statements <= 10 + 8 * ROOMS, "%d statements", (int)statements);
+}
+SYNCED(an_initial_answer_costs_a_few_statements_a_room)
+
+TEST_MAIN(SYNCED_TESTS(nothing_new_and_plain_news_cost_no_statement), SYNCED_TESTS(typing_costs_no_statement),
+	  SYNCED_TESTS(a_restart_is_asked_about_once), SYNCED_TESTS(a_user_whom_the_bus_forgot_is_asked_about_again),
+	  SYNCED_TESTS(tokens_of_other_histories_tell_everything), SYNCED_TESTS(an_answer_is_as_of_its_position),
+	  SYNCED_TESTS(what_a_filter_hides_is_no_news), SYNCED_TESTS(an_initial_answer_costs_a_few_statements_a_room))
