@@ -25,7 +25,7 @@
 #include <assert.h>
 #include <unistd.h>
 
-enum { MAX_HELD = 16 };
+enum { MAX_HELD = 32 };
 static const int64_t max_hold_us = 300, stale_us = 1000;
 
 struct worker {

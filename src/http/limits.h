@@ -32,8 +32,8 @@ enum {
 	HTTP_QUEUE_FAST = 4096,
 	HTTP_QUEUE_SLOW = 256,
 	HTTP_QUEUE_FEDERATION = 1024,
-	/* A loop more for each so many connections: what one resumed connection costs grows with the loop's suspended ones. */
-	HTTP_LOOP_SHARE = 400,
+	/* A loop more for each so many connections: what a resumed connection costs grows with the loop's suspended ones. */
+	HTTP_LOOP_SHARE = 2000,
 	HTTP_MAX_LOOPS = 128,
 	HTTP_CONNECTIONS = 50000,
 	HTTP_REQUEST_TIMEOUT_S = 30,
