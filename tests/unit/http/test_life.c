@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 
 static struct http *start(struct http_options opt) { return start_server(opt, client_listener); }
 
@@ -406,5 +407,8 @@ int main(void)
 		cmocka_unit_test(loops_grow_with_connections),
 	};
 
+	const struct rlimit files = { 6000, 6000 };
+
+	setrlimit(RLIMIT_NOFILE, &files);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
