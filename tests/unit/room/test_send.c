@@ -48,7 +48,7 @@ static const struct {
 	{ "alice", "x", "@bob:test", "{}", ERR_FORBIDDEN },
 	{ "alice", "m.room.message", NULL, "{'f':1.5}", ERR_BAD_JSON },
 	{ "alice", "m.room.message", NULL, "{'f':9007199254740992}", ERR_BAD_JSON },
-	{ "alice", "m.room.create", "", "{}", ERR_INVALID_PARAM },
+	{ "alice", "m.room.create", "", "{}", ERR_FORBIDDEN },
 	{ "alice", "m.room.member", "bob", "{'membership':'invite'}", ERR_INVALID_PARAM },
 	{ "alice", "m.room.member", "@bob:test", "{'membership':'cake'}", ERR_BAD_JSON },
 	{ "alice", "m.room.member", "@bob:test", "{}", ERR_BAD_JSON },
