@@ -148,6 +148,32 @@ static void tell_bus(const struct job *job, const struct job_event *je)
 	}
 }
 
+/*
+ * A job that failed may be stored all the same: where the connection went away in COMMIT, and nobody could be asked (PostgreSQL). So
+ * what is remembered of the room's newest events begins anew, and who may be concerned asks the database. A leave is not told: who stays
+ * linked is only woken in vain.
+ */
+static void tell_failed(const struct job *job)
+{
+	struct bus *bus = job->room->rs->opt.bus;
+
+	recent_reset(&job->room->recent);
+	for (size_t i = 0; i < job->events.n; i++) {
+		const struct job_event *je = job->events.p[i];
+
+		if (!je->stream)
+			continue;
+		for (size_t c = 0; c < je->n_changes; c++) {
+			if (!je->changes[c].is_member)
+				continue;
+			if (je->changes[c].after == MEMBER_JOIN)
+				bus_user_joined(bus, je->changes[c].key, job->room->nid);
+			bus_touch_user(bus, je->changes[c].key, BUS_EVENTS, je->stream);
+		}
+		bus_touch_room(bus, job->room->nid, BUS_EVENTS, je->stream);
+	}
+}
+
 static void job_after(void *arg, const err *result)
 {
 	struct job *job = arg;
@@ -156,6 +182,7 @@ static void job_after(void *arg, const err *result)
 
 	if (result) {
 		atomic_store(&room->failed, job->generation);
+		tell_failed(job);
 	} else {
 		recent_publish(&room->recent, job);
 		for (size_t i = 0; i < job->events.n; i++) {

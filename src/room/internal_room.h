@@ -57,6 +57,8 @@ struct recent { /* recent.c; `lock` covers it */
 };
 void recent_init(struct recent *r, size_t limit);
 void recent_done(struct recent *r);
+/* What comes next may not follow on what is in the list: it begins anew. */
+void recent_reset(struct recent *r);
 /* A committed job's events, in order: on the writer thread, before the bus hears of them. */
 void recent_publish(struct recent *r, const struct job *job);
 

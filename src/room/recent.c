@@ -40,6 +40,18 @@ void recent_done(struct recent *r)
 	lock_done(&r->lock);
 }
 
+void recent_reset(struct recent *r)
+{
+	LOCKED(&r->lock);
+	LIST_EACH_SAFE (&r->list, node) {
+		list_del(node);
+		item_free(LIST_ITEM(node, struct recent_item, node));
+	}
+	r->bytes = 0;
+	r->complete_above = INT64_MAX;
+	r->jumped = true;
+}
+
 static str put(char **at, str s)
 {
 	const str copy = { *at, s.n };

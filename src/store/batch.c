@@ -236,7 +236,7 @@ static enum ending settle(struct writer *w, const err *why)
 	struct conn *fresh;
 	bool known = false, done = false;
 
-	if (!w->st->drv->connect(w->st, w->arena, CONN_WRITE, &fresh)) {
+	if (!store_fault_hits(w->st, FAULT_SETTLE) && !w->st->drv->connect(w->st, w->arena, CONN_WRITE, &fresh)) {
 		done = w->st->drv->settle_commit(fresh, w->conn, w->arena, &known);
 		w->st->drv->disconnect(&w->conn);
 		w->conn = fresh;

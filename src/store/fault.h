@@ -13,6 +13,7 @@ enum store_fault {
 	FAULT_COMMIT,      /* a COMMIT fails: nothing of the batch is there */
 	FAULT_LOSE_BEFORE, /* PostgreSQL: the connection goes away just before COMMIT is sent */
 	FAULT_LOSE_AFTER,  /* PostgreSQL: ... just after it was sent: the answer is never read */
+	FAULT_SETTLE,      /* PostgreSQL: nobody can say whether a COMMIT took place whose answer was lost */
 	FAULT_KINDS
 };
 void store_fault(struct store *st, enum store_fault what, int64_t nth);

@@ -258,6 +258,46 @@ static void what_holds_a_room_is_not_redacted(struct world *w)
 }
 WORLD(what_holds_a_room_is_not_redacted)
 
+/* PostgreSQL: the connection is gone in COMMIT, and so is who could say what became of it. Whatever it was, nobody misses an event. */
+static void what_may_be_stored_is_not_missed(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	const str id = make_room(w, alice, "{}"), elsewhere = make_room(w, who(w, "bob"), "{}");
+	const int64_t room = room_nid(w, id);
+	struct event_row **recent, **stored;
+	struct bus_room_news *news;
+	size_t n_recent, n_stored, n_news;
+	struct bus_known known;
+	int64_t above;
+	bool linear;
+	str out;
+	err *e;
+
+	say(w, alice, id, "one");
+	above = bus_position(w->bus);
+	ok(bus_watch_begin(w->bus, alice.user), "watched");
+	bus_watch_rooms(w->bus, alice.user, above, &room, 1);
+	store_fault(w->b->st, FAULT_LOSE_AFTER, 1);
+	store_fault(w->b->st, FAULT_SETTLE, 1);
+	e = try_send(w, w->a, alice, id, "m.room.message", NULL, "{'body':'two'}", NULL, &out);
+	store_fault(w->b->st, FAULT_LOSE_AFTER, 0);
+	store_fault(w->b->st, FAULT_SETTLE, 0);
+	ok(!e || e->code == ERR_STORE, "done, or not known to be");
+	say(w, who(w, "bob"), elsewhere, "moves the position on");
+	ok(bus_news(w->bus, w->a, alice.user, above, 0, &known, &news, &n_news) && n_news == 1, "it may be there");
+
+	say(w, alice, id, "three");
+	AUTO_TX tx = NULL;
+	good(store_read(w->b->st, w->a, &tx));
+	good(store_events_by_stream(tx, room, above, bus_position(w->bus), false, 10, &stored, &n_stored));
+	ok(n_stored >= 1 && n_stored <= 2, "two, perhaps, and three");
+	if (rooms_recent(w->rs, w->a, room, above, bus_position(w->bus), &recent, &n_recent, &linear))
+		assert_int_equal(n_recent, n_stored);
+	else
+		ok(e != NULL, "forgotten without need");
+}
+WORLD(what_may_be_stored_is_not_missed)
+
 /*
  * Annotations
  */
@@ -450,6 +490,7 @@ int main(void)
 		WORLD_TESTS(what_was_redacted_is_not_remembered),
 		WORLD_TESTS(a_queued_redaction_is_seen),
 		WORLD_TESTS(what_holds_a_room_is_not_redacted),
+		WORLD_TESTS(what_may_be_stored_is_not_missed),
 		WORLD_TESTS(nobody_annotates_twice),
 		WORLD_TESTS(a_queued_annotation_counts),
 		WORLD_TESTS(names_come_and_go),
