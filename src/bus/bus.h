@@ -1,17 +1,19 @@
 /*
  * bus.h - "what changed": the newest visible stream position, who waits, and what is known to be unchanged.
  *
- * The bus moves only after a commit. For every *watched* user (one who synced lately) it remembers the newest position of each
- * kind of change and the rooms whose changes concern them; for every room with watchers likewise. So a /sync
- * with nothing new is answered from memory, and a publish walks those of the room's members that are watched, nobody else.
- * What the bus does not know (a restart, an evicted user) is unknown, never "nothing new": the watch tells so.
+ * The bus moves only after a commit. For every *watched* user (one who synced lately) it remembers the newest
+ * position of each kind of change and the rooms whose changes concern them; for every room with watchers likewise. So
+ * a /sync with nothing new is answered from memory, and a publish walks those of the room's members that are watched,
+ * nobody else. What the bus does not know (a restart, an evicted user) is unknown, never "nothing new": the watch
+ * tells so.
  *
- * The order that loses nothing. A writer: commit, then the touches of that commit, then bus_advance to its position, then the
- * answer to whoever wrote. A reader: watch the user if it is not watched, then bus_known (which gives the position, too),
- * then open the snapshot, bound every query by that position. So whoever reads a position knows every change up to it; a touch
- * above the position is remembered at once, and wakes when the position gets there.
+ * The order that loses nothing. A writer: commit, then the touches of that commit, then bus_advance to its position,
+ * then the answer to whoever wrote. A reader: watch the user if it is not watched, then bus_known (which gives the
+ * position, too), then open the snapshot, bound every query by that position. So whoever reads a position knows every
+ * change up to it; a touch above the position is remembered at once, and wakes when the position gets there.
  *
- * Users and rooms are interned numbers. Wires to other processes plug in here later; wake-ups may be lost, positions not.
+ * Users and rooms are interned numbers. Wires to other processes plug in here later; wake-ups may be lost, positions
+ * not.
  */
 #pragma once
 
@@ -44,8 +46,8 @@ int64_t bus_next_serial(struct bus *b);
 int64_t bus_serial(const struct bus *b); /* the newest given */
 
 /*
- * After a commit, in commit order: changes. Wakes the user's waiters / those of every watched member of the room: now, or
- * at bus_advance when `value` is a position above the bus's.
+ * After a commit, in commit order: changes. Wakes the user's waiters / those of every watched member of the room:
+ * now, or at bus_advance when `value` is a position above the bus's.
  */
 void bus_touch_user(struct bus *b, int64_t user, enum bus_kind kind, int64_t value);
 void bus_touch_room(struct bus *b, int64_t room, enum bus_kind kind, int64_t value);
@@ -54,11 +56,11 @@ void bus_user_joined(struct bus *b, int64_t user, int64_t room);
 void bus_user_left(struct bus *b, int64_t user, int64_t room);
 
 /*
- * Watching. bus_watch_begin makes the user watched with everything unknown, and gives false when it already was known (nothing
- * to do). Otherwise: open a snapshot, read the joined rooms, call bus_watch_rooms with them and the bus position taken
- * *before* the snapshot: joins and leaves that committed meanwhile win over the snapshot. From then on positions at or below
- * that one (or below a touch that came meanwhile: bus_known's `since` tells) are unknown, above it exact. A call that comes
- * too late, after the user was forgotten and begun anew, changes nothing.
+ * Watching. bus_watch_begin makes the user watched with everything unknown, and gives false when it already was known
+ * (nothing to do). Otherwise: open a snapshot, read the joined rooms, call bus_watch_rooms with them and the bus
+ * position taken *before* the snapshot: joins and leaves that committed meanwhile win over the snapshot. From then on
+ * positions at or below that one (or below a touch that came meanwhile: bus_known's `since` tells) are unknown, above
+ * it exact. A call that comes too late, after the user was forgotten and begun anew, changes nothing.
  */
 bool bus_watch_begin(struct bus *b, int64_t user);
 void bus_watch_rooms(struct bus *b, int64_t user, int64_t position, const int64_t *rooms, size_t n);
@@ -69,8 +71,8 @@ struct bus_known {
 	int64_t since;    /* exact above this position; older tokens must ask the database */
 	/* newest change of a kind that concerns the user, directly or through a room; 0: none since */
 	int64_t last[BUS_KINDS];
-	/* The same of the user's own changes alone: BUS_EVENTS is their membership in any room, BUS_RECEIPTS a receipt that no other
-	 * may see. */
+	/* The same of the user's own changes alone: BUS_EVENTS is their membership in any room, BUS_RECEIPTS a receipt that
+	 * no other may see. */
 	int64_t own[BUS_KINDS];
 	uint64_t seq; /* changes with every touch that is visible: pass it to the wait */
 };
@@ -79,8 +81,8 @@ bool bus_known(struct bus *b, int64_t user, struct bus_known *out); /* false: no
 size_t bus_rooms_changed(struct bus *b, int64_t user, enum bus_kind kind, int64_t above, int64_t *out, size_t max);
 
 /*
- * bus_known, and of the same moment what changed in the user's rooms: those with a durable change above `above` or typing above
- * `typing` (-1: every room). A room's `last` may be above the position. False as for bus_known.
+ * bus_known, and of the same moment what changed in the user's rooms: those with a durable change above `above` or
+ * typing above `typing` (-1: every room). A room's `last` may be above the position. False as for bus_known.
  */
 struct bus_room_news {
 	int64_t room;
@@ -90,7 +92,7 @@ struct bus_room_news {
 bool bus_news(struct bus *b, struct arena *a, int64_t user, int64_t above, int64_t typing, struct bus_known *out,
 	      struct bus_room_news **out_rooms, size_t *out_n);
 
-/* A waiter sleeps on one user. wake runs once, on the thread that publishes, without the bus's lock: it must be quick. */
+/* A waiter sleeps on one user. wake runs once, on the publisher's thread, without the bus's lock: it must be quick. */
 struct bus_waiter {
 	struct list node;
 	void (*wake)(struct bus_waiter *w);

@@ -1,13 +1,14 @@
 /*
  * watch.c - which users are watched, and which rooms concern them.
  *
- * A user is *begun* (touches and moves are noted, nothing is known), then *known* once their rooms were told. Between the two a
- * snapshot is read; the changes of membership that come meanwhile are newer than it, or in it already, so they win: a join
- * links at once, a leave is noted in `left`. What was told before the begin must be in the snapshot, so the snapshot must be
- * younger than the begin: a user who is begun is not forgotten before any such snapshot is over (a begin whose caller gave up
- * stays, and serves the next one).
+ * A user is *begun* (touches and moves are noted, nothing is known), then *known* once their rooms were told. Between
+ * the two a snapshot is read; the changes of membership that come meanwhile are newer than it, or in it already, so
+ * they win: a join links at once, a leave is noted in `left`. What was told before the begin must be in the snapshot,
+ * so the snapshot must be younger than the begin: a user who is begun is not forgotten before any such snapshot is
+ * over (a begin whose caller gave up stays, and serves the next one).
  *
- * What happened in the user's rooms before they were told is not known: `since` is raised above every touch seen so far.
+ * What happened in the user's rooms before they were told is not known: `since` is raised above every touch seen so
+ * far.
  *
  * Users with waiters are never forgotten; of the others, the least recently asked for go first.
  */

@@ -1,9 +1,9 @@
 /*
  * args.c - what a request says: path parameters, query, headers, body.
  *
- * Path and query are decoded once a run, into its arena, and must be UTF-8: one stray byte refuses the request, so that no
- * handler sees text that is none. Path parameters keep '+', queries take it for a space (the form encoding that every client
- * library writes).
+ * Path and query are decoded once a run, into its arena, and must be UTF-8: one stray byte refuses the request, so
+ * that no handler sees text that is none. Path parameters keep '+', queries take it for a space (the form encoding
+ * that every client library writes).
  */
 #include "http/internal_http.h"
 

@@ -1,9 +1,9 @@
 /*
  * errors.c - the standard error response (Client-Server API, "Standard error response").
  *
- * "retry_after_ms: The amount of time in milliseconds the client should wait before trying the request again." It stands
- * beside M_LIMIT_EXCEEDED always (made up here where the error brings none), and its value, rounded up to seconds, is the
- * Retry-After header's.
+ * "retry_after_ms: The amount of time in milliseconds the client should wait before trying the request again." It
+ * stands beside M_LIMIT_EXCEEDED always (made up here where the error brings none), and its value, rounded up to
+ * seconds, is the Retry-After header's.
  */
 #include "http/internal_http.h"
 

@@ -1,10 +1,11 @@
 /*
  * guard.c - what is refused by its head alone.
  *
- * Two readers of one byte stream that disagree where a request ends let a client smuggle one request inside another past a
- * proxy. The library takes Transfer-Encoding together with Content-Length, and the first of several Content-Lengths; here
- * both are refused, as is everything else whose end is a matter of opinion (a space before a header's colon, an unknown
- * transfer coding, a body's length in HTTP/1.0 chunks), and the connection is closed, for nobody knows what follows.
+ * Two readers of one byte stream that disagree where a request ends let a client smuggle one request inside another
+ * past a proxy. The library takes Transfer-Encoding together with Content-Length, and the first of several
+ * Content-Lengths; here both are refused, as is everything else whose end is a matter of opinion (a space before a
+ * header's colon, an unknown transfer coding, a body's length in HTTP/1.0 chunks), and the connection is closed, for
+ * nobody knows what follows.
  */
 #include "http/internal_http.h"
 

@@ -1,8 +1,8 @@
 /*
  * gzip.c - compressing answers.
  *
- * Level 1: on JSON it takes a fifth to a tenth of the bytes for about 10 ns a byte; higher levels cost several times as much
- * for little. A compressor is 256 KB that zlib would set up anew each time, so a few are kept.
+ * Level 1: on JSON it takes a fifth to a tenth of the bytes for about 10 ns a byte; higher levels cost several times
+ * as much for little. A compressor is 256 KB that zlib would set up anew each time, so a few are kept.
  */
 #include "http/internal_http.h"
 

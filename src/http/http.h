@@ -1,10 +1,10 @@
 /*
  * http.h - a request as its handler sees it, and how it is answered.
  *
- * A handler is straight-line C on a worker thread: it reads arguments, calls a service, writes the answer, returns NULL or
- * an error, which becomes the Matrix error object. To wait for news it returns req_park(...): the thread is free, and the
- * handler is run again from the top when the user's bus key moves or the deadline passes. A handler parks only before its
- * first write to the store.
+ * A handler is straight-line C on a worker thread: it reads arguments, calls a service, writes the answer, returns
+ * NULL or an error, which becomes the Matrix error object. To wait for news it returns req_park(...): the thread is
+ * free, and the handler is run again from the top when the user's bus key moves or the deadline passes. A handler
+ * parks only before its first write to the store.
  */
 #pragma once
 
@@ -60,8 +60,9 @@ enum rate_class {
 	RATE_CLASSES
 };
 /*
- * Where a handler runs: on the worker threads of its lane. LANE_LOOP: on the event loop's own thread, which saves two thread
- * switches; for handlers that only compute (no store, no network, no lock that is held over either) with AUTH_NONE.
+ * Where a handler runs: on the worker threads of its lane. LANE_LOOP: on the event loop's own thread, which saves two
+ * thread switches; for handlers that only compute (no store, no network, no lock that is held over either) with
+ * AUTH_NONE.
  */
 enum lane { LANE_FAST, LANE_SLOW, LANE_FEDERATION, LANES, LANE_LOOP = LANES };
 
@@ -87,15 +88,15 @@ str req_header(const struct req *rq, const char *name);
 str req_body(const struct req *rq); /* the bytes; empty without one */
 /* A field of a body that is a web page's form; STR_NONE: absent, or no percent-encoded UTF-8. */
 str req_form(const struct req *rq, const char *name);
-/* The body as an object: ERR_NOT_JSON, ERR_BAD_JSON (no object). An empty body is ERR_NOT_JSON; _or_empty takes it as {}. */
+/* The body as an object: ERR_NOT_JSON (an empty one, too; _or_empty takes it as {}), ERR_BAD_JSON (no object). */
 NODISCARD err *req_body_object(struct req *rq, const struct json **out);
 NODISCARD err *req_body_object_or_empty(struct req *rq, const struct json **out);
 /* The client's access token as it was sent, or STR_NONE. */
 str req_access_token(const struct req *rq);
 
 /*
- * Takes one from the allowance of `key` (a room, an account, an address) in a class, beside the one that the route's own class
- * takes from the user or the address: ERR_LIMIT_EXCEEDED with retry_after_ms when there is none left.
+ * Takes one from the allowance of `key` (a room, an account, an address) in a class, beside the one that the route's
+ * own class takes from the user or the address: ERR_LIMIT_EXCEEDED with retry_after_ms when there is none left.
  */
 NODISCARD err *req_rate(struct req *rq, enum rate_class class, str key);
 
@@ -104,10 +105,10 @@ struct jw *reply_json(struct req *rq, int status);
 void reply_empty(struct req *rq);                           /* 200 {} */
 void reply_json_text(struct req *rq, int status, str json); /* whole and already written */
 void reply_bytes(struct req *rq, int status, const char *content_type, str bytes);
-/* A further header, or another value for one that http/ sets (Cache-Control). Ignored when it holds control characters. */
+/* A further header, or another value for Cache-Control, which http/ sets. Ignored when it holds control characters. */
 void reply_header(struct req *rq, const char *name, str value);
 
-/* Waits for the user's bus key to move past seq (bus_known) or the deadline (clock_mono_us), then runs the handler again. */
+/* Runs the handler again when the user's bus key moves past seq (bus_known), or at the deadline (clock_mono_us). */
 NODISCARD err *req_park(struct req *rq, int64_t user, uint64_t seq, int64_t deadline_us);
 /* Was this run caused by the deadline (or by the server's stopping)? Then do not park again. */
 bool req_park_expired(const struct req *rq);

@@ -1,4 +1,4 @@
-/* internal_request.h - a request (request.c), what it says (args.c), what is refused (guard.c), how it is run (run.c). */
+/* internal_request.h - a request (request.c), what it says (args.c), what is refused (guard.c), its runs (run.c). */
 #pragma once
 
 #include "bus/bus.h"
@@ -65,7 +65,7 @@ enum MHD_Result request_step(void *cls, struct MHD_Connection *mhd, const char *
 			     const char *version, const char *upload, size_t *upload_size, void **req);
 void request_end(void *cls, struct MHD_Connection *mhd, void **req, enum MHD_RequestTerminationCode why);
 
-/* guard.c: what is refused by its head alone. ERR_NONE: nothing. `out_close`: the connection cannot be trusted further. */
+/* guard.c: what is refused by its head alone. ERR_NONE: nothing. close: nobody knows what follows. */
 struct refusal {
 	enum err_code code;
 	int status; /* 0: the code's own */

@@ -1,4 +1,4 @@
-/* internal_watch.h - connections, their deadlines (watch.c), lanes of workers (lanes.c), and requests that wait (park.c). */
+/* internal_watch.h - connections and deadlines (watch.c), lanes of workers (lanes.c), requests that wait (park.c). */
 #pragma once
 
 #include "base/list.h"
@@ -93,9 +93,9 @@ void watch_conn_started(struct http *h, struct MHD_Connection *mhd, struct conn 
 void watch_conn_closed(struct http *h, struct conn *c);
 
 enum park_cause { PARK_WOKEN, PARK_DEADLINE, PARK_HUNG_UP };
-/* Parks the request, which then belongs to whoever resumes it; or gives the reason why it must be run (or dropped) now. */
+/* Parks the request, which then belongs to whoever resumes it; or tells why it must be run (or dropped) now. */
 bool park_begin(struct req_internal *r, enum park_cause *out_why_not);
-/* Under watch.lock: is the caller the one to resume it? Then it was taken out, and park_finish follows without the lock. */
+/* Under watch.lock: is the caller the one to resume it? Then park_finish follows, without the lock. */
 bool park_take(struct req_internal *r, enum park_cause cause);
 void park_finish(struct req_internal *r);
 /* At the begin of its next run, or instead of it: whoever woke it may have left it in the heap. */

@@ -1,19 +1,20 @@
 /*
  * lanes.c - pools of worker threads with a bounded queue each.
  *
- * Waking a thread costs more than most handlers do, so as few as keep the cores busy are at work: a lane calls a further
- * worker only while fewer of its workers than there are cores are running. One that waits (for a commit, for another
- * server) is not running: thread_on_wait tells. What waits without telling (a read from the disk) is noticed by the age of
- * the queue's head: when that is over a millisecond, a further one is called in any case; the watch thread looks
- * as well.
+ * Waking a thread costs more than most handlers do, so as few as keep the cores busy are at work: a lane calls a
+ * further worker only while fewer of its workers than there are cores are running. One that waits (for a commit, for
+ * another server) is not running: thread_on_wait tells. What waits without telling (a read from the disk) is noticed
+ * by the age of the queue's head: when that is over a millisecond, a further one is called in any case; the watch
+ * thread looks as well.
  *
- * Parked requests come back through an inbox without a lock, which workers empty into the queue: the store's writer, who
- * publishes, must not queue up behind the workers it wakes. Whoever puts the first into an empty inbox sees to it that a worker
- * comes.
+ * Parked requests come back through an inbox without a lock, which workers empty into the queue: the store's writer,
+ * who publishes, must not queue up behind the workers it wakes. Whoever puts the first into an empty inbox sees to it
+ * that a worker comes.
  *
  * At most one call is under way at any time; who comes calls the next if there is still more to do: a publisher that
- * resumes a thousand requests pays for one call. Work goes to the worker that was idle for the shortest time: its arena,
- * stack and database connection are still in the caches. Threads are started when the first call finds nobody idle.
+ * resumes a thousand requests pays for one call. Work goes to the worker that was idle for the shortest time: its
+ * arena, stack and database connection are still in the caches. Threads are started when the first call finds nobody
+ * idle.
  *
  * For the same reason the answers of woken requests are handed to the loops in small batches: one wake-up of a loop for
  * several answers, at a delay of a fraction of a millisecond, and never across anything that waits.

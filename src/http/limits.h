@@ -2,9 +2,9 @@
 #pragma once
 
 enum {
-	/* Of the request line and the headers together; a longer request line alone is 414, else 431. The library's memory
-	 * for a connection holds these, what it makes of them, and the answer's headers: it stays taken while a request is
-	 * parked, so it is most of what 10,000 idle long polls cost. */
+	/* Of the request line and the headers together; a longer request line alone is 414, else 431. The library's
+	 * memory for a connection holds these, what it makes of them, and the answer's headers: it stays taken while a
+	 * request is parked, so it is most of what 10,000 idle long polls cost. */
 	HTTP_MAX_HEAD = 8 * 1024,
 	HTTP_CONNECTION_POOL = 12 * 1024,
 	HTTP_MAX_HEADERS = 100,
@@ -32,7 +32,7 @@ enum {
 	HTTP_QUEUE_FAST = 4096,
 	HTTP_QUEUE_SLOW = 256,
 	HTTP_QUEUE_FEDERATION = 1024,
-	/* A loop more for each so many connections: what a resumed connection costs grows with the loop's suspended ones. */
+	/* A loop more for each so many connections: resuming one costs a look at all suspended ones of the loop. */
 	HTTP_LOOP_SHARE = 2000,
 	HTTP_MAX_LOOPS = 128,
 	HTTP_CONNECTIONS = 50000,

@@ -1,9 +1,9 @@
 /*
  * metrics.c - what each route costs.
  *
- * Series are made at a route's first request, from the table's own words: clients cannot make any. Latency is the time in
- * which the server was at work or the request in a queue; the time it was parked is counted apart, or /sync would tell
- * nothing.
+ * Series are made at a route's first request, from the table's own words: clients cannot make any. Latency is the
+ * time in which the server was at work or the request in a queue; the time it was parked is counted apart, or /sync
+ * would tell nothing.
  */
 #include "http/internal_http.h"
 

@@ -1,19 +1,20 @@
 /*
  * park.c - requests that wait for news, without a thread.
  *
- * A parked request is resumed by exactly one of: its user's bus key, its deadline (or the server's stopping), its client's
- * hanging up. All of them may come at the same moment, on different threads. One word per request decides, by atomic steps:
+ * A parked request is resumed by exactly one of: its user's bus key, its deadline (or the server's stopping), its
+ * client's hanging up. All of them may come at the same moment, on different threads. One word per request decides,
+ * by atomic steps:
  *
  *   PARKING  the worker is still putting it away
  *   TAKEN    somebody resumes it; whoever sets the bit first
  *   CALLED   the bus has called (or will not: bus_unwait was true)
  *   LEFT     the taker found that the bus is about to call, and left the rest to that call
  *
- * The bus's waiter lies in the request, so a call that is under way must have come before the request runs again. Hence the
- * last two bits: taker and call each set theirs, and the second of them goes on.
+ * The bus's waiter lies in the request, so a call that is under way must have come before the request runs again.
+ * Hence the last two bits: taker and call each set theirs, and the second of them goes on.
  *
- * The deadlines are a heap under watch.lock. A request leaves it before it runs again: so what the watch thread finds in it,
- * holding the lock, is there, though it may be taken already.
+ * The deadlines are a heap under watch.lock. A request leaves it before it runs again: so what the watch thread finds
+ * in it, holding the lock, is there, though it may be taken already.
  */
 #include "http/internal_http.h"
 
@@ -136,7 +137,7 @@ static void on_call(struct bus_waiter *waiter)
 	const unsigned before = atomic_fetch_or(&r->park_state, CALLED | TAKEN);
 
 	if (before & (PARKING | TAKEN)) {
-		/* Whoever parks or takes it sees CALLED, goes on, and it may be gone; unless it was left to this call. */
+		/* Whoever parks or takes it goes on, and it may be gone; unless it was left to this call. */
 		if (before & LEFT)
 			go_on(r);
 		return;
@@ -168,8 +169,8 @@ void park_finish(struct req_internal *r)
 		go_on(r);
 }
 
-/* The socket's hanging up is reported once, whether somebody is parked on it at that moment or not: so it is watched from
- * the connection's first park on, at no cost for the later ones. */
+/* A hang-up is reported once, whether somebody is parked at that moment or not: so the socket is watched from its first
+ * park on, at no cost for the later ones. */
 static void watch_socket(struct watch *w, struct conn *c)
 {
 	struct epoll_event ev = { .events = EPOLLRDHUP | EPOLLET, .data.u64 = (uint64_t)c->id };

@@ -1,10 +1,10 @@
 /*
  * ratelimit.c - allowances: a leaky bucket for each class and key.
  *
- * `burst` actions at once, then `per_second`: a bucket fills by one with each action, drains steadily, and refuses what would
- * overfill it. The table is bounded: a bucket has eight places that its key may take, of which a newcomer takes the emptiest
- * bucket's: what is forgotten first is what hardly limits anybody. A bucket is known by the keyed hash of class and key alone;
- * that two users share one by chance of 2^-64 harms nobody.
+ * `burst` actions at once, then `per_second`: a bucket fills by one with each action, drains steadily, and refuses
+ * what would overfill it. The table is bounded: a bucket has eight places that its key may take, of which a newcomer
+ * takes the emptiest bucket's: what is forgotten first is what hardly limits anybody. A bucket is known by the keyed
+ * hash of class and key alone; that two users share one by chance of 2^-64 harms nobody.
  */
 #include "http/internal_http.h"
 

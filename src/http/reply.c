@@ -4,8 +4,8 @@
  * A handler writes into the request's buffer; reply_finish makes the library's response of it on the worker's thread
  * (compression included), so that the loop only sends. An error discards what was begun.
  *
- * Client-Server API, "Web Browser Clients": "the homeserver should [...] supply Cross-Origin Resource Sharing (CORS) headers
- * on all requests": so they stand on everything that a client listener answers, errors included.
+ * Client-Server API, "Web Browser Clients": "the homeserver should [...] supply Cross-Origin Resource Sharing (CORS)
+ * headers on all requests": so they stand on everything that a client listener answers, errors included.
  */
 #include "http/internal_http.h"
 

@@ -1,15 +1,16 @@
 /*
  * request.c - a request on the loop's thread, from its first line to its end.
  *
- * The library calls request_begin with the request line; request_step once with the head, then with each piece of the body,
- * then when the whole request is there; and again after it was resumed, with the answer ready; request_end at the end,
- * however it comes. Nothing here waits: a handler runs on its lane's threads while the connection is suspended.
+ * The library calls request_begin with the request line; request_step once with the head, then with each piece of the
+ * body, then when the whole request is there; and again after it was resumed, with the answer ready; request_end at
+ * the end, however it comes. Nothing here waits: a handler runs on its lane's threads while the connection is
+ * suspended.
  *
  *   HEAD --guards, route--> BODY --whole--> WORKING --(lane, parked ...)--> DONE --> SENT
  *                                  \--refused, OPTIONS, LANE_LOOP: answered at once--/
  *
- * While WORKING the request belongs to the lane or to the park, and only its owner touches it. It is suspended before anybody
- * else can see it, and resumed exactly once, as the last thing its owner does with it.
+ * While WORKING the request belongs to the lane or to the park, and only its owner touches it. It is suspended before
+ * anybody else can see it, and resumed exactly once, as the last thing its owner does with it.
  */
 #include "http/internal_http.h"
 
@@ -143,7 +144,7 @@ static enum MHD_Result take_head(struct req_internal *r, const char *method, con
 	return MHD_YES;
 }
 
-/* Bodies of all requests together are bounded, too: what is promised to one connection is not there for ten thousand. */
+/* Bodies of all requests together are bounded, too: what one connection may have is not there for ten thousand. */
 static bool charge(struct req_internal *r, size_t n)
 {
 	const size_t need = r->body.n + n;

@@ -1,12 +1,14 @@
 /*
  * router.c - from a path and a method to a route.
  *
- * The tables are compiled once into a trie of path segments. A node has its literal children sorted, at most one child for
- * a {parameter}, and at most one route for each method; a {rest*} ends a path. Literal segments win over parameters, and where
- * the literal way leads to nothing the parameter's is tried. The depth is that of the longest template, so that no path makes
- * the search deep, and two ways a level make it no slower than the few templates that overlap.
+ * The tables are compiled once into a trie of path segments. A node has its literal children sorted, at most one
+ * child for a {parameter}, and at most one route for each method; a {rest*} ends a path. Literal segments win over
+ * parameters, and where the literal way leads to nothing the parameter's is tried. The depth is that of the longest
+ * template, so that no path makes the search deep, and two ways a level make it no slower than the few templates that
+ * overlap.
  *
- * A parameter takes one segment, which is empty only at the end of a path ("/state/m.room.topic/": the empty state key).
+ * A parameter takes one segment, which is empty only at the end of a path ("/state/m.room.topic/": the empty state
+ * key).
  */
 #include "http/internal_http.h"
 

@@ -1,14 +1,14 @@
 /*
  * server.c - the whole server's life: start, listeners, event loops, stop.
  *
- * A loop is one of the library's daemons without a listening socket: a thread with an epoll. Each holds its share of the
- * connections of all listeners, whichever they are (TLS has loops of its own). Few, so that one wake-up of a loop serves
- * several answers; but more as connections come: the library looks at every suspended connection of a loop when one of
- * them resumes, so that the share of 10,000 parked requests that a loop holds must be small.
+ * A loop is one of the library's daemons without a listening socket: a thread with an epoll. Each holds its share of
+ * the connections of all listeners, whichever they are (TLS has loops of its own). Few, so that one wake-up of a loop
+ * serves several answers; but more as connections come: the library looks at every suspended connection of a loop
+ * when one of them resumes, so that the share of 10,000 parked requests that a loop holds must be small.
  *
  * Stopping, in this order: no new connections; parked requests run a last time; what was taken is answered, with
- * "Connection: close"; after the grace, what nobody has begun is refused; workers end; only then, with nothing suspended
- * any more, the loops.
+ * "Connection: close"; after the grace, what nobody has begun is refused; workers end; only then, with nothing
+ * suspended any more, the loops.
  */
 #include "http/internal_http.h"
 

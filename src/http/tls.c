@@ -1,8 +1,8 @@
 /*
  * tls.c - certificates.
  *
- * GnuTLS asks for the certificate at each handshake; the answer is the listener's newest. A replaced one is kept until the
- * end, because a handshake may still be using it: reloads are rare, and a chain is a few KB.
+ * GnuTLS asks for the certificate at each handshake; the answer is the listener's newest. A replaced one is kept
+ * until the end, because a handshake may still be using it: reloads are rare, and a chain is a few KB.
  */
 #include "http/internal_http.h"
 

@@ -4,13 +4,13 @@
  * - It accepts, and hands each connection to an event loop in turn. (The library's own listening has a race at shutdown
  *   that ends the process, spreads connections unevenly, and would need loops for each listener.)
  * - Every connection has a deadline: for its first request to arrive whole, for the next one, for an answer to be
- *   taken. The library's timeout is for inactivity only: a byte a second lives for ever. Once a second the deadlines are
- *   compared; a connection that is late is shut down, and its loop finds that out and closes it.
- * - Parked requests whose time has come are run again. The library does not read from a suspended connection, so hang-ups
- *   come from an epoll of our own.
+ *   taken. The library's timeout is for inactivity only: a byte a second lives for ever. Once a second the deadlines
+ *   are compared; a connection that is late is shut down, and its loop finds that out and closes it.
+ * - Parked requests whose time has come are run again. The library does not read from a suspended connection, so
+ *   hang-ups come from an epoll of our own.
  *
- * A connection is in `conns` from the moment a loop knows it until the loop closes its socket; under the lock its descriptor
- * is therefore right.
+ * A connection is in `conns` from the moment a loop knows it until the loop closes its socket; under the lock its
+ * descriptor is therefore right.
  */
 #include "http/internal_http.h"
 
