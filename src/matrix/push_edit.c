@@ -121,10 +121,11 @@ err *push_rules_put(struct arena *a, str stored, enum push_kind kind, str rule_i
 	TRY(read_stored(a, stored, &json));
 	rules = as_object(a, json_get(json, S("rules")));
 	old = json_get_array(rules, push_kind_names[kind]);
-	if (old && old->array.n >= PUSH_RULES_MAX)
+	at = rule_index(old, rule_id);
+	/* A full list takes no new rule; those that are there still change. */
+	if (old && at == old->array.n && at >= PUSH_RULES_MAX)
 		return err_new(a, ERR_TOO_LARGE, "too many push rules");
 	TRY(find_place(a, old, before, after, &place));
-	at = rule_index(old, rule_id);
 	if (old && at < old->array.n) {
 		const struct json *enabled = json_get(old->array.items[at], S("enabled"));
 

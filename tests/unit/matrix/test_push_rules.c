@@ -253,6 +253,23 @@ static void test_written_rules_name_the_user(void **state)
 	assert_true(str_eq(json_get_str(json_get_array(mention, S("conditions"))->array.items[0], S("value")), me));
 }
 
+static void test_a_full_list_still_changes(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	AUTO_BUF b = BUF_INIT(PUSH_RULES_BYTES);
+	const struct json *body = parsed(a, S("{\"actions\":[\"notify\"]}"));
+	str stored;
+
+	(void)state;
+	buf_add(&b, S("{\"rules\":{\"room\":["));
+	for (int i = 0; i < PUSH_RULES_MAX; i++)
+		buf_printf(&b, "%s{\"rule_id\":\"!%d:x\",\"actions\":[]}", i ? "," : "", i);
+	buf_add(&b, S("]}}"));
+	assert_non_null(push_rules_put(a, buf_str(&b), PUSH_ROOM, S("!new:x"), body, STR_NONE, STR_NONE, &stored));
+	assert_null(push_rules_put(a, buf_str(&b), PUSH_ROOM, S("!5:x"), body, STR_NONE, STR_NONE, &stored));
+	assert_int_equal(push_rule_find(push_rules_load(a, stored), PUSH_ROOM, S("!5:x"))->actions->array.n, 1);
+}
+
 /* Hundreds of patterns that do not match `q`s, and at last one that does. */
 static str costly_rules(struct arena *a)
 {
@@ -299,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_the_master_rule_is_above_all),
 		cmocka_unit_test(test_order_and_changes),
 		cmocka_unit_test(test_written_rules_name_the_user),
+		cmocka_unit_test(test_a_full_list_still_changes),
 		cmocka_unit_test(test_hundreds_of_patterns_do_not_hold_up_a_room),
 	};
 
