@@ -71,8 +71,8 @@ struct bus_known {
 	int64_t since;    /* exact above this position; older tokens must ask the database */
 	/* newest change of a kind that concerns the user, directly or through a room; 0: none since */
 	int64_t last[BUS_KINDS];
-	/* The same of the user's own changes alone: BUS_EVENTS is their membership in any room, BUS_RECEIPTS a receipt that
-	 * no other may see. */
+	/* The same of the user's own changes alone: BUS_EVENTS is their membership in any room, BUS_RECEIPTS a receipt
+	 * that no other may see. */
 	int64_t own[BUS_KINDS];
 	uint64_t seq; /* changes with every touch that is visible: pass it to the wait */
 };
