@@ -83,16 +83,25 @@ err *args_prepare(struct req_internal *r)
 	return str_is_none(r->query) ? NULL : prepare_query(r);
 }
 
-/* The proxy before us appends the address it sees: only the last one is its word, the others are the client's. */
+static enum MHD_Result keep_last(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	(void)kind;
+	if (str_eq_nocase(str_c(name), S("X-Forwarded-For")))
+		*(str *)arg = str_c(value);
+	return MHD_YES;
+}
+
+/* The proxy before us appends the address it sees, to the header or as another one of that name: only the last one is its
+ * word, the others are the client's. */
 str args_address(struct req_internal *r)
 {
 	unsigned char parsed[sizeof(struct in6_addr)];
-	str forwarded;
+	str forwarded = STR_NONE;
 	char *text;
 
 	if (!r->conn->listener->opt.x_forwarded)
 		return str_c(r->conn->address);
-	forwarded = req_header(&r->rq, "X-Forwarded-For");
+	MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, keep_last, &forwarded);
 	if (str_find(forwarded, ',') < forwarded.n)
 		forwarded = str_from(forwarded, str_rfind(forwarded, ',') + 1);
 	forwarded = str_trim(forwarded);

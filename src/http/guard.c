@@ -4,8 +4,8 @@
  * Two readers of one byte stream that disagree where a request ends let a client smuggle one request inside another
  * past a proxy. The library takes Transfer-Encoding together with Content-Length, and the first of several
  * Content-Lengths; here both are refused, as is everything else whose end is a matter of opinion (a space before a
- * header's colon, an unknown transfer coding, a body's length in HTTP/1.0 chunks), and the connection is closed, for
- * nobody knows what follows.
+ * header's colon, a header that goes on in the next line, a stray CR in a value, an unknown transfer coding, a body's
+ * length in HTTP/1.0 chunks), and the connection is closed, for nobody knows what follows.
  */
 #include "http/internal_http.h"
 
@@ -25,6 +25,19 @@ static bool is_token(const char *name)
 	return true;
 }
 
+/* The library joins what a continuation line holds to the header's name ("Content-Length:" + " 2" has no length), and lets
+ * it stand behind the value, which a header in one line never does: whoever unfolds it sees another request than we do. */
+static bool is_folded(const char *name, const char *value) { return (uintptr_t)value < (uintptr_t)name; }
+
+/* RFC 9110, "Field Values": "Field values containing CR, LF, or NUL characters are invalid and dangerous" */
+static bool is_value(const char *value)
+{
+	for (; *value; value++)
+		if (((unsigned char)*value < ' ' && *value != '\t') || *value == 0x7f)
+			return false;
+	return true;
+}
+
 static enum MHD_Result on_header(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
 {
 	struct heads *h = arg;
@@ -32,7 +45,7 @@ static enum MHD_Result on_header(void *arg, enum MHD_ValueKind kind, const char 
 
 	(void)kind;
 	h->n++;
-	if (!is_token(key)) {
+	if (!is_token(key) || is_folded(key, value) || !is_value(value)) {
 		h->malformed = true;
 	} else if (name.n == 14 && str_eq_nocase(name, S("Content-Length"))) {
 		h->lengths_differ |= h->n_length > 0 && !str_eq(str_c(h->length), str_c(value));
@@ -81,7 +94,7 @@ struct refusal guard_head(struct req_internal *r, const char *version)
 	if (h.n > HTTP_MAX_HEADERS || (size && size->header_size > HTTP_MAX_HEAD))
 		return (struct refusal){ ERR_TOO_LARGE, 431, true, "The headers are too large" };
 	if (h.malformed)
-		return bad("A header's name is malformed");
+		return bad("A header is malformed");
 	if (h.n_host > 1 || (h.n_host == 0 && !http_1_0))
 		return bad("There must be one Host header");
 	for (size_t i = 0; i < r->uri.n; i++)

@@ -46,6 +46,17 @@ static str without_authority(str uri)
 	return str_from(rest, str_find(rest, '/'));
 }
 
+/* The library keeps every argument of a query in the connection's memory, and where that is too small it says nothing, and
+ * waits: the connection is closed instead. */
+static bool has_too_many_arguments(str query)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < query.n; i++)
+		n += query.p[i] == '&';
+	return n >= (size_t)2 * HTTP_MAX_QUERY;
+}
+
 void *request_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
 	const str text = uri ? str_c(uri) : S("");
@@ -65,6 +76,8 @@ void *request_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
 	r->rq.path = path;
 	r->query = query;
 	list_init(&r->node);
+	if (has_too_many_arguments(r->query))
+		shutdown(r->conn->fd, SHUT_RDWR);
 	atomic_store(&r->conn->busy, true);
 	atomic_store(&r->conn->deadline_us, deadline(r->h, 0));
 	return r;

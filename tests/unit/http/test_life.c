@@ -294,6 +294,8 @@ static void forwarded_addresses_are_believed_where_configured(void **state)
 	} cases[] = {
 		{ "X-Forwarded-For: 192.0.2.1", "192.0.2.1" },
 		{ "X-Forwarded-For: 6.6.6.6, 192.0.2.1 ", "192.0.2.1" }, /* the first is the client's own word */
+		{ "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 192.0.2.1", "192.0.2.1" },
+		{ "X-Forwarded-For: 6.6.6.6, 7.7.7.7\r\nx-forwarded-for: 192.0.2.2, 192.0.2.1", "192.0.2.1" },
 		{ "X-Forwarded-For: 2001:db8::1", "2001:db8::1" },
 		{ "X-Forwarded-For: nonsense", "127.0.0.1" },
 		{ "X-Forwarded-For: ", "127.0.0.1" },

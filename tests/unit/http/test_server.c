@@ -341,6 +341,10 @@ static void ambiguous_requests_are_refused_and_closed(void **state)
 		{ "two hosts", "GET " C "hello HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400 },
 		{ "space in the URL", "GET " C "hello x HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
 		{ "no colon", "GET " C "hello HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n", 400 },
+		{ "folded length", POST "Content-Length:\r\n 2\r\n\r\n{}", 400 },
+		{ "folded coding", POST "Transfer-Encoding:\r\n chunked\r\nA: b\r\n\r\n0\r\n\r\n", 400 },
+		{ "folded value", POST "A: b\r\n\tc\r\nContent-Length: 2\r\n\r\n{}", 400 },
+		{ "CR in a value", "GET " C "hello HTTP/1.1\r\nHost: x\r\nA: b\rContent-Length: 2\r\n\r\n", 400 },
 		{ "nonsense", "\x16\x03\x01\x02\r\n\r\n", 0 },
 	};
 
@@ -358,6 +362,35 @@ static void ambiguous_requests_are_refused_and_closed(void **state)
 		close(fd);
 	}
 	assert_int_equal(ask(a, *state, POST "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}").status, 200);
+}
+
+/* Bug: the library waited for ever, without a word, where the arguments did not fit its memory. */
+static void a_query_of_too_many_arguments_is_refused(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	static const struct {
+		size_t arguments;
+		int status; /* 0: closed without an answer */
+	} cases[] = { { 60, 200 }, { 100, 400 }, { 500, 0 }, { 4000, 0 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_BUF head = BUF_INIT(100000);
+		const int fd = dial(*state);
+		struct answer an;
+
+		buf_add(&head, S("GET " C "hello?"));
+		for (size_t k = 0; k < cases[i].arguments; k++)
+			buf_add(&head, S("a&"));
+		buf_add(&head, S(" HTTP/1.1\r\nHost: x\r\n\r\n"));
+		put_maybe(fd, buf_str(&head));
+		if (cases[i].status) {
+			get_answer(a, fd, false, &an);
+			assert_int_equal(an.status, cases[i].status);
+		} else {
+			assert_true(is_closed(fd));
+		}
+		close(fd);
+	}
 }
 
 static void oversized_heads_are_refused(void **state)
@@ -544,6 +577,7 @@ int main(void)
 		cmocka_unit_test(expect_100_continue),
 		cmocka_unit_test(ambiguous_requests_are_refused_and_closed),
 		cmocka_unit_test(oversized_heads_are_refused),
+		cmocka_unit_test(a_query_of_too_many_arguments_is_refused),
 		cmocka_unit_test(too_many_headers_or_parameters_are_refused),
 		cmocka_unit_test(pipelined_requests_are_answered_in_order),
 		cmocka_unit_test(connections_are_kept_unless_told),
