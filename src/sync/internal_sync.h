@@ -19,6 +19,7 @@ struct syncs {
 	struct lazy *lazy;
 	struct members *members;
 	struct ignored *ignored;
+	struct facts *facts;
 };
 
 /*
@@ -65,6 +66,30 @@ bool members_one(struct members *m, struct arena *a, int64_t user, const struct 
 		 const struct member_row **out);
 void members_keep(struct members *m, int64_t user, const struct bus_known *known, const struct member_row *rows,
 		  size_t n);
+
+/*
+ * What is asked of a room again and again (facts.c).
+ */
+enum { FACTS_FIRST = 6 };
+struct room_facts {
+	int64_t as_of; /* a bus position, taken before the snapshot */
+	bool has_root, has_summary;
+	int64_t root; /* of the current state, its number */
+	int64_t joined, invited;
+	bool named; /* has a name or a canonical alias */
+	/* Joined or invited, those who came first; all of them, if fewer than FACTS_FIRST. */
+	struct {
+		int64_t user, event;
+	} first[FACTS_FIRST];
+	size_t n_first;
+};
+struct facts;
+struct facts *facts_new(void);
+void facts_free(struct facts **f);
+/* False: nothing is known that is true at the position. news may be NULL: then nothing is. */
+bool facts_known(struct facts *f, int64_t room, const struct bus_room_news *news, int64_t position,
+		 struct room_facts *out);
+void facts_keep(struct facts *f, int64_t room, const struct room_facts *facts);
 
 /*
  * Whom a user ignores (ignored.c): m.ignored_user_list, kept as long as the bus knows that no account data changed.

@@ -32,6 +32,7 @@ err *syncs_new(struct arena *a, const struct syncs_options *opt, struct syncs **
 	ss->lazy = lazy_new(opt->lazy_bytes);
 	ss->members = members_new(opt->member_bytes);
 	ss->ignored = ignored_new();
+	ss->facts = facts_new();
 	e = intern_all(ss, a);
 	if (e) {
 		syncs_free(&ss);
@@ -51,6 +52,7 @@ void syncs_free(struct syncs **ssp)
 	lazy_free(&ss->lazy);
 	members_free(&ss->members);
 	ignored_free(&ss->ignored);
+	facts_free(&ss->facts);
 	mem_free(ss);
 	*ssp = NULL;
 }

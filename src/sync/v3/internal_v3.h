@@ -116,15 +116,20 @@ struct task {
 	bool events;   /* something may have happened in its timeline or state */
 	bool only_own; /* nothing but the user's own membership event: a declined invitation */
 	/* while it is worked on */
-	struct room_view *view; /* opened when first needed: task_view */
-	bool linear;            /* see rooms_recent; the user was joined throughout: everything is visible */
-	bool whole;             /* no state that happened is missing in the timeline */
+	bool facts_asked;
+	struct room_facts facts; /* as far as they were needed: task_facts */
+	struct room_view *view;  /* opened when first needed: task_view */
+	bool linear;             /* see rooms_recent; the user was joined throughout: everything is visible */
+	bool whole;              /* no state that happened is missing in the timeline */
 	bool members_changed;
 };
 struct tasks {
 	VEC(struct task) list;
 };
+struct room_facts *task_facts(struct run *r, struct task *t);
 NODISCARD err *tasks_find(struct run *r, struct tasks *out);
+/* The room's current root at the end of what is told. */
+NODISCARD err *task_root(struct run *r, struct task *t, struct state_root *out);
 NODISCARD err *task_view(struct run *r, struct task *t, struct room_view **out);
 /* A user's membership event in a state; NULL: none. */
 NODISCARD err *task_member_at(struct run *r, struct task *t, struct state_root root, int64_t user,

@@ -28,6 +28,33 @@ err *task_view(struct run *r, struct task *t, struct room_view **out)
 	return NULL;
 }
 
+/* What is known of the room, as of the run's position; as of there it is filled up by who needs more. */
+struct room_facts *task_facts(struct run *r, struct task *t)
+{
+	if (!t->facts_asked && !facts_known(r->ss->facts, t->room, t->news, r->position, &t->facts))
+		t->facts = (struct room_facts){ .as_of = r->position };
+	t->facts_asked = true;
+	return &t->facts;
+}
+
+err *task_root(struct run *r, struct task *t, struct state_root *out)
+{
+	struct room_facts *f = task_facts(r, t);
+	struct room_view *v;
+
+	TRY(task_view(r, t, &v));
+	if (t->upto != r->position)
+		return room_state_at_stream(v, t->upto, out);
+	if (!f->has_root) {
+		TRY(room_state_at_stream(v, r->position, out));
+		f->root = out->node;
+		f->has_root = true;
+		facts_keep(r->ss->facts, t->room, f);
+	}
+	*out = (struct state_root){ .node = f->root };
+	return NULL;
+}
+
 err *task_member_at(struct run *r, struct task *t, struct state_root root, int64_t user, struct event_row **out)
 {
 	struct room_view *v;

@@ -110,7 +110,7 @@ static err *find_roots(struct delta *d, struct state_root *from, struct state_ro
 	*from = STATE_EMPTY;
 	if (!d->t->full)
 		TRY(room_state_at_stream(d->view, d->t->above, from));
-	TRY(room_state_at_stream(d->view, d->t->upto, end));
+	TRY(task_root(d->r, d->t, end));
 	*from = root_of(from->node);
 	*end = root_of(end->node);
 	*start = d->first ? root_of(d->first->root_after) : *end;

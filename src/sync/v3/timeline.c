@@ -50,7 +50,7 @@ static err *is_in_force(struct scan *s, const struct event_row *row, bool *out)
 		return NULL;
 	TRY(task_view(s->r, s->t, &v));
 	if (!s->now_known)
-		TRY(room_state_at_stream(v, s->t->upto, &s->now));
+		TRY(task_root(s->r, s->t, &s->now));
 	s->now_known = true;
 	TRY(state_get(room_view_tree(v), s->r->a, s->now, row->type, row->state_key, &event));
 	*out = event == row->nid;
