@@ -544,6 +544,15 @@ static err *number_all(struct creation *c)
 	return NULL;
 }
 
+/* An ended job is freed by the room's next holder. This one is large, and nobody may ever come: so we are that. */
+static void free_first_job(struct creation *c)
+{
+	AUTO_ROOM room = NULL;
+	err *e = room_hold(c->rs, c->a, c->room_id, &room);
+
+	(void)e; /* the room is there all the same */
+}
+
 err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd, str *out_room_id)
 {
 	struct creation c = { .rs = rs, .a = a, .by = &cmd->by, .body = cmd->body, .now = clock_ms() };
@@ -566,5 +575,6 @@ err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd
 	TRY(make_room(&c, entry, create, &ticket));
 	TRY(store_wait(a, ticket));
 	*out_room_id = c.room_id;
+	free_first_job(&c);
 	return NULL;
 }

@@ -209,13 +209,29 @@ static void a_failed_commit_leaves_no_room(struct world *w)
 }
 WORLD(a_failed_commit_leaves_no_room)
 
+/* The first events of a room are many and large: they do not stay in memory until somebody comes. */
+static void the_first_job_is_freed(struct world *w)
+{
+	const str id = make_room(w, who(w, "alice"), "{'invite':['@bob:test']}");
+	struct arena *a = arena_new();
+	struct room *room;
+
+	good(rooms_enter(w->rs, a, id, &room));
+	lock_take(&room->lock);
+	ok(list_is_empty(&room->jobs) && list_is_empty(&room->done) && room->pending.n == 0, "nothing is kept");
+	lock_drop(&room->lock);
+	rooms_unref(w->rs, room);
+	arena_free(&a);
+}
+WORLD(the_first_job_is_freed)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TESTS(the_order_is_the_specifications),      WORLD_TESTS(presets_decide_what_is_not_said),
 		WORLD_TESTS(versions_differ_as_they_should),       WORLD_TESTS(overrides_lie_over_the_levels),
 		WORLD_TESTS(invitations_say_that_they_are_direct), WORLD_TESTS(what_cannot_be_is_refused_whole),
-		WORLD_TESTS(a_failed_commit_leaves_no_room),
+		WORLD_TESTS(a_failed_commit_leaves_no_room),       WORLD_TESTS(the_first_job_is_freed),
 	};
 
 	crypto_init();
