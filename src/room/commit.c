@@ -52,6 +52,15 @@ static err *save_redaction(struct tx *tx, const struct job *job, const struct jo
 	return store_originals_prune(tx, job->now - 7 * DAY_MS, 3, &gone);
 }
 
+static int64_t count_shown(const struct job *job)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < job->events.n; i++)
+		n += job->events.p[i]->shown;
+	return n;
+}
+
 static err *job_run(struct tx *tx, void *arg)
 {
 	const struct job *job = arg;
@@ -212,6 +221,7 @@ err *job_write(struct job *job, struct ticket **out_ticket)
 		.late = job_late,
 		.after = job_after,
 		.arg = job,
+		.positions = count_shown(job),
 		.shard = room->nid,
 	};
 	err *e;

@@ -138,12 +138,14 @@ static enum ending spoilt(struct writer *w, err *why)
 	return h == CONN_LOST ? LOST : h == CONN_CLASH ? CLASHED : SPOILT;
 }
 
-static int64_t count_late(const struct writer *w)
+static int64_t positions_of(const struct queued *q) { return q->piece.late ? MAX(q->piece.positions, 1) : 0; }
+
+static int64_t count_positions(const struct writer *w)
 {
 	int64_t n = 0;
 
 	for (size_t i = 0; i < w->n_batch; i++)
-		n += !w->batch[i]->answered && w->batch[i]->piece.late;
+		n += w->batch[i]->answered ? 0 : positions_of(w->batch[i]);
 	return n;
 }
 
@@ -165,7 +167,7 @@ static enum ending run_together(struct writer *w, struct tx *tx)
 		else if (i + 1 < w->n_batch && clock_mono_us() > start + BATCH_MAY_RUN_US)
 			writer_put_back_from(w, i + 1);
 	}
-	tx->expected_positions = count_late(w);
+	tx->expected_positions = count_positions(w);
 	for (size_t i = 0; i < w->n_batch; i++) {
 		struct queued *q = w->batch[i];
 		err *e = q->answered ? NULL : run_part(tx, q, q->piece.late, true);
@@ -193,7 +195,6 @@ static enum ending run_apart(struct writer *w, struct tx *tx)
 {
 	const struct driver *drv = w->st->drv;
 
-	tx->expected_positions = 1;
 	for (size_t i = 0; i < w->n_batch; i++) {
 		struct queued *q = w->batch[i];
 		const struct tx before = *tx;
@@ -205,6 +206,7 @@ static enum ending run_apart(struct writer *w, struct tx *tx)
 		if (e)
 			return spoilt(w, e);
 		e = run_part(tx, q, q->piece.run, false);
+		tx->expected_positions = positions_of(q);
 		if (!e)
 			e = run_part(tx, q, q->piece.late, true);
 		if (!e)
@@ -270,6 +272,8 @@ static enum ending commit(struct writer *w, struct tx *tx)
 			return LOST;
 		break;
 	}
+	if (tx->top_position)
+		w->head = tx->top_position;
 	turn_wait(w);
 	if (!all_answered(w))
 		succeed_all(w, tx->top_position);

@@ -26,6 +26,7 @@ struct writer {
 	struct arena *arena; /* of one batch */
 	struct queued *batch[MAX_BATCH];
 	size_t n_batch;
+	int64_t head;  /* what stream_head says, 0: not known; only of a writer that is the only one */
 	bool may_grow; /* pieces queued meanwhile may join: nothing of this batch was told or undone yet */
 	err *why;      /* the last failure of this batch as a whole */
 	/* This batch's place among those with positions, -1: none. Under store->turns.lock. */

@@ -42,8 +42,9 @@ struct piece {
 	/* or NULL. On the writer thread, in commit order: after the commit with result NULL; or with why not, before any
 	 * later piece of the same shard runs. Must be quick: it holds up the writer. */
 	void (*after)(void *arg, const err *result);
-	void *arg;     /* lives until `after` has returned, or the ticket was waited for */
-	int64_t shard; /* pieces of one shard commit in the order queued: a room's number, or 0 */
+	void *arg;         /* lives until `after` has returned, or the ticket was waited for */
+	int64_t positions; /* how many `late` takes, so that they are reserved at once; 0: one */
+	int64_t shard;     /* pieces of one shard commit in the order queued: a room's number, or 0 */
 };
 
 /* Queues. With a ticket the caller must store_wait; NULL: nobody waits. ERR_BUSY: the queue is full (nothing queued). */
