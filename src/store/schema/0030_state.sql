@@ -14,4 +14,4 @@ CREATE TABLE room_roots (
 	stream  BIGINT NOT NULL,
 	node    BIGINT NOT NULL,
 	PRIMARY KEY (room, stream)
-);
+) WITHOUT ROWID;
