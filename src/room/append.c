@@ -16,15 +16,15 @@
 
 err *proposal_texts(struct rooms *rs, struct arena *a, struct proposal *p)
 {
-	struct store *st = rs->opt.store;
+	struct store_text texts[4] = { { p->type, &p->type_nid }, { p->sender, &p->sender_nid } };
 	int64_t server;
+	size_t n = 2;
 
-	TRY(store_intern(st, a, p->type, &p->type_nid));
 	if (!str_is_none(p->state_key))
-		TRY(store_intern(st, a, p->state_key, &p->key_nid));
-	if (p->type_nid == rs->type_member && id_user_valid(p->state_key))
-		TRY(store_intern(st, a, id_server(p->state_key), &server)); /* flat.c asks for it under the lock */
-	return store_intern(st, a, p->sender, &p->sender_nid);
+		texts[n++] = (struct store_text){ p->state_key, &p->key_nid };
+	if (str_eq(p->type, S("m.room.member")) && id_user_valid(p->state_key)) /* flat.c asks for it under the lock */
+		texts[n++] = (struct store_text){ id_server(p->state_key), &server };
+	return store_intern_all(rs->opt.store, a, texts, n);
 }
 
 err *proposal_number(struct rooms *rs, struct arena *a, struct proposal *p)

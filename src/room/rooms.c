@@ -26,15 +26,17 @@ static err *intern_known(struct rooms *rs, struct arena *a)
 		[SUMMARY_ROOM_TYPE] = STR("m.room.create"),
 		[SUMMARY_ENCRYPTION] = STR("m.room.encryption"),
 	};
-	struct store *st = rs->opt.store;
+	struct store_text texts[4 + SUMMARY_COLUMNS] = {
+		{ rs->opt.signer.server_name, &rs->server },
+		{ S(""), &rs->empty },
+		{ S("m.room.member"), &rs->type_member },
+		{ S("m.room.power_levels"), &rs->type_power },
+	};
+	size_t n = 4;
 
-	TRY(store_intern(st, a, rs->opt.signer.server_name, &rs->server));
-	TRY(store_intern(st, a, S(""), &rs->empty));
-	TRY(store_intern(st, a, S("m.room.member"), &rs->type_member));
-	TRY(store_intern(st, a, S("m.room.power_levels"), &rs->type_power));
 	for (size_t i = SUMMARY_NONE + 1; i < SUMMARY_COLUMNS; i++)
-		TRY(store_intern(st, a, summary[i], &rs->summary_types[i]));
-	return NULL;
+		texts[n++] = (struct store_text){ summary[i], &rs->summary_types[i] };
+	return store_intern_all(rs->opt.store, a, texts, n);
 }
 
 err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **out)

@@ -159,6 +159,10 @@ err *store_intern_text(struct store *st, struct arena *a, int64_t nid, str *out)
 struct interning {
 	str text;
 	int64_t proposed, id;
+	int64_t *out;
+};
+struct interning_all {
+	VEC(struct interning) list;
 };
 
 static err *insert(struct tx *tx, void *arg)
@@ -174,20 +178,45 @@ static err *insert(struct tx *tx, void *arg)
 	return in->id ? NULL : err_new(tx_arena(tx), ERR_STORE, "an interned text is there and is not");
 }
 
+static err *insert_all(struct tx *tx, void *arg)
+{
+	struct interning_all *all = arg;
+
+	for (size_t i = 0; i < all->list.n; i++)
+		TRY(insert(tx, &all->list.p[i]));
+	return NULL;
+}
+
+static err *make_all(struct store *st, struct arena *a, struct interning_all *all)
+{
+	int64_t first;
+
+	TRY(store_next_id(st, a, SEQ_INTERN, all->list.n, &first));
+	for (size_t i = 0; i < all->list.n; i++)
+		all->list.p[i].proposed = first + (int64_t)i;
+	TRY(store_do(st, a, insert_all, all));
+	for (size_t i = 0; i < all->list.n; i++) {
+		*all->list.p[i].out = all->list.p[i].id;
+		remember(&st->interned, all->list.p[i].id, all->list.p[i].text);
+	}
+	return NULL;
+}
+
+err *store_intern_all(struct store *st, struct arena *a, const struct store_text *texts, size_t n)
+{
+	struct interning_all fresh = { 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		TRY(store_intern_find(st, a, texts[i].text, texts[i].nid));
+		if (!*texts[i].nid)
+			vec_push(a, &fresh.list, (struct interning){ .text = texts[i].text, .out = texts[i].nid });
+	}
+	return fresh.list.n ? make_all(st, a, &fresh) : NULL;
+}
+
 err *store_intern(struct store *st, struct arena *a, str text, int64_t *out)
 {
-	struct interning in = { .text = text };
-	int64_t id;
-
-	TRY(store_intern_find(st, a, text, &id));
-	if (!id) {
-		TRY(store_next_id(st, a, SEQ_INTERN, 1, &in.proposed));
-		TRY(store_do(st, a, insert, &in));
-		id = in.id;
-		remember(&st->interned, id, text);
-	}
-	*out = id;
-	return NULL;
+	return store_intern_all(st, a, &(struct store_text){ text, out }, 1);
 }
 
 err *store_intern_new(struct tx *tx, str text, int64_t id)

@@ -81,6 +81,12 @@ NODISCARD err *store_next_id(struct store *st, struct arena *a, enum store_seq s
  * without SQL; new ones are made durable first (waits for a commit: never under a room's lock).
  */
 NODISCARD err *store_intern(struct store *st, struct arena *a, str text, int64_t *out);
+/* Several: those that are new wait for one commit together. */
+struct store_text {
+	str text;
+	int64_t *nid; /* set */
+};
+NODISCARD err *store_intern_all(struct store *st, struct arena *a, const struct store_text *texts, size_t n);
 /* In a piece: a text that nobody else can be interning (a new room's id), under a number drawn from SEQ_INTERN before. Costs no
  * commit of its own. ERR_STORE: it has a number already. */
 NODISCARD err *store_intern_new(struct tx *tx, str text, int64_t id);

@@ -5,10 +5,7 @@
 
 static err *intern_all(struct syncs *ss, struct arena *a)
 {
-	const struct {
-		str text;
-		int64_t *to;
-	} texts[] = {
+	const struct store_text texts[] = {
 		{ S(""), &ss->empty },
 		{ S("m.room.member"), &ss->type_member },
 		{ S("m.room.name"), &ss->type_name },
@@ -16,9 +13,7 @@ static err *intern_all(struct syncs *ss, struct arena *a)
 		{ S("m.room.redaction"), &ss->type_redaction },
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		TRY(store_intern(ss->opt.store, a, texts[i].text, texts[i].to));
-	return NULL;
+	return store_intern_all(ss->opt.store, a, texts, ARRAY_LEN(texts));
 }
 
 err *syncs_new(struct arena *a, const struct syncs_options *opt, struct syncs **out)

@@ -92,6 +92,31 @@ static str text_of(struct arena *a, int i)
 	return i % 3 ? arena_printf(a, "@user%d:example.org", i) : arena_join2(a, S("a\0b"), arena_printf(a, "%d", i));
 }
 
+static void new_texts_share_a_commit(struct both *b)
+{
+	int64_t ids[4] = { 0 }, known;
+	const struct store_text texts[] = {
+		{ S("one"), &ids[0] },
+		{ S("two"), &ids[1] },
+		{ S("one"), &ids[2] },
+		{ S("known"), &ids[3] },
+	};
+	uint64_t before;
+
+	both_ok(store_intern(b->st, b->a, S("known"), &known));
+	before = store_commits_here();
+	both_ok(store_intern_all(b->st, b->a, texts, ARRAY_LEN(texts)));
+	assert_int_equal(store_commits_here() - before, 1);
+	assert_true(ids[0] && ids[1] && ids[0] != ids[1]);
+	assert_int_equal(ids[2], ids[0]);
+	assert_int_equal(ids[3], known);
+	before = store_statements_here();
+	both_ok(store_intern_all(b->st, b->a, texts, ARRAY_LEN(texts)));
+	assert_int_equal(store_statements_here(), before);
+	assert_int_equal(ids[2], ids[0]);
+}
+BOTH(new_texts_share_a_commit)
+
 struct interner {
 	struct store *st;
 	int64_t got[TEXTS];
@@ -251,6 +276,7 @@ int main(void)
 		BOTH_TESTS(numbers_are_given_once),
 		BOTH_TESTS(a_large_block_is_in_one_piece),
 		BOTH_TESTS(most_numbers_cost_no_statement),
+		BOTH_TESTS(new_texts_share_a_commit),
 		BOTH_TESTS(a_text_has_one_number),
 		BOTH_TESTS(the_empty_text_is_a_text),
 		BOTH_TESTS(what_was_never_interned_is_not_found),
