@@ -17,7 +17,8 @@ struct config_rate {
 	double per_second, burst;
 };
 
-struct config_listener { /* one for every address that a listener names */
+enum { CONFIG_MOST_LISTENERS = 32 }; /* as many as http/ takes */
+struct config_listener {             /* one for every address that a listener names */
 	str address;
 	uint16_t port;
 	bool tls, x_forwarded, no_gzip;

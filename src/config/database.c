@@ -64,7 +64,11 @@ static void read_sqlite_args(struct reader *r, const struct ynode *args)
 		const str key = arena_join2(r->a, S("database.args."), m->key);
 
 		if (str_eq(m->key, S("database"))) {
-			if (text_of(r, m, key))
+			/* Both are names that SQLite has for a database which is gone when it is closed. */
+			if (m->value->kind == Y_NULL || str_is_empty(m->value->text) ||
+			    str_eq(m->value->text, S(":memory:")))
+				note(r, true, m->line, key, "expected a file");
+			else if (text_of(r, m, key))
 				r->conf->database.path = m->value->text;
 		} else if (!str_starts(m->key, S("cp_"))) {
 			note(r, false, m->line, key, "has no meaning here; ignored");

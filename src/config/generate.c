@@ -83,6 +83,18 @@ static void write_option(struct buf *out, const struct option *o, str *group, st
 		      data_dir);
 }
 
+/* A double-quoted scalar. */
+static void write_quoted(struct buf *out, const char *key, str value)
+{
+	buf_printf(out, "%s: \"", key);
+	for (size_t i = 0; i < value.n; i++) {
+		if (value.p[i] == '"' || value.p[i] == '\\')
+			buf_byte(out, '\\');
+		buf_byte(out, value.p[i]);
+	}
+	buf_add(out, S("\"\n"));
+}
+
 void config_generate(struct buf *out, str server_name, str data_dir)
 {
 	str group = S("");
@@ -97,11 +109,11 @@ void config_generate(struct buf *out, str server_name, str data_dir)
 		if (i == 0) {
 			buf_byte(out, '\n');
 			wrap(out, "# ", str_c(o->doc));
-			buf_printf(out, "server_name: \"%.*s\"\n", STR_ARG(server_name));
+			write_quoted(out, "server_name", server_name);
 		} else if (strcmp(o->path, "data_dir") == 0) {
 			buf_byte(out, '\n');
 			wrap(out, "# ", str_c(o->doc));
-			buf_printf(out, "data_dir: \"%.*s\"\n", STR_ARG(data_dir));
+			write_quoted(out, "data_dir", data_dir);
 		} else {
 			write_option(out, o, &group, data_dir);
 		}

@@ -140,7 +140,7 @@ static void add_address(struct reader *r, listener_list *out, const struct entry
 {
 	struct config_listener l = e->groups;
 
-	if (address->kind != Y_SCALAR) {
+	if (address->kind != Y_SCALAR || address->text.n == 0) {
 		const str found = ynode_describe(r->a, address);
 
 		note(r, true, address->line, S("listeners.bind_addresses"),
@@ -169,15 +169,23 @@ static void add_entry(struct reader *r, listener_list *out, struct entry *e)
 	else
 		e->groups.client = e->groups.federation = true;
 
-	if (!e->addresses || e->addresses->kind == Y_NULL) {
+	if (!e->addresses || e->addresses->kind == Y_NULL || (e->addresses->kind == Y_LIST && e->addresses->n == 0)) {
 		for (size_t i = 0; i < ARRAY_LEN(all); i++)
 			add_address(r, out, e, &all[i]);
 	} else if (e->addresses->kind == Y_LIST) {
-		for (size_t i = 0; i < e->addresses->n; i++)
+		for (size_t i = 0; i < e->addresses->n && out->n <= CONFIG_MOST_LISTENERS; i++)
 			add_address(r, out, e, e->addresses->items[i]);
 	} else {
 		add_address(r, out, e, e->addresses);
 	}
+}
+
+static void note_no_port(struct reader *r, const struct ynode *entry)
+{
+	const struct ymember *port = ynode_member(entry, S("port"));
+
+	if (!port || port->value->kind == Y_NULL)
+		note(r, true, entry->line, S("listeners"), "expected a port");
 }
 
 void read_listeners(struct reader *r, const struct option *o, const struct ynode *n)
@@ -188,7 +196,7 @@ void read_listeners(struct reader *r, const struct option *o, const struct ynode
 		note_expected(r, o, n, "a list");
 		return;
 	}
-	for (size_t i = 0; i < n->n; i++) {
+	for (size_t i = 0; i < n->n && out.n <= CONFIG_MOST_LISTENERS; i++) {
 		struct entry e = { .port = -1 };
 
 		if (n->items[i]->kind != Y_MAP) {
@@ -198,11 +206,13 @@ void read_listeners(struct reader *r, const struct option *o, const struct ynode
 		read_entry(r, &e, n->items[i]);
 		if (e.type == TYPE_MANHOLE)
 			note(r, false, n->items[i]->line, S("listeners"), "a manhole has no meaning here; ignored");
-		else if (e.port < 0 && !ynode_member(n->items[i], S("port")))
-			note(r, true, n->items[i]->line, S("listeners"), "expected a port");
+		else if (e.port < 0) /* missing, unless it was complained of */
+			note_no_port(r, n->items[i]);
 		else
 			add_entry(r, &out, &e);
 	}
+	if (out.n > CONFIG_MOST_LISTENERS)
+		note(r, true, n->line, S("listeners"), "expected at most %d addresses in all", CONFIG_MOST_LISTENERS);
 	r->conf->listeners = out.p;
 	r->conf->n_listeners = out.n;
 }

@@ -50,5 +50,5 @@ str nearest_key(const struct option *table, size_t n, str path)
 			}
 		}
 	}
-	return best <= MAX((size_t)2, path.n / 3) ? found : STR_NONE;
+	return best <= MAX((size_t)2, path.n / 3) && 2 * best <= path.n ? found : STR_NONE;
 }

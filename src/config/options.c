@@ -49,7 +49,8 @@ static const char *const format_choices[] = { "text", "json", NULL };
 #define INT(field, d, from, to) .type = OPT_INT, AT(field), .deflt = (d), .min = (from), .max = (to)
 #define SIZE(field, d)          .type = OPT_SIZE, AT(field), .deflt = (d)
 #define DURATION(field, d)      .type = OPT_DURATION, AT(field), .deflt = (d)
-#define RATE(field, d)          .type = OPT_RATE, AT(field), .deflt = (d), .live = true
+#define RATE_FIXED(field, d)    .type = OPT_RATE, AT(field), .deflt = (d)
+#define RATE(field, d)          RATE_FIXED(field, d), .live = true
 #define OWN(fn)                 .type = OPT_OWN, .read = (fn)
 
 const struct option config_options[] = {
@@ -176,7 +177,8 @@ const struct option config_options[] = {
 	  .doc = "Find every local user, not only those in public rooms and those one shares a room with." },
 
 	{ "rc_message", RATE(rates.message, "{per_second: 0.2, burst_count: 10}"), .section = "Rate limits",
-	  .doc = "How often a user may send events: a bucket of burst_count that refills at per_second." },
+	  .doc = "How often a user may send events: a bucket of burst_count that refills at per_second. With "
+		 "burst_count: 0 there is no limit. So it is with all of these." },
 	{ "rc_registration", RATE(rates.registration, "{per_second: 0.17, burst_count: 3}"),
 	  .doc = "Registrations from one address." },
 	{ "rc_registration_token_validity",
@@ -184,9 +186,9 @@ const struct option config_options[] = {
 	  .doc = "Questions about registration tokens from one address." },
 	{ "rc_login.address", RATE(rates.login_address, "{per_second: 0.003, burst_count: 5}"),
 	  .doc = "Logins from one address." },
-	{ "rc_login.account", RATE(rates.login_account, "{per_second: 0.003, burst_count: 5}"),
+	{ "rc_login.account", RATE_FIXED(rates.login_account, "{per_second: 0.003, burst_count: 5}"),
 	  .doc = "Logins into one account." },
-	{ "rc_login.failed_attempts", RATE(rates.login_failed, "{per_second: 0.17, burst_count: 3}"),
+	{ "rc_login.failed_attempts", RATE_FIXED(rates.login_failed, "{per_second: 0.17, burst_count: 3}"),
 	  .doc = "Failed logins into one account." },
 	{ "rc_joins.local", RATE(rates.joins_local, "{per_second: 0.1, burst_count: 10}"),
 	  .doc = "Joins by one user of rooms that this server is in." },
@@ -213,8 +215,8 @@ const struct option config_options[] = {
 	{ "limits.workers", INT(limits.workers_fast, "64", 64, 1024),
 	  .doc = "The most threads that answer ordinary requests. They wait for commits, so there are many; idle ones "
 		 "cost nothing." },
-	{ "limits.slow_workers", INT(limits.workers_slow, "0", 0, 256),
-	  .doc = "The most threads that hash passwords and the like; 0: as many as there are processors." },
+	{ "limits.slow_workers", INT(limits.workers_slow, "8", 1, 256),
+	  .doc = "The most threads that hash passwords and the like." },
 	{ "limits.watched_users", INT(limits.max_watched_users, "100000", 100, 100000000),
 	  .doc = "For so many users, those who synced last, it is known from memory whether there is news." },
 	{ "log.level", .type = OPT_CHOICE, AT(log_level), .deflt = "info", .choices = level_choices, .live = true,

@@ -40,8 +40,16 @@ void note_expected(struct reader *r, const struct option *o, const struct ynode 
 
 #define FIELD(type, base, o) ((type *)(void *)((char *)(base) + (o)->at))
 
+/* What is added to a time must not leave the range of times. */
+static const int64_t longest = INT64_C(1000) * 365 * 24 * 3600 * 1000;
+
 static bool out_of_range(struct reader *r, const struct option *o, const struct ynode *n, int64_t value)
 {
+	if (o->type == OPT_DURATION && value > longest) {
+		note(r, true, n->line, str_c(o->path), "expected a duration of at most 1000y, found %.*s",
+		     STR_ARG(n->text));
+		return true;
+	}
 	if (o->max == 0 || (value >= o->min && value <= o->max))
 		return false;
 	if (o->type == OPT_INT)
@@ -172,7 +180,9 @@ bool read_value(struct reader *r, const struct option *o, void *base, const stru
 			return false;
 		}
 		*FIELD(str, base, o) = ynode_json(r->a, n);
-		return true;
+		if (str_is_none(*FIELD(str, base, o)))
+			note(r, true, n->line, str_c(o->path), "is too long, or nested too deeply");
+		return !str_is_none(*FIELD(str, base, o));
 	case OPT_OWN:
 		return true;
 	}

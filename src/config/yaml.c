@@ -1,8 +1,8 @@
 /*
  * yaml.c - libyaml's document as a tree of our own, with lines.
  *
- * The document is copied into the arena: anchors become shared nodes, so an alias costs nothing, and an alias inside what
- * it names is cut by the limit on depth. Everything else that a file can do to us is bounded by its size.
+ * The document is copied into the arena: anchors become shared nodes, an alias counts as one value, and an alias inside
+ * what it names is cut by the limit on depth. Everything else that a file can do to us is bounded by its size.
  */
 #include "config/internal_yaml.h"
 
@@ -12,7 +12,7 @@
 #include <assert.h>
 #include <yaml.h>
 
-enum { MAX_DEPTH = 24, MAX_NODES = 100000 };
+enum { MAX_DEPTH = 24, MAX_NODES = 20000 };
 
 struct copy {
 	struct arena *a;
@@ -93,13 +93,13 @@ static struct ynode *copy_node(struct copy *c, int id, unsigned depth)
 	struct ynode *n;
 
 	assert(y);
-	if (c->seen[id])
-		return c->seen[id];
 	if (depth > MAX_DEPTH || ++c->n_nodes > MAX_NODES) {
 		c->line = y->start_mark.line + 1;
 		c->problem = depth > MAX_DEPTH ? S("nested too deeply") : S("too many values");
 		return NULL;
 	}
+	if (c->seen[id])
+		return c->seen[id];
 	n = ARENA_NEW(c->a, struct ynode);
 	n->line = y->start_mark.line + 1;
 	if (y->type == YAML_SCALAR_NODE)
@@ -195,6 +195,25 @@ bool ynode_bool(const struct ynode *n, bool *out)
 	return false;
 }
 
+static void write_json(struct jw *w, const struct ynode *n);
+
+/* Aliases of aliases of aliases make a value of any size and depth: nothing goes on where there is no room. */
+static bool is_full(const struct jw *w) { return w->failed || w->out->overflow; }
+
+static void write_members(struct jw *w, const struct ynode *n)
+{
+	for (size_t k = 0; k < n->n && !is_full(w); k++) {
+		if (n->kind == Y_MAP) {
+			if (ynode_member(n, n->members[k].key) != &n->members[k])
+				continue; /* repeated below: the last one counts */
+			jw_key(w, n->members[k].key);
+		}
+		write_json(w, n->kind == Y_MAP ? n->members[k].value : n->items[k]);
+	}
+	if (!is_full(w))
+		jw_end(w);
+}
+
 static void write_json(struct jw *w, const struct ynode *n)
 {
 	int64_t i;
@@ -214,19 +233,11 @@ static void write_json(struct jw *w, const struct ynode *n)
 		return;
 	case Y_LIST:
 		jw_array(w, NULL);
-		for (size_t k = 0; k < n->n; k++)
-			write_json(w, n->items[k]);
-		jw_end(w);
+		write_members(w, n);
 		return;
 	case Y_MAP:
 		jw_object(w, NULL);
-		for (size_t k = 0; k < n->n; k++) {
-			if (ynode_member(n, n->members[k].key) != &n->members[k])
-				continue; /* repeated below: the last one counts */
-			jw_key(w, n->members[k].key);
-			write_json(w, n->members[k].value);
-		}
-		jw_end(w);
+		write_members(w, n);
 		return;
 	}
 }

@@ -181,7 +181,8 @@ err *http_listen(struct http *h, struct arena *a, const struct http_listener *op
 	uint16_t port;
 	int fd;
 
-	assert(h->n_listeners < ARRAY_LEN(h->listeners));
+	if (h->n_listeners == ARRAY_LEN(h->listeners))
+		return err_new(a, ERR_CONFIG, "more than %zu addresses to listen on", ARRAY_LEN(h->listeners));
 	if (opt->tls)
 		TRY(tls_cert_load(a, opt->cert_pem, opt->key_pem, &cert));
 	if (cert)

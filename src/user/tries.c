@@ -73,8 +73,9 @@ err *tries_check(struct tries *t, struct arena *a, str name, int64_t now_ms)
 		b = map_get(&t->by_name, name);
 		if (!b || left_at(t, b, now_ms) >= 1)
 			return NULL;
-		wait_ms = t->per_second > 0 ? (int64_t)((1 - left_at(t, b, now_ms)) / t->per_second * 1000.0) + 1
-					    : 3600 * INT64_C(1000);
+		wait_ms = t->per_second > 0
+				  ? (int64_t)(MIN((1 - left_at(t, b, now_ms)) / t->per_second, 3600.0) * 1000.0) + 1
+				  : 3600 * INT64_C(1000);
 	}
 	e = err_new(a, ERR_LIMIT_EXCEEDED, "Too many passwords were tried for this account");
 	e->extra = arena_printf(a, "\"retry_after_ms\":%" PRId64, wait_ms);

@@ -194,6 +194,8 @@ static const struct {
 	  true },
 	{ "bcrypt_rounds: 3", "f:2: bcrypt_rounds: expected a whole number from 4 to 31, found 3", true },
 	{ "bcrypt_rounds: few", "f:2: bcrypt_rounds: expected a whole number from 4 to 31, found \"few\"", true },
+	{ "session_lifetime: 9223372036854775807",
+	  "f:2: session_lifetime: expected a duration of at most 1000y, found 9223372036854775807", true },
 	{ "session_lifetime: soon", "f:2: session_lifetime: expected a duration such as 5m or 7d, found \"soon\"",
 	  true },
 	{ "limits: {request_timeout: 1ms}",
@@ -219,6 +221,13 @@ static const struct {
 	{ "listeners: [8008]",
 	  "f:2: listeners: expected a map such as {port: 8008, bind_addresses: [127.0.0.1]}, found \"8008\"", true },
 	{ "listeners:\n  - {tls: false}", "f:3: listeners: expected a port", true },
+	{ "listeners:\n  - {port: }", "f:3: listeners: expected a port", true },
+	{ "listeners:\n  - {port: 1, bind_addresses: ['']}",
+	  "f:3: listeners.bind_addresses: expected a list of addresses such as [127.0.0.1], found \"\"", true },
+	{ "a: &a 127.0.0.1\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
+	  "listeners: [{port: 1, bind_addresses: *b}, {port: 2, bind_addresses: *b}, {port: 3, bind_addresses: *b}]",
+	  "f:2: a: unknown and ignored\nf:3: b: unknown and ignored\nf:4: listeners: expected at most 32 addresses in all",
+	  true },
 	{ "listeners:\n  - {port: 70000}", "f:3: listeners.port: expected a whole number from 0 to 65535, found 70000",
 	  true },
 	{ "listeners:\n  - port: 1\n    resources: [{names: [cleint]}]",
@@ -230,6 +239,9 @@ static const struct {
 	{ "database: x",
 	  "f:2: database: expected a map such as {name: sqlite3, args: {database: hearth.db}}, found \"x\"", true },
 	{ "database: {name: mysql}", "f:2: database.name: expected sqlite3 or psycopg2, found \"mysql\"", true },
+	{ "database: {name: sqlite3, args: {database: ''}}", "f:2: database.args.database: expected a file", true },
+	{ "database: {name: sqlite3, args: {database: ':memory:'}}", "f:2: database.args.database: expected a file",
+	  true },
 	{ "database: {name: psycopg2, args: {cp_max: 0}}",
 	  "f:2: database.args.cp_max: expected a whole number from 1 to 1000, found \"0\"", true },
 	{ "terms: {policies: {p: {version: 1}}}",
@@ -239,6 +251,7 @@ static const struct {
 	{ "max_upload_siez: 5M", "f:2: max_upload_siez: unknown and ignored; did you mean max_upload_size?", false },
 	{ "password_config: {peper: x}",
 	  "f:2: password_config.peper: unknown and ignored; did you mean password_config.pepper?", false },
+	{ "foo: 1", "f:2: foo: unknown and ignored", false },
 	{ "qwertyuiop: 1", "f:2: qwertyuiop: unknown and ignored", false },
 	{ "log_config: /x", "f:2: log_config: has no meaning here; ignored (see log.level and log.format)", false },
 	{ "report_stats: true", "f:2: report_stats: ignored: this server reports nothing to anybody", false },
@@ -314,6 +327,40 @@ static void what_is_no_yaml_is_refused(void **state)
 	}
 }
 
+/* Bug: what a few lines of aliases unfold to was written out to the end, though nobody had room for it. */
+static void aliases_of_aliases_end(void **state)
+{
+	static const struct {
+		const char *form;
+		size_t lines;
+	} cases[] = { { "[*x%zu, *x%zu, *x%zu, *x%zu, *x%zu, *x%zu, *x%zu, *x%zu]", 20 },
+		      { "[[[[[[[[[[[[[[[*x%zu]]]]]]]]]]]]]]]", 1000 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_ARENA a = arena_new();
+		AUTO_BUF text = BUF_INIT(1 << 20);
+		struct config_notes notes = { 0 };
+		str said;
+
+		buf_add(&text, S("server_name: x\nextra_well_known_client_content:\n  x0: &x0 1\n"));
+		for (size_t k = 1; k <= cases[i].lines; k++) {
+			str rest = str_c(cases[i].form), piece;
+
+			buf_printf(&text, "  x%zu: &x%zu ", k, k);
+			while (str_split_next(&rest, '%', &piece)) {
+				buf_add(&text, str_starts(piece, S("zu")) ? str_from(piece, 2) : piece);
+				if (!str_is_none(rest))
+					buf_printf(&text, "%zu", k - 1);
+			}
+			buf_byte(&text, '\n');
+		}
+		assert_null(config_parse(a, S("f"), buf_str(&text), &notes));
+		said = notes_text(a, &notes);
+		assert_str(said, "f:3: extra_well_known_client_content: is too long, or nested too deeply");
+	}
+}
+
 static void a_missing_file_is_told(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -364,6 +411,7 @@ static void a_reload_changes_what_may_change(void **state)
 	const struct config *old = read_good(a, "server_name: x\nmax_upload_size: 1M\nrc_message: {per_second: 1}\n");
 	const struct config *new =
 		read_good(a, "server_name: y\nmax_upload_size: 1M\nrc_message: {per_second: 2}\n"
+			     "rc_login: {account: {burst_count: 77}}\n"
 			     "listeners: [{port: 1, bind_addresses: [127.0.0.1]}]\nlog: {level: error}\n");
 	const struct config *now = config_merge(a, old, new, &notes);
 
@@ -373,7 +421,8 @@ static void a_reload_changes_what_may_change(void **state)
 	assert_int_equal(now->log_level, LOG_ERROR);
 	assert_true(now->rates.message.per_second > 1.9);
 	assert_str(notes_text(a, &notes), "server_name: takes effect when the server is started again\n"
-					  "listeners: takes effect when the server is started again");
+					  "listeners: takes effect when the server is started again\n"
+					  "rc_login.account: takes effect when the server is started again");
 	notes = (struct config_notes){ 0 };
 	now = config_merge(a, old, old, &notes);
 	assert_int_equal(notes.list.n, 0);
@@ -393,6 +442,12 @@ static void the_generated_file_is_good(void **state)
 	c = read_good(a, text.p);
 	assert_str(c->server_name, "example.org");
 	assert_str(c->signing_key_path, "/srv/h/signing.key");
+	{
+		AUTO_BUF odd = BUF_INIT(1 << 20);
+
+		config_generate(&odd, S("example.org"), S("/srv/\"h\\"));
+		assert_str(read_good(a, arena_keep(a, buf_str(&odd)).p)->data_dir, "/srv/\"h\\");
+	}
 	while (str_split_next(&text, '\n', &line)) {
 		const str rest = line.n > 1 && line.p[0] == '#' ? str_from(line, 1) : line;
 
@@ -433,6 +488,7 @@ int main(void)
 		cmocka_unit_test(complaints_name_the_place_and_the_way_out),
 		cmocka_unit_test(a_file_needs_a_server_name),
 		cmocka_unit_test(what_is_no_yaml_is_refused),
+		cmocka_unit_test(aliases_of_aliases_end),
 		cmocka_unit_test(a_missing_file_is_told),
 		cmocka_unit_test(a_file_of_synapse_is_a_start),
 		cmocka_unit_test(a_reload_changes_what_may_change),
