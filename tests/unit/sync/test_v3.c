@@ -194,7 +194,87 @@ static void an_initial_answer_costs_a_few_statements_a_room(struct synced *t)
 }
 SYNCED(an_initial_answer_costs_a_few_statements_a_room)
 
-TEST_MAIN(SYNCED_TESTS(nothing_new_and_plain_news_cost_no_statement), SYNCED_TESTS(typing_costs_no_statement),
+static str set_at(struct synced *t, struct actor by, str room, const char *content, int64_t ts)
+{
+	const struct send_cmd cmd = {
+		.by = by,
+		.room_id = room,
+		.type = S("org.example.state"),
+		.state_key = S("k"),
+		.content = js(t->w->a, content),
+		.ts = ts,
+	};
+	str id;
+
+	good(room_send(t->w->rs, t->w->a, &cmd, &id));
+	return id;
+}
+
+/* A message on an older event, as another server might send it. */
+static void message_on(struct synced *t, struct actor by, str room, str base)
+{
+	struct world *w = t->w;
+	const struct room_version *rv = room_version_find(ROOM_VERSION_DEFAULT);
+	const struct json *content = js(w->a, "{'body':'late'}");
+	struct state_key keys[AUTH_KEYS_MAX];
+	str auth[AUTH_KEYS_MAX];
+	struct event_fields fields = {
+		.room_id = room,
+		.sender = by.user_id,
+		.type = S("m.room.message"),
+		.content = content,
+		.origin_server_ts = 3000,
+		.depth = 50,
+		.prev_events = &base,
+		.n_prev_events = 1,
+		.auth_events = auth,
+	};
+	const size_t n = auth_keys(rv, fields.type, STR_NONE, by.user_id, content, keys);
+	enum append_outcome outcome;
+	struct event *ev;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct event_row *row =
+			current(w, room, arena_cstr(w->a, keys[i].type), arena_cstr(w->a, keys[i].state_key));
+
+		if (row)
+			auth[fields.n_auth_events++] = row->event_id;
+	}
+	good(event_build(w->a, rv, &fields, &w->opt.signer, &ev));
+	good(rooms_append_event(w->rs, w->a, ev, &outcome));
+	assert_int_equal(outcome, APPEND_ACCEPTED);
+}
+
+/* Two settings, the earlier one with the later clock; then a branch that knows the earlier one alone. Resolution brings that one back, and
+ * the only event that shows is a message. */
+static void state_that_changes_without_an_event_is_told(struct synced *t)
+{
+	const struct actor alice = who(t->w, "alice");
+
+	for (int i = 0; i < 2; i++) {
+		struct client bob = client_of(t, "bob", NULL);
+		const str room = make_room(t->w, alice, "{'preset':'public_chat'}");
+		const struct json *p, *state;
+		str first;
+
+		bob.state_after = i == 1;
+		good(join(t->w, bob.by, room));
+		first = set_at(t, alice, room, "{'n':1}", 2000);
+		set_at(t, alice, room, "{'n':2}", 1000);
+		ask(t, &bob);
+		message_on(t, alice, room, first);
+		same_str(current(t->w, room, "org.example.state", "k")->event_id, first);
+		p = part(ask(t, &bob), "join", room);
+		assert_int_equal(count(events_of(p, "timeline")), 1);
+		state = events_of(p, i ? "state_after" : "state");
+		assert_int_equal(count(state), 1);
+		same_str(json_get_str(state->array.items[0], S("event_id")), first);
+	}
+}
+SYNCED(state_that_changes_without_an_event_is_told)
+
+TEST_MAIN(SYNCED_TESTS(state_that_changes_without_an_event_is_told),
+	  SYNCED_TESTS(nothing_new_and_plain_news_cost_no_statement), SYNCED_TESTS(typing_costs_no_statement),
 	  SYNCED_TESTS(a_restart_is_asked_about_once), SYNCED_TESTS(a_user_whom_the_bus_forgot_is_asked_about_again),
 	  SYNCED_TESTS(tokens_of_other_histories_tell_everything), SYNCED_TESTS(an_answer_is_as_of_its_position),
 	  SYNCED_TESTS(what_a_filter_hides_is_no_news), SYNCED_TESTS(an_initial_answer_costs_a_few_statements_a_room))
