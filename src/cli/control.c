@@ -148,8 +148,20 @@ static void set_patience(int fd)
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
 }
 
+/* False when nothing comes, or `stop_fd` (or -1) says that it is not waited for any longer. */
+static bool wait_for_bytes(int fd, int stop_fd)
+{
+	struct pollfd on[] = { { .fd = fd, .events = POLLIN }, { .fd = stop_fd, .events = POLLIN } };
+	int n;
+
+	do
+		n = poll(on, ARRAY_LEN(on), PATIENCE_S * 1000);
+	while (n < 0 && errno == EINTR);
+	return n > 0 && !on[1].revents;
+}
+
 /* What comes until a newline or the end; STR_NONE when it is too long, or never comes. */
-static str receive_line(struct arena *a, int fd, size_t most)
+static str receive_line(struct arena *a, int fd, int stop_fd, size_t most)
 {
 	AUTO_BUF b = BUF_INIT(most);
 	ssize_t n;
@@ -158,6 +170,8 @@ static str receive_line(struct arena *a, int fd, size_t most)
 		char *to = buf_reserve(&b, MIN((size_t)4096, most - b.n));
 
 		if (!to || b.n == most)
+			return STR_NONE;
+		if (!wait_for_bytes(fd, stop_fd))
 			return STR_NONE;
 		n = recv(fd, to, MIN((size_t)4096, most - b.n), 0);
 		if (n < 0 && errno == EINTR)
@@ -205,7 +219,7 @@ static void serve_one(struct control *c, int fd)
 		return;
 	}
 	set_patience(fd);
-	request = receive_line(a, fd, MOST_REQUEST);
+	request = receive_line(a, fd, c->stop_fd, MOST_REQUEST);
 	if (!str_is_none(request))
 		(void)send_line(fd, control_answer(a, c->users, request));
 }
@@ -243,7 +257,8 @@ err *control_start(struct arena *a, str data_dir, struct users *users, const str
 	at = address_in(c->dir_fd);
 	if (c->dir_fd < 0 || c->stop_fd < 0 || c->fd < 0 ||
 	    (unlinkat(c->dir_fd, "hearth.sock", 0) != 0 && errno != ENOENT) ||
-	    bind(c->fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(c->fd, 8) != 0) {
+	    bind(c->fd, (struct sockaddr *)&at, sizeof(at)) != 0 || fchmodat(c->dir_fd, "hearth.sock", 0600, 0) != 0 ||
+	    listen(c->fd, 8) != 0) {
 		err *e = err_new(a, ERR_CONFIG, "%.*s/hearth.sock: %s", STR_ARG(data_dir), strerror(errno));
 
 		control_stop(&c);
@@ -294,7 +309,7 @@ err *control_ask(struct arena *a, str data_dir, str request, str *out)
 		connected = connect(fd, (const struct sockaddr *)&at, sizeof(at)) == 0;
 		why = errno;
 		if (connected && send_line(fd, request))
-			answer = receive_line(a, fd, MOST_ANSWER + 1);
+			answer = receive_line(a, fd, -1, MOST_ANSWER + 1);
 	} else {
 		why = errno;
 	}

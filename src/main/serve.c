@@ -174,7 +174,10 @@ static void reload(struct server *s)
 	e = reload_tls(s, a);
 	if (e)
 		log_error(s->log, "certificate not reloaded", F("why", e->msg));
-	log_info(s->log, fresh ? "configuration reloaded" : "configuration not reloaded");
+	if (fresh)
+		log_info(s->log, "configuration reloaded");
+	else
+		log_error(s->log, "configuration not reloaded");
 	(void)sd_notify(0, "READY=1");
 }
 

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "bus/bus.h"
 #include "cli/control.h"
@@ -177,12 +178,34 @@ static void a_bad_guest_does_not_stop_it(void **state)
 	control_stop(&c);
 }
 
+/* Bug: a guest who said nothing held up the server's end for half a minute. */
+static void a_silent_guest_does_not_keep_it(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	const int64_t began = clock_mono_us();
+	struct control *c;
+	struct stat st;
+
+	(void)state;
+	assert_null(control_start(a, str_c(dir), users, &root, &c));
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s/hearth.sock", dir);
+	assert_int_equal(stat(at.sun_path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(send(fd, "{", 1, MSG_NOSIGNAL), 1);
+	control_stop(&c);
+	assert_true(clock_mono_us() - began < 20 * 1000000);
+	(void)close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_request_has_its_answer), cmocka_unit_test(nobody_answers_where_no_server_runs),
 		cmocka_unit_test(a_running_server_answers),     cmocka_unit_test(a_socket_left_behind_is_replaced),
-		cmocka_unit_test(a_bad_guest_does_not_stop_it),
+		cmocka_unit_test(a_bad_guest_does_not_stop_it), cmocka_unit_test(a_silent_guest_does_not_keep_it),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, close_all);
