@@ -31,7 +31,7 @@ inside() {
 }
 
 if [ ! -x "$root/usr/bin/make" ]; then
-	debootstrap --variant=minbase --include=make,git,ca-certificates bookworm "$root" "${PROVE_MIRROR:-http://deb.debian.org/debian}" >"$root.log" 2>&1 ||
+	debootstrap --variant=minbase --include=make,git,ca-certificates bookworm "$root" ${PROVE_MIRROR:+"$PROVE_MIRROR"} >"$root.log" 2>&1 ||
 		{ tail -20 "$root.log"; exit 1; }
 fi
 cp /etc/resolv.conf /etc/hosts "$root/etc/"

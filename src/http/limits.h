@@ -8,7 +8,8 @@ enum {
 	HTTP_MAX_HEAD = 8 * 1024,
 	HTTP_CONNECTION_POOL = 12 * 1024,
 	HTTP_MAX_HEADERS = 100,
-	HTTP_MAX_QUERY = 64, /* arguments in a query; from twice as many on, the connection is closed without an answer */
+	HTTP_MAX_QUERY =
+		64, /* arguments in a query; from twice as many on, the connection is closed without an answer */
 	HTTP_MAX_PARAMS = 8, /* {parameters} in a route's path */
 	HTTP_MAX_REPLY_HEADERS = 16,
 

@@ -106,9 +106,9 @@ static inline str say_in_thread(struct world *w, struct actor by, str room_id, s
 static inline str react(struct world *w, struct actor by, str room_id, str to)
 {
 	static unsigned serial; /* the same reaction twice is refused */
-	const str content = arena_printf(
-		w->a, "{'m.relates_to':{'rel_type':'m.annotation','event_id':'%.*s','key':'y%u'}}", STR_ARG(to),
-		serial++);
+	const str content =
+		arena_printf(w->a, "{'m.relates_to':{'rel_type':'m.annotation','event_id':'%.*s','key':'y%u'}}",
+			     STR_ARG(to), serial++);
 	str id;
 
 	good(try_send(w, w->a, by, room_id, "m.reaction", NULL, content.p, NULL, &id));
