@@ -140,7 +140,6 @@ static err *open_syncs(struct server *s)
 	const struct syncs_options opt = {
 		.store = s->store,
 		.bus = s->services.bus,
-		.log = s->log,
 		.users = s->services.users,
 		.rooms = s->services.rooms,
 		.notify = s->services.notify,

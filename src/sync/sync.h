@@ -10,7 +10,6 @@
 #include "room/room.h"
 
 struct bus;
-struct log;
 struct notify;
 struct rooms;
 struct store;
@@ -21,13 +20,11 @@ struct syncs;
 struct syncs_options { /* everything is borrowed for the life of the service */
 	struct store *store;
 	struct bus *bus;
-	const struct log *log;
 	struct users *users;
 	struct rooms *rooms;
 	struct notify *notify; /* unread counts */
 	struct typing *typing;
 	size_t lazy_bytes;   /* what is remembered of members sent to devices; 0: chosen */
-	size_t cache_bytes;  /* timelines and states kept ready to be sent; 0: chosen */
 	size_t member_bytes; /* users' memberships; 0: chosen */
 };
 NODISCARD err *syncs_new(struct arena *a, const struct syncs_options *opt, struct syncs **out);
@@ -46,15 +43,13 @@ struct sync_request {
 };
 
 struct sync_answer;
-/* Gathers the answer; it lives in the arena, and sync_answer_done must be called before that ends.
+/* Gathers the answer, which lives in the arena.
  * ERR_INVALID_PARAM (a token that is none, no such filter), ERR_BAD_JSON, ERR_NOT_JSON (a filter). */
 NODISCARD err *sync_v3(struct syncs *ss, struct arena *a, const struct sync_request *rq, struct sync_answer **out);
 /* Is there something to tell? Otherwise *out_seq is what to wait with (req_park) until there may be. */
 bool sync_answer_has_news(const struct sync_answer *an, uint64_t *out_seq);
 /* The members of the answer's object. */
 void sync_answer_write(struct sync_answer *an, struct jw *w);
-void sync_answer_done(struct sync_answer **an);
-#define AUTO_SYNC CLEANUP(sync_answer_done) struct sync_answer *
 
 /* The stream position in a token of /sync; false when it is none. */
 bool sync_token_stream(str token, int64_t *out_position);

@@ -50,7 +50,7 @@ static err *read_request(struct req *rq, struct sync_request *out, int64_t *out_
 
 static err *get_sync(struct req *rq)
 {
-	AUTO_SYNC answer = NULL;
+	struct sync_answer *answer;
 	struct sync_request sync;
 	int64_t timeout_ms, deadline;
 	uint64_t seq;

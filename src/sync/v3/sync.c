@@ -100,5 +100,3 @@ bool sync_answer_has_news(const struct sync_answer *an, uint64_t *out_seq)
 	*out_seq = an->seq;
 	return an->news;
 }
-
-void sync_answer_done(struct sync_answer **an) { *an = NULL; }

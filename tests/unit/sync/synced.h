@@ -70,7 +70,7 @@ static inline err *try_sync(struct synced *t, struct client *c, const struct jso
 		.max_timeline = 100,
 		.now = 1,
 	};
-	AUTO_SYNC answer = NULL;
+	struct sync_answer *answer;
 	struct json *json;
 	uint64_t seq;
 
