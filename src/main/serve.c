@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
 static err *read_pem(struct arena *a, str path, str *out)
@@ -215,6 +216,21 @@ static void tune_malloc(void)
 	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
 }
 
+/* A connection is a descriptor, and the limit that a login shell begins with is a thousand. */
+static void raise_descriptors(const struct server *s)
+{
+	enum { OTHERS = 512 }; /* database, listeners, loops */
+	const rlim_t need = (rlim_t)s->config->limits.max_connections + OTHERS;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= need)
+		return;
+	files.rlim_cur = MIN(need, files.rlim_max);
+	if (setrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < need)
+		log_warn(s->log, "fewer descriptors than limits.max_connections needs",
+			 F("may", (int64_t)files.rlim_cur), F("needs", (int64_t)need));
+}
+
 int serve(struct arena *a, const struct config *config, const struct config_notes *notes, const char *program)
 {
 	static const struct log root; /* nothing is inherited by every line */
@@ -232,6 +248,7 @@ int serve(struct arena *a, const struct config *config, const struct config_note
 	drop_privileges();
 	log_setup(config->log_level, config->log_format);
 	log_notes(&s, notes);
+	raise_descriptors(&s);
 
 	e = run(&s, &signals, program);
 	if (e)

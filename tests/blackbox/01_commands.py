@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -72,6 +73,17 @@ def test_a_folder_serves_one(server):
 def test_what_it_writes_is_for_its_owner_alone(server):
     for name in ("data", "data/hearth.lock", "data/hearth.sock", "hearth.db", "signing.key"):
         assert (server.dir / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_it_takes_as_many_descriptors_as_connections_need():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))  # what a login shell begins with
+    try:
+        s = Server(limits={"max_connections": 2000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with contextlib.closing(s):
+        assert resource.prlimit(s.process.pid, resource.RLIMIT_NOFILE)[0] >= 2000
 
 
 def test_the_signing_key_is_kept(server):
