@@ -12,9 +12,10 @@ struct control;
 struct log;
 struct users;
 
+/* Listens on hearth.sock in the data folder, whose lock the caller holds: what lies there is replaced. ERR_CONFIG. */
 NODISCARD err *control_start(struct arena *a, str data_dir, struct users *users, const struct log *log,
 			     struct control **out);
-void control_stop(struct control **c);
+void control_stop(struct control **c); /* finishes a request that is being carried out, and waits for no other */
 
 /* Asks the server of that data folder. *out is STR_NONE when none runs there; ERR_CONFIG when one does, but does not answer. */
 NODISCARD err *control_ask(struct arena *a, str data_dir, str request, str *out);

@@ -33,6 +33,16 @@ void cli_write_help(struct buf *out, const char *program)
 	}
 }
 
+/* A hyphen of roff's is not the minus that a command wants. */
+static void add_roff(struct buf *out, str text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] == '-')
+			buf_byte(out, '\\');
+		buf_byte(out, text.p[i]);
+	}
+}
+
 void cli_write_man(struct buf *out)
 {
 	buf_add(out,
@@ -43,11 +53,19 @@ void cli_write_man(struct buf *out)
 		  "Runs a homeserver of the Matrix network (https://matrix.org), on an embedded SQLite database or "
 		  "on PostgreSQL.\nWithout a configuration it is called localhost, listens on 127.0.0.1:8008, and "
 		  "keeps everything in the folder ./data.\n"
+		  ".SH OPTIONS\n.TP\n\\fB\\-c\\fR, \\fB\\-\\-config\\fR \\fIFILE\\fR\nRead the settings from this file.\n"
+		  ".TP\n\\fB\\-h\\fR, \\fB\\-\\-help\\fR; \\fB\\-\\-version\\fR\nThe same as the commands.\n"
 		  ".SH COMMANDS\n"));
 	for (size_t i = 0; i < cli_commands_n; i++) {
 		const struct command *c = &cli_commands[i];
 
-		buf_printf(out, ".TP\n\\fB%s\\fR %s\n%s\n", c->name, c->arguments, c->doc);
+		buf_add(out, S(".TP\n\\fB"));
+		add_roff(out, str_c(c->name));
+		buf_add(out, S("\\fR"));
+		if (c->arguments[0])
+			buf_byte(out, ' ');
+		add_roff(out, str_c(c->arguments));
+		buf_printf(out, "\n%s\n", c->doc);
 	}
 	buf_add(out,
 		S(".SH SIGNALS\n.TP\nSIGTERM, SIGINT\nAnswer what was taken, write everything, and end.\n"

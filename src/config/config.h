@@ -43,7 +43,7 @@ struct config_registration {
 	str shared_secret_path;
 };
 
-struct config_passwords {
+struct config_passwords { /* how people prove who they are, and what new passwords must be like */
 	bool enabled, localdb_enabled;
 	str pepper;
 	int64_t bcrypt_rounds;
@@ -62,7 +62,7 @@ struct config_sessions { /* 0: without end; refreshable 0: refresh tokens are no
 	int64_t via_existing_token_timeout;
 };
 
-struct config_rates {
+struct config_rates { /* burst 0: no limit */
 	struct config_rate message, registration, registration_token_validity, login_address, login_account,
 		login_failed;
 	struct config_rate joins_local, joins_per_room, invites_per_room, invites_per_user, invites_per_issuer;
@@ -78,11 +78,11 @@ struct config_rooms {
 	int64_t filter_timeline_limit;
 };
 
-struct config_profiles {
+struct config_profiles { /* may people read them without a login, and change their own */
 	bool require_auth, set_displayname, set_avatar_url;
 };
 
-struct config_user_directory {
+struct config_user_directory { /* searching for people */
 	bool enabled, search_all_users;
 };
 
@@ -92,7 +92,7 @@ struct config_wellknown {
 	str identity_server; /* default_identity_server */
 };
 
-struct config_limits {
+struct config_limits { /* connections, milliseconds, threads, users */
 	int64_t max_connections, request_timeout, shutdown_timeout;
 	int64_t workers_fast, workers_slow, max_watched_users;
 };

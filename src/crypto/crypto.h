@@ -6,10 +6,12 @@
 void crypto_init(void); /* before anything else here and before any thread; again is fine */
 
 void sha256(str bytes, uint8_t out[32]);
+/* RFC 2104, with a key of any length. SHA-1 only where a protocol demands it (shared-secret registration). */
 void hmac_sha1(str key, str bytes, uint8_t out[20]);
 void hmac_sha256(str key, str bytes, uint8_t out[32]);
 
-/* Verification refuses what libsodium refuses: small-order keys, S not below the group's order. */
+/* A pair of keys. Verification refuses what libsodium refuses: small-order keys, S not below
+ * the group's order. */
 struct ed25519_key {
 	uint8_t seed[32], public_key[32];
 	uint8_t secret[64];
@@ -19,7 +21,7 @@ void ed25519_generate(struct ed25519_key *k);
 void ed25519_sign(const struct ed25519_key *k, str bytes, uint8_t out[64]);
 bool ed25519_verify(const uint8_t public_key[32], str bytes, const uint8_t signature[64]);
 
-/* Never optimised away. */
+/* Zeroes secrets: never optimised away. */
 void crypto_wipe(void *p, size_t n);
 
 /* argon2id, 19 MiB, t=2 (cheap: the least that libsodium takes). Takes 20-40 ms: slow lane only. */

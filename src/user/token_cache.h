@@ -11,7 +11,7 @@
 
 struct token_cache;
 
-struct token_cache *token_cache_new(size_t max);
+struct token_cache *token_cache_new(size_t max); /* of at most so many tokens */
 void token_cache_free(struct token_cache **c);
 
 struct cached_token {

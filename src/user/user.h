@@ -67,6 +67,7 @@ struct users_options {
 	err *(*on_deactivated)(void *ctx, struct arena *a, int64_t user, str user_id);
 };
 
+/* The service, for the server's whole life; the options are copied, what they point to is borrowed. Thread-safe. */
 struct users *users_new(const struct users_options *opt);
 void users_free(struct users **us);
 const struct users_options *users_options(const struct users *us);
