@@ -380,17 +380,10 @@ static err *load_locals(struct room *room)
 	return NULL;
 }
 
-err *room_locals(struct room *room, const int64_t **out, size_t *out_n)
+err *room_locals(struct room *room, const struct map **out)
 {
-	VEC(int64_t) list = { 0 };
-	int64_t user;
-	void *value;
-
 	if (!room->locals_known)
 		TRY(load_locals(room));
-	for (size_t i = 0; map_next_i(&room->locals, &i, &user, &value);)
-		vec_push(room->a, &list, user);
-	*out = list.p;
-	*out_n = list.n;
+	*out = &room->locals;
 	return NULL;
 }

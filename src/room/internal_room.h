@@ -147,7 +147,7 @@ NODISCARD err *room_event(struct room *room, int64_t nid, const struct event **o
 NODISCARD err *room_event_by_id(struct room *room, str event_id, const struct event **out,
 				const struct event_row **out_row);
 /* The joined users of this server, by number. */
-NODISCARD err *room_locals(struct room *room, const int64_t **out, size_t *out_n);
+NODISCARD err *room_locals(struct room *room, const struct map **out);
 /* Keeps that list up with a change of the current state. */
 void room_locals_note(struct room *room, const struct change *ch);
 

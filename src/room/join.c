@@ -39,16 +39,17 @@ static err *find_voucher(struct room *room, str *out)
 {
 	struct store *st = room->rs->opt.store;
 	struct power_levels pl;
-	const int64_t *locals;
-	size_t n;
+	const struct map *locals;
+	int64_t user;
+	void *value;
 
 	*out = STR_NONE;
 	TRY(room_power(room, &pl));
-	TRY(room_locals(room, &locals, &n));
-	for (size_t i = 0; i < n; i++) {
+	TRY(room_locals(room, &locals));
+	for (size_t i = 0; map_next_i(locals, &i, &user, &value);) {
 		str user_id;
 
-		TRY(store_intern_text(st, room->a, locals[i], &user_id));
+		TRY(store_intern_text(st, room->a, user, &user_id));
 		if (!power_may(&pl, user_id, POWER_INVITE))
 			continue;
 		*out = user_id;

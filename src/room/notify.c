@@ -66,10 +66,13 @@ static err *look_at_id(struct evaluation *e, str user_id)
 	return user ? look_at(e, user) : NULL;
 }
 
-static err *look_at_all(struct evaluation *e, const int64_t *users, size_t n)
+static err *look_at_all(struct evaluation *e, const struct map *users)
 {
-	for (size_t i = 0; i < n; i++)
-		TRY(look_at(e, users[i]));
+	int64_t user;
+	void *value;
+
+	for (size_t i = 0; map_next_i(users, &i, &user, &value);)
+		TRY(look_at(e, user));
 	return NULL;
 }
 
@@ -77,15 +80,17 @@ static err *look_at_special_users(struct evaluation *e)
 {
 	const struct event *ev = e->ev.event;
 	const struct json *mentions = json_get_array(json_get_object(ev->content, S("m.mentions")), S("user_ids"));
-	const int64_t *locals, *owners;
-	size_t n, n_owners;
+	const struct map *locals;
+	const int64_t *owners;
+	size_t n_owners;
 
-	TRY(room_locals(e->room, &locals, &n));
+	TRY(room_locals(e->room, &locals));
 	/* A list of mentions costs no more than the room has members, whatever stands in it. */
-	if (mentions && mentions->array.n > n)
-		return look_at_all(e, locals, n);
-	user_push_rules_owners(e->n->users, e->a, locals, n, &owners, &n_owners);
-	TRY(look_at_all(e, owners, n_owners));
+	if (mentions && mentions->array.n > locals->n)
+		return look_at_all(e, locals);
+	user_push_rules_owners(e->n->users, e->a, locals, &owners, &n_owners);
+	for (size_t i = 0; i < n_owners; i++)
+		TRY(look_at(e, owners[i]));
 	JSON_ITEMS (mentions, i) {
 		if (json_is(mentions->array.items[i], JSON_STR))
 			TRY(look_at_id(e, mentions->array.items[i]->s));

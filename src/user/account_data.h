@@ -12,6 +12,8 @@
 #include "matrix/push_rules.h"
 #include "user/user.h"
 
+struct map;
+
 enum { ACCOUNT_DATA_MAX_ROWS = 20000, ACCOUNT_DATA_MAX_BYTES = 1024 * 1024 }; /* of one user; of one row */
 
 /* room 0: global. The content as a JSON object's text; STR_NONE: never set. */
@@ -42,6 +44,6 @@ NODISCARD err *user_push_rules_change(struct users *us, struct arena *a, int64_t
 /* Has the user changed any? Answered from memory: the list of those who have is read once, and kept up with changes made here; with
  * other processes about (token_recheck_ms), read again when it is older than that. On an error of the store: true. */
 bool user_has_push_rules(struct users *us, int64_t user);
-/* The same of many at once: those of `users` who have. */
-void user_push_rules_owners(struct users *us, struct arena *a, const int64_t *users, size_t n, const int64_t **out,
+/* The same of many at once: those of `users` (numbers, with any value) who have. Costs what the smaller of the two sets has. */
+void user_push_rules_owners(struct users *us, struct arena *a, const struct map *users, const int64_t **out,
 			    size_t *out_n);

@@ -102,21 +102,30 @@ bool user_has_push_rules(struct users *us, int64_t user)
 	return map_get_i(&us->owners->users, user) != NULL;
 }
 
-void user_push_rules_owners(struct users *us, struct arena *a, const int64_t *users, size_t n, const int64_t **out,
-			    size_t *out_n)
+/* The keys of the smaller map that the other one has, too. */
+static void in_both(struct arena *a, const struct map *p, const struct map *q, const int64_t **out, size_t *out_n)
 {
+	const struct map *few = p->n < q->n ? p : q, *many = few == p ? q : p;
 	VEC(int64_t) found = { 0 };
+	int64_t user;
+	void *value;
 
-	*out = users;
-	*out_n = n;
-	if (!owners_ready(us))
-		return;
-	LOCKED(&us->owners->lock);
-	for (size_t i = 0; i < n; i++)
-		if (map_get_i(&us->owners->users, users[i]))
-			vec_push(a, &found, users[i]);
+	for (size_t i = 0; map_next_i(few, &i, &user, &value);)
+		if (few == many || map_get_i(many, user))
+			vec_push(a, &found, user);
 	*out = found.p;
 	*out_n = found.n;
+}
+
+void user_push_rules_owners(struct users *us, struct arena *a, const struct map *users, const int64_t **out,
+			    size_t *out_n)
+{
+	if (!owners_ready(us)) {
+		in_both(a, users, users, out, out_n);
+		return;
+	}
+	LOCKED(&us->owners->lock);
+	in_both(a, users, &us->owners->users, out, out_n);
 }
 
 struct rules_change {

@@ -2,6 +2,7 @@
 #include "service.h"
 
 #include "base/clock.h"
+#include "base/map.h"
 #include "base/thread.h"
 #include "bus/bus.h"
 #include "user/account_data.h"
@@ -52,7 +53,7 @@ static bool has_rule(struct kept *k, struct arena *a, int64_t user, str id)
 static void a_change_is_known_at_once_and_wakes(struct both *b)
 {
 	struct kept k = begin(b, b->st, 0);
-	const int64_t users[] = { OTHER, USER };
+	struct map users;
 	const struct push_rules *one, *two;
 	str id = S("!a:x.org");
 	struct bus_known known;
@@ -72,7 +73,12 @@ static void a_change_is_known_at_once_and_wakes(struct both *b)
 	assert_true(has_rule(&k, b->a, USER, id));
 	assert_false(has_rule(&k, b->a, OTHER, id));
 	assert_true(user_has_push_rules(k.us, USER));
-	user_push_rules_owners(k.us, b->a, users, 2, &owners, &n);
+	map_init(&users, b->a);
+	(void)map_put_i(&users, OTHER, &k);
+	user_push_rules_owners(k.us, b->a, &users, &owners, &n);
+	assert_int_equal(n, 0);
+	(void)map_put_i(&users, USER, &k);
+	user_push_rules_owners(k.us, b->a, &users, &owners, &n);
 	assert_true(n == 1 && owners[0] == USER);
 	end(&k);
 	k = begin(b, b->st, 0); /* after a restart */
