@@ -244,6 +244,15 @@ static struct push_result result_of_actions(const struct json *actions)
 	return out;
 }
 
+bool push_rules_want_name(const struct push_rules *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		for (size_t k = 0; r->rules[i].enabled && k < r->rules[i].n_compiled; k++)
+			if (r->rules[i].compiled[k].op == COND_DISPLAY_NAME)
+				return true;
+	return false;
+}
+
 struct push_result push_evaluate(const struct push_rules *r, const struct push_event *ev, str user_id, str display_name)
 {
 	size_t work = PUSH_WORK;

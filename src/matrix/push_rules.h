@@ -57,6 +57,9 @@ NODISCARD err *push_rules_set_enabled(struct arena *a, str stored, enum push_kin
 NODISCARD err *push_rules_set_actions(struct arena *a, str stored, enum push_kind kind, str rule_id,
 				      const struct json *actions, str *out);
 
+/* Does any rule that is enabled look for the user's display name? Then push_evaluate wants it. */
+bool push_rules_want_name(const struct push_rules *r);
+
 /* What an event means to one user. */
 struct push_event { /* the same for all users */
 	const struct event *event;

@@ -40,6 +40,7 @@ static err *display_name(struct evaluation *e, int64_t user, str *out)
 static err *look_at(struct evaluation *e, int64_t user)
 {
 	const struct push_rules *rules = e->defaults;
+	AUTO_RULES own = NULL;
 	str user_id, name = STR_NONE;
 	unsigned flags;
 
@@ -47,8 +48,10 @@ static err *look_at(struct evaluation *e, int64_t user)
 		return NULL;
 	TRY(store_intern_text(e->room->rs->opt.store, e->a, user, &user_id));
 	if (user_has_push_rules(e->n->users, user)) {
-		TRY(user_push_rules(e->n->users, e->a, user, &rules));
-		TRY(display_name(e, user, &name));
+		TRY(user_push_rules_hold(e->n->users, e->a, user, &own));
+		rules = user_push_rules_held(own);
+		if (push_rules_want_name(rules))
+			TRY(display_name(e, user, &name));
 	}
 	flags = flags_of(push_evaluate(rules, &e->ev, user_id, name));
 	if (flags != e->plain)

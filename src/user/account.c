@@ -10,13 +10,15 @@
 #include "store/devices.h"
 #include "store/profiles.h"
 #include "store/uia.h"
+#include "user/internal_rule_sets.h"
 #include "user/internal_user_cache.h"
 #include "user/internal_users.h"
 #include "user/password.h"
 
 #include <assert.h>
 
-enum { TOKENS_CACHED = 50000, TEXTS_BYTES = 4 * 1024 * 1024 }; /* a token takes some 300 bytes */
+/* A token takes some 300 bytes, a user's compiled push rules 8 KiB. */
+enum { TOKENS_CACHED = 50000, TEXTS_BYTES = 4 * 1024 * 1024, RULES_BYTES = 64 * 1024 * 1024 };
 
 struct users *users_new(const struct users_options *opt)
 {
@@ -27,6 +29,7 @@ struct users *users_new(const struct users_options *opt)
 	us->tokens = token_cache_new(TOKENS_CACHED);
 	us->seen = seen_new(opt->store);
 	us->texts = user_cache_new(TEXTS_BYTES);
+	us->rules = rule_sets_new(RULES_BYTES);
 	us->owners = rule_owners_new();
 	us->tried = tries_new(opt->rate_account.per_second, opt->rate_account.burst);
 	us->failed = tries_new(opt->rate_failed.per_second, opt->rate_failed.burst);
@@ -42,6 +45,7 @@ void users_free(struct users **us)
 	tries_free(&(*us)->failed);
 	token_cache_free(&(*us)->tokens);
 	user_cache_free(&(*us)->texts);
+	rule_sets_free(&(*us)->rules);
 	rule_owners_free(&(*us)->owners);
 	mem_free(*us);
 	*us = NULL;

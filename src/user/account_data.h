@@ -35,8 +35,14 @@ NODISCARD err *user_filter_get(struct users *us, struct arena *a, int64_t user, 
  * filter that was read lately. */
 NODISCARD err *user_filter_resolve(struct users *us, struct arena *a, int64_t user, str id_or_json, struct filter *out);
 
-/* Push rules. The rules live in arena a, or are the shared default set. Bounded cache of the stored texts. */
+/* Push rules. The rules live in arena a, or are the shared default set. */
 NODISCARD err *user_push_rules(struct users *us, struct arena *a, int64_t user, const struct push_rules **out);
+/* The same, compiled once and shared with everybody who evaluates them: for as long as they are held. Bounded cache. */
+struct rule_set;
+NODISCARD err *user_push_rules_hold(struct users *us, struct arena *a, int64_t user, struct rule_set **out);
+const struct push_rules *user_push_rules_held(const struct rule_set *set);
+void user_push_rules_release(struct rule_set **set);
+#define AUTO_RULES CLEANUP(user_push_rules_release) struct rule_set *
 /* Applies one change (a call of matrix/push_rules.h that goes from stored text to stored text). */
 typedef err *push_rules_edit(struct arena *a, str stored, void *arg, str *out);
 NODISCARD err *user_push_rules_change(struct users *us, struct arena *a, int64_t user, push_rules_edit *edit,

@@ -11,6 +11,7 @@
 #include "user/user.h"
 
 struct user_cache;
+struct rule_sets;
 struct rule_owners;
 struct rule_owners *rule_owners_new(void);
 void rule_owners_free(struct rule_owners **o);
@@ -18,7 +19,8 @@ void rule_owners_free(struct rule_owners **o);
 struct users {
 	struct users_options opt;
 	struct token_cache *tokens;
-	struct user_cache *texts; /* filters, push rules */
+	struct user_cache *texts; /* filters */
+	struct rule_sets *rules;  /* push rules */
 	struct rule_owners *owners;
 	struct seen_queue *seen;
 	struct tries *tried; /* passwords tried, by account: all of them, and the wrong ones */

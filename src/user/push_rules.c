@@ -1,34 +1,37 @@
-/* push_rules.c - a user's push rules: one stored text, changed in one transaction, kept in memory for the next event. */
+/* push_rules.c - a user's push rules: one stored text, changed in one transaction, kept compiled for the next event. */
 #include "base/map.h"
 #include "base/thread.h"
 #include "bus/bus.h"
 #include "store/account_data.h"
 #include "user/account_data.h"
-#include "user/internal_user_cache.h"
+#include "user/internal_rule_sets.h"
 #include "user/internal_users.h"
 
-#define PUSH_RULES_NUMBER (-1) /* of the user's cache entries; filters have the numbers from 0 on */
-
-static err *stored_rules(struct users *us, struct arena *a, int64_t user, str *out)
+err *user_push_rules_hold(struct users *us, struct arena *a, int64_t user, struct rule_set **out)
 {
 	AUTO_TX tx = NULL;
 	uint64_t epoch;
 	int64_t stream;
+	str stored;
 
-	if (user_cache_get(us->texts, a, user, PUSH_RULES_NUMBER, us->opt.token_recheck_ms, out, &epoch))
+	*out = rule_sets_hold(us->rules, user, us->opt.token_recheck_ms, &epoch);
+	if (*out)
 		return NULL;
 	TRY(store_read(us->opt.store, a, &tx));
-	TRY(store_push_rules(tx, user, out, &stream));
-	user_cache_fill(us->texts, user, PUSH_RULES_NUMBER, *out, epoch);
+	TRY(store_push_rules(tx, user, &stored, &stream));
+	*out = rule_sets_make(us->rules, user, stored, epoch);
 	return NULL;
 }
 
+void user_push_rules_release(struct rule_set **set) { rule_sets_release(set); }
+const struct push_rules *user_push_rules_held(const struct rule_set *set) { return rule_set_rules(set); }
+
 err *user_push_rules(struct users *us, struct arena *a, int64_t user, const struct push_rules **out)
 {
-	str stored;
+	AUTO_RULES set = NULL;
 
-	TRY(stored_rules(us, a, user, &stored));
-	*out = push_rules_load(a, stored);
+	TRY(user_push_rules_hold(us, a, user, &set));
+	*out = push_rules_load(a, arena_keep(a, rule_set_stored(set)));
 	return NULL;
 }
 
@@ -153,7 +156,7 @@ static void change_after(void *arg, const err *result)
 	if (result)
 		return;
 	note_owner(c->us->owners, c->user);
-	user_cache_drop(c->us->texts, c->user, PUSH_RULES_NUMBER);
+	rule_sets_drop(c->us->rules, c->user);
 	bus_touch_user(c->us->opt.bus, c->user, BUS_ACCOUNT_DATA, c->position);
 }
 
