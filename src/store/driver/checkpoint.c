@@ -35,6 +35,7 @@ struct checkpointer {
 	bool reserve;     /* for the thread: it is nearly full */
 	bool stop;
 	bool writing, shut; /* the gate */
+	bool gated;         /* whoever writes comes through it: not yet while the schema is made */
 };
 
 void checkpointer_wal_grew(struct checkpointer *c, int pages)
@@ -43,7 +44,7 @@ void checkpointer_wal_grew(struct checkpointer *c, int pages)
 	if (pages < c->seen)
 		c->next = CHECKPOINT_PAGES; /* it began again */
 	c->seen = pages;
-	if ((int64_t)pages * FRAME + AHEAD > c->reserved && !c->reserve) {
+	if (c->gated && (int64_t)pages * FRAME + AHEAD > c->reserved && !c->reserve) {
 		c->reserve = true;
 		cond_broadcast(&c->changed);
 	}
@@ -59,7 +60,7 @@ void checkpointer_gate_enter(struct checkpointer *c)
 	LOCKED(&c->lock);
 	while (c->shut)
 		cond_wait(&c->changed, &c->lock);
-	c->writing = true;
+	c->writing = c->gated = true;
 }
 
 void checkpointer_gate_leave(struct checkpointer *c)
