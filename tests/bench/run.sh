@@ -16,7 +16,7 @@ if [ -z "${SYNAPSE_VENV:-}" ]; then
 fi
 export SYNAPSE_VENV
 hport=18208 sport=18209
-rm -rf "$work/hearth" "$work/synapse"
+rm -rf "$work/hearth" "$work/synapse" "$work/run.jsonl"
 export HEARTH_BIN=${HEARTH_BIN:-$top/build/hearth}
 cat > "$work/targets.json" <<J
 [{"name": "synapse", "base": "http://127.0.0.1:$sport", "secret": "bench-secret",

@@ -8,8 +8,8 @@
  * shuts the writer's gate between two batches, moves the short rest, and waits (bounded) for readers of the WAL to leave.
  *
  * The same thread keeps the WAL longer than what is written in it. A COMMIT that makes a file longer has to write the file's
- * new length to the disk as well, in a place of its own: on ext4 that costs three times the CPU and two to ten times the
- * wait of one that writes over blocks which are there. So zeros are put behind the end in time, with the gate shut: SQLite
+ * new length to the disk as well, in a place of its own: on ext4 that costs twice the CPU and twice the wait of one that
+ * writes over blocks which are there. So zeros are put behind the end in time, with the gate shut: SQLite
  * ends its reading of a WAL at the first frame with a wrong checksum, as it has to do with what an earlier round left there.
  */
 #include <fcntl.h>
