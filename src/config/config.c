@@ -210,6 +210,19 @@ static size_t size_of(const struct option *o)
 	return 0;
 }
 
+static bool nets_equal(const struct config_listener *p, const struct config_listener *q)
+{
+	if (p->n_trusted_proxies != q->n_trusted_proxies)
+		return false;
+	for (size_t i = 0; i < p->n_trusted_proxies; i++) {
+		const struct ip_net *m = &p->trusted_proxies[i], *n = &q->trusted_proxies[i];
+
+		if (m->bits != n->bits || memcmp(&m->base, &n->base, sizeof(m->base)) != 0)
+			return false;
+	}
+	return true;
+}
+
 static bool listeners_equal(const struct config *x, const struct config *y)
 {
 	if (x->n_listeners != y->n_listeners)
@@ -220,6 +233,8 @@ static bool listeners_equal(const struct config *x, const struct config *y)
 		if (!str_eq(p->address, q->address) || p->port != q->port || p->tls != q->tls ||
 		    p->x_forwarded != q->x_forwarded || p->no_gzip != q->no_gzip || p->client != q->client ||
 		    p->federation != q->federation || p->metrics != q->metrics || p->health != q->health)
+			return false;
+		if (!nets_equal(p, q))
 			return false;
 	}
 	return true;

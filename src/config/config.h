@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/ip.h"
 #include "base/log.h"
 
 struct buf;
@@ -23,6 +24,8 @@ struct config_listener {             /* one for every address that a listener na
 	uint16_t port;
 	bool tls, x_forwarded, no_gzip;
 	bool client, federation, metrics, health;
+	const struct ip_net *trusted_proxies; /* whose X-Forwarded-For is believed, with x_forwarded */
+	size_t n_trusted_proxies;
 };
 
 struct config_database {

@@ -9,7 +9,7 @@ struct entry { /* as it stands in the file */
 	int64_t port;
 	unsigned type;
 	bool tls, x_forwarded;
-	const struct ynode *addresses, *resources;
+	const struct ynode *addresses, *resources, *proxies;
 	struct config_listener groups;
 };
 enum { TYPE_HTTP, TYPE_METRICS, TYPE_MANHOLE };
@@ -32,6 +32,9 @@ const struct option listener_options[] = {
 	  .doc = "TLS, with tls_certificate_path and tls_private_key_path." },
 	{ "listeners.x_forwarded", OPT_BOOL, offsetof(struct entry, x_forwarded), .deflt = "false",
 	  .doc = "A proxy stands before it, whose X-Forwarded-For names the client." },
+	{ "listeners.trusted_proxies", OPT_OWN,
+	  .doc = "With x_forwarded: the addresses and networks whose X-Forwarded-For is believed. Without it: this machine "
+		 "and private networks." },
 	{ "listeners.resources", OPT_OWN,
 	  .doc = "A list of {names: [client, federation, metrics, health]}. /health is always served. With compress: "
 		 "false, answers are not compressed." },
@@ -125,6 +128,8 @@ static void read_entry(struct reader *r, struct entry *e, const struct ynode *ma
 			e->addresses = m->value;
 		else if (str_eq(m->key, S("resources")))
 			e->resources = m->value;
+		else if (str_eq(m->key, S("trusted_proxies")))
+			e->proxies = m->value;
 		else if (has_no_meaning(m->key))
 			note(r, false, m->line, arena_join2(r->a, S("listeners."), m->key),
 			     "has no meaning here; ignored");
@@ -132,6 +137,31 @@ static void read_entry(struct reader *r, struct entry *e, const struct ynode *ma
 			rest.members[rest.n++] = *m;
 	}
 	read_map(r, listener_options, listener_options_n, e, &rest, S("listeners."));
+}
+
+/* Where a proxy of one's own stands, and nobody else. */
+static const char *const near_networks[] = { "127.0.0.0/8",    "::1/128",       "10.0.0.0/8", "172.16.0.0/12",
+					     "192.168.0.0/16", "100.64.0.0/10", "fc00::/7",   "fe80::/10" };
+
+static void read_proxies(struct reader *r, struct entry *e)
+{
+	const struct ynode *list = e->proxies;
+	const bool named = list && list->kind != Y_NULL;
+	const size_t n = !named ? ARRAY_LEN(near_networks) : list->kind == Y_LIST ? list->n : 1;
+	struct ip_net *nets = ARENA_ARRAY(r->a, struct ip_net, n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct ynode *item = !named ? NULL : list->kind == Y_LIST ? list->items[i] : list;
+
+		if (ip_net_parse(item ? item->text : str_c(near_networks[i]), &nets[i]))
+			continue;
+		const str found = ynode_describe(r->a, item);
+
+		note(r, true, item->line, S("listeners.trusted_proxies"),
+		     "expected a list of addresses or networks such as [10.0.0.0/8], found %.*s", STR_ARG(found));
+	}
+	e->groups.trusted_proxies = nets;
+	e->groups.n_trusted_proxies = n;
 }
 
 typedef VEC(struct config_listener) listener_list;
@@ -162,6 +192,7 @@ static void add_entry(struct reader *r, listener_list *out, struct entry *e)
 	e->groups.tls = e->tls;
 	e->groups.x_forwarded = e->x_forwarded;
 	e->groups.health = true;
+	read_proxies(r, e);
 	if (e->type == TYPE_METRICS)
 		e->groups.metrics = true;
 	else if (e->resources && e->resources->kind != Y_NULL)

@@ -2,7 +2,8 @@
  * yaml.c - libyaml's document as a tree of our own, with lines.
  *
  * The document is copied into the arena: anchors become shared nodes, an alias counts as one value, and an alias inside
- * what it names is cut by the limit on depth. Everything else that a file can do to us is bounded by its size.
+ * what it names is cut by the limit on depth. Everything else that a file can do to us is bounded by its size; but
+ * libyaml's time grows with the square of the nesting, so that is looked at first, token by token.
  */
 #include "config/internal_yaml.h"
 
@@ -112,6 +113,47 @@ static struct ynode *copy_node(struct copy *c, int id, unsigned depth)
 	return str_is_none(c->problem) ? n : NULL;
 }
 
+static int opens(yaml_token_type_t type)
+{
+	switch (type) {
+	case YAML_FLOW_SEQUENCE_START_TOKEN:
+	case YAML_FLOW_MAPPING_START_TOKEN:
+	case YAML_BLOCK_SEQUENCE_START_TOKEN:
+	case YAML_BLOCK_MAPPING_START_TOKEN:
+		return 1;
+	case YAML_FLOW_SEQUENCE_END_TOKEN:
+	case YAML_FLOW_MAPPING_END_TOKEN:
+	case YAML_BLOCK_END_TOKEN:
+		return -1;
+	default:
+		return 0;
+	}
+}
+
+/* Stops at the first token that is too deep. What is no YAML is left to the parser to say. */
+static bool is_shallow(str text, size_t *out_line)
+{
+	yaml_parser_t parser;
+	bool more = true;
+	int depth = 0;
+
+	if (!yaml_parser_initialize(&parser))
+		return true;
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text.p, text.n);
+	while (more && depth <= (int)MAX_DEPTH) {
+		yaml_token_t token;
+
+		if (!yaml_parser_scan(&parser, &token))
+			break;
+		depth += opens(token.type);
+		*out_line = token.start_mark.line + 1;
+		more = token.type != YAML_STREAM_END_TOKEN;
+		yaml_token_delete(&token);
+	}
+	yaml_parser_delete(&parser);
+	return depth <= (int)MAX_DEPTH;
+}
+
 static struct ynode *read_document(struct copy *c, yaml_parser_t *parser)
 {
 	yaml_document_t doc;
@@ -149,6 +191,11 @@ struct ynode *yaml_read(struct arena *a, str text, size_t *out_line, str *out_pr
 		*out_problem = S("not UTF-8");
 		return NULL;
 	}
+	if (!is_shallow(text, out_line)) {
+		*out_problem = S("nested too deeply");
+		return NULL;
+	}
+	*out_line = 1;
 	if (!yaml_parser_initialize(&parser)) {
 		*out_problem = S("out of memory");
 		return NULL;

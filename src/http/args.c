@@ -11,7 +11,6 @@
 #include "base/utf8.h"
 #include "json/json.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 
 static bool is_plain(str s, bool query)
@@ -83,34 +82,56 @@ err *args_prepare(struct req_internal *r)
 	return str_is_none(r->query) ? NULL : prepare_query(r);
 }
 
-static enum MHD_Result keep_last(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+struct forwarded {
+	struct arena *a;
+	VEC(str) hops; /* as they stand in the header, or in several of that name */
+};
+
+static enum MHD_Result add_hops(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
+	struct forwarded *f = arg;
+	str rest = str_c(value);
+
 	(void)kind;
-	if (str_eq_nocase(str_c(name), S("X-Forwarded-For")))
-		*(str *)arg = str_c(value);
+	if (!str_eq_nocase(str_c(name), S("X-Forwarded-For")))
+		return MHD_YES;
+	for (bool more = true; more;) {
+		const size_t comma = str_find(rest, ',');
+
+		vec_push(f->a, &f->hops, str_trim(str_head(rest, comma)));
+		more = comma < rest.n;
+		rest = str_from(rest, MIN(comma + 1, rest.n));
+	}
 	return MHD_YES;
 }
 
-/* The proxy before us appends the address it sees, to the header or as another one of that name: only the last one is its
- * word, the others are the client's. */
+static bool is_trusted(const struct http_listener *l, str address)
+{
+	struct ip ip;
+
+	if (!ip_parse(address, &ip))
+		return false;
+	for (size_t i = 0; i < l->n_trusted_proxies; i++)
+		if (ip_net_has(&l->trusted_proxies[i], &ip))
+			return true;
+	return false;
+}
+
+/* Each proxy appends the address it sees, to the header or as another one of that name. So the words are read from the
+ * last one on, as long as it was a trusted proxy who said them; what stands before is the client's own invention. */
 str args_address(struct req_internal *r)
 {
-	unsigned char parsed[sizeof(struct in6_addr)];
-	str forwarded = STR_NONE;
-	char *text;
+	const struct http_listener *l = &r->conn->listener->opt;
+	struct forwarded f = { .a = r->rq.arena };
+	str address = str_c(r->conn->address);
+	struct ip ip;
 
-	if (!r->conn->listener->opt.x_forwarded)
-		return str_c(r->conn->address);
-	MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, keep_last, &forwarded);
-	if (str_find(forwarded, ',') < forwarded.n)
-		forwarded = str_from(forwarded, str_rfind(forwarded, ',') + 1);
-	forwarded = str_trim(forwarded);
-	if (forwarded.n == 0 || forwarded.n >= INET6_ADDRSTRLEN)
-		return str_c(r->conn->address);
-	text = arena_cstr(r->rq.arena, forwarded);
-	if (inet_pton(AF_INET, text, parsed) != 1 && inet_pton(AF_INET6, text, parsed) != 1)
-		return str_c(r->conn->address);
-	return (str){ text, forwarded.n };
+	if (!l->x_forwarded || !is_trusted(l, address))
+		return address;
+	MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, add_hops, &f);
+	for (size_t i = f.hops.n; i > 0 && ip_parse(f.hops.p[i - 1], &ip) && is_trusted(l, address); i--)
+		address = f.hops.p[i - 1];
+	return arena_keep(r->rq.arena, address);
 }
 
 static unsigned param_at(const struct req_internal *r, const char *name)

@@ -1,6 +1,7 @@
 /* server.h - listeners, lanes and their life: for main/ alone. */
 #pragma once
 
+#include "base/ip.h"
 #include "http/http.h"
 
 struct bus;
@@ -10,7 +11,9 @@ struct http_listener {
 	uint16_t port; /* 0: any free one (http_port tells) */
 	bool tls;
 	str cert_pem, key_pem; /* contents, with tls */
-	bool x_forwarded;
+	bool x_forwarded;      /* X-Forwarded-For is believed from these: */
+	const struct ip_net *trusted_proxies;
+	size_t n_trusted_proxies;
 	bool no_gzip;
 	bool client, federation, metrics, health; /* which groups of routes it serves */
 };

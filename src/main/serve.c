@@ -73,6 +73,8 @@ static err *start_listeners(struct server *s)
 			.port = from->port,
 			.tls = from->tls,
 			.x_forwarded = from->x_forwarded,
+			.trusted_proxies = from->trusted_proxies,
+			.n_trusted_proxies = from->n_trusted_proxies,
 			.no_gzip = from->no_gzip,
 			.client = from->client,
 			.federation = from->federation,

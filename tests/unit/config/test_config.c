@@ -132,6 +132,7 @@ static void listeners_are_spread_over_addresses(void **state)
 	assert_int_equal(c->n_listeners, 5);
 	assert_str(c->listeners[1].address, "::1");
 	assert_true(c->listeners[1].client && c->listeners[1].federation && c->listeners[1].x_forwarded);
+	assert_int_equal(c->listeners[1].n_trusted_proxies, 8); /* this machine and private networks */
 	assert_true(c->listeners[1].no_gzip && !c->listeners[1].tls && !c->listeners[1].metrics);
 	assert_str(c->listeners[2].address, "::");
 	assert_str(c->listeners[3].address, "0.0.0.0");
@@ -202,7 +203,8 @@ static const struct {
 	  "f:2: limits.request_timeout: expected a duration from 1s to 3600s, found 1ms", true },
 	{ "session_lifetime: 1h\nrefresh_token_lifetime: 2h",
 	  "f:3: refresh_token_lifetime: is longer than session_lifetime", true },
-	{ "default_room_version: 99", "f:2: default_room_version: expected one of 10, 11, 12, found \"99\"", true },
+	{ "default_room_version: 99",
+	  "f:2: default_room_version: expected one of 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, found \"99\"", true },
 	{ "public_baseurl: example.org",
 	  "f:2: public_baseurl: expected an address such as https://matrix.example.org/, found \"example.org\"", true },
 	{ "encryption_enabled_by_default_for_room_type: some",
@@ -218,6 +220,12 @@ static const struct {
 	{ "default_power_level_content_override: {private_chat: 5}",
 	  "f:2: default_power_level_content_override.private_chat: expected a map, found \"5\"", true },
 	{ "listeners: 8008", "f:2: listeners: expected a list, found \"8008\"", true },
+	{ "listeners: [{port: 1, trusted_proxies: [10.0.0.0/8, example.org, 1.2.3.4/40]}]",
+	  "f:2: listeners.trusted_proxies: expected a list of addresses or networks such as [10.0.0.0/8], found "
+	  "\"example.org\"\n"
+	  "f:2: listeners.trusted_proxies: expected a list of addresses or networks such as [10.0.0.0/8], found "
+	  "\"1.2.3.4/40\"",
+	  true },
 	{ "listeners: [8008]",
 	  "f:2: listeners: expected a map such as {port: 8008, bind_addresses: [127.0.0.1]}, found \"8008\"", true },
 	{ "listeners:\n  - {tls: false}", "f:3: listeners: expected a port", true },
@@ -272,6 +280,8 @@ static const struct {
 	  "f:3: max_upload_size: expected a size such as 50M, found \"x\"",
 	  true },
 	{ "a: &x [*x]", "f:2: nested too deeply", true },
+	/* Bug: a hundred thousand brackets took libyaml 20 s. Nobody reads on to see that these are never closed. */
+	{ "a:\n [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\n b", "f:3: nested too deeply", true },
 	{ "[a]: b", "f:2: a key must be a word", true },
 	{ "a: [b", "f:3: did not find expected ',' or ']'", true },
 };

@@ -297,22 +297,33 @@ static void forwarded_addresses_are_believed_where_configured(void **state)
 		{ "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 192.0.2.1", "192.0.2.1" },
 		{ "X-Forwarded-For: 6.6.6.6, 7.7.7.7\r\nx-forwarded-for: 192.0.2.2, 192.0.2.1", "192.0.2.1" },
 		{ "X-Forwarded-For: 2001:db8::1", "2001:db8::1" },
+		/* Through two proxies of ours: the inner one's word is the outer one's address. */
+		{ "X-Forwarded-For: 6.6.6.6, 192.0.2.1, 10.1.2.3", "192.0.2.1" },
+		{ "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 10.1.2.3", "192.0.2.1" },
+		{ "X-Forwarded-For: 10.1.2.3", "10.1.2.3" },
+		{ "X-Forwarded-For: nonsense, 10.1.2.3", "10.1.2.3" },
 		{ "X-Forwarded-For: nonsense", "127.0.0.1" },
 		{ "X-Forwarded-For: ", "127.0.0.1" },
 		{ "X-Other: y", "127.0.0.1" },
 	};
 
+	struct ip_net nets[2];
+
 	(void)state;
-	for (int trust = 0; trust < 2; trust++) {
+	assert_true(ip_net_parse(S("10.0.0.0/8"), &nets[0]) && ip_net_parse(S("127.0.0.1"), &nets[1]));
+	trusting.trusted_proxies = nets;
+	/* without x_forwarded; from a peer that is no proxy of ours; from one that is */
+	for (int trust = -1; trust < 2; trust++) {
 		world_init();
-		trusting.x_forwarded = trust;
+		trusting.x_forwarded = trust >= 0;
+		trusting.n_trusted_proxies = trust == 1 ? 2 : 1;
 		h = start_server((struct http_options){ 0 }, trusting);
 		for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 			an = ask(
 				a, h,
 				arena_printf(a, "GET " C "hello HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", cases[i].header).p);
 			assert_true(str_eq(json_get_str(body_json(a, &an), S("hello")),
-					   trust ? str_c(cases[i].address) : S("127.0.0.1")));
+					   trust == 1 ? str_c(cases[i].address) : S("127.0.0.1")));
 		}
 		stop(h);
 	}
