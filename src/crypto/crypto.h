@@ -6,6 +6,8 @@
 void crypto_init(void); /* before anything else here and before any thread; again is fine */
 
 void sha256(str bytes, uint8_t out[32]);
+/* SHA-1 only where a protocol demands it: the order of events in state resolution of room version 1. */
+void sha1(str bytes, uint8_t out[20]);
 /* RFC 2104, with a key of any length. SHA-1 only where a protocol demands it (shared-secret registration). */
 void hmac_sha1(str key, str bytes, uint8_t out[20]);
 void hmac_sha256(str key, str bytes, uint8_t out[32]);

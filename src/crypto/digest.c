@@ -1,5 +1,5 @@
 /*
- * digest.c - SHA-256 and HMAC by OpenSSL.
+ * digest.c - SHA-256, SHA-1 and HMAC by OpenSSL.
  *
  * OpenSSL 3 looks an algorithm up by name, under locks, whenever it is named: that costs more than hashing an event. So
  * each is fetched once at start, and a thread keeps the one context it hashes with.
@@ -12,7 +12,7 @@
 
 #include "crypto/crypto.h"
 
-static EVP_MD *md_sha256;
+static EVP_MD *md_sha256, *md_sha1;
 static EVP_MAC *mac_hmac;
 static pthread_key_t contexts;
 
@@ -30,7 +30,8 @@ void crypto_init(void)
 	assert(rc == 0);
 	mac_hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 	md_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-	assert(mac_hmac && md_sha256);
+	md_sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+	assert(mac_hmac && md_sha256 && md_sha1);
 }
 
 static EVP_MD_CTX *context(void)
@@ -45,17 +46,21 @@ static EVP_MD_CTX *context(void)
 	return ctx;
 }
 
-void sha256(str bytes, uint8_t out[32])
+static void digest(const EVP_MD *md, str bytes, uint8_t *out)
 {
 	EVP_MD_CTX *ctx;
 	int ok;
 
-	assert(md_sha256);
+	assert(md);
 	ctx = context();
-	ok = EVP_DigestInit_ex2(ctx, md_sha256, NULL) && EVP_DigestUpdate(ctx, bytes.p, bytes.n) &&
+	ok = EVP_DigestInit_ex2(ctx, md, NULL) && EVP_DigestUpdate(ctx, bytes.p, bytes.n) &&
 	     EVP_DigestFinal_ex(ctx, out, NULL);
 	assert(ok);
 }
+
+void sha256(str bytes, uint8_t out[32]) { digest(md_sha256, bytes, out); }
+
+void sha1(str bytes, uint8_t out[20]) { digest(md_sha1, bytes, out); }
 
 static void hmac(const char *digest, str key, str bytes, uint8_t *out, size_t size)
 {

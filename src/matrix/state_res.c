@@ -1,5 +1,5 @@
 /*
- * state_res.c - state resolution, versions 2 and 2.1.
+ * state_res.c - state resolution: what all versions share, and versions 2 and 2.1. Version 1 is in state_res_v1.c.
  *
  * The sentences of the specification stand where they are carried out. Three things are worth knowing first.
  *
@@ -21,14 +21,6 @@
 
 #include "matrix/internal_state_res.h"
 
-/* A key on which the states disagree: what each of them has under it, 0 for nothing. */
-struct res_conflict {
-	int64_t key[2];
-	int64_t *event;
-};
-
-static str pair(const int64_t key[2]) { return (str){ (const char *)key, 2 * sizeof(*key) }; }
-
 err *res_event(struct res *r, int64_t nid, const struct event **out)
 {
 	const struct event *ev = map_get_i(&r->events, nid);
@@ -40,6 +32,11 @@ err *res_event(struct res *r, int64_t nid, const struct event **out)
 	}
 	*out = ev;
 	return NULL;
+}
+
+err *res_will_need(struct res *r, const int64_t *nids, size_t n)
+{
+	return r->io->will_need && n > 0 ? r->io->will_need(r->io->ctx, r->a, nids, n) : NULL;
 }
 
 err *res_among(struct res *r, const struct auth_list *auth, str type, str state_key, const struct event **out)
@@ -55,8 +52,7 @@ err *res_among(struct res *r, const struct auth_list *auth, str type, str state_
 	return NULL;
 }
 
-/* The numbers of a key; false: a text has none, so that no state has anything under it. */
-static err *key_numbers(struct res *r, str type, str state_key, int64_t out[2], bool *out_known)
+err *res_key(struct res *r, str type, str state_key, int64_t out[2], bool *out_known)
 {
 	TRY(r->io->number(r->io->ctx, type, &out[0]));
 	TRY(r->io->number(r->io->ctx, state_key, &out[1]));
@@ -68,7 +64,7 @@ static err *key_numbers(struct res *r, str type, str state_key, int64_t out[2], 
 static err *unconflicted(struct res *r, const int64_t key[2], int64_t *out)
 {
 	*out = 0;
-	if (map_get(&r->conflicts, pair(key)))
+	if (map_get(&r->conflicts, res_pair(key)))
 		return NULL;
 	return state_get(r->tree, r->a, r->roots[0], key[0], key[1], out);
 }
@@ -80,19 +76,29 @@ err *res_current(struct res *r, str type, str state_key, const struct event **ou
 	bool known;
 
 	*out = NULL;
-	TRY(key_numbers(r, type, state_key, key, &known));
+	TRY(res_key(r, type, state_key, key, &known));
 	if (!known)
 		return NULL;
-	slot = map_get(&r->resolved, pair(key));
-	if (slot) {
-		*out = slot->ev;
-		return NULL;
-	}
+	slot = map_get(&r->resolved, res_pair(key));
+	if (slot)
+		return res_event(r, slot->event, out);
 	/* v12, step 2: "starting from an empty state map"; before: "starting from the unconflicted state map". */
 	if (r->rv->state_res == STATE_RES_V2_1)
 		return NULL;
 	TRY(unconflicted(r, key, &event));
 	return event ? res_event(r, event, out) : NULL;
+}
+
+void res_put(struct res *r, const int64_t key[2], int64_t event)
+{
+	struct res_slot *slot = map_get(&r->resolved, res_pair(key));
+
+	if (!slot) {
+		slot = ARENA_NEW(r->a, struct res_slot);
+		memcpy(slot->key, key, sizeof(slot->key));
+		map_put(&r->resolved, res_pair(slot->key), slot);
+	}
+	slot->event = event;
 }
 
 /*
@@ -108,7 +114,7 @@ static err *on_difference(void *arg, int64_t type, int64_t key, int64_t old, int
 	struct diff_of *d = arg;
 	struct res *r = d->r;
 	const int64_t k[2] = { type, key };
-	struct res_conflict *c = map_get(&r->conflicts, pair(k));
+	struct res_conflict *c = map_get(&r->conflicts, res_pair(k));
 
 	if (!c) {
 		c = ARENA_NEW(r->a, struct res_conflict);
@@ -117,7 +123,7 @@ static err *on_difference(void *arg, int64_t type, int64_t key, int64_t old, int
 		c->event = ARENA_ARRAY(r->a, int64_t, r->n_roots);
 		for (size_t i = 0; i < r->n_roots; i++)
 			c->event[i] = old; /* states before this one that have no difference here are as the first */
-		map_put(&r->conflicts, pair(c->key), c);
+		map_put(&r->conflicts, res_pair(c->key), c);
 	}
 	c->event[d->root] = now;
 	return NULL;
@@ -144,7 +150,7 @@ static err *is_common(void *ctx, int64_t event, bool *out)
 
 	TRY(res_event(r, event, &ev));
 	if (event_is_state(ev))
-		TRY(key_numbers(r, ev->type, ev->state_key, key, &known));
+		TRY(res_key(r, ev->type, ev->state_key, key, &known));
 	if (known)
 		TRY(unconflicted(r, key, &held));
 	*out = held == event;
@@ -160,7 +166,7 @@ static err *on_common(void *arg, const struct state_entry *e)
 {
 	struct commons *c = arg;
 
-	if (!map_get(&c->r->conflicts, pair((const int64_t[]){ e->type, e->key })))
+	if (!map_get(&c->r->conflicts, res_pair((const int64_t[]){ e->type, e->key })))
 		vec_push(c->r->a, &c->list, e->event);
 	return NULL;
 }
@@ -205,8 +211,7 @@ static void conflicted_set(struct res *r, struct starts *out)
 
 static err *add_items(struct res *r, const int64_t *events, size_t n)
 {
-	if (r->io->will_need && n > 0)
-		TRY(r->io->will_need(r->io->ctx, r->a, events, n));
+	TRY(res_will_need(r, events, n));
 	for (size_t i = 0; i < n; i++) {
 		struct res_item *it;
 
@@ -243,9 +248,7 @@ static err *add_auth_events(struct res *r)
 			if (!map_get_i(&r->events, lists[i].p[k]) && !map_put_i(&seen, lists[i].p[k], r))
 				vec_push(r->a, &named, lists[i].p[k]);
 	}
-	if (r->io->will_need && named.n > 0)
-		return r->io->will_need(r->io->ctx, r->a, named.p, named.n);
-	return NULL;
+	return res_will_need(r, named.p, named.n);
 }
 
 /* "The full conflicted set is the union of the conflicted state set and the auth difference", in v12 also of "the
@@ -272,9 +275,13 @@ static err *full_conflicted_set(struct res *r)
 	if (r->rv->state_res == STATE_RES_V2_1)
 		TRY(auth_subgraph(r->a, &r->io->auth, events, starts.n, &subgraph));
 	TRY(add_items(r, events, starts.n));
+	for (size_t i = 0; i < r->full.n; i++)
+		res_note(r, STATE_RES_CONFLICTED, r->full.p[i]->ev, NULL);
 	TRY(add_items(r, difference.p, difference.n));
 	TRY(add_items(r, subgraph.p, subgraph.n));
-
+	for (size_t i = 0; i < r->full.n; i++)
+		res_note(r, STATE_RES_FULL, r->full.p[i]->ev, NULL);
+	r->facts.full = r->full.n;
 	return add_auth_events(r);
 }
 
@@ -316,15 +323,9 @@ static void choose(struct res *r, struct res_items *out)
 /*
  * Steps 2 and 4
  */
-struct lookups {
-	struct state_key key[AUTH_LOOKUPS_MAX];
-	const struct event *ev[AUTH_LOOKUPS_MAX];
-	size_t n;
-};
-
 static const struct event *look_up(void *ctx, str type, str state_key)
 {
-	const struct lookups *l = ctx;
+	const struct res_lookups *l = ctx;
 
 	for (size_t i = 0; i < l->n; i++)
 		if (str_eq(l->key[i].type, type) && str_eq(l->key[i].state_key, state_key))
@@ -332,8 +333,26 @@ static const struct event *look_up(void *ctx, str type, str state_key)
 	return NULL;
 }
 
+void res_refuse(struct res *r, enum state_res_step step, const struct event *ev, const err *why)
+{
+	r->facts.refused++;
+	map_put_i(&r->refused, ev->nid, (void *)ev);
+	res_note(r, step, ev, why);
+}
+
+bool res_allowed(struct res *r, enum state_res_step step, const struct event *ev, const struct res_lookups *l)
+{
+	const err *refusal = auth_check(r->a, r->rv, ev, look_up, (void *)l);
+
+	if (refusal)
+		res_refuse(r, step, ev, refusal);
+	else
+		res_note(r, step, ev, NULL);
+	return !refusal;
+}
+
 /* What the authorisation rules may ask for. */
-static err *gather(struct res *r, const struct res_item *it, struct lookups *l)
+static err *gather(struct res *r, const struct res_item *it, struct res_lookups *l)
 {
 	const struct event *ev = it->ev;
 
@@ -360,26 +379,15 @@ static err *gather(struct res *r, const struct res_item *it, struct lookups *l)
 /* "constructs a new room state by iterating through the event list and applying the state event to the room state if the state
  * event is allowed by the authorisation rules. If the state event is not allowed by the authorisation rules, then the
  * event is ignored." */
-static err *auth_checks(struct res *r, const struct res_items *list)
+static err *auth_checks(struct res *r, enum state_res_step step, const struct res_items *list)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		const struct res_item *it = list->p[i];
-		const int64_t key[2] = { it->type, it->key };
-		struct res_slot *slot;
-		struct lookups l;
+		struct res_lookups l;
 
 		TRY(gather(r, it, &l));
-		if (auth_check(r->a, r->rv, it->ev, look_up, &l) != NULL) {
-			r->facts.refused++;
-			continue;
-		}
-		slot = map_get(&r->resolved, pair(key));
-		if (!slot) {
-			slot = ARENA_NEW(r->a, struct res_slot);
-			memcpy(slot->key, key, sizeof(key));
-			map_put(&r->resolved, pair(slot->key), slot);
-		}
-		slot->ev = it->ev;
+		if (res_allowed(r, step, it->ev, &l))
+			res_put(r, (const int64_t[]){ it->type, it->key }, it->ev->nid);
 	}
 	return NULL;
 }
@@ -400,7 +408,7 @@ static err *finish(struct res *r, struct state_builder *b, struct state_root *ou
 		const struct res_conflict *c = value;
 		const struct res_slot *slot = map_get(&r->resolved, key);
 
-		vec_push(r->a, &changes, (struct state_entry){ c->key[0], c->key[1], slot ? slot->ev->nid : 0 });
+		vec_push(r->a, &changes, (struct state_entry){ c->key[0], c->key[1], slot ? slot->event : 0 });
 	}
 	for (size_t i = 0; map_next(&r->resolved, &i, &key, &value);) {
 		const struct res_slot *slot = value;
@@ -410,7 +418,7 @@ static err *finish(struct res *r, struct state_builder *b, struct state_root *ou
 			continue;
 		TRY(unconflicted(r, slot->key, &held));
 		if (!held)
-			vec_push(r->a, &changes, (struct state_entry){ slot->key[0], slot->key[1], slot->ev->nid });
+			vec_push(r->a, &changes, (struct state_entry){ slot->key[0], slot->key[1], slot->event });
 	}
 	TRY(state_apply(b, r->roots[0], changes.p, changes.n, out));
 	for (size_t i = 0; i < r->n_roots; i++)
@@ -427,13 +435,13 @@ static err *find_create(struct res *r)
 	int64_t key[2], event = 0;
 	bool known;
 
-	TRY(key_numbers(r, S("m.room.create"), S(""), key, &known));
+	TRY(res_key(r, S("m.room.create"), S(""), key, &known));
 	for (size_t i = 0; known && !event && i < r->n_roots; i++)
 		TRY(state_get(r->tree, r->a, r->roots[i], key[0], key[1], &event));
 	return event ? res_event(r, event, &r->create) : NULL;
 }
 
-static err *resolve(struct res *r)
+static err *res_v2(struct res *r)
 {
 	struct res_items first = { 0 }, rest = { 0 };
 
@@ -443,7 +451,7 @@ static err *resolve(struct res *r)
 	choose(r, &first);
 	TRY(res_sort_by_power(r, &first));
 	/* "2. Apply the iterative auth checks algorithm" */
-	TRY(auth_checks(r, &first));
+	TRY(auth_checks(r, STATE_RES_POWER, &first));
 	/* "3. Take all remaining events that weren't picked in step 1 and order them by the mainline ordering based on the power
 	 * level in the partially resolved state obtained in step 2." */
 	for (size_t i = 0; i < r->full.n; i++)
@@ -452,7 +460,7 @@ static err *resolve(struct res *r)
 	TRY(res_sort_by_mainline(r, &rest));
 	/* "4. Apply the iterative auth checks algorithm on the partial resolved state and the list of events from the previous
 	 * step." */
-	return auth_checks(r, &rest);
+	return auth_checks(r, STATE_RES_MAINLINE, &rest);
 }
 
 err *state_resolve(struct arena *a, const struct room_version *rv, struct state_builder *b,
@@ -466,14 +474,16 @@ err *state_resolve(struct arena *a, const struct room_version *rv, struct state_
 	map_init(&r.events, a);
 	map_init(&r.items, a);
 	map_init(&r.resolved, a);
+	map_init(&r.refused, a);
 	TRY(find_conflicts(&r));
 	r.facts.conflicted = r.conflicts.n;
 	*out = roots[0];
 	if (r.conflicts.n > 0) {
-		TRY(resolve(&r));
+		TRY(rv->state_res == STATE_RES_V1 ? res_v1(&r) : res_v2(&r));
 		TRY(finish(&r, b, out));
+		if (facts)
+			TRY(res_losses(&r, *out));
 	}
-	r.facts.full = r.full.n;
 	if (facts)
 		*facts = r.facts;
 	return NULL;

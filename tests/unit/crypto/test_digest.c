@@ -32,6 +32,19 @@ static void sha256_vectors(void **state)
 		 S("cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"));
 }
 
+/* RFC 3174, test 1 and 2. */
+static void sha1_vectors(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	uint8_t out[20];
+
+	(void)state;
+	sha1(S("abc"), out);
+	same_str(hex(a, out, 20), S("a9993e364706816aba3e25717850c26c9cd0d89d"));
+	sha1(S("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"), out);
+	same_str(hex(a, out, 20), S("84983e441c3bd26ebaae4aa1f95129e5e54670f1"));
+}
+
 /* RFC 2202 and RFC 4231: the short key, and the key longer than a block. */
 static void hmac_vectors(void **state)
 {
@@ -94,7 +107,8 @@ static int setup(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(sha256_vectors), cmocka_unit_test(hmac_vectors),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(sha256_vectors), cmocka_unit_test(sha1_vectors),
+					    cmocka_unit_test(hmac_vectors),
 					    cmocka_unit_test(threads_do_not_share_a_context) };
 
 	return cmocka_run_group_tests(tests, setup, NULL);
