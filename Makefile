@@ -12,9 +12,13 @@ run: all
 test: deps-test
 	@tools/run-tests.py
 
-bench: all
+bench: bench-library
 	@$(DEPS) bench
 	@tests/bench/run.sh
+
+bench-library: all
+	@$(NINJA) $(BUILD) --quiet bench-library
+	-@$(BUILD)/bench-library
 
 check-deep: deps-test
 	@$(DEPS) deep
@@ -38,7 +42,8 @@ help:
 	@echo 'make             install what is missing (Debian packages), build $(BUILD)/hearth'
 	@echo 'make run         the same, then start a server on 127.0.0.1:8008 with its data in ./data'
 	@echo 'make test        all tests, under the sanitizers, with both databases and real clients'
-	@echo 'make bench       measure beside Synapse           make check-deep  analyzers, sanitizers over everything'
+	@echo 'make bench       measure the library, then the server beside Synapse (bench-library: only the first)'
+	@echo 'make check-deep  analyzers, sanitizers over everything'
 	@echo 'make fuzz        fuzz the parsers                 make format      clang-format the tree'
 	@echo 'make install     DESTDIR=... to stage             make clean       remove the build folders'
 
@@ -51,4 +56,4 @@ deps-test:
 $(BUILD)/build.ninja: | deps
 	@meson setup $(BUILD) -Dbuildtype=release -Doptimization=2 -Dtests=false >/dev/null
 
-.PHONY: all run test bench check-deep fuzz format install clean help deps deps-test
+.PHONY: all run test bench bench-library check-deep fuzz format install clean help deps deps-test
