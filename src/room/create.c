@@ -7,185 +7,156 @@
  *
  * In room version 12 the room's id is made from the create event, so that this one is built before there is a room.
  */
-#include "room/internal_job.h"
-
-#include <assert.h>
-
 #include "base/clock.h"
-#include "base/rand.h"
+#include "room/internal_create.h"
 #include "store/tx.h"
 
 enum { INVITES_MOST = 100, INITIAL_STATE_MOST = 200 };
 enum preset { PRIVATE_CHAT, TRUSTED_PRIVATE_CHAT, PUBLIC_CHAT };
-enum step { STEP_CREATE, STEP_STATE, STEP_INVITE };
 
-struct first { /* one of the room's first events */
-	enum step step;
-	struct proposal p;
-};
-struct creation {
-	struct rooms *rs;
-	struct arena *a;
-	const struct actor *by;
+struct request {
+	struct creation c;
 	const struct json *body;
-	const struct room_version *rv;
 	enum preset preset;
-	bool published, is_direct;
-	str alias; /* the whole; STR_NONE: none */
-	int64_t now;
+	bool is_direct;
 	VEC(str) invite;
-	VEC(struct first) events;
-	str room_id;
-	struct room_row row;
 };
 
 /*
  * Reading the request
  */
-static err *wrong(struct creation *c, const char *what) { return err_new(c->a, ERR_BAD_JSON, "%s", what); }
+static err *wrong(struct request *r, const char *what) { return err_new(r->c.a, ERR_BAD_JSON, "%s", what); }
 
 /* An optional member of one kind. */
-static err *member_of(struct creation *c, const char *key, enum json_kind kind, const struct json **out)
+static err *member_of(struct request *r, const char *key, enum json_kind kind, const struct json **out)
 {
-	*out = json_get(c->body, str_c(key));
+	*out = json_get(r->body, str_c(key));
 	if (*out && (*out)->kind == JSON_NULL)
 		*out = NULL;
 	if (*out && (*out)->kind != kind)
-		return err_new(c->a, ERR_BAD_JSON, "\"%s\" is of the wrong type", key);
+		return err_new(r->c.a, ERR_BAD_JSON, "\"%s\" is of the wrong type", key);
 	return NULL;
 }
 
-static err *text_of(struct creation *c, const char *key, str *out)
+static err *text_of(struct request *r, const char *key, str *out)
 {
 	const struct json *j;
 
-	TRY(member_of(c, key, JSON_STR, &j));
+	TRY(member_of(r, key, JSON_STR, &j));
 	*out = json_str(j);
 	return NULL;
 }
 
-static err *read_version(struct creation *c)
+static err *read_version(struct request *r)
 {
 	str version;
 
-	TRY(text_of(c, "room_version", &version));
-	c->rv = str_is_none(version) ? c->rs->opt.default_version : room_version_find(version);
-	if (!c->rv)
-		return err_new(c->a, ERR_UNSUPPORTED_ROOM_VERSION, "this server does not know room version %.*s",
+	TRY(text_of(r, "room_version", &version));
+	r->c.rv = str_is_none(version) ? r->c.rs->opt.default_version : room_version_find(version);
+	if (!r->c.rv)
+		return err_new(r->c.a, ERR_UNSUPPORTED_ROOM_VERSION, "this server does not know room version %.*s",
 			       STR_ARG(version));
 	return NULL;
 }
 
-static err *read_preset(struct creation *c)
+static err *read_preset(struct request *r)
 {
 	str visibility, preset;
 
-	TRY(text_of(c, "visibility", &visibility));
-	TRY(text_of(c, "preset", &preset));
-	c->published = str_eq(visibility, S("public"));
-	if (!str_is_none(visibility) && !c->published && !str_eq(visibility, S("private")))
-		return err_new(c->a, ERR_INVALID_PARAM, "visibility must be public or private");
+	TRY(text_of(r, "visibility", &visibility));
+	TRY(text_of(r, "preset", &preset));
+	r->c.published = str_eq(visibility, S("public"));
+	if (!str_is_none(visibility) && !r->c.published && !str_eq(visibility, S("private")))
+		return err_new(r->c.a, ERR_INVALID_PARAM, "visibility must be public or private");
 	/* "If unspecified, the server should use the visibility to determine which preset to use." */
-	c->preset = c->published ? PUBLIC_CHAT : PRIVATE_CHAT;
+	r->preset = r->c.published ? PUBLIC_CHAT : PRIVATE_CHAT;
 	if (str_eq(preset, S("public_chat")))
-		c->preset = PUBLIC_CHAT;
+		r->preset = PUBLIC_CHAT;
 	else if (str_eq(preset, S("private_chat")))
-		c->preset = PRIVATE_CHAT;
+		r->preset = PRIVATE_CHAT;
 	else if (str_eq(preset, S("trusted_private_chat")))
-		c->preset = TRUSTED_PRIVATE_CHAT;
+		r->preset = TRUSTED_PRIVATE_CHAT;
 	else if (!str_is_none(preset))
-		return err_new(c->a, ERR_INVALID_PARAM, "there is no preset %.*s", STR_ARG(preset));
+		return err_new(r->c.a, ERR_INVALID_PARAM, "there is no preset %.*s", STR_ARG(preset));
 	return NULL;
 }
 
-static err *read_alias(struct creation *c)
+static err *read_alias(struct request *r)
 {
 	struct alias_row *taken;
 	AUTO_TX tx = NULL;
 	str name;
 
-	c->alias = STR_NONE;
-	TRY(text_of(c, "room_alias_name", &name));
+	r->c.alias = STR_NONE;
+	TRY(text_of(r, "room_alias_name", &name));
 	if (str_is_none(name))
 		return NULL;
 	for (size_t i = 0; i < name.n; i++)
 		if (name.p[i] == ':' || name.p[i] == '\0' || (unsigned char)name.p[i] <= ' ')
-			return err_new(c->a, ERR_INVALID_PARAM, "Invalid characters in room alias");
-	c->alias = arena_printf(c->a, "#%.*s:%.*s", STR_ARG(name), STR_ARG(c->rs->opt.signer.server_name));
-	if (name.n == 0 || !id_alias_valid(c->alias))
-		return err_new(c->a, ERR_INVALID_PARAM, "Room alias invalid");
-	TRY(store_read(c->rs->opt.store, c->a, &tx));
-	TRY(store_alias_find(tx, c->alias, &taken));
-	return taken ? err_new(c->a, ERR_ROOM_IN_USE, "Room alias already taken") : NULL;
+			return err_new(r->c.a, ERR_INVALID_PARAM, "Invalid characters in room alias");
+	r->c.alias = arena_printf(r->c.a, "#%.*s:%.*s", STR_ARG(name), STR_ARG(r->c.rs->opt.signer.server_name));
+	if (name.n == 0 || !id_alias_valid(r->c.alias))
+		return err_new(r->c.a, ERR_INVALID_PARAM, "Room alias invalid");
+	TRY(store_read(r->c.rs->opt.store, r->c.a, &tx));
+	TRY(store_alias_find(tx, r->c.alias, &taken));
+	return taken ? err_new(r->c.a, ERR_ROOM_IN_USE, "Room alias already taken") : NULL;
 }
 
-static bool is_invited(const struct creation *c, str user_id)
+static bool is_invited(const struct request *r, str user_id)
 {
-	for (size_t i = 0; i < c->invite.n; i++)
-		if (str_eq(c->invite.p[i], user_id))
+	for (size_t i = 0; i < r->invite.n; i++)
+		if (str_eq(r->invite.p[i], user_id))
 			return true;
 	return false;
 }
 
-static err *read_invites(struct creation *c)
+static err *check_invitee(struct request *r, str user_id)
+{
+	if (!id_user_valid(user_id))
+		return err_new(r->c.a, ERR_INVALID_PARAM, "an invitation goes to what is no user id");
+	if (!id_is_of(user_id, r->c.rs->opt.signer.server_name))
+		return err_new(r->c.a, ERR_FORBIDDEN, "%.*s is on another server, and this one does not federate",
+			       STR_ARG(user_id));
+	return NULL;
+}
+
+static err *read_invites(struct request *r)
 {
 	const struct json *list, *threepids, *direct;
 
-	TRY(member_of(c, "invite", JSON_ARRAY, &list));
-	TRY(member_of(c, "invite_3pid", JSON_ARRAY, &threepids));
-	TRY(member_of(c, "is_direct", JSON_BOOL, &direct));
-	c->is_direct = direct && direct->b;
+	TRY(member_of(r, "invite", JSON_ARRAY, &list));
+	TRY(member_of(r, "invite_3pid", JSON_ARRAY, &threepids));
+	TRY(member_of(r, "is_direct", JSON_BOOL, &direct));
+	r->is_direct = direct && direct->b;
 	if (threepids && threepids->array.n)
-		return err_new(c->a, ERR_THREEPID_DENIED,
+		return err_new(r->c.a, ERR_THREEPID_DENIED,
 			       "this server asks no identity server: people are invited by their user id");
 	JSON_ITEMS (list, i) {
 		const str user_id = json_str(list->array.items[i]);
 
 		if (!id_user_valid(user_id))
-			return err_new(c->a, ERR_INVALID_PARAM, "\"invite\" holds what is no user id");
-		if (!id_is_of(user_id, c->rs->opt.signer.server_name))
-			return err_new(c->a, ERR_FORBIDDEN, "%.*s is on another server, and this one does not federate",
-				       STR_ARG(user_id));
-		if (!is_invited(c, user_id))
-			vec_push(c->a, &c->invite, user_id);
-		if (c->invite.n > INVITES_MOST)
-			return err_new(c->a, ERR_INVALID_PARAM, "at most %d people can be invited at once",
+			return err_new(r->c.a, ERR_INVALID_PARAM, "\"invite\" holds what is no user id");
+		if (!id_is_of(user_id, r->c.rs->opt.signer.server_name))
+			return err_new(r->c.a, ERR_FORBIDDEN,
+				       "%.*s is on another server, and this one does not federate", STR_ARG(user_id));
+		if (!is_invited(r, user_id))
+			vec_push(r->c.a, &r->invite, user_id);
+		if (r->invite.n > INVITES_MOST)
+			return err_new(r->c.a, ERR_INVALID_PARAM, "at most %d people can be invited at once",
 				       INVITES_MOST);
 	}
-	for (size_t i = 0; i < c->invite.n; i++)
-		TRY(invite_permitted(c->rs, c->a, c->invite.p[i]));
+	for (size_t i = 0; i < r->invite.n; i++)
+		TRY(invite_permitted(r->c.rs, r->c.a, r->invite.p[i]));
 	return NULL;
 }
 
 /*
  * The events
  */
-static void wish(struct creation *c, enum step step, str type, str state_key, const struct json *content)
-{
-	const struct proposal p = {
-		.type = type,
-		.state_key = state_key,
-		.sender = c->by->user_id,
-		.content = content,
-		.ts = c->now,
-	};
-
-	vec_push(c->a, &c->events, (struct first){ step, p });
-}
-
-/* An event with one text in its content. */
-static void wish_text(struct creation *c, str type, str key, str value)
-{
-	struct json *content = json_new_object(c->a);
-
-	json_set(c->a, content, key, json_new_str(c->a, value));
-	wish(c, STEP_STATE, type, S(""), content);
-}
-
 /* What initial_state says of an event with the empty state key; NULL: nothing. The last one counts. */
-static const struct json *initial_content(const struct creation *c, str type)
+static const struct json *initial_content(const struct request *r, str type)
 {
-	const struct json *list = json_get_array(c->body, S("initial_state")), *found = NULL;
+	const struct json *list = json_get_array(r->body, S("initial_state")), *found = NULL;
 
 	JSON_ITEMS (list, i) {
 		const struct json *ev = list->array.items[i];
@@ -199,65 +170,56 @@ static const struct json *initial_content(const struct creation *c, str type)
 
 /* "combine additional_creators specified here and the invite array into the eventual m.room.create event's
  * additional_creators, deduplicating between the two parameters" */
-static void add_creators(struct creation *c, struct json *content)
+static void add_creators(struct request *r, struct json *content)
 {
 	const struct json *given = json_get_array(content, S("additional_creators"));
-	struct json *all = json_new_array(c->a);
+	struct json *all = json_new_array(r->c.a);
 	struct map seen;
 
-	map_init(&seen, c->a);
-	map_put(&seen, c->by->user_id, c);
+	map_init(&seen, r->c.a);
+	map_put(&seen, r->c.by->user_id, r);
 	JSON_ITEMS (given, i) {
-		json_append(c->a, all, given->array.items[i]);
+		json_append(r->c.a, all, given->array.items[i]);
 		if (json_is(given->array.items[i], JSON_STR))
-			map_put(&seen, given->array.items[i]->s, c);
+			map_put(&seen, given->array.items[i]->s, r);
 	}
-	for (size_t i = 0; i < c->invite.n; i++)
-		if (!map_put(&seen, c->invite.p[i], c))
-			json_append(c->a, all, json_new_str(c->a, c->invite.p[i]));
+	for (size_t i = 0; i < r->invite.n; i++)
+		if (!map_put(&seen, r->invite.p[i], r))
+			json_append(r->c.a, all, json_new_str(r->c.a, r->invite.p[i]));
 	if (all->array.n)
-		json_set(c->a, content, S("additional_creators"), all);
+		json_set(r->c.a, content, S("additional_creators"), all);
 }
 
-static err *wish_create(struct creation *c)
+static err *wish_create(struct request *r)
 {
 	const struct json *given;
 	struct json *content;
 
-	TRY(member_of(c, "creation_content", JSON_OBJECT, &given));
-	content = given ? json_copy(c->a, given) : json_new_object(c->a);
+	TRY(member_of(r, "creation_content", JSON_OBJECT, &given));
+	content = given ? json_copy(r->c.a, given) : json_new_object(r->c.a);
 	/* "The server will overwrite the following keys: creator, room_version." */
 	json_del(content, S("creator"));
-	json_set(c->a, content, S("room_version"), json_new_str(c->a, c->rv->id));
-	if (c->rv->creator_in_content)
-		json_set(c->a, content, S("creator"), json_new_str(c->a, c->by->user_id));
-	if (c->rv->creators_above_all && c->preset == TRUSTED_PRIVATE_CHAT)
-		add_creators(c, content);
-	wish(c, STEP_CREATE, S("m.room.create"), S(""), content);
+	json_set(r->c.a, content, S("room_version"), json_new_str(r->c.a, r->c.rv->id));
+	if (r->c.rv->creator_in_content)
+		json_set(r->c.a, content, S("creator"), json_new_str(r->c.a, r->c.by->user_id));
+	if (r->c.rv->creators_above_all && r->preset == TRUSTED_PRIVATE_CHAT)
+		add_creators(r, content);
+	creation_wish(&r->c, STEP_CREATE, S("m.room.create"), S(""), content);
 	return NULL;
 }
 
-static err *wish_creator(struct creation *c)
-{
-	const struct json *content;
-
-	TRY(member_content(c->rs, c->a, c->by->user_id, MEMBER_JOIN, STR_NONE, NULL, &content));
-	wish(c, STEP_STATE, S("m.room.member"), c->by->user_id, content);
-	return NULL;
-}
-
-static void override(struct creation *c, struct json *content, const struct json *with)
+static void override(struct request *r, struct json *content, const struct json *with)
 {
 	JSON_EACH (with, m)
-		json_set(c->a, content, m->key, m->value);
+		json_set(r->c.a, content, m->key, m->value);
 }
 
-static void set_int(struct creation *c, struct json *object, str key, int64_t value)
+static void set_int(struct request *r, struct json *object, str key, int64_t value)
 {
-	json_set(c->a, object, key, json_new_int(c->a, value));
+	json_set(r->c.a, object, key, json_new_int(r->c.a, value));
 }
 
-static struct json *power_defaults(struct creation *c)
+static struct json *power_defaults(struct request *r)
 {
 	static const struct {
 		str type;
@@ -271,53 +233,54 @@ static struct json *power_defaults(struct creation *c)
 		{ STR("m.room.server_acl"), 100 },
 		{ STR("m.room.encryption"), 100 },
 	};
-	struct json *content = json_new_object(c->a), *by_type = json_new_object(c->a), *users = json_new_object(c->a);
+	struct json *content = json_new_object(r->c.a), *by_type = json_new_object(r->c.a),
+		    *users = json_new_object(r->c.a);
 
 	for (size_t i = 0; i < ARRAY_LEN(events); i++)
-		set_int(c, by_type, events[i].type, events[i].level);
+		set_int(r, by_type, events[i].type, events[i].level);
 	/* "If the room's version is 12 or higher, the power level for sending m.room.tombstone events MUST explicitly be
 	 * higher than state_default." */
-	set_int(c, by_type, S("m.room.tombstone"), c->rv->creators_above_all ? 150 : 100);
+	set_int(r, by_type, S("m.room.tombstone"), r->c.rv->creators_above_all ? 150 : 100);
 	/* "In room versions 12 and later, the room creator [...] cannot be specified in the users field". */
-	if (!c->rv->creators_above_all) {
-		set_int(c, users, c->by->user_id, 100);
-		for (size_t i = 0; c->preset == TRUSTED_PRIVATE_CHAT && i < c->invite.n; i++)
-			set_int(c, users, c->invite.p[i], 100);
+	if (!r->c.rv->creators_above_all) {
+		set_int(r, users, r->c.by->user_id, 100);
+		for (size_t i = 0; r->preset == TRUSTED_PRIVATE_CHAT && i < r->invite.n; i++)
+			set_int(r, users, r->invite.p[i], 100);
 	}
-	json_set(c->a, content, S("users"), users);
-	json_set(c->a, content, S("events"), by_type);
-	set_int(c, content, S("users_default"), 0);
-	set_int(c, content, S("events_default"), 0);
-	set_int(c, content, S("state_default"), 50);
-	set_int(c, content, S("ban"), 50);
-	set_int(c, content, S("kick"), 50);
-	set_int(c, content, S("redact"), 50);
-	set_int(c, content, S("invite"), c->preset == PUBLIC_CHAT ? 50 : 0);
-	set_int(c, content, S("historical"), 100);
+	json_set(r->c.a, content, S("users"), users);
+	json_set(r->c.a, content, S("events"), by_type);
+	set_int(r, content, S("users_default"), 0);
+	set_int(r, content, S("events_default"), 0);
+	set_int(r, content, S("state_default"), 50);
+	set_int(r, content, S("ban"), 50);
+	set_int(r, content, S("kick"), 50);
+	set_int(r, content, S("redact"), 50);
+	set_int(r, content, S("invite"), r->preset == PUBLIC_CHAT ? 50 : 0);
+	set_int(r, content, S("historical"), 100);
 	return content;
 }
 
-static err *wish_power(struct creation *c)
+static err *wish_power(struct request *r)
 {
-	const struct rooms_options *opt = &c->rs->opt;
+	const struct rooms_options *opt = &r->c.rs->opt;
 	const str configured[] = { [PRIVATE_CHAT] = opt->power_private_chat,
 				   [TRUSTED_PRIVATE_CHAT] = opt->power_trusted_private_chat,
 				   [PUBLIC_CHAT] = opt->power_public_chat };
-	const struct json *given = initial_content(c, S("m.room.power_levels")), *over;
+	const struct json *given = initial_content(r, S("m.room.power_levels")), *over;
 	struct json *content, *from_config;
 
-	TRY(member_of(c, "power_level_content_override", JSON_OBJECT, &over));
-	content = given ? json_copy(c->a, given) : power_defaults(c);
-	if (!given && !str_is_none(configured[c->preset])) {
-		TRY(json_parse(c->a, configured[c->preset], &json_limits_event, &from_config));
-		override(c, content, from_config);
+	TRY(member_of(r, "power_level_content_override", JSON_OBJECT, &over));
+	content = given ? json_copy(r->c.a, given) : power_defaults(r);
+	if (!given && !str_is_none(configured[r->preset])) {
+		TRY(json_parse(r->c.a, configured[r->preset], &json_limits_event, &from_config));
+		override(r, content, from_config);
 	}
-	override(c, content, over);
-	wish(c, STEP_STATE, S("m.room.power_levels"), S(""), content);
+	override(r, content, over);
+	creation_wish(&r->c, STEP_STATE, S("m.room.power_levels"), S(""), content);
 	return NULL;
 }
 
-static void wish_preset(struct creation *c)
+static void wish_preset(struct request *r)
 {
 	static const struct {
 		str type, key, value[3];
@@ -331,250 +294,143 @@ static void wish_preset(struct creation *c)
 		  { STR("can_join"), STR("can_join"), { 0 } } }, /* a room without the event is forbidden to guests */
 	};
 	const bool encrypt =
-		c->rs->opt.encrypt_all_rooms || (c->rs->opt.encrypt_invite_rooms && c->preset != PUBLIC_CHAT);
+		r->c.rs->opt.encrypt_all_rooms || (r->c.rs->opt.encrypt_invite_rooms && r->preset != PUBLIC_CHAT);
 
 	/* initial_state "takes precedence over events set by preset" */
 	for (size_t i = 0; i < ARRAY_LEN(events); i++)
-		if (!initial_content(c, events[i].type) && !str_is_none(events[i].value[c->preset]))
-			wish_text(c, events[i].type, events[i].key, events[i].value[c->preset]);
-	if (encrypt && !initial_content(c, S("m.room.encryption")))
-		wish_text(c, S("m.room.encryption"), S("algorithm"), S("m.megolm.v1.aes-sha2"));
+		if (!initial_content(r, events[i].type) && !str_is_none(events[i].value[r->preset]))
+			creation_wish_text(&r->c, events[i].type, events[i].key, events[i].value[r->preset]);
+	if (encrypt && !initial_content(r, S("m.room.encryption")))
+		creation_wish_text(&r->c, S("m.room.encryption"), S("algorithm"), S("m.megolm.v1.aes-sha2"));
 }
 
-static err *wish_initial(struct creation *c)
+static err *check_listed(struct request *r, const struct json *value)
+{
+	const str alias = json_str(value);
+
+	if (str_is_none(alias) || !id_alias_valid(alias))
+		return err_new(r->c.a, ERR_INVALID_PARAM, "an alias is not well-formed");
+	if (str_is_none(r->c.alias) || !str_eq(alias, r->c.alias))
+		return err_new(r->c.a, ERR_BAD_ALIAS, "The alias '%.*s' does not point to this room.", STR_ARG(alias));
+	return NULL;
+}
+
+/* An invitation is one, whichever way it is asked for. */
+static err *check_member(struct request *r, str user_id, const struct json *content)
+{
+	if (membership_of_text(json_get_str(content, S("membership"))) != MEMBER_INVITE)
+		return NULL;
+	TRY(check_invitee(r, user_id));
+	return invite_permitted(r->c.rs, r->c.a, user_id);
+}
+
+/* As of every m.room.canonical_alias that a client sends: what it names points to this room, or is not named. Nothing but the name that
+ * comes with the request can. */
+static err *check_canonical(struct request *r, const struct json *content)
+{
+	const struct json *alias = json_get(content, S("alias")), *alts = json_get(content, S("alt_aliases"));
+
+	if (alts && alts->kind != JSON_ARRAY)
+		return err_new(r->c.a, ERR_INVALID_PARAM, "alt_aliases must be a list");
+	if (alias && alias->kind != JSON_NULL && !(json_is(alias, JSON_STR) && alias->s.n == 0))
+		TRY(check_listed(r, alias));
+	JSON_ITEMS (alts, i)
+		TRY(check_listed(r, alts->array.items[i]));
+	return NULL;
+}
+
+static err *wish_initial(struct request *r)
 {
 	const struct json *list;
 
-	TRY(member_of(c, "initial_state", JSON_ARRAY, &list));
+	TRY(member_of(r, "initial_state", JSON_ARRAY, &list));
 	if (list && list->array.n > INITIAL_STATE_MOST)
-		return err_new(c->a, ERR_INVALID_PARAM, "initial_state may hold %d events", INITIAL_STATE_MOST);
+		return err_new(r->c.a, ERR_INVALID_PARAM, "initial_state may hold %d events", INITIAL_STATE_MOST);
 	JSON_ITEMS (list, i) {
 		const struct json *ev = list->array.items[i], *key = json_get(ev, S("state_key")),
 				  *content = json_get_object(ev, S("content"));
 		const str type = json_get_str(ev, S("type"));
 
 		if (str_is_none(type) || !content || (key && key->kind != JSON_STR))
-			return wrong(c, "initial_state holds objects with type, content and perhaps state_key");
+			return wrong(r, "initial_state holds objects with type, content and perhaps state_key");
 		if (str_eq(type, S("m.room.power_levels")) && str_is_empty(json_str(key)))
 			continue; /* came first, instead of the preset's */
 		if (str_eq(type, S("m.room.create")))
-			return err_new(c->a, ERR_INVALID_ROOM_STATE,
+			return err_new(r->c.a, ERR_INVALID_ROOM_STATE,
 				       "a room has one m.room.create: see creation_content");
-		if (str_eq(type, S("m.room.member")) && key &&
-		    membership_of_text(json_get_str(content, S("membership"))) == MEMBER_INVITE)
-			TRY(invite_permitted(c->rs, c->a, key->s));
-		wish(c, STEP_STATE, type, key ? key->s : S(""), content);
+		if (str_eq(type, S("m.room.member")))
+			TRY(check_member(r, json_str(key), content));
+		if (str_eq(type, S("m.room.canonical_alias")))
+			TRY(check_canonical(r, content));
+		creation_wish(&r->c, STEP_STATE, type, key ? key->s : S(""), content);
 	}
 	return NULL;
 }
 
-static err *wish_name_and_topic(struct creation *c)
+static err *wish_name_and_topic(struct request *r)
 {
 	str name, topic;
 
-	TRY(text_of(c, "name", &name));
-	TRY(text_of(c, "topic", &topic));
+	TRY(text_of(r, "name", &name));
+	TRY(text_of(r, "topic", &topic));
 	if (!str_is_none(name))
-		wish_text(c, S("m.room.name"), S("name"), name);
+		creation_wish_text(&r->c, S("m.room.name"), S("name"), name);
 	if (str_is_none(topic))
 		return NULL;
 	/* m.room.topic: "m.topic" holds the same in the representations there are; text/plain is what goes without saying. */
-	struct json *content = json_new_object(c->a), *rich = json_new_object(c->a), *texts = json_new_array(c->a),
-		    *plain = json_new_object(c->a);
-	json_set(c->a, plain, S("body"), json_new_str(c->a, topic));
-	json_append(c->a, texts, plain);
-	json_set(c->a, rich, S("m.text"), texts);
-	json_set(c->a, content, S("topic"), json_new_str(c->a, topic));
-	json_set(c->a, content, S("m.topic"), rich);
-	wish(c, STEP_STATE, S("m.room.topic"), S(""), content);
+	struct json *content = json_new_object(r->c.a), *rich = json_new_object(r->c.a),
+		    *texts = json_new_array(r->c.a), *plain = json_new_object(r->c.a);
+	json_set(r->c.a, plain, S("body"), json_new_str(r->c.a, topic));
+	json_append(r->c.a, texts, plain);
+	json_set(r->c.a, rich, S("m.text"), texts);
+	json_set(r->c.a, content, S("topic"), json_new_str(r->c.a, topic));
+	json_set(r->c.a, content, S("m.topic"), rich);
+	creation_wish(&r->c, STEP_STATE, S("m.room.topic"), S(""), content);
 	return NULL;
 }
 
-static err *wish_invites(struct creation *c)
+static err *wish_invites(struct request *r)
 {
-	struct json *extra = json_new_object(c->a);
+	struct json *extra = json_new_object(r->c.a);
 
-	if (c->is_direct)
-		json_set(c->a, extra, S("is_direct"), json_new_bool(c->a, true));
-	for (size_t i = 0; i < c->invite.n; i++) {
+	if (r->is_direct)
+		json_set(r->c.a, extra, S("is_direct"), json_new_bool(r->c.a, true));
+	for (size_t i = 0; i < r->invite.n; i++) {
 		const struct json *content;
 
-		TRY(member_content(c->rs, c->a, c->invite.p[i], MEMBER_INVITE, STR_NONE, extra, &content));
-		wish(c, STEP_INVITE, S("m.room.member"), c->invite.p[i], content);
+		TRY(member_content(r->c.rs, r->c.a, r->invite.p[i], MEMBER_INVITE, STR_NONE, extra, &content));
+		creation_wish(&r->c, STEP_INVITE, S("m.room.member"), r->invite.p[i], content);
 	}
 	return NULL;
 }
 
 /* "It MUST apply the events implied by the request in the following order". */
-static err *wish_all(struct creation *c)
+static err *wish_all(struct request *r)
 {
-	TRY(wish_create(c));
-	TRY(wish_creator(c));
-	TRY(wish_power(c));
-	if (!str_is_none(c->alias))
-		wish_text(c, S("m.room.canonical_alias"), S("alias"), c->alias);
-	wish_preset(c);
-	TRY(wish_initial(c));
-	TRY(wish_name_and_topic(c));
-	return wish_invites(c);
-}
-
-/*
- * Making it
- */
-static err *build_create(struct creation *c, struct event **out)
-{
-	const struct proposal *p = &c->events.p[0].p;
-	const struct event_fields f = {
-		.room_id = c->rv->room_id_is_create_hash
-				   ? STR_NONE
-				   : arena_printf(c->a, "!%.*s:%.*s", STR_ARG(rand_alpha(c->a, 18)),
-						  STR_ARG(c->rs->opt.signer.server_name)),
-		.sender = p->sender,
-		.type = p->type,
-		.state_key = p->state_key,
-		.content = p->content,
-		.redacts = STR_NONE,
-		.origin_server_ts = p->ts,
-		.depth = event_depth_after(0),
-	};
-
-	return event_build(c->a, c->rv, &f, &c->rs->opt.signer, out);
-}
-
-static err *save_names(struct tx *tx, void *arg)
-{
-	const struct creation *c = arg;
-	bool taken;
-
-	if (str_is_none(c->alias))
-		return NULL;
-	TRY(store_alias_insert(tx, c->alias, c->row.room, c->by->user, c->now, &taken));
-	return taken ? err_new(tx_arena(tx), ERR_ROOM_IN_USE, "Room alias already taken") : NULL;
-}
-
-/* The rules refuse one of the events that the request asks for. */
-static err *explain(struct creation *c, const struct first *f, err *e)
-{
-	if (e->code != ERR_FORBIDDEN || f->step == STEP_INVITE)
-		return e;
-	return err_new(c->a, ERR_INVALID_ROOM_STATE, "%.*s cannot be set: %.*s", STR_ARG(f->p.type), STR_ARG(e->msg));
-}
-
-static err *fill(struct creation *c, struct draft *d, const struct event *create)
-{
-	for (size_t i = 0; i < c->events.n; i++) {
-		const struct first *f = &c->events.p[i];
-		const struct event *ev;
-		err *e;
-
-		if (f->step == STEP_CREATE)
-			e = draft_add_built(d, &f->p, create);
-		else
-			e = draft_add(d, &f->p, &ev);
-		if (e)
-			return explain(c, f, e);
-	}
-	return NULL;
-}
-
-static err *queue_room(struct creation *c, struct room *room, const struct event *create, struct ticket **out_ticket)
-{
-	AUTO_DRAFT d = NULL;
-
-	draft_begin(room, &d);
-	TRY(fill(c, d, create));
-	d->job->new_room = &c->row; /* room_create waits for the ticket: c lives as long as the job runs */
-	d->job->extra = save_names;
-	d->job->extra_arg = c;
-	return draft_queue(&d, out_ticket);
-}
-
-static err *make_room(struct creation *c, struct room *entry, const struct event *create, struct ticket **out_ticket)
-{
-	struct room *room;
-	err *e = room_hold(c->rs, c->a, c->room_id, &room);
-
-	rooms_unref(c->rs, entry);
-	TRY(e);
-	assert(room == entry);
-	e = queue_room(c, room, create, out_ticket);
-	if (e)
-		room->gone = true;
-	room_release(&room);
-	return e;
-}
-
-/*
- * A room id nobody has. Where it is the create event's hash, two equal requests of a user within a millisecond would make
- * the same room: then the event is a millisecond younger.
- */
-static err *enter_room(struct creation *c, struct event **out_create, struct room **out)
-{
-	struct store *st = c->rs->opt.store;
-	int64_t known;
-
-	for (*out = NULL; !*out; c->events.p[0].p.ts++) {
-		TRY(build_create(c, out_create));
-		c->room_id = (*out_create)->room_id;
-		TRY(store_intern_find(st, c->a, c->room_id, &known));
-		if (known)
-			continue;
-		TRY(store_next_id(st, c->a, SEQ_INTERN, 1, &c->row.room));
-		*out = rooms_enter_new(c->rs, c->row.room, c->room_id, c->rv, c->by->user);
-	}
-	return NULL;
-}
-
-/* Numbers for all of it: what is new becomes durable here, before the room's lock. */
-static err *number_all(struct creation *c)
-{
-	struct store *st = c->rs->opt.store;
-	int64_t first;
-
-	TRY(store_next_id(st, c->a, SEQ_EVENT, c->events.n, &first));
-	for (size_t i = 0; i < c->events.n; i++) {
-		struct proposal *p = &c->events.p[i].p;
-
-		if (p->type.n > ID_MAX || p->state_key.n > ID_MAX)
-			return err_new(c->a, ERR_TOO_LARGE, "the type and the state key may have 255 bytes each");
-		TRY(proposal_texts(c->rs, c->a, p));
-		p->nid = first + (int64_t)i;
-	}
-	return NULL;
-}
-
-/* An ended job is freed by the room's next holder. This one is large, and nobody may ever come: so we are that. */
-static void free_first_job(struct creation *c)
-{
-	AUTO_ROOM room = NULL;
-	err *e = room_hold(c->rs, c->a, c->room_id, &room);
-
-	(void)e; /* the room is there all the same */
+	TRY(wish_create(r));
+	TRY(creation_wish_creator(&r->c));
+	TRY(wish_power(r));
+	if (!str_is_none(r->c.alias))
+		creation_wish_text(&r->c, S("m.room.canonical_alias"), S("alias"), r->c.alias);
+	wish_preset(r);
+	TRY(wish_initial(r));
+	TRY(wish_name_and_topic(r));
+	return wish_invites(r);
 }
 
 err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd, str *out_room_id)
 {
-	struct creation c = { .rs = rs, .a = a, .by = &cmd->by, .body = cmd->body, .now = clock_ms() };
-	struct ticket *ticket;
-	struct event *create;
-	struct room *entry;
+	struct request r = {
+		.c = { .rs = rs, .a = a, .by = &cmd->by, .now = clock_ms(), .room_id = STR_NONE },
+		.body = cmd->body,
+	};
 
-	TRY(read_version(&c));
-	TRY(read_preset(&c));
-	TRY(read_invites(&c));
-	TRY(read_alias(&c));
-	TRY(wish_all(&c));
-	TRY(number_all(&c));
-	TRY(enter_room(&c, &create, &entry));
-	c.row.room_id = c.room_id;
-	c.row.version = c.rv->id;
-	c.row.creator = cmd->by.user;
-	c.row.created = c.now;
-	c.row.published = c.published;
-	TRY(make_room(&c, entry, create, &ticket));
-	TRY(store_wait(a, ticket));
-	*out_room_id = c.room_id;
-	free_first_job(&c);
+	TRY(read_version(&r));
+	TRY(read_preset(&r));
+	TRY(read_invites(&r));
+	TRY(read_alias(&r));
+	TRY(wish_all(&r));
+	TRY(creation_make(&r.c));
+	*out_room_id = r.c.room_id;
 	return NULL;
 }
