@@ -50,6 +50,7 @@ err *err_keep(struct arena *a, const err *e)
 		.msg = arena_keep(a, e->msg),
 		.extra = arena_keep(a, e->extra),
 		.body = arena_keep(a, e->body),
+		.detail = e->detail,
 	};
 	return copy;
 }

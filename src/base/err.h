@@ -75,8 +75,9 @@ typedef struct err {
 	enum err_code code;
 	str msg;           /* for people; becomes "error" */
 	const char *where; /* "room/send.c:42", for the log only */
-	str extra; /* further members of the error object, without braces: "\"soft_logout\":true"; or STR_NONE */
-	str body;  /* the whole answer, instead of errcode and error (UIA's 401); or STR_NONE */
+	str extra;       /* further members of the error object, without braces: "\"soft_logout\":true"; or STR_NONE */
+	str body;        /* the whole answer, instead of errcode and error (UIA's 401); or STR_NONE */
+	unsigned detail; /* for who knows its maker: the rule of matrix/auth_rule.h that was broken; 0 */
 } err;
 
 NODISCARD PRINTF(4, 5) __attribute__((returns_nonnull)) err *err_make(struct arena *a, enum err_code code,
