@@ -4,11 +4,13 @@
  * New ones are argon2id with OWASP's least recommended cost (19 MiB, two passes), in libsodium's text form. Accounts
  * that come from Synapse have bcrypt hashes of password and pepper; they are verified as Synapse does and replaced at
  * the next login. A user who does not exist has the empty hash: it costs as much as a real one, so that time does not
- * tell.
+ * tell. All of them are of the password in Unicode's form NFKC, as Synapse has it: the same letters give the same hash
+ * whichever keyboard they were typed on.
  */
 #include <assert.h>
 #include <crypt.h>
 #include <sodium.h>
+#include <uninorm.h>
 
 #include "crypto/crypto.h"
 
@@ -17,6 +19,24 @@
 /* bcrypt reads no more, and Synapse cuts there. */
 #define BCRYPT_MAX 72
 
+/* No password is longer (user/password.h); NFKC makes 33 bytes of 3 at most. */
+enum { NORMAL_FROM = 512, NORMAL_MAX = NORMAL_FROM * 11 };
+
+/* The password in NFKC, in `space`; as it is where it is no UTF-8, or longer than any. */
+static str normal(str password, uint8_t space[NORMAL_MAX])
+{
+	size_t n = NORMAL_MAX;
+	const uint8_t *made;
+
+	if (password.n == 0)
+		return S("");
+	if (password.n > NORMAL_FROM)
+		return password;
+	made = u8_normalize(UNINORM_NFKC, (const uint8_t *)password.p, password.n, space, &n);
+	assert(!made || made == space); /* it takes memory of its own only where the space does not do */
+	return made ? (str){ (const char *)space, n } : password;
+}
+
 static size_t memory(bool cheap) { return cheap ? crypto_pwhash_MEMLIMIT_MIN : MEMORY; }
 
 static unsigned long long passes(bool cheap) { return cheap ? crypto_pwhash_OPSLIMIT_MIN : PASSES; }
@@ -24,9 +44,14 @@ static unsigned long long passes(bool cheap) { return cheap ? crypto_pwhash_OPSL
 err *password_hash(struct arena *a, str password, bool cheap, str *out)
 {
 	char text[crypto_pwhash_STRBYTES];
+	uint8_t space[NORMAL_MAX];
+	int failed;
 
-	if (crypto_pwhash_str_alg(text, password.n ? password.p : "", password.n, passes(cheap), memory(cheap),
-				  crypto_pwhash_ALG_ARGON2ID13) != 0)
+	password = normal(password, space);
+	failed = crypto_pwhash_str_alg(text, password.p, password.n, passes(cheap), memory(cheap),
+				       crypto_pwhash_ALG_ARGON2ID13);
+	crypto_wipe(space, sizeof(space));
+	if (failed)
 		return err_new(a, ERR_INTERNAL, "No memory for a password hash");
 	*out = arena_keep(a, str_c(text));
 	return NULL;
@@ -38,7 +63,7 @@ static void spend_time(str password)
 	unsigned char key[32];
 	volatile int ignored;
 
-	ignored = crypto_pwhash(key, sizeof(key), password.n ? password.p : "", password.n, salt, PASSES, MEMORY,
+	ignored = crypto_pwhash(key, sizeof(key), password.p, password.n, salt, PASSES, MEMORY,
 				crypto_pwhash_ALG_ARGON2ID13);
 	(void)ignored;
 	crypto_wipe(key, sizeof(key));
@@ -86,7 +111,7 @@ static bool verify_bcrypt(str hash, str password, str pepper)
 	return same;
 }
 
-bool password_verify(str hash, str password, str pepper)
+static bool verify(str hash, str password, str pepper)
 {
 	char text[crypto_pwhash_STRBYTES];
 
@@ -98,7 +123,16 @@ bool password_verify(str hash, str password, str pepper)
 		return verify_bcrypt(hash, password, pepper);
 	if (!str_starts(hash, S("$argon2id$")) || !to_text(hash, text))
 		return false;
-	return crypto_pwhash_str_verify(text, password.n ? password.p : "", password.n) == 0;
+	return crypto_pwhash_str_verify(text, password.p, password.n) == 0;
+}
+
+bool password_verify(str hash, str password, str pepper)
+{
+	uint8_t space[NORMAL_MAX];
+	const bool good = verify(hash, normal(password, space), pepper);
+
+	crypto_wipe(space, sizeof(space));
+	return good;
 }
 
 bool password_needs_rehash(str hash, bool cheap)

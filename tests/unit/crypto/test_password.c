@@ -1,6 +1,7 @@
 /* Password hashes: ours, those that came from Synapse, and everything that is none. */
 #include "test.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "crypto/crypto.h"
 
@@ -25,6 +26,33 @@ static void there_and_back(void **state)
 		assert_false(password_needs_rehash(hash, true));
 		assert_true(password_needs_rehash(hash, false));
 	}
+}
+
+static void the_same_letters_are_the_same_password(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	const str composed = S("\xc3\xa9t\xc3\xa9"), decomposed = S("e\xcc\x81te\xcc\x81");
+	AUTO_BUF longest = BUF_INIT(2048);
+	str hash;
+
+	(void)state;
+	good(password_hash(a, composed, true, &hash));
+	assert_true(password_verify(hash, decomposed, S("")));
+	assert_false(password_verify(hash, S("ete"), S("")));
+	good(password_hash(a, decomposed, true, &hash));
+	assert_true(password_verify(hash, composed, S("")));
+	/* The letter that grows most, U+FDFA, as often as a password holds it; and more than that. */
+	for (size_t i = 0; i < 400; i++) {
+		buf_add(&longest, S("\xef\xb7\xba"));
+		if (i < 169 || i > 171)
+			continue;
+		good(password_hash(a, buf_str(&longest), true, &hash));
+		assert_true(password_verify(hash, buf_str(&longest), S("")));
+	}
+	/* No UTF-8: the bytes as they are. */
+	good(password_hash(a, S("\xff\xfe"), true, &hash));
+	assert_true(password_verify(hash, S("\xff\xfe"), S("")));
+	assert_false(password_verify(hash, S("\xff"), S("")));
 }
 
 static void the_real_cost(void **state)
@@ -65,6 +93,9 @@ static void bcrypt_from_synapse(void **state)
 		  STR("$2b$04$9J.PACW600e8aTf/ipVPEezT5nQGQPcaL5wj0IrOsSDaITQ.Qe30a") },
 		{ STR("\xc3\xbc\xc3\x9f"), STR(""),
 		  STR("$2b$04$heylZLnReqka7oaLl2xO9.ex30t8EI8MGJA7AhnBfMGIXBoJErrBa") },
+		/* Decomposed letters, a ligature, the sign for ohms: Synapse hashes what they are in NFKC. */
+		{ STR("A\xcc\x8angstro\xcc\x88m \xef\xac\x81 \xe2\x84\xa6"), STR(""),
+		  STR("$2b$04$8YNJQ2Wl/GUzs0OgdKX9ouQ0vtPTYf9NI8NrC3fPbcE6lxt7fpK5e") },
 		{ STR(""), STR(""), STR("$2b$04$.e4ISWKwDBQYS224xDPK4..gw38hxF0NNW6gy8shYU5qm7gfcyMPG") },
 	};
 	AUTO_ARENA a = arena_new();
@@ -153,6 +184,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(there_and_back),
+		cmocka_unit_test(the_same_letters_are_the_same_password),
 		cmocka_unit_test(the_real_cost),
 		cmocka_unit_test(anothers_argon2id),
 		cmocka_unit_test(bcrypt_from_synapse),
