@@ -4,7 +4,7 @@
  * https://spec.matrix.org/latest/appendices/#canonical-json
  *
  * The text's size is known before it is written: no value becomes longer than the bytes it was parsed from (escapes
- * only get shorter, white space goes; exponents grow at most fourfold), and what was built is measured. So the result
+ * only get shorter, white space goes; exponents grow at most fivefold), and what was built is measured. So the result
  * is one piece of the arena, never moved. What was parsed is copied where its bytes are canonical already: every
  * integer but "-0", and strings without escapes. There is no recursion over what was parsed: depth is a peer's choice.
  */
@@ -26,7 +26,7 @@ struct level {
 struct canonical {
 	struct arena *a;
 	char *o, *limit; /* where the next byte goes; the end of the room for the text */
-	bool strict;
+	enum json_canon mode;
 	VEC(struct level) levels;
 };
 
@@ -126,7 +126,7 @@ static void put_int(struct canonical *c, int64_t v)
 static err *write_int(struct canonical *c, const struct json *v)
 {
 	/* "Numbers in the JSON must be integers in the range [-(2**53)+1, (2**53)-1]" */
-	if (c->strict && (v->i < -MAX_EXACT || v->i > MAX_EXACT))
+	if (c->mode == JSON_CANON_STRICT && (v->i < -MAX_EXACT || v->i > MAX_EXACT))
 		return err_new(c->a, ERR_BAD_JSON, "Integer out of range: %" PRId64, v->i);
 	/* "negative zero -0 MUST NOT appear" */
 	if (str_is_none(v->raw) || v->i == 0)
@@ -136,11 +136,8 @@ static err *write_int(struct canonical *c, const struct json *v)
 	return NULL;
 }
 
-/*
- * A number with an exponent, without a fraction, that is an integer in the exact range: the appendix writes 1e10 as
- * 10000000000. Whatever else is no integer keeps its text: what other servers make of floats ("10000000000.0") is what
- * they signed.
- */
+/* A number with an exponent, without a fraction, that is an integer in the exact range: the appendix writes 1e10 as
+ * 10000000000. */
 static bool is_whole(str text, int64_t *out)
 {
 	const bool negative = str_starts(text, S("-"));
@@ -161,17 +158,32 @@ static bool is_whole(str text, int64_t *out)
 	return true;
 }
 
+/* Has it a fraction or an exponent? */
+static bool is_float(str text)
+{
+	return str_find(text, '.') < text.n || str_find(text, 'e') < text.n || str_find(text, 'E') < text.n;
+}
+
 static err *write_number(struct canonical *c, str text)
 {
+	char digits[JSON_DOUBLE_MAX];
+	size_t n;
 	int64_t v;
 
 	/* "Float values are not permitted by this encoding." */
-	if (c->strict)
+	if (c->mode == JSON_CANON_STRICT)
 		return err_new(c->a, ERR_BAD_JSON, "Number is no integer in range: %.*s", (int)MIN(text.n, 40), text.p);
-	if (is_whole(text, &v))
+	/* "The most notable consideration is that integers might not be in the range specified above." */
+	if (c->mode == JSON_CANON_DOUBLES && is_float(text)) {
+		n = json_double_text(c->a, text, digits);
+		if (n == 0)
+			return err_new(c->a, ERR_BAD_JSON, "Number is too large: %.*s", (int)MIN(text.n, 40), text.p);
+		put(c, (str){ digits, n });
+	} else if (is_whole(text, &v)) {
 		put_int(c, v);
-	else
+	} else {
 		put(c, text);
+	}
 	return NULL;
 }
 
@@ -179,7 +191,7 @@ static err *open_level(struct canonical *c, const struct json *v)
 {
 	const bool object = v->kind == JSON_OBJECT;
 
-	if (object && v->dup && c->strict)
+	if (object && v->dup && c->mode == JSON_CANON_STRICT)
 		return err_new(c->a, ERR_BAD_JSON, "Duplicate key in an object");
 	put_byte(c, object ? '{' : '[');
 	vec_push(c->a, &c->levels, (struct level){ .v = v, .sorted = object ? sort_members(c->a, v) : NULL });
@@ -243,12 +255,12 @@ static const struct json *next_value(struct canonical *c, struct level *l)
 	return m->value;
 }
 
-err *json_canonical(struct arena *a, const struct json *value, bool strict, str *out)
+err *json_canonical(struct arena *a, const struct json *value, enum json_canon mode, str *out)
 {
-	/* Only here does a number grow, "1e9" the most: see is_whole. */
-	const size_t most = strict ? bound(value) : 4 * bound(value);
+	/* Only here does a number grow, "1e15" the most: "1000000000000000.0". */
+	const size_t most = mode == JSON_CANON_STRICT ? bound(value) : 5 * bound(value);
 	char *const text = arena_alloc(a, most + 1);
-	struct canonical c = { .a = a, .o = text, .limit = text + most, .strict = strict };
+	struct canonical c = { .a = a, .o = text, .limit = text + most, .mode = mode };
 
 	TRY(write_value(&c, value));
 	while (c.levels.n) {

@@ -23,6 +23,11 @@ char *json_put_str(char *o, const char *limit, str s);
 /* Writes a value without white space, keys in the order they have; values that have raw bytes as those. */
 void json_write_tree(struct buf *out, const struct json *v);
 
+/* The double nearest to a number's text, written in the fewest digits that read back as the same (Python's repr). Gives
+ * the length, 0 when no finite double is near. number.c */
+enum { JSON_DOUBLE_MAX = 32 };
+size_t json_double_text(struct arena *a, str text, char out[JSON_DOUBLE_MAX]);
+
 static inline bool json_is_special(char c) { return (signed char)c < 0x20 || c == '"' || c == '\\'; }
 
 /*

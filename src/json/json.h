@@ -90,8 +90,16 @@ bool json_equal(const struct json *a, const struct json *b);
 
 /*
  * Canonical JSON (appendix "Canonical JSON"): keys sorted by code point, shortest form, UTF-8 unescaped but for what
- * must be. strict: ERR_BAD_JSON for floats, integers outside [-(2^53)+1, (2^53)-1] and duplicate keys (room version 6
- * and later); otherwise such numbers are written as they came (but 1e10 as 10000000000), and of duplicate keys the
- * last.
+ * must be. What is no integer in [-(2^53)+1, (2^53)-1], and duplicate keys:
  */
-NODISCARD err *json_canonical(struct arena *a, const struct json *value, bool strict, str *out);
+enum json_canon {
+	/* Numbers are written as they came (but 1e10 as 10000000000), and of duplicate keys the last. */
+	JSON_CANON_LOOSE,
+	/* ERR_BAD_JSON: events from room version 6 on. */
+	JSON_CANON_STRICT,
+	/* Integers of any size as they came; a number with a fraction or an exponent as the double nearest to it, in
+	 * the shortest digits that read back as the same: 1e10 is 10000000000.0. It is what the servers of room
+	 * versions 1 to 5 hash and sign. ERR_BAD_JSON for what no finite double holds. Duplicate keys: the last. */
+	JSON_CANON_DOUBLES,
+};
+NODISCARD err *json_canonical(struct arena *a, const struct json *value, enum json_canon mode, str *out);

@@ -16,8 +16,9 @@ static const struct json_limits received_limits = { .max_bytes = 8 * EVENT_MAX_B
 						    .max_depth = 1000,
 						    .max_values = EVENT_MAX_BYTES };
 
-static err *check_ids(struct arena *a, const struct json *json, str key, size_t max)
+static err *check_refs(struct arena *a, const struct room_version *rv, const struct json *json, str key, size_t max)
 {
+	/* "Must contain less than or equal to 10 events" (auth_events), 20 (prev_events). */
 	const struct json *ids = json_get_array(json, key);
 
 	if (!ids)
@@ -25,7 +26,7 @@ static err *check_ids(struct arena *a, const struct json *json, str key, size_t 
 	if (ids->array.n > max)
 		return err_new(a, ERR_BAD_JSON, "Event has more than %zu %.*s", max, STR_ARG(key));
 	JSON_ITEMS (ids, i) {
-		if (!id_event_valid(json_str(ids->array.items[i])))
+		if (!id_event_valid(event_ref_id(rv, ids->array.items[i])))
 			return err_new(a, ERR_BAD_JSON, "Event has %.*s that are not event IDs", STR_ARG(key));
 	}
 	return NULL;
@@ -62,6 +63,19 @@ static err *check_room_id(struct arena *a, const struct room_version *rv, const 
 	return NULL;
 }
 
+static err *check_event_id(struct arena *a, const struct room_version *rv, const struct json *json)
+{
+	const struct json *event_id = json_get(json, S("event_id"));
+
+	/* v3: "When events are sent over federation, the event_id field is no longer included." */
+	if (rv->event_format != EVENT_FORMAT_NAMED)
+		return event_id ? err_new(a, ERR_BAD_JSON, "Event has an event_id") : NULL;
+	/* v1: "Event IDs in this room version have the format: $opaque_id:domain" */
+	if (!id_event_named_valid(json_str(event_id)))
+		return err_new(a, ERR_BAD_JSON, "Event has no valid event_id");
+	return NULL;
+}
+
 /* The event format: rooms/vN, "Event format"; Client-Server API, "Size limits". */
 static err *check_format(struct arena *a, const struct room_version *rv, const struct json *json)
 {
@@ -79,17 +93,18 @@ static err *check_format(struct arena *a, const struct room_version *rv, const s
 		return err_new(a, ERR_BAD_JSON, "Event has an invalid state_key");
 	if (!json_get_object(json, S("content")))
 		return err_new(a, ERR_BAD_JSON, "Event has no content");
-	if (!json_get_int(json, S("origin_server_ts"), &number))
+	if (!event_integer(json_get(json, S("origin_server_ts")), &number))
 		return err_new(a, ERR_BAD_JSON, "Event has no integer origin_server_ts");
-	if (!json_get_int(json, S("depth"), &number))
+	if (!event_integer(json_get(json, S("depth")), &number))
 		return err_new(a, ERR_BAD_JSON, "Event has no integer depth");
 	if (str_is_none(json_get_str(json_get_object(json, S("hashes")), S("sha256"))))
 		return err_new(a, ERR_BAD_JSON, "Event has no sha256 hash");
 	if (!is_signatures(json_get(json, S("signatures"))))
 		return err_new(a, ERR_BAD_JSON, "Event has no valid signatures");
+	TRY(check_event_id(a, rv, json));
 	TRY(check_room_id(a, rv, json));
-	TRY(check_ids(a, json, S("prev_events"), EVENT_MAX_PREV));
-	return check_ids(a, json, S("auth_events"), EVENT_MAX_AUTH);
+	TRY(check_refs(a, rv, json, S("prev_events"), EVENT_MAX_PREV));
+	return check_refs(a, rv, json, S("auth_events"), EVENT_MAX_AUTH);
 }
 
 /* "The content hash in the hashes property of the received event is base64-decoded, and the two are compared for
@@ -108,15 +123,14 @@ static err *hash_fits(struct arena *a, const struct json *json, bool *out)
 err *event_parse_json(struct arena *a, const struct room_version *rv, const struct json *json, struct event **out)
 {
 	struct json *bare, *again;
-	uint8_t hash[32];
+	str bytes, signed_bytes;
 	bool fits;
-	str bytes;
 
 	TRY(check_format(a, rv, json));
 	bare = json_copy(a, json);
 	json_del(bare, S("unsigned"));
-	/* "Servers MUST strictly enforce the JSON format specified in the appendices" */
-	TRY(json_canonical(a, bare, true, &bytes));
+	/* v6: "Servers MUST strictly enforce the JSON format specified in the appendices"; before, "MUST NOT". */
+	TRY(json_canonical(a, bare, event_canon(rv), &bytes));
 	/* "The complete event MUST NOT be larger than 65536 bytes [...] including any signatures, and encoded as
 	 * Canonical JSON." */
 	if (bytes.n > EVENT_MAX_BYTES)
@@ -126,11 +140,12 @@ err *event_parse_json(struct arena *a, const struct room_version *rv, const stru
 	 * the full copy it received." */
 	TRY(hash_fits(a, bare, &fits));
 	if (!fits)
-		TRY(json_canonical(a, redact_event(a, rv, bare), true, &bytes));
+		TRY(json_canonical(a, redact_event(a, rv, bare), event_canon(rv), &bytes));
 	TRY(json_parse(a, bytes, &json_limits_event, &again));
-	TRY(event_reference_hash(a, rv, again, hash));
-	TRY(event_view(a, rv, again, event_id_of_hash(a, hash), bytes, out));
+	TRY(sign_bytes(a, redact_event(a, rv, again), &signed_bytes));
+	TRY(event_view(a, rv, again, event_id_of(a, rv, json_get_str(again, S("event_id")), signed_bytes), bytes, out));
 	(*out)->hash_failed = !fits;
+	(*out)->signed_bytes = signed_bytes;
 	return NULL;
 }
 
@@ -140,30 +155,4 @@ err *event_parse(struct arena *a, const struct room_version *rv, str text, struc
 
 	TRY(json_parse(a, text, &received_limits, &json));
 	return event_parse_json(a, rv, json, out);
-}
-
-size_t event_signers(const struct event *ev, str out_servers[2])
-{
-	const bool member = str_eq(ev->type, S("m.room.member"));
-	const str membership = event_membership(ev);
-	const str authoriser = json_get_str(ev->content, S("join_authorised_via_users_server"));
-	size_t n = 0;
-
-	/* "unless the event is a 3rd party invite, only the signature(s) from the originating server (the server the
-	 * sender belongs to) are required for verification [...] If the event is a 3rd party invite, the sender must
-	 * already match the 3rd party invite, and the server which actually sends the event may be a different server."
-	 * */
-	if (!member || !str_eq(membership, S("invite")) || !json_get(ev->content, S("third_party_invite")))
-		out_servers[n++] = id_server(ev->sender);
-	/* "If content has a join_authorised_via_users_server key: If the event is not validly signed by the homeserver
-	 * of the user ID denoted by the key, reject." */
-	if (member && id_user_valid(authoriser) && !(n && str_eq(id_server(authoriser), out_servers[0])))
-		out_servers[n++] = id_server(authoriser);
-	return n;
-}
-
-bool event_verify(struct arena *a, const struct room_version *rv, const struct event *ev, str server, str key_id,
-		  const uint8_t public_key[32])
-{
-	return sign_verify(a, redact_event(a, rv, ev->json), server, key_id, public_key);
 }

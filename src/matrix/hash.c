@@ -2,6 +2,8 @@
  * */
 #include "matrix/event.h"
 
+#include "base/b64.h"
+
 err *event_content_hash(struct arena *a, const struct json *json, uint8_t out[32])
 {
 	struct json *bare = json_copy(a, json);
@@ -12,7 +14,7 @@ err *event_content_hash(struct arena *a, const struct json *json, uint8_t out[32
 	json_del(bare, S("unsigned"));
 	json_del(bare, S("signatures"));
 	json_del(bare, S("hashes"));
-	TRY(json_canonical(a, bare, true, &bytes));
+	TRY(json_canonical(a, bare, JSON_CANON_DOUBLES, &bytes));
 	sha256(bytes, out);
 	return NULL;
 }
@@ -25,5 +27,17 @@ err *event_reference_hash(struct arena *a, const struct room_version *rv, const 
 	 * from the event, if present. 3. The event is converted into Canonical JSON. 4. A sha256 hash is calculated" */
 	TRY(sign_bytes(a, redact_event(a, rv, json), &bytes));
 	sha256(bytes, out);
+	return NULL;
+}
+
+err *event_hash_text(struct arena *a, const struct room_version *rv, const struct event *ev, str *out)
+{
+	uint8_t hash[32];
+
+	if (str_is_none(ev->signed_bytes))
+		TRY(event_reference_hash(a, rv, ev->json, hash));
+	else
+		sha256(ev->signed_bytes, hash);
+	*out = b64_encode(a, (str){ (const char *)hash, sizeof(hash) });
 	return NULL;
 }

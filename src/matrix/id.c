@@ -113,6 +113,8 @@ bool id_event_valid(str id)
 	return id.n >= 2 && id.n <= ID_MAX && id.p[0] == '$' && !memchr(id.p, '\0', id.n) && utf8_valid(id);
 }
 
+bool id_event_named_valid(str id) { return is_qualified(id, '$'); }
+
 str id_server(str id)
 {
 	const size_t colon = str_find(id, ':');

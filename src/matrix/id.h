@@ -26,6 +26,8 @@ bool id_room_valid(str id);
 bool id_alias_valid(str id);
 /* "$opaque", of any room version. */
 bool id_event_valid(str id);
+/* "$opaque:server", as room versions 1 and 2 have it. */
+bool id_event_named_valid(str id);
 
 /* The server's name: what follows the first ':'; STR_NONE where there is none (room ids of version 12). */
 str id_server(str id);

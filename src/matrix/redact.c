@@ -52,5 +52,5 @@ struct json *redact_event(struct arena *a, const struct room_version *rv, const 
 
 err *event_redact(struct arena *a, const struct room_version *rv, const struct event *ev, str *out_bytes)
 {
-	return json_canonical(a, redact_event(a, rv, ev->json), true, out_bytes);
+	return json_canonical(a, redact_event(a, rv, ev->json), JSON_CANON_DOUBLES, out_bytes);
 }

@@ -10,7 +10,7 @@ err *sign_bytes(struct arena *a, const struct json *object, str *out)
 	 * canonical encoding" */
 	json_del(bare, S("signatures"));
 	json_del(bare, S("unsigned"));
-	return json_canonical(a, bare, true, out);
+	return json_canonical(a, bare, JSON_CANON_DOUBLES, out);
 }
 
 err *sign_json(struct arena *a, struct json *object, const struct signer *by)

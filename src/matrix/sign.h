@@ -1,4 +1,9 @@
-/* sign.h - signed JSON (appendix "Signing JSON"). */
+/*
+ * sign.h - signed JSON (appendix "Signing JSON").
+ *
+ * Numbers that are no canonical JSON are signed and verified as the other servers do (JSON_CANON_DOUBLES): whether they
+ * may be there at all is asked before, by who knows the room version.
+ */
 #pragma once
 
 #include "crypto/crypto.h"
@@ -11,7 +16,7 @@ struct signer {
 };
 
 /* Adds signatures.<server>.<key_id> to the object (which is changed; `unsigned` is not covered and stays). ERR_BAD_JSON
- * when the object cannot be written canonically. */
+ * for numbers that no double holds. */
 NODISCARD err *sign_json(struct arena *a, struct json *object, const struct signer *by);
 
 /* Is there a valid signature of `server` under `key_id` by this public key? False also for what cannot be written

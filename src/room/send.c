@@ -109,8 +109,8 @@ err *room_same_as_current(struct room *room, const struct proposal *p, str *out_
 	TRY(room_current(room, p->type_nid, p->key_nid, &current));
 	if (!current || !str_eq(current->sender, p->sender))
 		return NULL;
-	TRY(json_canonical(room->a, p->content, true, &mine));
-	TRY(json_canonical(room->a, current->content, true, &theirs));
+	TRY(json_canonical(room->a, p->content, JSON_CANON_STRICT, &mine));
+	TRY(json_canonical(room->a, current->content, JSON_CANON_STRICT, &theirs));
 	if (!str_eq(mine, theirs))
 		return NULL;
 	*out_event_id = arena_keep(room->a, current->event_id);

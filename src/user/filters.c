@@ -28,7 +28,7 @@ err *user_filter_add(struct users *us, struct arena *a, int64_t user, const stru
 	struct json *again;
 
 	TRY(filter_parse(a, json, &filter));
-	TRY(json_canonical(a, json, false, &f.text));
+	TRY(json_canonical(a, json, JSON_CANON_LOOSE, &f.text));
 	/* What is stored must be readable: members that no filter has may be nested as deeply as a request. */
 	TRY(json_parse(a, f.text, &limits, &again));
 	sha256(f.text, digest);

@@ -146,7 +146,7 @@ err *user_profile_set(struct users *us, struct arena *a, int64_t user, str user_
 	if (c.spreads)
 		TRY(check_name(a, field, &value));
 	if (value)
-		TRY(json_canonical(a, value, false, &c.value));
+		TRY(json_canonical(a, value, JSON_CANON_LOOSE, &c.value));
 	TRY(store_do(us->opt.store, a, change_run, &c));
 	*out_spread = c.spreads;
 	return NULL;

@@ -24,7 +24,7 @@ static err *put(struct req *rq, int64_t room)
 	TRY(api_own_user(rq, "userId"));
 	TRY(check_type(rq, type));
 	TRY(req_body_object(rq, &content));
-	TRY(json_canonical(rq->arena, content, false, &text));
+	TRY(json_canonical(rq->arena, content, JSON_CANON_LOOSE, &text));
 	TRY(user_account_data_set(rq->services->users, rq->arena, rq->user, room, type, text));
 	reply_empty(rq);
 	return NULL;

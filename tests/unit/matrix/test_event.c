@@ -586,9 +586,9 @@ static void names_the_servers_that_must_have_signed(void **state)
 					  .sender = S("@a:domain"),
 					  .state_key = S("@a:domain"),
 					  .content = parse(cases[i].content) };
-		str servers[2] = { { 0 }, { 0 } };
+		str servers[EVENT_MAX_SIGNERS] = { { 0 } };
 
-		ok(event_signers(&ev, servers) == cases[i].n, "%s %s", cases[i].type, cases[i].content);
+		ok(event_signers(rv("11"), &ev, servers) == cases[i].n, "%s %s", cases[i].type, cases[i].content);
 		assert_true(str_eq(servers[0], cases[i].first) && str_eq(servers[1], cases[i].second));
 	}
 }
