@@ -211,3 +211,83 @@ err *push_rules_set_actions(struct arena *a, str stored, enum push_kind kind, st
 	TRY(check_actions(a, actions));
 	return set_member(a, stored, kind, rule_id, S("actions"), actions, out);
 }
+
+/*
+ * Rules that name a room
+ */
+static bool names_room(const struct json *condition, str room_id)
+{
+	const str kind = json_get_str(condition, S("kind"));
+
+	if (!str_eq(json_get_str(condition, S("key")), S("room_id")))
+		return false;
+	return (str_eq(kind, S("event_match")) && str_eq(json_get_str(condition, S("pattern")), room_id)) ||
+	       (str_eq(kind, S("event_property_is")) && str_eq(json_get_str(condition, S("value")), room_id));
+}
+
+static bool rule_names_room(const struct push_rule *rule, str room_id)
+{
+	if (rule->is_default || !rule->enabled)
+		return false;
+	JSON_ITEMS (rule->conditions, i)
+		if (names_room(rule->conditions->array.items[i], room_id))
+			return true;
+	return rule->kind == PUSH_ROOM && str_eq(rule->rule_id, room_id);
+}
+
+bool push_rules_name_room(struct arena *a, str stored, str room_id)
+{
+	const struct push_rules *r;
+
+	if (str_is_none(stored))
+		return false;
+	r = push_rules_load(a, stored);
+	for (size_t i = 0; i < r->n; i++)
+		if (rule_names_room(&r->rules[i], room_id))
+			return true;
+	return false;
+}
+
+static struct json *body_for_room(struct arena *a, const struct push_rule *rule, str old_room, str new_room)
+{
+	struct json *body = json_new_object(a), *conditions = json_new_array(a);
+
+	JSON_ITEMS (rule->conditions, i) {
+		const struct json *condition = rule->conditions->array.items[i];
+		const bool pattern = !str_is_none(json_get_str(condition, S("pattern")));
+		struct json *copy;
+
+		if (!names_room(condition, old_room)) {
+			json_append(a, conditions, condition);
+			continue;
+		}
+		copy = json_copy(a, condition);
+		json_set(a, copy, pattern ? S("pattern") : S("value"), json_new_str(a, new_room));
+		json_append(a, conditions, copy);
+	}
+	json_set(a, body, S("actions"), rule->actions);
+	if (rule->conditions)
+		json_set(a, body, S("conditions"), conditions);
+	return body;
+}
+
+err *push_rules_follow_room(struct arena *a, str stored, str old_room, str new_room, str *out)
+{
+	const struct push_rules *r = push_rules_load(a, stored);
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct push_rule *rule = &r->rules[i];
+		str id = new_room;
+
+		if (!rule_names_room(rule, old_room))
+			continue;
+		if (!str_eq(rule->rule_id, old_room))
+			id = arena_printf(a, "%.*s %.*s", STR_ARG(rule->rule_id), STR_ARG(new_room));
+		if (push_rule_find(push_rules_load(a, stored), rule->kind, id))
+			continue;
+		TRY(push_rules_put(a, stored, rule->kind, id, body_for_room(a, rule, old_room, new_room), rule->rule_id,
+				   STR_NONE, &stored));
+	}
+	*out = stored;
+	return NULL;
+}

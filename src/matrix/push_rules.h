@@ -57,6 +57,12 @@ NODISCARD err *push_rules_set_enabled(struct arena *a, str stored, enum push_kin
 NODISCARD err *push_rules_set_actions(struct arena *a, str stored, enum push_kind kind, str rule_id,
 				      const struct json *actions, str *out);
 
+/* A room's successor: every enabled rule of the user's own that names the old room (a room rule, a condition on room_id) stands a second
+ * time, right above, for the new one. Gives the stored text as it was where there is none. */
+NODISCARD err *push_rules_follow_room(struct arena *a, str stored, str old_room, str new_room, str *out);
+/* Is there one? */
+bool push_rules_name_room(struct arena *a, str stored, str room_id);
+
 /* Does any rule that is enabled look for the user's display name? Then push_evaluate wants it. */
 bool push_rules_want_name(const struct push_rules *r);
 

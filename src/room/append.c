@@ -302,14 +302,29 @@ static err *add(struct draft *d, const struct proposal *p, struct event *ev, con
 	return draft_prepare(d, je);
 }
 
+static err *build_allowed(struct draft *d, const struct proposal *p, struct auth_pick *auth, struct event **out)
+{
+	TRY(pick_auth(d->room, p, auth));
+	TRY(build(d, p, auth, out));
+	return auth_check(d->room->a, d->room->rv, *out, state_list_lookup, &auth->state);
+}
+
+err *draft_build(struct draft *d, const struct proposal *p, const struct event **out)
+{
+	struct auth_pick auth;
+	struct event *ev;
+
+	TRY(build_allowed(d, p, &auth, &ev));
+	*out = ev;
+	return NULL;
+}
+
 err *draft_add(struct draft *d, const struct proposal *p, const struct event **out)
 {
 	struct auth_pick auth;
 	struct event *ev;
 
-	TRY(pick_auth(d->room, p, &auth));
-	TRY(build(d, p, &auth, &ev));
-	TRY(auth_check(d->room->a, d->room->rv, ev, state_list_lookup, &auth.state));
+	TRY(build_allowed(d, p, &auth, &ev));
 	*out = ev;
 	return add(d, p, ev, &auth);
 }

@@ -86,6 +86,8 @@ struct draft {
 void draft_begin(struct room *room, struct draft **out);
 /* Builds on the current tip, authorises, and moves the tip on. An error leaves a draft that can only be dropped. */
 NODISCARD err *draft_add(struct draft *d, const struct proposal *p, const struct event **out);
+/* What draft_add would add, not added. */
+NODISCARD err *draft_build(struct draft *d, const struct proposal *p, const struct event **out);
 /* The same with an event that was built already: a room's first. */
 NODISCARD err *draft_add_built(struct draft *d, const struct proposal *p, const struct event *ev);
 /* Hands the job to the store; the head stays where the draft moved it. On error everything is as before. */
@@ -95,6 +97,9 @@ void draft_drop(struct draft **d);
 
 /* An event made elsewhere, with any prev_events that are known: all checks of a received event. */
 enum append_outcome { APPEND_ACCEPTED, APPEND_SOFT_FAILED, APPEND_REJECTED, APPEND_KNOWN };
+/* The same in a draft: p has the event's numbers. Not for an event that is known (APPEND_KNOWN). */
+NODISCARD err *draft_add_received(struct draft *d, const struct event *ev, const struct proposal *p,
+				  enum append_outcome *out);
 NODISCARD err *rooms_append_event(struct rooms *rs, struct arena *a, const struct event *ev, enum append_outcome *out);
 
 /* An event's way into the draft, for append.c, receive.c and redact.c. */

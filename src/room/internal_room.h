@@ -115,6 +115,9 @@ struct rooms {
 		void *ctx;
 	} stored[8];
 	size_t n_stored;
+	struct lock upgrade_lock; /* upgrade.c */
+	struct cond upgrade_done;
+	struct map upgrading;  /* room id -> struct upgrade */
 	struct metric *resets; /* of state, see flat.c */
 	rooms_prepare_fn *prepare;
 	void *prepare_ctx;

@@ -125,10 +125,17 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	return draft_prepare(d, je);
 }
 
+err *draft_add_received(struct draft *d, const struct event *ev, const struct proposal *p, enum append_outcome *out)
+{
+	struct received r = { .room = d->room, .ev = ev, .p = *p };
+
+	TRY(find_known(&r));
+	return receive(d, &r, out);
+}
+
 static err *queue_received(struct rooms *rs, struct arena *a, const struct event *ev, const struct proposal *p,
 			   enum append_outcome *out, struct ticket **out_ticket)
 {
-	struct received r = { .ev = ev, .p = *p };
 	AUTO_ROOM room = NULL;
 	AUTO_DRAFT d = NULL;
 	const struct event *known;
@@ -141,10 +148,8 @@ static err *queue_received(struct rooms *rs, struct arena *a, const struct event
 		*out = APPEND_KNOWN;
 		return NULL;
 	}
-	r.room = room;
-	TRY(find_known(&r));
 	draft_begin(room, &d);
-	TRY(receive(d, &r, out));
+	TRY(draft_add_received(d, ev, p, out));
 	return draft_queue(&d, out_ticket);
 }
 

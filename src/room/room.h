@@ -72,6 +72,23 @@ struct create_cmd {
 NODISCARD err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd, str *out_room_id);
 
 /*
+ * Replacing (upgrade.c). "POST /rooms/{roomId}/upgrade"
+ */
+struct upgrade_cmd {
+	struct actor by;
+	str room_id, new_version;
+	const struct json *additional_creators; /* NULL: none */
+};
+/* The successor's id. Everything of the room moves, and nothing that is its users' own (flow/successor.h). A repetition by the same
+ * user within five minutes gives the same room. M_UNSUPPORTED_ROOM_VERSION, M_NOT_FOUND, M_FORBIDDEN; M_UNKNOWN while somebody
+ * else is at it. */
+NODISCARD err *room_upgrade(struct rooms *rs, struct arena *a, const struct upgrade_cmd *cmd, str *out_room_id);
+/* The room that this one replaces, where both say so; STR_NONE: none. What m.room.create says alone, anybody can say. */
+NODISCARD err *room_predecessor(struct rooms *rs, struct arena *a, str room_id, str *out);
+/* The users of this server who are joined. */
+NODISCARD err *room_local_users(struct rooms *rs, struct arena *a, str room_id, const int64_t **out, size_t *out_n);
+
+/*
  * Membership (join.c, membership.c, knock.c)
  */
 struct member_cmd {

@@ -56,6 +56,9 @@ err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **
 	map_init(&rs->by_id, NULL);
 	map_init(&rs->by_nid, NULL);
 	list_init(&rs->lru);
+	lock_init(&rs->upgrade_lock, RANK_SERVICE);
+	cond_init(&rs->upgrade_done);
+	map_init(&rs->upgrading, NULL);
 	if (!resets) /* metrics live for ever, services do not have to */
 		resets = metric_counter(
 			"hearth_room_state_resets_total",
@@ -148,6 +151,9 @@ void rooms_free(struct rooms **rs)
 	node_cache_free(&all->node_cache);
 	map_done(&all->by_id);
 	map_done(&all->by_nid);
+	map_done(&all->upgrading);
+	cond_done(&all->upgrade_done);
+	lock_done(&all->upgrade_lock);
 	lock_done(&all->lock);
 	mem_free(all);
 	*rs = NULL;

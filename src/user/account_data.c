@@ -22,12 +22,15 @@ struct change {
 	struct arena *arena;
 	int64_t user;
 	struct account_data_row row;
-	str tag;                        /* a tag of the row's m.tag is changed, not the whole */
+	/* Makes row.content out of what is there (NULL: nothing), in the transaction, so that two devices do not undo each other's change; or
+	 * NULL: the whole is new. */
+	err *(*merge)(struct change *c, const struct account_data_row *old);
+	str tag;
 	const struct json *tag_content; /* NULL: removed */
+	str old_room, new_room;         /* ids */
 };
 
-/* The m.tag (NULL: none yet) with one tag set or removed. In the transaction, so that two devices do not undo each other's
- * change. */
+/* The m.tag with one tag set or removed. */
 static err *merge_tag(struct change *c, const struct account_data_row *old)
 {
 	AUTO_BUF b = BUF_INIT(ACCOUNT_DATA_MAX_BYTES);
@@ -64,8 +67,8 @@ static err *change_late(struct tx *tx, void *arg)
 	/* A full house takes nothing new; what is there still changes. */
 	if (rows >= ACCOUNT_DATA_MAX_ROWS)
 		return err_new(c->arena, ERR_TOO_LARGE, "too much account data");
-	if (!str_is_none(c->tag))
-		TRY(merge_tag(c, old));
+	if (c->merge)
+		TRY(c->merge(c, old));
 	return store_account_data_set(tx, c->user, &c->row);
 }
 
@@ -106,6 +109,66 @@ err *user_tag_set(struct users *us, struct arena *a, int64_t user, int64_t room,
 	return change(us, a,
 		      &(struct change){ .user = user,
 					.row = { .room = room, .type = S("m.tag") },
+					.merge = merge_tag,
 					.tag = tag,
 					.tag_content = content });
+}
+
+/*
+ * m.direct: users, and the rooms in which the user speaks with them alone
+ */
+static bool lists(const struct json *list, str text)
+{
+	JSON_ITEMS (list, i)
+		if (str_eq(json_str(list->array.items[i]), text))
+			return true;
+	return false;
+}
+
+bool direct_lists(struct arena *a, str content, str room_id)
+{
+	struct json *json;
+
+	if (str_is_none(content) || json_parse(a, content, &json_limits_request, &json))
+		return false;
+	JSON_EACH (json, m)
+		if (lists(m->value, room_id))
+			return true;
+	return false;
+}
+
+static err *merge_direct(struct change *c, const struct account_data_row *old)
+{
+	AUTO_BUF b = BUF_INIT(ACCOUNT_DATA_MAX_BYTES);
+	struct jw w = jw_to(&b);
+	struct json *json = NULL, *content = json_new_object(c->arena);
+
+	if (old && json_parse(c->arena, old->content, &json_limits_request, &json))
+		json = NULL;
+	JSON_EACH (json, m) {
+		struct json *rooms = json_new_array(c->arena);
+
+		json_set(c->arena, content, m->key, m->value);
+		if (!lists(m->value, c->old_room) || lists(m->value, c->new_room))
+			continue;
+		JSON_ITEMS (m->value, i)
+			json_append(c->arena, rooms, m->value->array.items[i]);
+		json_append(c->arena, rooms, json_new_str(c->arena, c->new_room));
+		json_set(c->arena, content, m->key, rooms);
+	}
+	jw_json(&w, NULL, content);
+	if (!jw_good(&w))
+		return err_new(c->arena, ERR_TOO_LARGE, "m.direct would be too large");
+	c->row.content = arena_keep(c->arena, buf_str(&b));
+	return NULL;
+}
+
+err *user_direct_follow(struct users *us, struct arena *a, int64_t user, str old_room, str new_room)
+{
+	return change(us, a,
+		      &(struct change){ .user = user,
+					.row = { .type = S("m.direct") },
+					.merge = merge_direct,
+					.old_room = old_room,
+					.new_room = new_room });
 }

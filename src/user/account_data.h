@@ -26,6 +26,18 @@ NODISCARD err *user_account_data_set(struct users *us, struct arena *a, int64_t 
 NODISCARD err *user_tag_set(struct users *us, struct arena *a, int64_t user, int64_t room, str tag,
 			    const struct json *content);
 
+/* A room was replaced by another one: what the user keeps for it (tags, m.direct, push rules that name it) is kept for the successor, too
+ * (room_replaced.c). Once: whatever they change there afterwards stays. */
+struct room_replaced {
+	int64_t old_room, new_room;
+	str old_id, new_id;
+};
+NODISCARD err *user_room_replaced(struct users *us, struct arena *a, int64_t user, const struct room_replaced *r);
+/* Its share in m.direct: wherever the old room stands in it, the new one does, too. */
+NODISCARD err *user_direct_follow(struct users *us, struct arena *a, int64_t user, str old_room, str new_room);
+/* Does this m.direct (STR_NONE: none) list the room? */
+bool direct_lists(struct arena *a, str content, str room_id);
+
 /* Stored filters, FILTERS_MAX of a user: the oldest make room. A filter id is a decimal number; ERR_NOT_FOUND for any other
  * text, too. */
 enum { FILTERS_MAX = 1000 };

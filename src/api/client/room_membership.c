@@ -2,6 +2,7 @@
 #include "api/body.h"
 #include "api/client/room_actor.h"
 #include "api/services.h"
+#include "flow/successor.h"
 
 typedef err *member_door(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
 typedef err *entry_door(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id);
@@ -32,6 +33,8 @@ static err *enter(struct req *rq, const char *param, entry_door *door)
 	if (door == room_join)
 		TRY(req_rate(rq, RATE_JOIN_ROOM, cmd.room_id));
 	TRY(door(rq->services->rooms, rq->arena, &cmd, &room_id));
+	if (door == room_join)
+		successor_entered(rq->services->users, rq->services->rooms, rq->arena, rq->user, room_id);
 	jw_str(reply_json(rq, 200), "room_id", room_id);
 	return NULL;
 }

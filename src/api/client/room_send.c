@@ -2,6 +2,7 @@
 #include "api/body.h"
 #include "api/client/room_actor.h"
 #include "api/services.h"
+#include "flow/successor.h"
 
 /* For application services, which alone may say when an event was sent, `ts` has no meaning here: it is not read. */
 static err *send_event(struct req *rq, struct send_cmd *cmd)
@@ -11,6 +12,9 @@ static err *send_event(struct req *rq, struct send_cmd *cmd)
 	cmd->by = req_actor(rq);
 	cmd->room_id = req_param(rq, "roomId");
 	TRY(room_send(rq->services->rooms, rq->arena, cmd, &event_id));
+	if (str_eq(cmd->type, S("m.room.member")) && str_eq(cmd->state_key, rq->user_id) &&
+	    str_eq(json_get_str(cmd->content, S("membership")), S("join")))
+		successor_entered(rq->services->users, rq->services->rooms, rq->arena, rq->user, cmd->room_id);
 	jw_str(reply_json(rq, 200), "event_id", event_id);
 	return NULL;
 }
