@@ -1,6 +1,7 @@
 #include "matrix/acl.h"
 
 #include "matrix/glob.h"
+#include "matrix/id.h"
 
 /* "the suspect server's port number must not be considered" */
 static str host_of(str server_name)
@@ -8,24 +9,6 @@ static str host_of(str server_name)
 	if (str_starts(server_name, S("[")))
 		return str_head(server_name, MIN(str_find(server_name, ']') + 1, server_name.n));
 	return str_head(server_name, str_find(server_name, ':'));
-}
-
-/* Four decimal numbers up to 255 with dots between, or anything in square brackets. */
-static bool is_ip_literal(str host)
-{
-	size_t numbers = 0;
-	str rest = host, part;
-
-	if (str_starts(host, S("[")))
-		return true;
-	while (str_split_next(&rest, '.', &part)) {
-		int64_t n;
-
-		if (part.n < 1 || part.n > 3 || part.p[0] == '-' || !str_to_i64(part, &n) || n > 255)
-			return false;
-		numbers++;
-	}
-	return numbers == 4;
 }
 
 static bool is_listed(const struct json *list, str host)
@@ -47,7 +30,7 @@ bool acl_allows(const struct json *content, str server_name)
 	if (!content)
 		return true;
 	/* "2. If the server name is an IP address (v4 or v6) literal, and allow_ip_literals is present and false, deny." */
-	if (!json_get_bool(content, S("allow_ip_literals"), true) && is_ip_literal(host))
+	if (!json_get_bool(content, S("allow_ip_literals"), true) && (str_starts(host, S("[")) || id_is_ipv4(host)))
 		return false;
 	/* "3. If the server name matches an entry in the deny list, deny." */
 	if (is_listed(json_get_array(content, S("deny")), host))

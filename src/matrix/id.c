@@ -17,18 +17,65 @@ static bool is_port(str s)
 	return true;
 }
 
-/* "IPv6address = 2*45IPv6char", IPv6char = hex digits, ':' and '.' */
+static bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+
+bool id_is_ipv4(str s)
+{
+	size_t numbers = 0;
+	str part;
+
+	while (str_split_next(&s, '.', &part)) {
+		unsigned n = 0;
+
+		if (part.n < 1 || part.n > 3)
+			return false;
+		for (size_t i = 0; i < part.n; i++) {
+			if (!is_digit(part.p[i]))
+				return false;
+			n = n * 10 + (unsigned)(part.p[i] - '0');
+		}
+		if (n > 255)
+			return false;
+		numbers++;
+	}
+	return numbers == 4;
+}
+
+/* RFC 3513, 2.2: eight groups of up to four hex digits; "::" stands once for one or more groups of zeros; the last two may be
+ * an IPv4 address. "IPv6address = 2*45IPv6char" */
 static bool is_ipv6(str s)
 {
+	size_t groups = 0, i = 0;
+	bool gap = false;
+
 	if (s.n < 2 || s.n > 45)
 		return false;
-	for (size_t i = 0; i < s.n; i++) {
-		const char c = s.p[i];
+	while (i < s.n) {
+		const size_t start = i;
 
-		if (!is_digit(c) && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F') && c != ':' && c != '.')
+		if (s.p[i] == ':') { /* at the beginning, or after a group's own colon: "::" */
+			if (gap || (i == 0 && s.p[1] != ':'))
+				return false;
+			gap = true;
+			i += i == 0 ? 2 : 1;
+			continue;
+		}
+		while (i < s.n && is_hex(s.p[i]))
+			i++;
+		if (i < s.n && s.p[i] == '.') {
+			groups += 2;
+			return id_is_ipv4(str_from(s, start)) && (gap ? groups < 8 : groups == 8);
+		}
+		if (i == start || i - start > 4)
 			return false;
+		groups++;
+		if (i == s.n)
+			break;
+		if (s.p[i] != ':' || i + 1 == s.n)
+			return false;
+		i++;
 	}
-	return true;
+	return gap ? groups < 8 : groups == 8;
 }
 
 /* "dns-name = 1*255dns-char", dns-char = DIGIT / ALPHA / "-" / "."; IPv4 literals are among them. */
@@ -97,13 +144,22 @@ bool id_user_compliant(str id)
 	return localpart.n > 0;
 }
 
-bool id_room_valid(str id)
+/* A sigil and a SHA-256 in unpadded Base64; `others`: the alphabet's last two. */
+static bool is_hash(str id, char sigil, const char *others)
 {
-	if (id.n < 2 || id.n > ID_MAX || id.p[0] != '!')
+	if (id.n != 1 + 43 || id.p[0] != sigil)
 		return false;
-	if (str_find(id, ':') < id.n)
-		return is_qualified(id, '!');
-	return !memchr(id.p, '\0', id.n) && utf8_valid(id);
+	for (size_t i = 1; i < id.n; i++)
+		if (!is_alpha(id.p[i]) && !is_digit(id.p[i]) && id.p[i] != others[0] && id.p[i] != others[1])
+			return false;
+	return true;
+}
+
+bool id_room_valid(str id) { return is_qualified(id, '!') || is_hash(id, '!', "-_"); }
+
+bool id_room_fits(str id, const struct room_version *rv)
+{
+	return rv->room_id_is_create_hash ? is_hash(id, '!', "-_") : is_qualified(id, '!');
 }
 
 bool id_alias_valid(str id) { return is_qualified(id, '#'); }
@@ -114,6 +170,19 @@ bool id_event_valid(str id)
 }
 
 bool id_event_named_valid(str id) { return is_qualified(id, '$'); }
+
+bool id_event_fits(str id, const struct room_version *rv)
+{
+	switch (rv->event_format) {
+	case EVENT_FORMAT_NAMED:
+		return id_event_named_valid(id);
+	case EVENT_FORMAT_HASH:
+		return is_hash(id, '$', "+/");
+	case EVENT_FORMAT_HASH_URL:
+		return is_hash(id, '$', "-_");
+	}
+	return false;
+}
 
 str id_server(str id)
 {

@@ -6,12 +6,14 @@
  */
 #pragma once
 
-#include "base/str.h"
+#include "matrix/room_version.h"
 
 enum { ID_MAX = 255 }; /* bytes: users, rooms, aliases, event ids, types, state keys */
 
 /* Server names: hostname or IP literal, with or without a port. */
 bool id_server_name_valid(str name);
+/* "four decimal numbers in the range 0 to 255, separated by `.`" (a host without port). */
+bool id_is_ipv4(str host);
 
 /* "@localpart:server", localpart of any characters but ':' and NUL, even none ("Historical User IDs"). */
 bool id_user_valid(str id);
@@ -20,14 +22,18 @@ bool id_localpart_strict(str localpart);
 /* Historical ids outside U+0021..U+007E, or without localpart, are not shown outside of events. */
 bool id_user_compliant(str id);
 
-/* "!opaque:server", or "!opaque" as room version 12 has it. */
+/* "!opaque:server", or "!" and a hash as room version 12 has it. */
 bool id_room_valid(str id);
+/* The one of them that the version's rooms have. */
+bool id_room_fits(str id, const struct room_version *rv);
 /* "#alias:server". */
 bool id_alias_valid(str id);
 /* "$opaque", of any room version. */
 bool id_event_valid(str id);
 /* "$opaque:server", as room versions 1 and 2 have it. */
 bool id_event_named_valid(str id);
+/* As the version's "Event IDs" has it: "$opaque_id:domain", or "$" and the reference hash in one of two alphabets. */
+bool id_event_fits(str id, const struct room_version *rv);
 
 /* The server's name: what follows the first ':'; STR_NONE where there is none (room ids of version 12). */
 str id_server(str id);
