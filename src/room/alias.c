@@ -150,7 +150,7 @@ static err *canonical_without(struct rooms *rs, struct arena *a, str room_id, st
 		json_set(a, content, S("alt_aliases"), rest);
 	/* The bytes it points into are the head's: what is written must outlive the hold. */
 	str text;
-	TRY(json_canonical(a, content, JSON_CANON_STRICT, &text));
+	TRY(json_canonical(a, content, JSON_CANON_LOOSE, &text));
 	struct json *copy;
 	TRY(json_parse(a, text, &json_limits_event, &copy));
 	*out = copy;

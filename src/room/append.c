@@ -14,6 +14,8 @@
 
 #include <assert.h>
 
+#include "base/rand.h"
+
 err *proposal_texts(struct rooms *rs, struct arena *a, struct proposal *p)
 {
 	struct store_text texts[4] = { { p->type, &p->type_nid }, { p->sender, &p->sender_nid } };
@@ -31,6 +33,14 @@ err *proposal_number(struct rooms *rs, struct arena *a, struct proposal *p)
 {
 	TRY(proposal_texts(rs, a, p));
 	return store_next_id(rs->opt.store, a, SEQ_EVENT, 1, &p->nid);
+}
+
+str event_name(const struct rooms *rs, struct arena *a)
+{
+	uint8_t random[18];
+
+	rand_bytes(random, sizeof(random));
+	return event_id_named(a, rs->opt.signer.server_name, random);
 }
 
 /*
@@ -100,10 +110,13 @@ void draft_drop(struct draft **draft)
 struct auth_pick { /* what authorises an event: the state it may be checked against, and what of it the event names */
 	struct state_list state;
 	const struct event *events[AUTH_LOOKUPS_MAX];
-	str ids[AUTH_KEYS_MAX];
+	str ids[AUTH_KEYS_MAX], hashes[AUTH_KEYS_MAX];
 	int64_t nids[AUTH_KEYS_MAX];
 	size_t n;
 };
+
+/* Events carry a name, which nobody but their server gives them, and say of those they refer to what their hash is. */
+static bool named(const struct room_version *rv) { return rv->event_format == EVENT_FORMAT_NAMED; }
 
 static err *pick_auth(struct room *room, const struct proposal *p, struct auth_pick *out)
 {
@@ -125,6 +138,8 @@ static err *pick_auth(struct room *room, const struct proposal *p, struct auth_p
 
 		if (!ev)
 			continue;
+		if (named(room->rv))
+			TRY(event_hash_text(room->a, room->rv, ev, &out->hashes[out->n]));
 		out->ids[out->n] = ev->event_id;
 		out->nids[out->n++] = ev->nid;
 	}
@@ -148,15 +163,21 @@ static err *build(struct draft *d, const struct proposal *p, const struct auth_p
 		.n_auth_events = auth->n,
 		.n_prev_events = n,
 	};
-	str prev[EVENT_MAX_PREV];
+	str prev[EVENT_MAX_PREV], prev_hashes[EVENT_MAX_PREV];
 	int64_t deepest = 0;
 	err *e;
 
 	for (size_t i = 0; i < n; i++) {
 		prev[i] = (str){ newest[i].id, newest[i].id_n };
+		prev_hashes[i] = (str){ newest[i].hash, EVENT_HASH_TEXT };
 		deepest = MAX(deepest, newest[i].depth);
 	}
 	f.prev_events = prev;
+	if (named(d->room->rv)) {
+		f.event_id = event_name(d->room->rs, d->room->a);
+		f.prev_hashes = prev_hashes;
+		f.auth_hashes = auth->hashes;
+	}
 	f.depth = event_depth_after(deepest);
 	e = event_build(d->job->a, d->room->rv, &f, &d->room->rs->opt.signer, out);
 	return e ? err_keep(d->room->a, e) : NULL; /* the draft's arena goes with it */
@@ -201,8 +222,9 @@ void job_event_edges(struct draft *d, struct job_event *je, const int64_t *prevs
 	je->row.auths = store_nids_pack(d->job->a, auths, n_auths);
 }
 
-static void extremities_move(struct tip *tip, const struct job_event *je)
+static err *extremities_move(struct room *room, const struct job_event *je)
 {
+	struct tip *tip = &room->tip;
 	size_t left = 0;
 	struct ext *x;
 
@@ -226,6 +248,7 @@ static void extremities_move(struct tip *tip, const struct job_event *je)
 	x->id_n = je->ev->event_id.n;
 	assert(x->id_n <= sizeof(x->id));
 	memcpy(x->id, je->ev->event_id.p, x->id_n);
+	return ext_hash(room, je->ev, x);
 }
 
 /* The state that all extremities have together. */
@@ -258,7 +281,7 @@ err *draft_accept(struct draft *d, struct job_event *je)
 
 	TRY(draft_after(d, je));
 	draft_keep(d, je); /* resolution may ask for it */
-	extremities_move(tip, je);
+	TRY(extremities_move(d->room, je));
 	TRY(resolve_current(d, &current));
 	je->linear = state_same(je->before, old) && state_same(je->after, current);
 	tip->timeline_top += TIMELINE_SPACING;

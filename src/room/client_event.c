@@ -231,6 +231,8 @@ static void write_federation(struct arena *a, struct jw *w, const struct event_r
 	if (json_parse(a, row->json, &json_limits_event, &json))
 		return;
 	JSON_EACH (json, m) {
+		if (str_eq(m->key, S("event_id"))) /* of room versions 1 and 2, which carry it */
+			continue;
 		jw_key(w, m->key);
 		jw_json(w, NULL, m->value);
 	}

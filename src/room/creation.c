@@ -56,6 +56,7 @@ static err *build_create(struct creation *c, str wanted, struct event **out)
 {
 	const struct proposal *p = &c->events.p[0].p;
 	const struct event_fields f = {
+		.event_id = c->rv->event_format == EVENT_FORMAT_NAMED ? event_name(c->rs, c->a) : STR_NONE,
 		.room_id = c->rv->room_id_is_create_hash ? STR_NONE
 			   : str_is_none(wanted)         ? creation_room_id(c->rs, c->a)
 							 : wanted,

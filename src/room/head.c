@@ -36,6 +36,18 @@ static void tip_clear(struct tip *tip)
 	*tip = (struct tip){ 0 };
 }
 
+err *ext_hash(struct room *room, const struct event *ev, struct ext *x)
+{
+	str hash;
+
+	if (room->rv->event_format != EVENT_FORMAT_NAMED)
+		return NULL;
+	TRY(event_hash_text(room->a, room->rv, ev, &hash));
+	assert(hash.n == EVENT_HASH_TEXT);
+	memcpy(x->hash, hash.p, hash.n);
+	return NULL;
+}
+
 static err *load_ext(struct room *room, struct tx *tx, str packed)
 {
 	struct tip *tip = &room->tip;
@@ -45,6 +57,7 @@ static err *load_ext(struct room *room, struct tx *tx, str packed)
 	tip->ext = mem_zalloc(tip->n_ext * sizeof(*tip->ext) + 1);
 	for (size_t i = 0; i < tip->n_ext; i++) {
 		struct event_row *row;
+		struct event *ev;
 		struct ext *x = &tip->ext[i];
 
 		TRY(store_event_by_nid(tx, nids[i], &row));
@@ -54,6 +67,10 @@ static err *load_ext(struct room *room, struct tx *tx, str packed)
 		x->depth = row->depth;
 		x->id_n = row->event_id.n;
 		memcpy(x->id, row->event_id.p, row->event_id.n);
+		if (room->rv->event_format != EVENT_FORMAT_NAMED)
+			continue;
+		TRY(event_load(room->a, room->rv, row->event_id, row->json, &ev));
+		TRY(ext_hash(room, ev, x));
 		TRY(store_root_load(tx, room->nid, row->root_after, &x->root));
 	}
 	return NULL;

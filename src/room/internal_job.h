@@ -77,6 +77,9 @@ struct proposal {                    /* an event as it is wished for */
 NODISCARD err *proposal_texts(struct rooms *rs, struct arena *a, struct proposal *p); /* all but nid */
 NODISCARD err *proposal_number(struct rooms *rs, struct arena *a, struct proposal *p);
 
+/* A name for an event of ours, in the versions where events have one (EVENT_FORMAT_NAMED): by chance, so that there is no other. */
+str event_name(const struct rooms *rs, struct arena *a);
+
 struct draft {
 	struct room *room;
 	struct job *job;

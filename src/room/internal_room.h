@@ -27,13 +27,14 @@
 #include "store/state_nodes.h"
 #include "store/txns.h"
 
-enum { TIMELINE_SPACING = 1 << 16 };
+enum { TIMELINE_SPACING = 1 << 16, EVENT_HASH_TEXT = 43 };
 
 struct ext { /* a forward extremity */
 	int64_t nid, depth;
 	struct state_root root; /* the state after it */
 	size_t id_n;
 	char id[ID_MAX];
+	char hash[EVENT_HASH_TEXT]; /* EVENT_FORMAT_NAMED alone: its reference hash, which who names it says along */
 };
 struct tip {             /* what the next event is built upon */
 	struct ext *ext; /* mem_alloc'ed; oldest first */
@@ -135,6 +136,8 @@ bool room_is_broken(const struct room *room);
 NODISCARD err *room_tx(struct room *room, struct tx **out);
 /* The tree of the room's states, new nodes of the draft included. */
 struct state_tree room_tree(struct room *room);
+/* What an extremity says of the event beside its id; nothing where there is no such thing. */
+NODISCARD err *ext_hash(struct room *room, const struct event *ev, struct ext *x);
 /* Reads the head from the store. */
 NODISCARD err *head_load(struct room *room);
 /* What the current state has under a key: from memory after the first time. NULL in *out: nothing. Valid during the hold. */

@@ -100,6 +100,7 @@ static err *find_repeat(struct room *room, const struct txn_digest *txn, enum re
 
 err *room_same_as_current(struct room *room, const struct proposal *p, str *out_event_id, bool *out_queued)
 {
+	const enum json_canon canon = room->rv->strict_json ? JSON_CANON_STRICT : JSON_CANON_DOUBLES;
 	const struct event *current;
 	str mine, theirs;
 
@@ -109,8 +110,8 @@ err *room_same_as_current(struct room *room, const struct proposal *p, str *out_
 	TRY(room_current(room, p->type_nid, p->key_nid, &current));
 	if (!current || !str_eq(current->sender, p->sender))
 		return NULL;
-	TRY(json_canonical(room->a, p->content, JSON_CANON_STRICT, &mine));
-	TRY(json_canonical(room->a, current->content, JSON_CANON_STRICT, &theirs));
+	TRY(json_canonical(room->a, p->content, canon, &mine));
+	TRY(json_canonical(room->a, current->content, canon, &theirs));
 	if (!str_eq(mine, theirs))
 		return NULL;
 	*out_event_id = arena_keep(room->a, current->event_id);
