@@ -3,7 +3,11 @@
  *
  * Whatever the text looked like, what goes on is its canonical form without `unsigned`: from there on a received event
  * is of one kind with those made here. Nothing in it is believed: types, lengths and counts are checked before the view
- * is made. `depth` and origin_server_ts are any integers that canonical JSON can hold, for nothing hangs on them.
+ * is made. `depth` and origin_server_ts are any integers that the version can write, for nothing hangs on them.
+ *
+ * The canonical text is written once. What the content hash covers is that text less two members, and what signatures
+ * and reference hash cover are slices of it (redact.c). Other servers send canonical text, mostly: then the tree that was
+ * read is that of the canonical text already, and it is not read again.
  */
 #include "matrix/event.h"
 
@@ -107,23 +111,90 @@ static err *check_format(struct arena *a, const struct room_version *rv, const s
 	return check_refs(a, rv, json, S("auth_events"), EVENT_MAX_AUTH);
 }
 
+/* Where a member stands in the text: from the quote of its key to the end of its value. */
+struct span {
+	size_t at, n;
+};
+/* An event's canonical text and the tree of it. */
+struct text {
+	str bytes;
+	struct json *tree;
+	struct span hashes, signatures;
+};
+
+static void note(struct text *t, str key, struct span span)
+{
+	if (str_eq(key, S("hashes")))
+		t->hashes = span;
+	else if (str_eq(key, S("signatures")))
+		t->signatures = span;
+}
+
+/* Has the text been canonical when it came? Then its values stand in the canonical text as they stood there. */
+static bool is_as_it_came(struct text *t, const struct json *tree)
+{
+	const str s = t->bytes;
+	size_t at = 1;
+
+	JSON_EACH (tree, m) {
+		const size_t n = m->key.n + 3 + m->value->raw.n;
+
+		/* The comma or brace behind it counts, too. */
+		if (str_is_none(m->value->raw) || s.n - at < n + 1 || memcmp(s.p + at + 1, m->key.p, m->key.n) != 0 ||
+		    s.p[at + 1 + m->key.n] != '"' ||
+		    memcmp(s.p + at + m->key.n + 3, m->value->raw.p, m->value->raw.n) != 0)
+			return false;
+		note(t, m->key, (struct span){ at, n });
+		at += n + 1;
+	}
+	return at == s.n;
+}
+
+static err *read_canonical(struct arena *a, str bytes, struct json *came, struct text *out)
+{
+	struct text t = { .bytes = bytes, .tree = came };
+
+	if (is_as_it_came(&t, came)) {
+		came->raw = bytes;
+		*out = t;
+		return NULL;
+	}
+	TRY(json_parse(a, bytes, &json_limits_event, &t.tree));
+	JSON_EACH (t.tree, m) {
+		const size_t value = (size_t)(m->value->raw.p - bytes.p), key = m->key.n + 3;
+
+		note(&t, m->key, (struct span){ value - key, key + m->value->raw.n });
+	}
+	*out = t;
+	return NULL;
+}
+
+/* The text without hashes and signatures. Neither is the first member, so that the comma before each goes with it. */
+static str text_hashed(struct arena *a, const struct text *t)
+{
+	const size_t first = t->hashes.at - 1, second = t->signatures.at - 1;
+
+	return arena_join3(a, str_head(t->bytes, first),
+			   str_head(str_from(t->bytes, first + 1 + t->hashes.n), second - first - 1 - t->hashes.n),
+			   str_from(t->bytes, second + 1 + t->signatures.n));
+}
+
 /* "The content hash in the hashes property of the received event is base64-decoded, and the two are compared for
  * equality." */
-static err *hash_fits(struct arena *a, const struct json *json, bool *out)
+static bool hash_fits(struct arena *a, const struct text *t)
 {
-	const str text = json_get_str(json_get(json, S("hashes")), S("sha256"));
-	const str claimed = text.n <= 44 ? b64_decode(a, text) : STR_NONE;
+	const str claimed = json_get_str(json_get(t->tree, S("hashes")), S("sha256"));
 	uint8_t hash[32];
 
-	TRY(event_content_hash(a, json, hash));
-	*out = str_eq(claimed, (str){ (const char *)hash, sizeof(hash) });
-	return NULL;
+	sha256(text_hashed(a, t), hash);
+	return claimed.n <= 44 && str_eq(b64_decode(a, claimed), (str){ (const char *)hash, sizeof(hash) });
 }
 
 err *event_parse_json(struct arena *a, const struct room_version *rv, const struct json *json, struct event **out)
 {
-	struct json *bare, *again;
-	str bytes, signed_bytes;
+	struct json *bare;
+	struct text t;
+	str bytes, signed_bytes, type;
 	bool fits;
 
 	TRY(check_format(a, rv, json));
@@ -135,15 +206,19 @@ err *event_parse_json(struct arena *a, const struct room_version *rv, const stru
 	 * Canonical JSON." */
 	if (bytes.n > EVENT_MAX_BYTES)
 		return err_new(a, ERR_TOO_LARGE, "Event is larger than 65536 bytes");
+	TRY(read_canonical(a, bytes, bare, &t));
+	type = json_get_str(t.tree, S("type"));
+	signed_bytes = event_redacted_text(a, rv, t.tree, type, bytes.n, false);
 	/* "If the hash check fails, then it is assumed that this is because we have only been given a redacted version
 	 * of the event. To enforce this, the receiving server should use the redacted copy it calculated rather than
 	 * the full copy it received." */
-	TRY(hash_fits(a, bare, &fits));
-	if (!fits)
-		TRY(json_canonical(a, redact_event(a, rv, bare), event_canon(rv), &bytes));
-	TRY(json_parse(a, bytes, &json_limits_event, &again));
-	TRY(sign_bytes(a, redact_event(a, rv, again), &signed_bytes));
-	TRY(event_view(a, rv, again, event_id_of(a, rv, json_get_str(again, S("event_id")), signed_bytes), bytes, out));
+	fits = hash_fits(a, &t);
+	if (!fits) {
+		t.bytes = event_redacted_text(a, rv, t.tree, type, bytes.n, true);
+		TRY(json_parse(a, t.bytes, &json_limits_event, &t.tree));
+	}
+	TRY(event_view(a, rv, t.tree, event_id_of(a, rv, json_get_str(t.tree, S("event_id")), signed_bytes), t.bytes,
+		       out));
 	(*out)->hash_failed = !fits;
 	(*out)->signed_bytes = signed_bytes;
 	return NULL;

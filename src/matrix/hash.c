@@ -3,6 +3,7 @@
 #include "matrix/event.h"
 
 #include "base/b64.h"
+#include "matrix/internal_event.h"
 
 err *event_content_hash(struct arena *a, const struct json *json, uint8_t out[32])
 {
@@ -32,12 +33,12 @@ err *event_reference_hash(struct arena *a, const struct room_version *rv, const 
 
 err *event_hash_text(struct arena *a, const struct room_version *rv, const struct event *ev, str *out)
 {
+	str bytes = ev->signed_bytes;
 	uint8_t hash[32];
 
-	if (str_is_none(ev->signed_bytes))
-		TRY(event_reference_hash(a, rv, ev->json, hash));
-	else
-		sha256(ev->signed_bytes, hash);
+	if (str_is_none(bytes))
+		bytes = event_redacted_text(a, rv, ev->json, ev->type, ev->bytes.n, false);
+	sha256(bytes, hash);
 	*out = b64_encode(a, (str){ (const char *)hash, sizeof(hash) });
 	return NULL;
 }

@@ -18,3 +18,8 @@ bool event_integer(const struct json *value, int64_t *out);
 
 /* An event's id: the one it carries, or made of the reference hash, which is that of the bytes its signatures cover. */
 str event_id_of(struct arena *a, const struct room_version *rv, str carried, str signed_bytes);
+
+/* The redacted event as canonical text, with its signatures or (what those cover) without. `tree` is the whole event's
+ * canonical tree: sorted, every value with its own bytes, without unsigned; `most` the length of its text. */
+str event_redacted_text(struct arena *a, const struct room_version *rv, const struct json *tree, str type, size_t most,
+			bool with_signatures);
