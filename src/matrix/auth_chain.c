@@ -8,15 +8,16 @@
  * the way.
  *
  * What is found on the way might still be reachable from a common event, and then is in every chain. That is the one
- * question which may need whole states: it is put to an index (graph.reached) where there is one. Where there is none, the
- * walk starts at the common events just met, whose chains mostly hold what is looked for, and takes the others only
- * if something is still open.
+ * question which may need whole states. With an index (auth_index.h) it is put for each vertex when it is met, and the walk goes on only
+ * below what is in the difference: it costs what it finds. Without one, the chains are walked whole, then those of the common events just
+ * met, which mostly hold what is looked for, and the others only if something is still open.
  */
 #include "matrix/auth_chain.h"
 
 #include <assert.h>
 
 #include "base/map.h"
+#include "matrix/internal_auth_index.h"
 
 struct vertex {
 	int64_t event;
@@ -183,30 +184,76 @@ static err *close_reached(struct walk *w, const struct auth_states *s, size_t le
 	return sweep(w, layer, &left);
 }
 
-static err *close_by_index(struct walk *w, const struct auth_states *s, size_t n_open)
+/* The same with an index: below what all chains hold nothing is looked at. */
+static err *difference_by_index(struct walk *w, const struct auth_states *s, uint64_t everywhere, struct vertices layer,
+				struct vertices *out)
 {
-	int64_t *events = ARENA_ARRAY(w->a, int64_t, n_open);
-	bool *reached = ARENA_ARRAY(w->a, bool, n_open);
-	size_t n = 0;
+	struct auth_search *search;
 
-	for (size_t i = 0; i < w->all.n; i++)
-		if (w->all.p[i]->open)
-			events[n++] = w->all.p[i]->event;
-	TRY(w->g->reached(w->g->ctx, w->a, s, events, n, reached));
-	n = 0;
-	for (size_t i = 0; i < w->all.n; i++)
-		if (w->all.p[i]->open)
-			w->all.p[i]->open = !reached[n++];
+	TRY(auth_search_begin(w->a, w->g->index, s, &search));
+	while (layer.n > 0) {
+		struct vertices found = { 0 }, next = { 0 };
+		int64_t *events;
+		uint64_t *in;
+
+		TRY(load_edges(w, &layer, &found));
+		for (size_t i = 0; i < layer.n; i++) /* of those decided before nothing is new */
+			for (size_t k = 0; k < layer.p[i]->auth.n; k++)
+				layer.p[i]->to[k]->in |= layer.p[i]->in;
+		events = ARENA_ARRAY(w->a, int64_t, found.n);
+		in = ARENA_ARRAY(w->a, uint64_t, found.n);
+		for (size_t i = 0; i < found.n; i++) {
+			events[i] = found.p[i]->event;
+			in[i] = found.p[i]->in;
+		}
+		TRY(auth_search_states(search, events, found.n, in));
+		for (size_t i = 0; i < found.n; i++) {
+			found.p[i]->in = in[i];
+			if (in[i] == everywhere)
+				continue;
+			vec_push(w->a, &next, found.p[i]);
+			vec_push(w->a, out, found.p[i]);
+		}
+		layer = next;
+	}
 	return NULL;
+}
+
+static err *difference_by_walk(struct walk *w, const struct auth_states *s, uint64_t everywhere,
+			       const struct vertices *starts, struct vertices *out)
+{
+	size_t open = 0;
+
+	TRY(load_below(w, *starts, s));
+	spread_states(w, starts);
+	for (size_t i = 0; i < w->all.n; i++) {
+		struct vertex *v = w->all.p[i];
+
+		v->open = !v->start && !v->common && v->in != everywhere;
+		open += v->open;
+	}
+	if (open > 0)
+		TRY(close_reached(w, s, open));
+	for (size_t i = 0; i < w->all.n; i++)
+		if (w->all.p[i]->open)
+			vec_push(w->a, out, w->all.p[i]);
+	return NULL;
+}
+
+static void list_of(struct arena *a, const struct vertices *v, struct auth_list *out)
+{
+	int64_t *events = ARENA_ARRAY(a, int64_t, v->n);
+
+	for (size_t i = 0; i < v->n; i++)
+		events[i] = v->p[i]->event;
+	*out = (struct auth_list){ events, v->n };
 }
 
 err *auth_difference(struct arena *a, const struct auth_graph *g, const struct auth_states *s, struct auth_list *out)
 {
 	const uint64_t everywhere = s->n_states == 64 ? UINT64_MAX : (UINT64_C(1) << s->n_states) - 1;
-	VEC(int64_t) difference = { 0 };
-	struct vertices starts = { 0 };
+	struct vertices starts = { 0 }, difference = { 0 };
 	struct walk w;
-	size_t open = 0;
 
 	assert(s->n_states >= 1 && s->n_states <= 64);
 	walk_init(&w, a, g);
@@ -219,20 +266,11 @@ err *auth_difference(struct arena *a, const struct auth_graph *g, const struct a
 		v->in = s->starts[i].in;
 		vec_push(a, &starts, v);
 	}
-	TRY(load_below(&w, starts, s));
-	spread_states(&w, &starts);
-	for (size_t i = 0; i < w.all.n; i++) {
-		struct vertex *v = w.all.p[i];
-
-		v->open = !v->start && !v->common && v->in != everywhere;
-		open += v->open;
-	}
-	if (open > 0)
-		TRY(g->reached ? close_by_index(&w, s, open) : close_reached(&w, s, open));
-	for (size_t i = 0; i < w.all.n; i++)
-		if (w.all.p[i]->open)
-			vec_push(a, &difference, w.all.p[i]->event);
-	*out = (struct auth_list){ difference.p, difference.n };
+	if (g->index)
+		TRY(difference_by_index(&w, s, everywhere, starts, &difference));
+	else
+		TRY(difference_by_walk(&w, s, everywhere, &starts, &difference));
+	list_of(a, &difference, out);
 	return NULL;
 }
 
@@ -279,19 +317,58 @@ static void mark_leading(struct walk *w, struct vertex *top)
 	}
 }
 
+/* Down from the events, but only where the index says that it leads to one of them again. */
+static err *subgraph_by_index(struct walk *w, const int64_t *events, size_t n, struct vertices *out)
+{
+	struct auth_between *between;
+	struct vertices layer = { 0 };
+
+	TRY(auth_between_find(w->a, w->g->index, events, n, &between));
+	for (size_t i = 0; i < n; i++) {
+		bool is_new;
+		struct vertex *v = vertex_of(w, events[i], &is_new);
+
+		if (is_new)
+			vec_push(w->a, &layer, v);
+	}
+	while (layer.n > 0) {
+		struct vertices found = { 0 }, next = { 0 };
+		bool *has;
+		struct auth_list list;
+
+		for (size_t i = 0; i < layer.n; i++)
+			vec_push(w->a, out, layer.p[i]);
+		TRY(load_edges(w, &layer, &found));
+		list_of(w->a, &found, &list);
+		has = ARENA_ARRAY(w->a, bool, found.n);
+		TRY(auth_between_has(between, list.p, list.n, has));
+		for (size_t i = 0; i < found.n; i++)
+			if (has[i])
+				vec_push(w->a, &next, found.p[i]);
+		layer = next;
+	}
+	return NULL;
+}
+
+static err *subgraph_by_walk(struct walk *w, const int64_t *events, size_t n, struct vertices *out)
+{
+	TRY(load_whole(w, events, n));
+	for (size_t i = 0; i < w->all.n; i++)
+		mark_leading(w, w->all.p[i]);
+	for (size_t i = 0; i < w->all.n; i++)
+		if (w->all.p[i]->leads)
+			vec_push(w->a, out, w->all.p[i]);
+	return NULL;
+}
+
 err *auth_subgraph(struct arena *a, const struct auth_graph *g, const int64_t *events, size_t n, struct auth_list *out)
 {
-	VEC(int64_t) subgraph = { 0 };
+	struct vertices subgraph = { 0 };
 	struct walk w;
 
 	walk_init(&w, a, g);
-	TRY(load_whole(&w, events, n));
-	for (size_t i = 0; i < w.all.n; i++)
-		mark_leading(&w, w.all.p[i]);
-	for (size_t i = 0; i < w.all.n; i++)
-		if (w.all.p[i]->leads)
-			vec_push(a, &subgraph, w.all.p[i]->event);
-	*out = (struct auth_list){ subgraph.p, subgraph.n };
+	TRY(g->index ? subgraph_by_index(&w, events, n, &subgraph) : subgraph_by_walk(&w, events, n, &subgraph));
+	list_of(a, &subgraph, out);
 	return NULL;
 }
 

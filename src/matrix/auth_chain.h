@@ -7,24 +7,16 @@
  */
 #pragma once
 
-#include "base/err.h"
+#include "matrix/auth_index.h"
 
-struct auth_list {
-	const int64_t *p;
-	size_t n;
-};
-struct auth_states;
 struct auth_graph {
 	void *ctx;
 	/* The auth_events of each of n events, into out[0..n), lists in arena a. (Whether the create event stands in the
 	 * lists of room version 12 makes no difference.) Asked for many at once so that a store answers in one query; never
 	 * twice for the same event within one call of this file. */
 	err *(*auth_events)(void *ctx, struct arena *a, const int64_t *events, size_t n, struct auth_list *out);
-	/* Or NULL. Of `candidates`, which are in the chains of some of the states only as far as their differences tell:
-	 * which are among what all states have in common (s->common), or reachable from there? reached[i] is set. An index
-	 * of auth chains answers this without the walk over whole states. */
-	err *(*reached)(void *ctx, struct arena *a, const struct auth_states *s, const int64_t *candidates, size_t n,
-			bool *reached);
+	/* Or NULL: then chains are walked, and whole states where that has to be. */
+	const struct auth_index *index;
 };
 
 /* An event that is in some states only; bit i of `in`: in state i. At most 64 states. */
@@ -39,6 +31,9 @@ struct auth_states {
 	err *(*is_common)(void *ctx, int64_t event, bool *out);
 	/* All those events, into *out in arena a. Called only when an event below the starts may be in all chains. */
 	err *(*common)(void *ctx, struct arena *a, struct auth_list *out);
+	/* With an index this is asked, and the two above are not: what each state has under a key, 0 for nothing, into
+	 * out[0..n_states). */
+	err *(*at)(void *ctx, int64_t type, int64_t key, int64_t *out);
 	void *ctx;
 };
 /* "the auth difference is the union of the C_i without their intersection", where C_i holds the events of state i and

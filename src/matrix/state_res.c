@@ -180,6 +180,24 @@ static err *common(void *ctx, struct arena *a, struct auth_list *out)
 	return NULL;
 }
 
+/* What each state has under a key. */
+static err *held(void *ctx, int64_t type, int64_t key, int64_t *out)
+{
+	struct res *r = ctx;
+	const int64_t k[2] = { type, key };
+	const struct res_conflict *c = map_get(&r->conflicts, res_pair(k));
+	int64_t same;
+
+	if (c) {
+		memcpy(out, c->event, r->n_roots * sizeof(*out));
+		return NULL;
+	}
+	TRY(state_get(r->tree, r->a, r->roots[0], type, key, &same));
+	for (size_t i = 0; i < r->n_roots; i++)
+		out[i] = same;
+	return NULL;
+}
+
 struct starts {
 	struct auth_start *p;
 	size_t n, cap;
@@ -265,6 +283,7 @@ static err *full_conflicted_set(struct res *r)
 		.n_states = r->n_roots,
 		.is_common = is_common,
 		.common = common,
+		.at = held,
 		.ctx = r,
 	};
 	int64_t *events = ARENA_ARRAY(r->a, int64_t, starts.n);

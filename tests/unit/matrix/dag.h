@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "auth_rows.h"
 #include "base/map.h"
 #include "json/json.h"
 #include "matrix/auth.h"
@@ -21,6 +22,7 @@ struct dag {
 	size_t n;
 	struct map by_id, numbers;
 	int64_t next_number;
+	struct auth_rows rows; /* of all events: io.auth.index = &rows.index to resolve with it */
 	struct state_res_io io;
 	size_t asked; /* edges asked for */
 	struct state_res_facts facts;
@@ -75,6 +77,7 @@ static inline void dag_init(struct dag *d, struct arena *a, str version)
 	nodes_init(&d->nodes, a);
 	map_init(&d->by_id, a);
 	map_init(&d->numbers, a);
+	auth_rows_init(&d->rows, a);
 	d->next_number = 1;
 	d->io = (struct state_res_io){
 		.ctx = d,
@@ -195,6 +198,9 @@ static inline struct event *dag_make(struct dag *d, const struct dag_line *l, st
 static inline void dag_put(struct dag *d, struct event *ev, struct state_root before)
 {
 	int64_t *auth = ARENA_ARRAY(d->a, int64_t, ev->n_auth_events);
+	const struct event **named_events = ARENA_ARRAY(d->a, const struct event *, ev->n_auth_events);
+	const struct auth_key key = { dag_number(d, ev->type), dag_number(d, ev->state_key) };
+	struct auth_entry entry = { .event = ev->nid, .n_parents = ev->n_auth_events };
 
 	assert_true(d->n < DAG_MAX);
 	assert_int_equal(ev->nid, d->n + 1);
@@ -203,7 +209,11 @@ static inline void dag_put(struct dag *d, struct event *ev, struct state_root be
 
 		assert_non_null(named);
 		auth[i] = named->nid;
+		named_events[i] = named;
 	}
+	entry.parents = auth_parents(d->a, ev, named_events, ev->n_auth_events);
+	if (event_is_state(ev))
+		auth_rows_add(&d->rows, &entry, &key, 1);
 	d->ev[++d->n] = ev;
 	d->auth[d->n] = (struct auth_list){ auth, ev->n_auth_events };
 	assert_null(map_put(&d->by_id, ev->event_id, ev));

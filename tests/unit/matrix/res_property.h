@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/map.h"
+#include "matrix/auth_rows.h"
 #include "matrix/nodes.h"
 #include "matrix/res_rooms.h"
 #include "matrix/state_res.h"
@@ -30,6 +31,7 @@ struct res_trees {
 	unsigned text_seed;
 	struct map numbers;
 	int64_t next_number;
+	struct auth_rows rows;
 	struct state_res_io io;
 };
 
@@ -79,21 +81,52 @@ static inline err *res_io_auth(void *ctx, struct arena *a, const int64_t *events
 	return NULL;
 }
 
-/* An index of auth chains, as it might be: it has the answer without asking for edges. */
-static inline err *res_io_reached(void *ctx, struct arena *a, const struct auth_states *s, const int64_t *candidates,
-				  size_t n, bool *out)
+static inline struct auth_key res_key(struct res_trees *t, int x)
 {
-	struct res_trees *t = ctx;
-	struct auth_list common;
+	const struct event *ev = t->room->m.ev[x];
 
-	TRY(s->common(s->ctx, a, &common));
-	for (size_t i = 0; i < n; i++) {
-		out[i] = false;
-		for (size_t k = 0; k < common.n; k++)
-			out[i] = out[i] || common.p[k] == candidates[i] ||
-				 t->room->m.chain[t->event[common.p[k]]].has[t->event[candidates[i]]];
+	return event_is_state(ev) ? (struct auth_key){ res_number(t, ev->type), res_number(t, ev->state_key) }
+				  : (struct auth_key){ 0 };
+}
+
+/* The index of auth chains: each event as it comes; or all at once, the last ones first. */
+static inline void res_index(struct res_trees *t, bool backwards)
+{
+	const struct model *m = &t->room->m;
+	struct auth_entry *entries = ARENA_ARRAY(m->a, struct auth_entry, (size_t)m->n);
+	struct auth_key *keys = ARENA_ARRAY(m->a, struct auth_key, (size_t)m->n);
+	size_t n = 0;
+
+	auth_rows_init(&t->rows, m->a);
+	for (int i = 1; i <= m->n; i++) {
+		const int x = backwards ? m->n + 1 - i : i;
+		int64_t *auth = ARENA_ARRAY(m->a, int64_t, EVENT_MAX_AUTH);
+		struct auth_key *auth_keys = ARENA_ARRAY(m->a, struct auth_key, EVENT_MAX_AUTH);
+		struct auth_list *named = ARENA_ARRAY(m->a, struct auth_list, EVENT_MAX_AUTH);
+		const size_t n_auth = (size_t)m->n_auth[x];
+		err *e = NULL;
+
+		if (!event_is_state(m->ev[x]))
+			continue;
+		for (size_t k = 0; k < n_auth; k++) {
+			auth[k] = t->number[m->auth[x][k]];
+			auth_keys[k] = res_key(t, m->auth[x][k]);
+			if (!backwards && !e)
+				e = res_io_auth(t, m->a, &auth[k], 1, &named[k]);
+		}
+		assert(!e);
+		keys[n] = res_key(t, x);
+		entries[n] = (struct auth_entry){
+			.event = t->number[x],
+			.parents = auth_parents_of(m->a, keys[n], auth, n_auth, auth_keys, named),
+			.n_parents = n_auth,
+		};
+		n++;
 	}
-	return NULL;
+	for (size_t i = 0; !backwards && i < n; i++)
+		auth_rows_add(&t->rows, &entries[i], &keys[i], 1);
+	if (backwards)
+		auth_rows_add(&t->rows, entries, keys, n);
 }
 
 static inline void res_trees_init(struct res_trees *t, struct res_room *r, bool backwards)
@@ -122,6 +155,7 @@ static inline void res_trees_init(struct res_trees *t, struct res_room *r, bool 
 		.number = res_io_number,
 		.auth = { .ctx = t, .auth_events = res_io_auth },
 	};
+	res_index(t, backwards);
 }
 
 static inline struct state_root res_tree(struct res_trees *t, const struct model_state *s)

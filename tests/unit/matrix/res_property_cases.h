@@ -46,10 +46,10 @@ static inline const char *res_case(struct res_trees *t, const struct model_state
 	turned[0] = turned[1] = want;
 	if (res_resolve(t, turned, 2, NULL).node != want.node || res_resolve(t, roots, 1, NULL).node != roots[0].node)
 		return "a state with itself is another";
-	t->io.auth.reached = res_io_reached;
+	t->io.auth.index = &t->rows.index;
 	if (!state_same(res_resolve(t, roots, n, NULL), want))
 		return "differs with an index";
-	t->io.auth.reached = NULL;
+	t->io.auth.index = NULL;
 	return NULL;
 }
 
