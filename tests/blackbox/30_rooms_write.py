@@ -3,7 +3,7 @@ import pytest
 
 from client import q
 
-CREATORS = ("10", "11", "12")
+CREATORS = tuple(str(n) for n in range(1, 13))
 
 
 def state(client, room, type_, key=""):

@@ -178,7 +178,7 @@ def test_who_never_was_there_can_be_banned(alice, bob, room):
     bob.fails(403, "M_FORBIDDEN", "GET", at(room, "messages"), params={"dir": "b"})
 
 
-@pytest.mark.parametrize("version", ["10", "11", "12"])
+@pytest.mark.parametrize("version", [str(n) for n in range(1, 13)])
 def test_power_decides(alice, bob, carol, user, version):
     dora = user()
     room = alice.create_room(preset="public_chat", room_version=version)

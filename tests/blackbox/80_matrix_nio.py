@@ -32,7 +32,7 @@ async def sync_until(client, want):
     raise AssertionError("what was waited for did not come")
 
 
-@pytest.mark.parametrize("version", ["10", "11", "12"])
+@pytest.mark.parametrize("version", [str(n) for n in range(1, 13)])
 def test_a_day_of_two_users(server, version):
     asyncio.run(a_day(server, version))
 
