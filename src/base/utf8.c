@@ -109,3 +109,37 @@ str utf8_cut(str s, size_t n)
 		n--;
 	return str_head(s, n);
 }
+
+/* Capitals from first to last, `step` apart, and what makes them small. */
+static const struct fold {
+	uint16_t first, last;
+	uint8_t step;
+	int8_t add;
+} folds[] = {
+	{ 'A', 'Z', 1, 32 },      { 0xc0, 0xd6, 1, 32 },     { 0xd8, 0xde, 1, 32 },   { 0x100, 0x12e, 2, 1 },
+	{ 0x132, 0x136, 2, 1 },   { 0x139, 0x147, 2, 1 },    { 0x14a, 0x176, 2, 1 },  { 0x178, 0x178, 1, -121 },
+	{ 0x179, 0x17d, 2, 1 },   { 0x1cd, 0x1db, 2, 1 },    { 0x1de, 0x1ee, 2, 1 },  { 0x1f8, 0x21e, 2, 1 },
+	{ 0x222, 0x232, 2, 1 },   { 0x386, 0x386, 1, 38 },   { 0x388, 0x38a, 1, 37 }, { 0x38c, 0x38c, 1, 64 },
+	{ 0x38e, 0x38f, 1, 63 },  { 0x391, 0x3a1, 1, 32 },   { 0x3a3, 0x3ab, 1, 32 }, { 0x3c2, 0x3c2, 1, 1 },
+	{ 0x400, 0x40f, 1, 80 },  { 0x410, 0x42f, 1, 32 },   { 0x460, 0x480, 2, 1 },  { 0x48a, 0x4be, 2, 1 },
+	{ 0x4c1, 0x4cd, 2, 1 },   { 0x4d0, 0x52e, 2, 1 },    { 0x531, 0x556, 1, 48 }, { 0x1e00, 0x1e94, 2, 1 },
+	{ 0x1ea0, 0x1efe, 2, 1 }, { 0xff21, 0xff3a, 1, 32 },
+};
+
+uint32_t utf8_fold(uint32_t cp)
+{
+	size_t lo = 0, hi = ARRAY_LEN(folds);
+
+	while (lo < hi) {
+		const size_t mid = (lo + hi) / 2;
+		const struct fold *f = &folds[mid];
+
+		if (cp > f->last)
+			lo = mid + 1;
+		else if (cp < f->first)
+			hi = mid;
+		else
+			return (cp - f->first) % f->step ? cp : (uint32_t)((int64_t)cp + f->add);
+	}
+	return cp;
+}

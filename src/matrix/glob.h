@@ -1,5 +1,5 @@
 /* glob.h - glob-style matching (appendix "Glob-style matching"): `*` is any number of characters, `?` exactly one.
- * Letters of ASCII match in either case. Time grows with the text alone, whatever the pattern. */
+ * Letters match in either case (utf8_fold). Time grows with the text alone, whatever the pattern. */
 #pragma once
 
 #include "base/str.h"
@@ -17,5 +17,5 @@ bool glob_match_exact(str pattern, str text);
 /* Does some part of the text match that begins and ends at a word boundary: the text's ends, or any character not in
  * [A-Za-z0-9_]? Push rules on content.body. */
 bool glob_match_word(str pattern, str text);
-/* Does the text hold this name (no pattern) between word boundaries, ASCII letters in either case? */
+/* Does the text hold this name (no pattern, at most GLOB_MAX bytes) between word boundaries, letters in either case? */
 bool glob_has_words(str text, str name);

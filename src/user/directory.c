@@ -34,23 +34,6 @@ static bool stands_alone(uint32_t c)
 	       c >= 0x20000;
 }
 
-/* Simple case folding of the scripts that have case and few exceptions. */
-static uint32_t fold(uint32_t c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c + 32;
-	if ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9) || (c >= 0x410 && c <= 0x42f))
-		return c + 32;
-	if (c >= 0x400 && c <= 0x40f)
-		return c + 80;
-	/* Latin Extended-A comes in pairs: the capital is even in most of it, odd in two stretches. */
-	if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17e))
-		return c % 2 ? c + 1 : c;
-	if (c >= 0x100 && c <= 0x177 && c % 2 == 0 && c != 0x130 && c != 0x138)
-		return c + 1;
-	return c;
-}
-
 static void add_word(struct words *w, str word)
 {
 	for (size_t i = 0; i < w->n; i++)
@@ -66,7 +49,7 @@ static void cut_words(struct arena *a, str text, struct words *w)
 	size_t n = 0;
 
 	while (text.n) {
-		const uint32_t c = fold(utf8_next(&text));
+		const uint32_t c = utf8_fold(utf8_next(&text));
 
 		if (is_separator(c) || stands_alone(c)) {
 			add_word(w, utf8_cut((str){ p, n }, WORD_BYTES));

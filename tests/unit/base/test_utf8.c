@@ -75,4 +75,28 @@ static void cutting(void **state)
 	same_str(utf8_cut(s, 0), S(""));
 }
 
-TEST_MAIN(cmocka_unit_test(every_code_point), cmocka_unit_test(what_is_refused), cmocka_unit_test(cutting))
+static void folding(void **state)
+{
+	static const struct {
+		uint32_t capital, small;
+	} rows[] = { { 'A', 'a' },       { 'Z', 'z' },        { '[', '[' },     { 0xc4, 0xe4 },     { 0xd7, 0xd7 },
+		     { 0x130, 0x130 },   { 0x141, 0x142 },    { 0x178, 0xff },  { 0x17d, 0x17e },   { 0x218, 0x219 },
+		     { 0x38f, 0x3ce },   { 0x3a9, 0x3c9 },    { 0x3c2, 0x3c3 }, { 0x401, 0x451 },   { 0x42f, 0x44f },
+		     { 0x490, 0x491 },   { 0x4c0, 0x4c0 },    { 0x531, 0x561 }, { 0x1ef8, 0x1ef9 }, { 0xff21, 0xff41 },
+		     { 0x65e5, 0x65e5 }, { 0x10400, 0x10400 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		ok(utf8_fold(rows[i].capital) == rows[i].small, "U+%04X", rows[i].capital);
+	for (uint32_t cp = 0; cp <= 0x10ffff; cp++) {
+		char from[4], to[4];
+
+		if (cp >= 0xd800 && cp <= 0xdfff)
+			continue;
+		ok(utf8_put(from, cp) == utf8_put(to, utf8_fold(cp)), "U+%04X changes its length", cp);
+		ok(utf8_fold(utf8_fold(cp)) == utf8_fold(cp), "U+%04X folds twice", cp);
+	}
+}
+
+TEST_MAIN(cmocka_unit_test(every_code_point), cmocka_unit_test(what_is_refused), cmocka_unit_test(cutting),
+	  cmocka_unit_test(folding))

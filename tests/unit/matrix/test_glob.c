@@ -54,6 +54,13 @@ static void matches_by_the_rules(void **state)
 		{ STR("[a]"), STR("a"), false },
 		{ STR("\\*"), STR("\\x"), true },
 		{ STR("a*b*c"), STR("aXbXbXc"), true },
+		{ STR("ab*ba"), STR("aba"), false }, /* the ends may not overlap */
+		{ STR("a*a"), STR("a"), false },
+		{ STR("\xc3\x84rger*"), STR("\xc3\xa4RGERlich"), true }, /* beyond ASCII */
+		{ STR("*\xd0\x9c\xd0\x98\xd0\xa0"), STR("\xd0\xbc\xd0\xb8\xd1\x80"), true },
+		{ STR("\xce\xa3?\xcf\x82"), STR("\xcf\x83x\xce\xa3"), true },
+		{ STR("\xc3\x97"), STR("\xc3\xb7"), false }, /* no letters */
+		{ STR("\xc3\xa9?"), STR("\xc3\x89\xe6\x97\xa5"), true },
 	};
 
 	(void)state;
@@ -130,6 +137,14 @@ static void matches_words_in_a_body(void **state)
 		  true },
 		{ STR("a"), STR(""), false },
 		{ STR("alice"), STR("alice"), true },
+		{ STR("aab"), STR("aaab aab"), true }, /* what began once may begin again inside itself */
+		{ STR("aa aa b"), STR("aa aa aa b"), true },
+		{ STR("\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82"),
+		  STR("\xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82!"), true },
+		{ STR("*"), STR(""), true },
+		{ STR("a*"), STR("b a"), true },
+		{ STR("*a"), STR("ba b"), true },
+		{ STR("*a"), STR("bab"), false },
 	};
 
 	(void)state;
@@ -159,6 +174,27 @@ static void wasteful_patterns_waste_nothing(void **state)
 	assert_false(glob_match((str){ pattern, GLOB_MAX + 2 }, (str){ text, n })); /* one too many */
 }
 
+/* Likewise for plain text: a name that almost stands everywhere, and one that stands everywhere but inside words. */
+static void wasteful_words_waste_nothing(void **state)
+{
+	const size_t n = 60000;
+	char *text = arena_alloc(A, n), *word = arena_alloc(A, GLOB_MAX);
+
+	(void)state;
+	memset(text, 'a', n);
+	memset(word, 'a', GLOB_MAX);
+	word[GLOB_MAX - 1] = 'b';
+	const int64_t start = clock_thread_us();
+
+	for (int i = 0; i < 10; i++) {
+		assert_false(glob_match_word((str){ word, GLOB_MAX }, (str){ text, n }));
+		assert_false(glob_match_word(S("a"), (str){ text, n }));
+		assert_false(glob_has_words((str){ text, n }, S("A")));
+	}
+	assert_true(clock_thread_us() - start < 1000000);
+	assert_false(glob_has_words((str){ text, n }, (str){ text, GLOB_MAX + 1 })); /* too long a name */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +203,7 @@ int main(void)
 		TEST(crosses_words_of_the_state_set),
 		TEST(matches_words_in_a_body),
 		TEST(wasteful_patterns_waste_nothing),
+		TEST(wasteful_words_waste_nothing),
 	};
 
 	return cmocka_run_group_tests_name("matrix/glob", tests, NULL, NULL);
