@@ -94,9 +94,10 @@ static int64_t read_varint(struct reader *r)
 
 static struct state_leaf read_leaf(struct reader *r)
 {
-	const int64_t id = read_varint(r);
+	const int64_t id = read_varint(r), value = read_varint(r);
 
-	return (struct state_leaf){ .id = id, .value = read_varint(r) };
+	r->bad = r->bad || id <= 0 || value <= 0;
+	return (struct state_leaf){ .id = id, .value = value };
 }
 
 static void read_list(struct arena *a, struct reader *r, struct state_node *out)

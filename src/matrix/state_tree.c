@@ -107,17 +107,23 @@ err *state_node_read(const struct state_tree *t, struct arena *a, bool types, in
 	TRY(t->node(t->ctx, a, id, out));
 	if (!types)
 		return NULL;
+	bool below = true; /* a type's trie was there before the node that names it */
+
 	for (unsigned i = 0; i < STATE_FAN; i++)
-		if (out->leaves >> i & 1)
+		if (out->leaves >> i & 1) {
 			out->slot[i].leaf.value = id - out->slot[i].leaf.value;
+			below = below && out->slot[i].leaf.value > 0;
+		}
 	if (out->n_list > 0) { /* what the callback gave may be shared */
 		struct state_leaf *list = ARENA_ARRAY(a, struct state_leaf, out->n_list);
 
-		for (size_t i = 0; i < out->n_list; i++)
+		for (size_t i = 0; i < out->n_list; i++) {
 			list[i] = (struct state_leaf){ out->list[i].id, id - out->list[i].value };
+			below = below && list[i].value > 0;
+		}
 		out->list = list;
 	}
-	return NULL;
+	return below ? NULL : err_new(a, ERR_INTERNAL, "state node %" PRId64 " is damaged", id);
 }
 
 struct state_sub state_node_sub(const struct state_node *n, unsigned slot)
