@@ -10,7 +10,8 @@ static void add(struct state_key *out, size_t *n, str type, str state_key)
 	out[(*n)++] = (struct state_key){ type, state_key };
 }
 
-static void add_of_member(struct state_key *out, size_t *n, str target, const struct json *content)
+static void add_of_member(const struct room_version *rv, struct state_key *out, size_t *n, str target,
+			  const struct json *content)
 {
 	const str membership = json_get_str(content, S("membership"));
 
@@ -32,7 +33,7 @@ static void add_of_member(struct state_key *out, size_t *n, str target, const st
 	/* "If membership is join, content.join_authorised_via_users_server is present, and the room version supports
 	 * restricted rooms, then the m.room.member event with state_key matching
 	 * content.join_authorised_via_users_server." */
-	if (str_eq(membership, S("join"))) {
+	if (rv->restricted && str_eq(membership, S("join"))) {
 		const str authoriser = json_get_str(content, S("join_authorised_via_users_server"));
 
 		if (!str_is_none(authoriser))
@@ -56,7 +57,7 @@ size_t auth_keys(const struct room_version *rv, str type, str state_key, str sen
 	add(out, &n, S("m.room.power_levels"), S(""));
 	add(out, &n, S("m.room.member"), sender);
 	if (str_eq(type, S("m.room.member")))
-		add_of_member(out, &n, state_key, content);
+		add_of_member(rv, out, &n, state_key, content);
 	return n;
 }
 

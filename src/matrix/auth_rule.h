@@ -111,11 +111,11 @@
 	X(LEVEL_RANGE, "level.range")
 
 enum auth_rule {
-	AUTH_NONE,
-#define X(rule, name) AUTH_##rule,
+	RULE_NONE,
+#define X(rule, name) RULE_##rule,
 	AUTH_RULES(X)
 #undef X
-		AUTH_RULES_END
+		RULES_END
 };
 
 /* "join.restricted.allow": the same in every room version. */
@@ -129,10 +129,10 @@ struct auth_citation {
 };
 /* False when the room version has no such rule. */
 bool auth_rule_cite(struct arena *a, const struct room_version *rv, enum auth_rule rule, struct auth_citation *out);
-/* All rules of a version's list in order: the i-th, or AUTH_NONE past the last. */
+/* All rules of a version's list in order: the i-th, or RULE_NONE past the last. */
 enum auth_rule auth_rule_at(const struct room_version *rv, size_t i);
 
-/* The rule that a refusal of auth.h rests on; AUTH_NONE for other errors and for NULL. */
+/* The rule that a refusal of auth.h rests on; RULE_NONE for other errors and for NULL. */
 enum auth_rule auth_rule_of(const err *e);
 /* rooms/v6, Authorisation rules, 4.3.2: "If the sender does not match state_key, reject." */
 str auth_rule_text(struct arena *a, const struct room_version *rv, enum auth_rule rule);

@@ -13,14 +13,25 @@ struct auth {
 	const struct event *create; /* of the room, not NULL */
 	struct power_levels pl;     /* in force */
 	int64_t sender_power;
+	enum auth_rule by; /* by which rule it was allowed */
 };
 
-#define auth_reject(au, ...) err_new((au)->a, ERR_FORBIDDEN, __VA_ARGS__)
+#define auth_reject(au, rule, ...) auth_refusal(err_new((au)->a, ERR_FORBIDDEN, __VA_ARGS__), (rule))
+static inline err *auth_refusal(err *e, enum auth_rule rule)
+{
+	e->detail = rule;
+	return e;
+}
+static inline err *auth_allow(struct auth *au, enum auth_rule rule)
+{
+	au->by = rule;
+	return NULL;
+}
 
 /* The membership a user has in the state; STR_NONE without an m.room.member. */
 str auth_membership_of(const struct auth *au, str user_id);
 
-/* Rule 4 (v12: 5), m.room.member. */
-NODISCARD err *auth_check_member(const struct auth *au);
-/* Rule 9 (v12: 10), m.room.power_levels. */
-NODISCARD err *auth_check_power_levels(const struct auth *au);
+/* "If type is m.room.member" */
+NODISCARD err *auth_check_member(struct auth *au);
+/* "If type is m.room.power_levels" */
+NODISCARD err *auth_check_power_levels(struct auth *au);

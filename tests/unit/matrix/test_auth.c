@@ -273,6 +273,8 @@ static void restricted_joins(void **state)
 	(void)state;
 	for (size_t v = 0; room_version_at(v); v++) {
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			if (!room_version_at(v)->knock_restricted) /* the others have rows in auth_rules.json */
+				continue;
 			struct room *r = room_new(arena_cstr(A, room_version_at(v)->id), "{\"creator\":\"@c:d\"}");
 			const char *rule = arena_cstr(A, arena_printf(A, "{\"join_rule\":\"%s\"}", rows[i].rule));
 			struct event *ev;
@@ -532,6 +534,8 @@ static void power_level_forms(void **state)
 
 	(void)state;
 	for (size_t v = 0; room_version_at(v); v++) {
+		if (room_version_at(v)->level_format != LEVEL_INTEGER) /* the others have rows in auth_rules.json */
+			continue;
 		struct room *r = room_new(arena_cstr(A, room_version_at(v)->id), "{\"creator\":\"@c:d\"}");
 
 		put_member(r, "@c:d", "join");
@@ -624,6 +628,8 @@ static void power_level_changes(void **state)
 	(void)state;
 	for (size_t v = 0; room_version_at(v); v++) {
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			if (!room_version_at(v)->notifications_rule && strstr(rows[i].after, "notifications"))
+				continue;
 			struct room *r = room_new(arena_cstr(A, room_version_at(v)->id), "{\"creator\":\"@c:d\"}");
 
 			put_member(r, "@s:d", "join");
@@ -755,6 +761,7 @@ static void auth_events_must_be_those_selected(void **state)
 		size_t n = 0;
 		const err *e;
 
+		ev->event_id = S("$itself");
 		pool[7]->rejected = true;
 		while (rows[i].entries[n] >= 0) {
 			entries[n] = pool[rows[i].entries[n]];
@@ -778,6 +785,19 @@ static void put_rule(struct room *r, const char *rule)
 }
 
 static const struct json *vectors(void) { return parse(arena_cstr(A, slurp("tests/vectors/auth.json"))); }
+
+/* Versions of the same verdicts share them. */
+static str verdicts_of(const struct json *groups, const struct room_version *version)
+{
+	JSON_ITEMS (groups, i) {
+		const struct json *group = groups->array.items[i], *range = json_get(group, S("versions"));
+
+		if (version->number >= range->array.items[0]->i && version->number <= range->array.items[1]->i)
+			return json_get_str(group, S("verdicts"));
+	}
+	fail_msg("no verdicts for version %u", version->number);
+	return STR_NONE;
+}
 
 static size_t own_change(const char *version, str verdicts, size_t at, const char *now, const char *current)
 {
@@ -812,10 +832,11 @@ static size_t own_change(const char *version, str verdicts, size_t at, const cha
 
 static void every_change_of_ones_own_membership(void **state)
 {
-	const str verdicts = json_get_str(vectors(), S("self"));
+	const struct json *groups = json_get_array(vectors(), S("self"));
 
 	(void)state;
 	for (size_t v = 0; room_version_at(v); v++) {
+		const str verdicts = verdicts_of(groups, room_version_at(v));
 		size_t at = 0;
 
 		for (size_t i = 0; i < ARRAY_LEN(memberships); i++)
@@ -854,10 +875,11 @@ static size_t others_change(const char *version, str verdicts, size_t at, const 
 
 static void every_change_of_anothers_membership(void **state)
 {
-	const str verdicts = json_get_str(vectors(), S("other"));
+	const struct json *groups = json_get_array(vectors(), S("other"));
 
 	(void)state;
 	for (size_t v = 0; room_version_at(v); v++) {
+		const str verdicts = verdicts_of(groups, room_version_at(v));
 		size_t at = 0;
 
 		for (size_t i = 0; i < ARRAY_LEN(memberships); i++)
@@ -880,6 +902,9 @@ static struct event *from_vector(const struct room *r, const struct json *e)
 	ev->sender = json_get_str(e, S("sender"));
 	ev->state_key = json_get_str(e, S("state_key"));
 	ev->content = json_get(e, S("content"));
+	ev->redacts = json_get_str(e, S("redacts"));
+	if (json_get(e, S("event_id")))
+		ev->event_id = json_get_str(e, S("event_id"));
 	JSON_ITEMS (signers, i)
 		json_set(A, signatures, json_str(signers->array.items[i]), parse("{\"ed25519:1\":\"x\"}"));
 	json_set(A, json, S("signatures"), signatures);
@@ -894,7 +919,7 @@ static void rooms_made_at_random(void **state)
 	const struct json *cases = json_get_array(vectors(), S("cases"));
 
 	(void)state;
-	assert_true(cases->array.n >= 300);
+	assert_true(cases->array.n >= 500);
 	JSON_ITEMS (cases, i) {
 		const struct json *c = cases->array.items[i], *items = json_get(c, S("state"));
 		struct room *r =

@@ -69,20 +69,144 @@ static void what_is_set_counts(void **state)
 	assert_false(power_may_send(&pl, S("@b:d"), S("y"), false));
 }
 
-/* No such event is ever authorised; should one stand in the state, it grants nothing. */
-static void nonsense_counts_as_absent(void **state)
+/* What cannot be read is nobody's: neither of who has it nor of who would need it. Notifications alone go on. */
+static void what_cannot_be_read_grants_nothing(void **state)
 {
-	const struct power_levels pl =
-		levels("11", "{}",
-		       "{\"ban\":\"0\",\"events\":[],\"events_default\":null,\"users\":{\"@a:d\":\"100\",\"@b:d\":1e3},"
-		       "\"users_default\":99999999999999999999,\"notifications\":7}");
+	static const char *const versions[] = { "1", "6", "11" };
 
 	(void)state;
-	assert_int_equal(power_for(&pl, POWER_BAN), 50);
-	assert_int_equal(power_for_event(&pl, S("x"), false), 0);
-	assert_int_equal(power_for_notification(&pl, S("room")), 50);
-	assert_int_equal(power_of_user(&pl, S("@a:d")), 0);
-	assert_int_equal(power_of_user(&pl, S("@b:d")), 0);
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		const struct power_levels pl = levels(
+			versions[i], "{}",
+			"{\"ban\":\"\",\"events\":[],\"events_default\":{},\"users\":{\"@a:d\":\"x\",\"@h:d\":100},"
+			"\"users_default\":[],\"notifications\":7}");
+
+		assert_int_equal(power_for(&pl, POWER_BAN), POWER_INFINITE);
+		assert_int_equal(power_for_event(&pl, S("x"), false), POWER_INFINITE);
+		assert_int_equal(power_for_event(&pl, S("x"), true), POWER_INFINITE);
+		assert_int_equal(power_for_notification(&pl, S("room")), 50);
+		assert_int_equal(power_of_user(&pl, S("@a:d")), POWER_NONE);
+		assert_int_equal(power_of_user(&pl, S("@b:d")), POWER_NONE);
+		assert_false(power_may(&pl, S("@b:d"), POWER_INVITE));
+		assert_false(power_is_above(&pl, 100, S("@b:d")));
+		assert_false(power_is_above(&pl, 100, S("@h:d")));
+		assert_true(power_is_above(&pl, 101, S("@h:d")));
+	}
+}
+
+/* How a level may be written. A range of versions reads it the same way. */
+static void levels_are_read_as_the_version_writes_them(void **state)
+{
+#define MOST (POWER_INFINITE - 1)
+	static const struct {
+		const char *value;
+		enum power_level one, six, ten; /* in version 1 to 5, 6 to 9, and from 10 on */
+		int64_t level;
+	} rows[] = {
+#define GOOD POWER_LEVEL_GOOD
+#define BAD  POWER_LEVEL_UNREADABLE
+#define OUT  POWER_LEVEL_OUT_OF_RANGE
+		{ "50", GOOD, GOOD, GOOD, 50 },
+		{ "-50", GOOD, GOOD, GOOD, -50 },
+		{ "-0", GOOD, GOOD, GOOD, 0 },
+		{ "9007199254740991", GOOD, GOOD, GOOD, 9007199254740991 },
+		{ "9223372036854775807", GOOD, GOOD, GOOD, MOST },
+		{ "-9223372036854775808", GOOD, GOOD, GOOD, -MOST },
+		{ "9223372036854775808", GOOD, BAD, BAD, MOST },
+		{ "-99999999999999999999999999", GOOD, BAD, BAD, -MOST },
+		{ "\"50\"", GOOD, GOOD, BAD, 50 },
+		{ "\" \\t+0050\\n \"", GOOD, GOOD, BAD, 50 },
+		{ "\"-50\"", GOOD, GOOD, BAD, -50 },
+		{ "\"\\u2003-50\\u00a0\\u3000\\u0085\"", GOOD, GOOD, BAD, -50 },
+		{ "\"99999999999999999999999999\"", GOOD, GOOD, BAD, MOST },
+		{ "\"-99999999999999999999999999\"", GOOD, GOOD, BAD, -MOST },
+		{ "\"\"", BAD, BAD, BAD, 0 },
+		{ "\" \"", BAD, BAD, BAD, 0 },
+		{ "\"+\"", BAD, BAD, BAD, 0 },
+		{ "\"+-5\"", BAD, BAD, BAD, 0 },
+		{ "\"- 5\"", BAD, BAD, BAD, 0 },
+		{ "\"5 0\"", BAD, BAD, BAD, 0 },
+		{ "\"5_0\"", BAD, BAD, BAD, 0 },
+		{ "\"0x5\"", BAD, BAD, BAD, 0 },
+		{ "\"5.0\"", BAD, BAD, BAD, 0 },
+		{ "\"5e1\"", BAD, BAD, BAD, 0 },
+		{ "\"5\\u0000\"", BAD, BAD, BAD, 0 },
+		{ "\"\\u0665\"", BAD, BAD, BAD, 0 },
+		{ "50.57", GOOD, BAD, BAD, 50 },
+		{ "-50.57", GOOD, BAD, BAD, -50 },
+		{ "0.99", GOOD, BAD, BAD, 0 },
+		{ "-0.99", GOOD, BAD, BAD, 0 },
+		{ "5.114698E4", GOOD, BAD, BAD, 51146 },
+		{ "5e1", GOOD, BAD, BAD, 50 },
+		{ "5e+1", GOOD, BAD, BAD, 50 },
+		{ "500e-1", GOOD, BAD, BAD, 50 },
+		{ "509999e-4", GOOD, BAD, BAD, 50 },
+		{ "5e-1", GOOD, BAD, BAD, 0 },
+		{ "0.00050e5", GOOD, BAD, BAD, 50 },
+		{ "0.0", GOOD, BAD, BAD, 0 },
+		{ "0e99999999999999999999", GOOD, BAD, BAD, 0 },
+		{ "1e-99999999999999999999", GOOD, BAD, BAD, 0 },
+		{ "1e18", GOOD, BAD, BAD, 1000000000000000000 },
+		{ "1e19", GOOD, BAD, BAD, MOST },
+		{ "-1e308", GOOD, BAD, BAD, -MOST },
+		{ "1.7976931348623157e308", GOOD, BAD, BAD, MOST },
+		{ "1.7976931348623158079e308", GOOD, BAD, BAD, MOST },
+		{ "1.7976931348623158080e308", OUT, BAD, BAD, 0 },
+		{ "0.00017976931348623159e312", OUT, BAD, BAD, 0 },
+		{ "17976931348623157e292", GOOD, BAD, BAD, MOST },
+		{ "17976931348623159e292", OUT, BAD, BAD, 0 },
+		{ "1e309", OUT, BAD, BAD, 0 },
+		{ "-1e309", OUT, BAD, BAD, 0 },
+		{ "1e99999999999999999999", OUT, BAD, BAD, 0 },
+		{ "true", GOOD, GOOD, BAD, 1 },
+		{ "null", BAD, BAD, BAD, 0 },
+		{ "[]", BAD, BAD, BAD, 0 },
+		{ "{}", BAD, BAD, BAD, 0 },
+#undef GOOD
+#undef BAD
+#undef OUT
+#undef MOST
+	};
+	int64_t level = -7;
+
+	(void)state;
+	for (size_t v = 0; room_version_at(v); v++) {
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			const struct room_version *rv = room_version_at(v);
+			const enum power_level wanted = rv->number < 6    ? rows[i].one
+							: rv->number < 10 ? rows[i].six
+									  : rows[i].ten;
+			const struct json *value =
+				json_get(parse(arena_cstr(A, arena_printf(A, "{\"x\":%s}", rows[i].value))), S("x"));
+
+			level = -7;
+			ok(power_level_read(rv, value, &level) == wanted, "v%u %s", rv->number, rows[i].value);
+			ok(level == (wanted == POWER_LEVEL_GOOD ? rows[i].level : -7), "v%u %s: %" PRId64, rv->number,
+			   rows[i].value, level);
+		}
+	}
+	assert_int_equal(power_level_read(room_version_find(S("1")), NULL, &level), POWER_LEVEL_ABSENT);
+}
+
+/* The halfway point between the largest double and the next power of two, in all its digits, is the first beyond. */
+static void the_range_of_doubles_is_exact(void **state)
+{
+	static const char halfway[] =
+		"17976931348623158079372897140530341507993413271003782693617377898044496829276475094664901797758720"
+		"70963302864166928879109465555478519404026306574886715058206819089020007083836762738548458177115317"
+		"64475730270069855571366959622842914819860834936475292719074168444365510704342711559699508093042880";
+	const struct room_version *rv = room_version_find(S("1"));
+	const str last[] = { S("177904174497791"), S("177904174497792"), S("177904174497793") };
+	int64_t level;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		const struct json value = { .kind = JSON_NUMBER, .raw = arena_join2(A, str_c(halfway), last[i]) };
+
+		assert_int_equal(value.raw.n, 309);
+		ok(power_level_read(rv, &value, &level) == (i == 0 ? POWER_LEVEL_GOOD : POWER_LEVEL_OUT_OF_RANGE),
+		   "%zu", i);
+	}
 }
 
 static void creators(void **state)
@@ -164,8 +288,14 @@ static void stripped_state_has_four_members(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(defaults), TEST(what_is_set_counts), TEST(nonsense_counts_as_absent),
-		TEST(creators), TEST(redactions),         TEST(stripped_state_has_four_members),
+		TEST(defaults),
+		TEST(what_is_set_counts),
+		TEST(what_cannot_be_read_grants_nothing),
+		TEST(levels_are_read_as_the_version_writes_them),
+		TEST(the_range_of_doubles_is_exact),
+		TEST(creators),
+		TEST(redactions),
+		TEST(stripped_state_has_four_members),
 	};
 
 	return cmocka_run_group_tests_name("matrix/power_levels", tests, NULL, NULL);
