@@ -16,6 +16,9 @@ static void compile_path(struct arena *a, str key, struct push_condition *out)
 	out->is_body = parts.n == 2 && str_eq(parts.p[0], S("content")) && str_eq(parts.p[1], S("body"));
 }
 
+/* canonical JSON's integers: "in the range of [-(2**53)+1, (2**53)-1]" */
+#define INT_MOST ((INT64_C(1) << 53) - 1)
+
 /* "A decimal integer optionally prefixed by one of ==, <, >, >= or <=." */
 static bool compile_count(str is, struct push_condition *out)
 {
@@ -36,15 +39,18 @@ static bool compile_count(str is, struct push_condition *out)
 			break;
 		}
 	}
-	return str_to_i64(is, &out->count);
+	return is.n > 0 && is.p[0] != '+' && str_to_i64(is, &out->count);
 }
 
+/* "only supports non-compound canonical JSON values: strings, integers [...], booleans, and null" */
 static bool is_plain(const struct json *v)
 {
-	return v && (v->kind == JSON_STR || v->kind == JSON_INT || v->kind == JSON_BOOL || v->kind == JSON_NULL);
+	if (json_is(v, JSON_INT))
+		return v->i >= -INT_MOST && v->i <= INT_MOST;
+	return json_is(v, JSON_STR) || json_is(v, JSON_BOOL) || json_is(v, JSON_NULL);
 }
 
-bool push_condition_compile(struct arena *a, const struct json *json, struct push_condition *out)
+bool push_condition_compile(struct arena *a, const struct json *json, bool is_default, struct push_condition *out)
 {
 	const str kind = json_get_str(json, S("kind")), key = json_get_str(json, S("key"));
 
@@ -62,8 +68,8 @@ bool push_condition_compile(struct arena *a, const struct json *json, struct pus
 	compile_path(a, key, out);
 	out->pattern = json_get_str(json, S("pattern"));
 	out->value = json_get(json, S("value"));
-	out->is_user = str_eq(json_get_str(json, S("pattern_type")), S("user_id")) ||
-		       str_eq(json_get_str(json, S("value_type")), S("user_id"));
+	out->is_user = is_default && (str_eq(json_get_str(json, S("pattern_type")), S("user_id")) ||
+				      str_eq(json_get_str(json, S("value_type")), S("user_id")));
 	if (str_eq(kind, S("event_match"))) {
 		out->op = COND_MATCH;
 		out->is_wild = glob_is_wild(out->pattern);
@@ -90,8 +96,17 @@ static const struct json *property(const struct push_condition *c, const struct 
 	return at;
 }
 
-/* "If the property [...] is completely absent from the event, or does not have a string value, then the condition will not
- * match, even if pattern is *." */
+/* Events have ids for clients that are not always written in them: event_id from room version 3 on, and the room_id of a version
+ * 12 create event. STR_NONE: the condition is on something else. */
+static str id_property(const struct push_condition *c, const struct push_event *ev)
+{
+	if (c->n_path != 1)
+		return STR_NONE;
+	if (str_eq(c->path[0], S("room_id")))
+		return ev->event->room_id;
+	return str_eq(c->path[0], S("event_id")) ? ev->event->event_id : STR_NONE;
+}
+
 /* A thousand patterns of one user against a body of 60 KB would take a second, for every event of the room. */
 static bool may_match(const struct push_condition *c, str value, size_t *work)
 {
@@ -103,12 +118,14 @@ static bool may_match(const struct push_condition *c, str value, size_t *work)
 	return may;
 }
 
+/* "If the property specified by key is completely absent from the event, or does not have a string value, then the condition will
+ * not match, even if pattern is *." */
 static bool holds_match(const struct push_condition *c, const struct push_event *ev, str user_id, size_t *work)
 {
-	str value = json_str(property(c, ev));
+	str value = id_property(c, ev);
 
-	if (str_is_none(value) && c->n_path == 1 && str_eq(c->path[0], S("room_id")))
-		value = ev->event->room_id;
+	if (str_is_none(value))
+		value = json_str(property(c, ev));
 	if (str_is_none(value))
 		return false;
 	if (c->is_user)
@@ -123,6 +140,13 @@ static bool same(const struct push_condition *c, const struct json *v, str user_
 	if (c->is_user)
 		return json_is(v, JSON_STR) && str_eq(v->s, user_id);
 	return is_plain(v) && v->kind == c->value->kind && json_equal(v, c->value);
+}
+
+static bool holds_is(const struct push_condition *c, const struct push_event *ev, str user_id)
+{
+	const str id = id_property(c, ev);
+
+	return str_is_none(id) ? same(c, property(c, ev), user_id) : str_eq(json_str(c->value), id);
 }
 
 static bool holds_contains(const struct push_condition *c, const struct push_event *ev, str user_id)
@@ -168,10 +192,7 @@ bool push_condition_holds(const struct push_condition *c, const struct push_even
 	case COND_MATCH:
 		return holds_match(c, ev, user_id, work);
 	case COND_IS:
-		/* A version 12 create event does not carry its room id. */
-		if (c->n_path == 1 && str_eq(c->path[0], S("room_id")))
-			return str_eq(json_str(c->value), ev->event->room_id);
-		return same(c, property(c, ev), user_id);
+		return holds_is(c, ev, user_id);
 	case COND_CONTAINS:
 		return holds_contains(c, ev, user_id);
 	case COND_DISPLAY_NAME:

@@ -59,7 +59,7 @@ static const struct json *implied_condition(struct arena *a, enum push_kind kind
 
 static void compile_one(struct arena *a, struct push_rule *r, const struct json *condition)
 {
-	if (push_condition_compile(a, condition, &r->compiled[r->n_compiled]))
+	if (push_condition_compile(a, condition, r->is_default, &r->compiled[r->n_compiled]))
 		r->n_compiled++;
 	else
 		r->never = true;

@@ -1,10 +1,5 @@
 /* Push rules: what an event means to a user, and how the rules are changed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "matrix/fixture.h"
 
 #include "matrix/push_rules.h"
 
@@ -30,6 +25,7 @@ static struct event event_of(struct arena *a, str text)
 		.content = json_get_object(j, S("content")),
 		.type = json_get_str(j, S("type")),
 		.sender = json_get_str(j, S("sender")),
+		.event_id = S("$event"),
 		.room_id = S("!r:x"),
 		.state_key = json_get_str(j, S("state_key")),
 	};
@@ -308,6 +304,81 @@ static void test_hundreds_of_patterns_do_not_hold_up_a_room(void **state)
 	assert_true(evaluate(a, stored, message_of(a, 60000), 3).notify); /* the last one was not looked at any more */
 }
 
+static str text_of(struct arena *a, const struct json *json)
+{
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	struct jw w = jw_to(&b);
+
+	jw_json(&w, NULL, json);
+	assert_true(jw_good(&w));
+	return arena_keep(a, buf_str(&b));
+}
+
+/* Rows of tests/vectors/push_rules.json: each is made the one condition of a user's rule. */
+static void test_conditions(void **state)
+{
+	const struct json *all = parse(arena_cstr(A, slurp("tests/vectors/push_rules.json")));
+	const struct json *rows = json_get_array(all, S("conditions"));
+	const struct event levels_event = event_of(
+		A, S("{\"type\":\"m.room.power_levels\",\"sender\":\"@mod:x\",\"state_key\":\"\",\"content\":"
+		     "{\"users\":{\"@mod:x\":50},\"notifications\":{\"quiet\":0,\"loud\":100,\"odd\":\"x\"}}}"));
+	const struct power_levels pl = power_levels_of(room_version_find(S("11")), NULL, &levels_event);
+
+	(void)state;
+	assert_true(rows->array.n > 100);
+	JSON_ITEMS (rows, i) {
+		struct json *const *row = rows->array.items[i]->array.items;
+		const str stored = arena_join3(A, S("{\"rules\":{\"override\":[{\"rule_id\":\"c\",\"conditions\":["),
+					       text_of(A, row[1]), S("],\"actions\":[\"matched\"]}]}}"));
+		const struct event ev = event_of(A, text_of(A, row[2]));
+		const struct push_event pe = { &ev, &pl, 3 };
+		const struct push_result r = push_evaluate(push_rules_load(A, stored), &pe, me, S("Me *"));
+		const bool holds = r.actions && r.actions->array.n > 0 &&
+				   str_eq(json_str(r.actions->array.items[0]), S("matched"));
+
+		ok(holds == row[3]->b, "%.*s", STR_ARG(json_str(row[0])));
+	}
+}
+
+/* "The following server-default rules are specified": as clients get them, in the text's order and words. */
+static void test_the_default_rules_are_the_specifications(void **state)
+{
+	const struct json *all = parse(arena_cstr(A, slurp("tests/vectors/push_rules.json")));
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	struct jw w = jw_to(&b);
+	const struct json *got;
+
+	(void)state;
+	jw_object(&w, NULL);
+	push_rules_write(&w, push_rules_load(A, STR_NONE), me);
+	jw_end(&w);
+	got = parse(arena_cstr(A, buf_str(&b)));
+	assert_int_equal(got->object.n, PUSH_KINDS);
+	JSON_EACH (got, kind) {
+		const struct json *wanted = json_get(json_get(all, S("defaults")), kind->key);
+
+		ok(kind->value->array.n == (wanted ? wanted->array.n : 0), "number of %.*s rules", STR_ARG(kind->key));
+		JSON_ITEMS (wanted, i)
+			ok(json_equal(kind->value->array.items[i], wanted->array.items[i]), "%.*s rule %zu",
+			   STR_ARG(kind->key), i);
+	}
+}
+
+/* Plain words cost little each, but a thousand of them look at a long body a thousand times. */
+static void test_hundreds_of_words_do_not_hold_up_a_room(void **state)
+{
+	AUTO_BUF b = BUF_INIT(PUSH_RULES_BYTES);
+
+	(void)state;
+	buf_add(&b, S("{\"rules\":{\"content\":["));
+	for (int i = 0; i < 999; i++)
+		buf_printf(&b, "{\"rule_id\":\"r%d\",\"actions\":[],\"pattern\":\"qqqqqqqqqqqqqqqqqqqqqqqx\"},", i);
+	buf_add(&b, S("{\"rule_id\":\"last\",\"actions\":[],\"pattern\":\"q*\"}]}}"));
+	assert_false(evaluate(A, buf_str(&b), message_of(A, 1000), 3).notify);
+	assert_true(
+		evaluate(A, buf_str(&b), message_of(A, 60000), 3).notify); /* the last one was not looked at any more */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +389,9 @@ int main(void)
 		cmocka_unit_test(test_written_rules_name_the_user),
 		cmocka_unit_test(test_a_full_list_still_changes),
 		cmocka_unit_test(test_hundreds_of_patterns_do_not_hold_up_a_room),
+		TEST(test_conditions),
+		TEST(test_the_default_rules_are_the_specifications),
+		TEST(test_hundreds_of_words_do_not_hold_up_a_room),
 	};
 
 	push_rules_init();
