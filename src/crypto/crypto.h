@@ -22,6 +22,15 @@ void ed25519_from_seed(struct ed25519_key *k, const uint8_t seed[32]);
 void ed25519_generate(struct ed25519_key *k);
 void ed25519_sign(const struct ed25519_key *k, str bytes, uint8_t out[64]);
 bool ed25519_verify(const uint8_t public_key[32], str bytes, const uint8_t signature[64]);
+/* Many: each claim is answered in its `good`. Any part of an array of them can be given to another thread (pool_each).
+ * There is no cheaper way to verify many at once that agrees with the single one about every signature. */
+struct ed25519_claim {
+	const uint8_t *public_key; /* borrowed, as are the bytes */
+	str bytes;
+	uint8_t signature[64];
+	bool good;
+};
+void ed25519_verify_all(struct ed25519_claim *claims, size_t n);
 
 /* Zeroes secrets: never optimised away. */
 void crypto_wipe(void *p, size_t n);

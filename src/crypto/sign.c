@@ -31,3 +31,9 @@ bool ed25519_verify(const uint8_t public_key[32], str bytes, const uint8_t signa
 {
 	return crypto_sign_ed25519_verify_detached(signature, (const unsigned char *)bytes.p, bytes.n, public_key) == 0;
 }
+
+void ed25519_verify_all(struct ed25519_claim *claims, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		claims[i].good = ed25519_verify(claims[i].public_key, claims[i].bytes, claims[i].signature);
+}

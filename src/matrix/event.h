@@ -76,7 +76,7 @@ NODISCARD err *event_parse_json(struct arena *a, const struct room_version *rv, 
 /* Which servers must have signed: the sender's (but for invites by third-party id), in versions 1 and 2 the event id's,
  * and from version 8 on the one that authorised a restricted join. Each once. */
 size_t event_signers(const struct room_version *rv, const struct event *ev, str out_servers[EVENT_MAX_SIGNERS]);
-/* Has this server validly signed with this key? */
+/* Has this server validly signed with this key? (event_verify.h asks for all that must have.) */
 bool event_verify(struct arena *a, const struct room_version *rv, const struct event *ev, str server, str key_id,
 		  const uint8_t public_key[32]);
 

@@ -33,12 +33,23 @@ err *sign_json(struct arena *a, struct json *object, const struct signer *by)
 	return NULL;
 }
 
-bool sign_verify_bytes(struct arena *a, str bytes, str signature_text, const uint8_t public_key[32])
+bool sign_decode(struct arena *a, str signature_text, str *out)
 {
 	/* A signature is 86 characters: what is much longer is not decoded at all. */
 	const str signature = signature_text.n <= 88 ? b64_decode(a, signature_text) : STR_NONE;
 
-	return signature.n == 64 && ed25519_verify(public_key, bytes, (const uint8_t *)signature.p);
+	if (signature.n != 64)
+		return false;
+	*out = signature;
+	return true;
+}
+
+bool sign_verify_bytes(struct arena *a, str bytes, str signature_text, const uint8_t public_key[32])
+{
+	str signature;
+
+	return sign_decode(a, signature_text, &signature) &&
+	       ed25519_verify(public_key, bytes, (const uint8_t *)signature.p);
 }
 
 bool sign_verify(struct arena *a, const struct json *object, str server, str key_id, const uint8_t public_key[32])

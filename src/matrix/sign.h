@@ -24,6 +24,8 @@ NODISCARD err *sign_json(struct arena *a, struct json *object, const struct sign
 bool sign_verify(struct arena *a, const struct json *object, str server, str key_id, const uint8_t public_key[32]);
 /* The bytes a signature covers: canonical, without `signatures` and `unsigned`. */
 NODISCARD err *sign_bytes(struct arena *a, const struct json *object, str *out);
+/* The 64 bytes of a signature's text; false when they are none. */
+bool sign_decode(struct arena *a, str signature_text, str *out);
 /* One key's signature over such bytes; text is unpadded base64. */
 bool sign_verify_bytes(struct arena *a, str bytes, str signature_text, const uint8_t public_key[32]);
 /* Has `server` any signature on the object (valid or not)? */
