@@ -110,8 +110,8 @@ void draft_drop(struct draft **draft)
 struct auth_pick { /* what authorises an event: the state it may be checked against, and what of it the event names */
 	struct state_list state;
 	const struct event *events[AUTH_LOOKUPS_MAX];
+	const struct event *auth[AUTH_KEYS_MAX];
 	str ids[AUTH_KEYS_MAX], hashes[AUTH_KEYS_MAX];
-	int64_t nids[AUTH_KEYS_MAX];
 	size_t n;
 };
 
@@ -141,7 +141,7 @@ static err *pick_auth(struct room *room, const struct proposal *p, struct auth_p
 		if (named(room->rv))
 			TRY(event_hash_text(room->a, room->rv, ev, &out->hashes[out->n]));
 		out->ids[out->n] = ev->event_id;
-		out->nids[out->n++] = ev->nid;
+		out->auth[out->n++] = ev;
 	}
 	return NULL;
 }
@@ -209,17 +209,25 @@ struct job_event *job_event_new(struct draft *d, const struct proposal *p, struc
 	return je;
 }
 
-void job_event_edges(struct draft *d, struct job_event *je, const int64_t *prevs, size_t n_prevs, const int64_t *auths,
-		     size_t n_auths)
+void job_event_edges(struct draft *d, struct job_event *je, const int64_t *prevs, size_t n_prevs,
+		     const struct event *const *auth, size_t n_auth)
 {
-	int64_t *copy = ARENA_ARRAY(d->job->a, int64_t, n_prevs);
+	int64_t *copy = ARENA_ARRAY(d->job->a, int64_t, n_prevs), *auths = ARENA_ARRAY(d->job->a, int64_t, n_auth);
 
 	if (n_prevs)
 		memcpy(copy, prevs, n_prevs * sizeof(*copy));
 	je->prevs = copy;
 	je->n_prevs = n_prevs;
 	je->row.prevs = store_nids_pack(d->job->a, prevs, n_prevs);
-	je->row.auths = store_nids_pack(d->job->a, auths, n_auths);
+	for (size_t i = 0; i < n_auth; i++)
+		auths[i] = auth[i]->nid;
+	je->row.auths = store_nids_pack(d->job->a, auths, n_auth);
+	if (event_is_state(je->ev))
+		je->auth = (struct auth_entry){
+			.event = je->row.nid,
+			.parents = auth_parents(d->job->a, je->ev, auth, n_auth),
+			.n_parents = n_auth,
+		};
 }
 
 static err *extremities_move(struct room *room, const struct job_event *je)
@@ -316,7 +324,7 @@ static err *add(struct draft *d, const struct proposal *p, struct event *ev, con
 
 	for (size_t i = 0; i < n; i++)
 		prevs[i] = newest[i].nid;
-	job_event_edges(d, je, prevs, n, auth->nids, auth->n);
+	job_event_edges(d, je, prevs, n, auth->auth, auth->n);
 	je->before = tip->root;
 	TRY(draft_accept(d, je));
 	TRY(draft_annotate(d, je));
@@ -398,6 +406,25 @@ static void seal(struct draft *d)
 	job->nodes_below = tip->next_node;
 }
 
+/* What the index of auth chains gets. */
+static void describe_auth(struct job *job)
+{
+	struct auth_entry *entries = ARENA_ARRAY(job->a, struct auth_entry, job->events.n);
+	str *awaited = ARENA_ARRAY(job->a, str, job->events.n);
+
+	for (size_t i = 0; i < job->events.n; i++) {
+		const struct job_event *je = job->events.p[i];
+
+		if (!event_is_state(je->ev))
+			continue;
+		entries[job->n_auth++] = je->auth;
+		if (je->received)
+			awaited[job->n_awaited++] = je->ev->event_id;
+	}
+	job->auth = entries;
+	job->awaited = awaited;
+}
+
 static void describe_head(struct draft *d)
 {
 	const struct tip *tip = &d->room->tip;
@@ -424,6 +451,7 @@ err *draft_queue(struct draft **draft, struct ticket **out_ticket)
 	assert(job->events.n > 0);
 	seal(d);
 	describe_head(d);
+	describe_auth(job);
 	TRY(job_write(job, out_ticket)); /* the caller drops the draft */
 	job_queued(job);
 	list_add_tail(&room->jobs, &job->node);

@@ -52,6 +52,8 @@ static err *save_redaction(struct tx *tx, const struct job *job, const struct jo
 	return store_originals_prune(tx, job->now - 7 * DAY_MS, 3, &gone);
 }
 
+enum { LATE_EDGES = 500 }; /* in one piece; the rest follows */
+
 static int64_t count_shown(const struct job *job)
 {
 	int64_t n = 0;
@@ -74,6 +76,7 @@ static err *job_run(struct tx *tx, void *arg)
 	}
 	if (job->n_rows)
 		TRY(store_nodes_save(tx, job->room->nid, job->rows, job->n_rows));
+	TRY(store_auth_add(tx, job->auth, job->n_auth));
 	for (size_t i = 0; i < job->events.n; i++) {
 		const struct job_event *je = job->events.p[i];
 
@@ -89,7 +92,7 @@ static err *job_run(struct tx *tx, void *arg)
 
 static err *job_late(struct tx *tx, void *arg)
 {
-	const struct job *job = arg;
+	struct job *job = arg;
 
 	TRY(check_generation(tx, job));
 	for (size_t i = 0; i < job->events.n; i++) {
@@ -107,7 +110,10 @@ static err *job_late(struct tx *tx, void *arg)
 		if (je->prepared.late)
 			TRY(je->prepared.late(tx, je->prepared.arg));
 	}
-	return NULL;
+	job->late_more = false;
+	if (job->n_awaited == 0)
+		return NULL;
+	return store_auth_late(tx, job->awaited, job->n_awaited, LATE_EDGES, &job->late_more);
 }
 
 /*
@@ -193,6 +199,8 @@ static void job_after(void *arg, const err *result)
 		atomic_store(&room->failed, job->generation);
 		tell_failed(job);
 	} else {
+		if (job->late_more)
+			store_auth_catch_up(room->rs->opt.store);
 		recent_publish(&room->recent, job);
 		for (size_t i = 0; i < job->events.n; i++) {
 			tell_hooks(job, job->events.p[i]);

@@ -203,7 +203,6 @@ err *room_event(struct room *room, int64_t nid, const struct event **out)
 {
 	const struct job_event *je = map_get_i(&room->pending, nid), *redaction = map_get_i(&room->redactions, nid);
 	struct event_row *row;
-	struct event *ev;
 	struct tx *tx;
 
 	if (je && redaction)
@@ -216,10 +215,18 @@ err *room_event(struct room *room, int64_t nid, const struct event **out)
 	TRY(store_event_by_nid(tx, nid, &row));
 	if (!row)
 		return err_new(room->a, ERR_INTERNAL, "event %" PRId64 " is not stored", nid);
+	return room_event_of_row(room, row, out);
+}
+
+err *room_event_of_row(struct room *room, const struct event_row *row, const struct event **out)
+{
+	const struct job_event *redaction = map_get_i(&room->redactions, row->nid);
+	struct event *ev;
+
 	if (redaction)
 		return redacted_form(room, redaction, row->event_id, row->flags & EVENT_REJECTED, out);
 	TRY(event_load(room->a, room->rv, row->event_id, row->json, &ev));
-	ev->nid = nid;
+	ev->nid = row->nid;
 	ev->rejected = row->flags & EVENT_REJECTED;
 	*out = ev;
 	return NULL;

@@ -8,6 +8,7 @@
 
 #include "room/internal_room.h"
 #include "store/annotations.h"
+#include "store/auth_index.h"
 
 struct change {                      /* of the current state */
 	int64_t type, key, old, now; /* event numbers, 0: absent */
@@ -25,6 +26,8 @@ struct job_event {
 	struct event_row row;
 	const int64_t *prevs;
 	size_t n_prevs;
+	struct auth_entry auth;                   /* a state event's edges, for the index of auth chains */
+	bool received;                            /* made elsewhere: others may have named it before it came */
 	struct state_root before, after, current; /* current: of the room, once this event is in it */
 	struct change *changes;
 	size_t n_changes;
@@ -49,6 +52,11 @@ struct job {               /* one piece; everything in it lives in its arena */
 	uint64_t generation;
 	bool ended, failed; /* done_lock */
 	VEC(struct job_event *) events;
+	struct auth_entry *auth; /* of the state events among them; places are found by the writer */
+	size_t n_auth;
+	const str *awaited; /* received state events' ids */
+	size_t n_awaited;
+	bool late_more; /* edges of who awaited them are left over */
 	const struct node_row *rows;
 	size_t n_rows;
 	int64_t nodes_from, nodes_below; /* the new nodes' numbers */
@@ -107,8 +115,8 @@ NODISCARD err *rooms_append_event(struct rooms *rs, struct arena *a, const struc
 
 /* An event's way into the draft, for append.c, receive.c and redact.c. */
 struct job_event *job_event_new(struct draft *d, const struct proposal *p, struct event *ev);
-void job_event_edges(struct draft *d, struct job_event *je, const int64_t *prevs, size_t n_prevs, const int64_t *auths,
-		     size_t n_auths);
+void job_event_edges(struct draft *d, struct job_event *je, const int64_t *prevs, size_t n_prevs,
+		     const struct event *const *auth, size_t n_auth);
 /* Part of the room from now on: je->before is set. Moves extremities, current state and timeline. */
 NODISCARD err *draft_accept(struct draft *d, struct job_event *je);
 /* The state after it, from je->before: what draft_accept does first. */
@@ -131,6 +139,7 @@ NODISCARD err *annotation_save(struct tx *tx, const struct job_event *je);
 /* M_DUPLICATE_ANNOTATION for a second one of the same. */
 NODISCARD err *annotation_check(struct room *room, const struct proposal *p);
 /* One state out of several (resolve.c). */
+struct auth_index chains_index(struct room *room); /* of what is stored or queued (chains.c). In room->a */
 NODISCARD err *draft_resolve(struct draft *d, const struct state_root *roots, size_t n, struct state_root *out);
 
 /*

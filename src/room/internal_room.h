@@ -149,6 +149,8 @@ void room_cache_drop(struct room *room, int64_t type, int64_t key);
 void room_cache_clear(struct room *room);
 /* An event by number, queued or stored. ERR_INTERNAL when it is nowhere. Valid during the hold. */
 NODISCARD err *room_event(struct room *room, int64_t nid, const struct event **out);
+/* The same where its row was read already. */
+NODISCARD err *room_event_of_row(struct room *room, const struct event_row *row, const struct event **out);
 /* By id, of this room: NULL when unknown. out_row may be NULL. */
 NODISCARD err *room_event_by_id(struct room *room, str event_id, const struct event **out,
 				const struct event_row **out_row);

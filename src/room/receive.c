@@ -11,7 +11,7 @@ struct received {
 	struct room *room;
 	const struct event *ev;
 	struct proposal p;
-	int64_t *prevs, *auths;
+	int64_t *prevs;
 	struct state_root *roots; /* after the prev_events */
 	const struct event **auth_events;
 };
@@ -25,7 +25,6 @@ static err *find_known(struct received *r)
 
 	r->prevs = ARENA_ARRAY(room->a, int64_t, r->ev->n_prev_events);
 	r->roots = ARENA_ARRAY(room->a, struct state_root, r->ev->n_prev_events);
-	r->auths = ARENA_ARRAY(room->a, int64_t, r->ev->n_auth_events);
 	r->auth_events = ARENA_ARRAY(room->a, const struct event *, r->ev->n_auth_events);
 	for (size_t i = 0; i < r->ev->n_prev_events; i++) {
 		const struct job_event *je;
@@ -48,7 +47,6 @@ static err *find_known(struct received *r)
 		if (!r->auth_events[i])
 			return err_new(room->a, ERR_NOT_FOUND, "auth_event %.*s is missing",
 				       STR_ARG(r->ev->auth_events[i]));
-		r->auths[i] = row->nid;
 	}
 	return NULL;
 }
@@ -93,7 +91,8 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	TRY(event_load(d->job->a, room->rv, arena_keep(d->job->a, r->ev->event_id), arena_keep(d->job->a, r->ev->bytes),
 		       &ev));
 	je = job_event_new(d, &r->p, ev);
-	job_event_edges(d, je, r->prevs, r->ev->n_prev_events, r->auths, r->ev->n_auth_events);
+	job_event_edges(d, je, r->prevs, r->ev->n_prev_events, r->auth_events, r->ev->n_auth_events);
+	je->received = true;
 	TRY(draft_resolve(d, r->roots, r->ev->n_prev_events, &je->before));
 
 	TRY(refused(auth_check_auth_events(room->a, room->rv, ev, r->auth_events, ev->n_auth_events), &by_auth));

@@ -3,15 +3,45 @@
  */
 #include "room/internal_job.h"
 
+struct resolving {
+	struct room *room;
+	struct map rows; /* event -> struct event_row: read and not looked at yet */
+	struct auth_index index;
+};
+
 static err *io_event(void *ctx, struct arena *a, int64_t nid, const struct event **out)
 {
+	struct resolving *r = ctx;
+	const struct event_row *row = map_get_i(&r->rows, nid);
+
 	(void)a; /* events live as long as the hold */
-	return room_event(ctx, nid, out);
+	return row ? room_event_of_row(r->room, row, out) : room_event(r->room, nid, out);
+}
+
+static err *io_will_need(void *ctx, struct arena *a, const int64_t *nids, size_t n)
+{
+	struct resolving *r = ctx;
+	int64_t *stored = ARENA_ARRAY(a, int64_t, n);
+	struct event_row **rows;
+	size_t n_stored = 0, n_rows;
+	struct tx *tx;
+
+	for (size_t i = 0; i < n; i++)
+		if (!map_get_i(&r->room->pending, nids[i]) && !map_get_i(&r->rows, nids[i]))
+			stored[n_stored++] = nids[i];
+	if (n_stored == 0)
+		return NULL;
+	TRY(room_tx(r->room, &tx));
+	TRY(store_events_by_nids(tx, stored, n_stored, &rows, &n_rows));
+	for (size_t i = 0; i < n_rows; i++)
+		map_put_i(&r->rows, rows[i]->nid, rows[i]);
+	return NULL;
 }
 
 static err *io_number(void *ctx, str text, int64_t *out)
 {
-	struct room *room = ctx;
+	const struct resolving *r = ctx;
+	struct room *room = r->room;
 
 	return store_intern_find(room->rs->opt.store, room->a, text, out);
 }
@@ -26,7 +56,8 @@ static void unpack(struct arena *a, str packed, struct auth_list *out)
 
 static err *io_auth_events(void *ctx, struct arena *a, const int64_t *events, size_t n, struct auth_list *out)
 {
-	struct room *room = ctx;
+	struct resolving *r = ctx;
+	struct room *room = r->room;
 	int64_t *stored = ARENA_ARRAY(a, int64_t, n);
 	size_t *place = ARENA_ARRAY(a, size_t, n), n_stored = 0;
 	struct tx *tx;
@@ -55,11 +86,13 @@ err *draft_resolve(struct draft *d, const struct state_root *roots, size_t n, st
 {
 	struct room *room = d->room;
 	struct state_root *different = ARENA_ARRAY(room->a, struct state_root, STATE_RES_MAX_ROOTS);
+	struct resolving r = { .room = room, .index = chains_index(room) };
 	const struct state_res_io io = {
-		.ctx = room,
+		.ctx = &r,
 		.event = io_event,
+		.will_need = io_will_need,
 		.number = io_number,
-		.auth = { .ctx = room, .auth_events = io_auth_events },
+		.auth = { .ctx = &r, .auth_events = io_auth_events, .index = &r.index },
 	};
 	size_t n_different = 0;
 
@@ -80,5 +113,6 @@ err *draft_resolve(struct draft *d, const struct state_root *roots, size_t n, st
 		*out = different[0];
 		return NULL;
 	}
+	map_init(&r.rows, room->a);
 	return state_resolve(room->a, room->rv, &d->builder, different, n_different, &io, out, NULL);
 }

@@ -74,6 +74,9 @@ void turn_take(struct tx *tx);
 void store_tell_position(struct store *st, int64_t position); /* calls the hook */
 bool writer_is_here(const struct store *st); /* is this a writer's thread? It must not wait for itself */
 
+/* The index of auth chains gets what it lacks: at opening (auth_fill.c). */
+NODISCARD err *auth_fill(struct store *st, struct conn *c, struct arena *a);
+
 void pool_init(struct read_pool *p, unsigned most);
 void pool_done(struct store *st);
 

@@ -15,6 +15,8 @@ static err *open_parts(struct store *st, struct arena *a)
 	e = store_migrate(st, c, a, all);
 	if (!e)
 		e = meta_open(st, c, a);
+	if (!e)
+		e = auth_fill(st, c, a);
 	st->drv->disconnect(&c);
 	TRY(e);
 	return writers_start(st, a);
