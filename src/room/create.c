@@ -430,6 +430,8 @@ err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd
 	TRY(read_invites(&r));
 	TRY(read_alias(&r));
 	TRY(wish_all(&r));
+	for (size_t i = 0; i < r.c.events.n; i++)
+		TRY(content_check(a, &r.c.events.p[i].p, STR_NONE));
 	TRY(creation_make(&r.c));
 	*out_room_id = r.c.room_id;
 	return NULL;

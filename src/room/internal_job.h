@@ -174,6 +174,9 @@ NODISCARD err *room_wait_stored(struct rooms *rs, struct arena *a, str room_id, 
 NODISCARD err *member_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, str *out_event_id);
 /* The aliases that a new m.room.canonical_alias adds: M_INVALID_PARAM, M_BAD_ALIAS. */
 NODISCARD err *alias_check_canonical(struct room *room, const struct proposal *p);
+/* What the event's description asks of its content, where the authorisation rules ask less (content.c). room_id: STR_NONE for a room that
+ * is being made. M_BAD_JSON, M_INVALID_PARAM. */
+NODISCARD err *content_check(struct arena *a, const struct proposal *p, str room_id);
 /* M_INVITE_BLOCKED where the user wants no invitations (invite_permission.c). */
 NODISCARD err *invite_permitted(struct rooms *rs, struct arena *a, str user_id);
 /* The content of a membership event: the profile of a user of this server is put in. extra may be NULL. */

@@ -51,6 +51,20 @@ static err *find_known(struct received *r)
 	return NULL;
 }
 
+/* v1 and v2: any server may call its event whatever it likes, also what one of another room is called. The first one has the name. */
+static err *check_name(struct received *r)
+{
+	struct event_row *other;
+	struct tx *tx;
+
+	if (r->room->rv->event_format != EVENT_FORMAT_NAMED)
+		return NULL;
+	TRY(room_tx(r->room, &tx));
+	TRY(store_event_by_id(tx, r->ev->event_id, &other));
+	return other ? err_new(r->room->a, ERR_FORBIDDEN, "there is an event %.*s already", STR_ARG(r->ev->event_id))
+		     : NULL;
+}
+
 /* The event against a state: ERR_FORBIDDEN when that refuses it. */
 static err *check_state(struct draft *d, const struct received *r, struct state_root root)
 {
@@ -128,6 +142,7 @@ err *draft_add_received(struct draft *d, const struct event *ev, const struct pr
 {
 	struct received r = { .room = d->room, .ev = ev, .p = *p };
 
+	TRY(check_name(&r));
 	TRY(find_known(&r));
 	return receive(d, &r, out);
 }

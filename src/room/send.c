@@ -119,20 +119,15 @@ err *room_same_as_current(struct room *room, const struct proposal *p, str *out_
 	return NULL;
 }
 
-/* A room that says it was replaced says by which; not by itself. */
-static err *check_tombstone(struct arena *a, const struct proposal *p, str room_id)
+/* v1 to v5, "Authorisation rules", 4: m.room.aliases needs no membership. That is for servers; here, only who is in a room speaks. */
+static err *check_aliases(struct room *room, const struct proposal *p)
 {
-	const str successor = json_get_str(p->content, S("replacement_room"));
+	enum membership m;
 
-	if (!str_eq(p->type, S("m.room.tombstone")))
+	if (!room->rv->aliases_rule || !str_eq(p->type, S("m.room.aliases")))
 		return NULL;
-	if (str_is_none(p->state_key))
-		return err_new(a, ERR_BAD_JSON, "m.room.tombstone is a state event");
-	if (str_is_none(successor))
-		return err_new(a, ERR_BAD_JSON, "m.room.tombstone names the room's successor in replacement_room");
-	return str_eq(successor, room_id)
-		       ? err_new(a, ERR_INVALID_PARAM, "Tombstone cannot reference the room it was sent in")
-		       : NULL;
+	TRY(room_membership(room, p->sender, &m));
+	return m == MEMBER_JOIN ? NULL : no_room(room->a);
 }
 
 /* A client redacts what it may see redacted: its own events, or anybody's with the power to. */
@@ -202,7 +197,8 @@ static err *queue_event(struct rooms *rs, struct arena *a, const struct send_cmd
 		return err_new(a, ERR_FORBIDDEN, "a room is created once");
 	if (str_eq(p->type, S("m.room.canonical_alias")) && !str_is_none(p->state_key))
 		TRY(alias_check_canonical(room, p));
-	TRY(check_tombstone(a, p, cmd->room_id));
+	TRY(content_check(a, p, cmd->room_id));
+	TRY(check_aliases(room, p));
 	TRY(check_redaction(room, p));
 	TRY(annotation_check(room, p));
 	return room_queue_one(room, p, txn, out_event_id, out_ticket);
