@@ -430,8 +430,14 @@ err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd
 	TRY(read_invites(&r));
 	TRY(read_alias(&r));
 	TRY(wish_all(&r));
-	for (size_t i = 0; i < r.c.events.n; i++)
-		TRY(content_check(a, &r.c.events.p[i].p, STR_NONE));
+	for (size_t i = 0; i < r.c.events.n; i++) {
+		const struct proposal *p = &r.c.events.p[i].p;
+		const err *e = content_check(a, p, STR_NONE);
+
+		if (e)
+			return err_new(a, ERR_INVALID_ROOM_STATE, "%.*s cannot be set: %.*s", STR_ARG(p->type),
+				       STR_ARG(e->msg));
+	}
 	TRY(creation_make(&r.c));
 	*out_room_id = r.c.room_id;
 	return NULL;

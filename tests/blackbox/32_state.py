@@ -93,7 +93,7 @@ def test_what_may_not_be_set(alice, bob, public):
     put(alice, "org.example", {"x": "x" * 66000}, status=413, errcode="M_TOO_LARGE")
     put(alice, "org.example", {}, key="x" * 256, status=413, errcode="M_TOO_LARGE")
     put(alice, "x" * 256, {}, status=413, errcode="M_TOO_LARGE")
-    put(alice, "m.room.power_levels", {"ban": "50"})
+    put(alice, "m.room.power_levels", {"ban": "50"}, status=400, errcode="M_BAD_JSON")
     put(alice, "m.room.power_levels", {"users": {"nobody": 1}})
     put(alice, "org.example", [], status=400, errcode="M_BAD_JSON")
 
