@@ -103,6 +103,47 @@ err *filter_parse(struct arena *a, const struct json *json, struct filter *out)
 	return NULL;
 }
 
+static void keep_list(struct arena *a, struct str_list *l)
+{
+	str *items;
+
+	if (l->n == 0)
+		return;
+	items = ARENA_ARRAY(a, str, l->n);
+	for (size_t i = 0; i < l->n; i++)
+		items[i] = arena_keep(a, l->p[i]);
+	l->p = items;
+}
+
+static void keep_event_filter(struct arena *a, struct event_filter *f)
+{
+	struct str_list *lists[] = { &f->types,
+				     &f->not_types,
+				     &f->senders,
+				     &f->not_senders,
+				     &f->rooms,
+				     &f->not_rooms,
+				     &f->related_by_rel_types,
+				     &f->related_by_senders };
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		keep_list(a, lists[i]);
+}
+
+void filter_keep(struct arena *a, const struct filter *f, struct filter *out)
+{
+	*out = *f;
+	keep_list(a, &out->event_fields);
+	keep_list(a, &out->rooms);
+	keep_list(a, &out->not_rooms);
+	keep_event_filter(a, &out->presence);
+	keep_event_filter(a, &out->account_data);
+	keep_event_filter(a, &out->state);
+	keep_event_filter(a, &out->timeline);
+	keep_event_filter(a, &out->ephemeral);
+	keep_event_filter(a, &out->room_account_data);
+}
+
 static bool list_has(const struct str_list *l, str s)
 {
 	for (size_t i = 0; i < l->n; i++)

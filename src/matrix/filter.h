@@ -34,6 +34,9 @@ struct filter { /* "Filter" */
 NODISCARD err *filter_parse(struct arena *a, const struct json *json, struct filter *out);
 NODISCARD err *event_filter_parse(struct arena *a, const struct json *json, struct event_filter *out);
 
+/* A copy that needs nothing but the arena. */
+void filter_keep(struct arena *a, const struct filter *f, struct filter *out);
+
 /* Of a filter's room part: is the room wanted at all? */
 bool filter_has_room(const struct filter *f, str room_id);
 bool event_filter_has_room(const struct event_filter *f, str room_id);

@@ -10,6 +10,7 @@
 #include "store/devices.h"
 #include "store/profiles.h"
 #include "store/uia.h"
+#include "user/internal_filter_cache.h"
 #include "user/internal_rule_sets.h"
 #include "user/internal_user_cache.h"
 #include "user/internal_users.h"
@@ -17,8 +18,8 @@
 
 #include <assert.h>
 
-/* A token takes some 300 bytes, a user's compiled push rules 8 KiB. */
-enum { TOKENS_CACHED = 50000, TEXTS_BYTES = 4 * 1024 * 1024, RULES_BYTES = 64 * 1024 * 1024 };
+/* A token takes some 300 bytes, a parsed filter or a user's compiled push rules 8 KiB. */
+enum { TOKENS_CACHED = 50000, FILTERS_CACHED = 256, TEXTS_BYTES = 4 * 1024 * 1024, RULES_BYTES = 64 * 1024 * 1024 };
 
 struct users *users_new(const struct users_options *opt)
 {
@@ -29,6 +30,7 @@ struct users *users_new(const struct users_options *opt)
 	us->tokens = token_cache_new(TOKENS_CACHED);
 	us->seen = seen_new(opt->store);
 	us->texts = user_cache_new(TEXTS_BYTES);
+	us->filters = filter_cache_new(FILTERS_CACHED);
 	us->rules = rule_sets_new(RULES_BYTES);
 	us->owners = rule_owners_new();
 	us->tried = tries_new(opt->rate_account.per_second, opt->rate_account.burst);
@@ -45,6 +47,7 @@ void users_free(struct users **us)
 	tries_free(&(*us)->failed);
 	token_cache_free(&(*us)->tokens);
 	user_cache_free(&(*us)->texts);
+	filter_cache_free(&(*us)->filters);
 	rule_sets_free(&(*us)->rules);
 	rule_owners_free(&(*us)->owners);
 	mem_free(*us);

@@ -2,11 +2,9 @@
 #include "crypto/crypto.h"
 #include "store/account_data.h"
 #include "user/account_data.h"
+#include "user/internal_filter_cache.h"
 #include "user/internal_user_cache.h"
 #include "user/internal_users.h"
-
-/* A filter's text: more than any client's has. */
-static const struct json_limits limits = { 64 * 1024, 16, 10000 };
 
 struct filter_add {
 	int64_t user, id;
@@ -30,7 +28,7 @@ err *user_filter_add(struct users *us, struct arena *a, int64_t user, const stru
 	TRY(filter_parse(a, json, &filter));
 	TRY(json_canonical(a, json, JSON_CANON_LOOSE, &f.text));
 	/* What is stored must be readable: members that no filter has may be nested as deeply as a request. */
-	TRY(json_parse(a, f.text, &limits, &again));
+	TRY(json_parse(a, f.text, &filter_limits, &again));
 	sha256(f.text, digest);
 	f.digest = (str){ (const char *)digest, sizeof(digest) };
 	TRY(store_do(us->opt.store, a, add_run, &f));
@@ -61,14 +59,12 @@ err *user_filter_get(struct users *us, struct arena *a, int64_t user, str id, st
 
 err *user_filter_resolve(struct users *us, struct arena *a, int64_t user, str id_or_json, struct filter *out)
 {
-	struct json *json = NULL;
 	str text = id_or_json;
 
 	if (str_is_empty(id_or_json))
-		return filter_parse(a, NULL, out);
+		return filter_cache_parse(us->filters, a, STR_NONE, out);
 	/* "The server will detect whether it is an ID or a JSON object by whether the first character is a "{" open brace." */
 	if (id_or_json.p[0] != '{')
 		TRY(user_filter_get(us, a, user, id_or_json, &text));
-	TRY(json_parse(a, text, &limits, &json));
-	return filter_parse(a, json, out);
+	return filter_cache_parse(us->filters, a, text, out);
 }

@@ -10,6 +10,7 @@
 #include "user/tries.h"
 #include "user/user.h"
 
+struct filter_cache;
 struct user_cache;
 struct rule_sets;
 struct rule_owners;
@@ -19,8 +20,9 @@ void rule_owners_free(struct rule_owners **o);
 struct users {
 	struct users_options opt;
 	struct token_cache *tokens;
-	struct user_cache *texts; /* filters */
-	struct rule_sets *rules;  /* push rules */
+	struct user_cache *texts; /* filters by their number */
+	struct filter_cache *filters;
+	struct rule_sets *rules; /* push rules */
 	struct rule_owners *owners;
 	struct seen_queue *seen;
 	struct tries *tried; /* passwords tried, by account: all of them, and the wrong ones */
