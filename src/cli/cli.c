@@ -179,6 +179,12 @@ const struct command cli_commands[] = {
 	  "password is asked for, or read from standard input. Speaks to the running server through the socket in the "
 	  "data folder; where none runs, works on the database itself.",
 	  cli_user },
+	{ "state", "resolve FILE... [--explain] [--room-version VERSION]",
+	  "Resolve the states that the files hold, and print the resulting state as JSON; with --explain also what was in "
+	  "conflict, the order of the events, and why each one that was refused was. A file is {\"room_version\", "
+	  "\"events\": [EVENT, ...], \"states\": [[EVENT_ID, ...], ...]}, or the answer to GET "
+	  "/_matrix/federation/v1/state/{roomId}. Needs no server.",
+	  cli_state },
 	{ "generate-config", "[--server-name NAME] [--data-dir FOLDER]",
 	  "Write a commented configuration with every option to standard output.", run_generate_config },
 	{ "check-config", "", "Read the configuration, say what is wrong with it, and start nothing.",

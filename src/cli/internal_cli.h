@@ -31,5 +31,6 @@ str call_value(struct call *c, const char *name);
 bool call_finish(const struct call *c, int positional);
 
 int cli_user(const struct call *c);
+int cli_state(const struct call *c);
 void cli_write_help(struct buf *out, const char *program);
 void cli_write_man(struct buf *out);

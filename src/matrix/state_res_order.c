@@ -117,10 +117,11 @@ static err *power_levels_before(struct res *r, const struct event *ev, const str
 	return res_among(r, &auth, S("m.room.power_levels"), S(""), out);
 }
 
+/* Power levels that name themselves, by a circle that peers made in a version where they choose the ids, end the mainline. */
 static void mainline_add(struct mainline *m, const struct event *levels)
 {
-	m->end = levels;
-	if (levels)
+	m->end = levels && !map_get_i(&m->position, levels->nid) ? levels : NULL;
+	if (m->end)
 		map_put_i(&m->position, levels->nid, (void *)(uintptr_t)++m->n);
 }
 
@@ -152,6 +153,8 @@ static err *mainline_position(struct mainline *m, struct res_item *it)
 		if (found)
 			break;
 		vec_push(m->r->a, &passed, levels->nid);
+		map_put_i(&m->others, levels->nid,
+			  (void *)(uintptr_t)SIZE_MAX); /* until it is known: a circle ends here */
 		TRY(power_levels_before(m->r, levels, &levels));
 	}
 	if (!found)
