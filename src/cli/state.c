@@ -136,97 +136,111 @@ static int by_key(const void *p, const void *q)
 	return types ? types : str_cmp(x->state_key, y->state_key);
 }
 
-static void begin_line(struct jw *j, const struct event *ev)
+/* Rows of an array stand on lines of their own, so that two answers can be compared with diff. */
+static void begin_rows(struct buf *out, const char *name) { buf_printf(out, ",\n \"%s\": [", name); }
+
+static struct jw begin_row(struct buf *out, bool first, const struct event *ev)
 {
-	jw_object(j, NULL);
-	jw_str(j, "type", ev->type);
-	jw_str(j, "state_key", ev->state_key);
-	jw_str(j, "event_id", ev->event_id);
+	struct jw j = jw_to(out);
+
+	buf_add(out, first ? S("\n  ") : S(",\n  "));
+	jw_object(&j, NULL);
+	jw_str(&j, "type", ev->type);
+	jw_str(&j, "state_key", ev->state_key);
+	jw_str(&j, "event_id", ev->event_id);
+	return j;
 }
 
-/* Objects of an array stand on lines of their own, so that two answers can be compared with diff. */
-static void end_line(struct jw *j)
+static int by_note_key(const void *p, const void *q)
 {
-	jw_end(j);
-	buf_byte(j->out, '\n');
+	const struct event *x = (*(const struct state_res_note *const *)p)->event,
+			   *y = (*(const struct state_res_note *const *)q)->event;
+	const int keys = by_key(&x, &y);
+
+	return keys ? keys : str_cmp(x->event_id, y->event_id);
 }
 
-static void write_notes(struct jw *j, const struct work *w, const char *name, enum state_res_step first,
-			enum state_res_step last)
+/* The events of a step: sets in the order of their keys, passes in the order of the resolution. */
+static void write_step(struct buf *out, const struct work *w, const char *name, enum state_res_step step)
 {
-	jw_array(j, name);
-	buf_byte(j->out, '\n');
-	for (enum state_res_step step = first; step <= last; step++)
-		for (size_t i = 0; i < w->notes.n; i++) {
-			const struct state_res_note *note = &w->notes.p[i];
+	VEC(const struct state_res_note *) rows = { 0 };
 
-			if (note->step != step)
-				continue;
-			begin_line(j, note->event);
-			jw_str(j, "sender", note->event->sender);
-			if (note->refusal)
-				jw_str(j, "refused", note->refusal->msg);
-			end_line(j);
-		}
-	jw_end(j);
+	for (size_t i = 0; i < w->notes.n; i++)
+		if (w->notes.p[i].step == step)
+			vec_push(w->a, &rows, &w->notes.p[i]);
+	if (rows.n > 0 && (step == STATE_RES_CONFLICTED || step == STATE_RES_FULL))
+		qsort(rows.p, rows.n, sizeof(*rows.p), by_note_key);
+	begin_rows(out, name);
+	for (size_t i = 0; i < rows.n; i++) {
+		struct jw j = begin_row(out, i == 0, rows.p[i]->event);
+
+		jw_str(&j, "sender", rows.p[i]->event->sender);
+		if (rows.p[i]->refusal)
+			jw_str(&j, "refused", rows.p[i]->refusal->msg);
+		jw_end(&j);
+	}
+	buf_byte(out, ']');
 }
 
-static void write_losses(struct jw *j, const struct work *w)
+static void write_losses(struct buf *out, const struct work *w)
 {
-	jw_array(j, "lost");
-	buf_byte(j->out, '\n');
+	begin_rows(out, "lost");
 	for (size_t i = 0; i < w->facts.n_losses; i++) {
 		const struct state_res_loss *l = &w->facts.losses[i];
+		struct jw j = begin_row(out, i == 0, w->file.events.p[l->lost - 1]);
 
-		begin_line(j, w->file.events.p[l->lost - 1]);
-		if (l->held)
-			jw_str(j, "held_instead", w->file.events.p[l->held - 1]->event_id);
-		jw_str_or_null(j, "cause", l->cause ? w->file.events.p[l->cause - 1]->event_id : STR_NONE);
-		end_line(j);
+		jw_str_or_null(&j, "held", l->held ? w->file.events.p[l->held - 1]->event_id : STR_NONE);
+		jw_str_or_null(&j, "cause", l->cause ? w->file.events.p[l->cause - 1]->event_id : STR_NONE);
+		jw_end(&j);
 	}
-	jw_end(j);
+	buf_byte(out, ']');
 }
 
-static void explain(struct jw *j, const struct work *w)
+static void explain(struct buf *out, const struct work *w)
 {
-	const bool v1 = w->file.rv->state_res == STATE_RES_V1;
+	static const struct {
+		enum state_res algorithm; /* 0: all */
+		const char *name;
+		enum state_res_step step;
+	} steps[] = {
+		{ 0, "conflicted", STATE_RES_CONFLICTED },
+		{ 0, "full_conflicted_set", STATE_RES_FULL },
+		{ STATE_RES_V2, "power_events", STATE_RES_POWER },
+		{ STATE_RES_V2, "other_events", STATE_RES_MAINLINE },
+		{ STATE_RES_V1, "power_levels", STATE_RES_LEVELS },
+		{ STATE_RES_V1, "join_rules", STATE_RES_RULES },
+		{ STATE_RES_V1, "members", STATE_RES_MEMBERS },
+		{ STATE_RES_V1, "others", STATE_RES_OTHERS },
+	};
+	static const char *const names[] = { [STATE_RES_V1] = "1", [STATE_RES_V2] = "2", [STATE_RES_V2_1] = "2.1" };
+	const enum state_res algorithm = w->file.rv->state_res;
 
-	jw_str(j, "algorithm", v1 ? S("1") : w->file.rv->state_res == STATE_RES_V2 ? S("2") : S("2.1"));
-	write_notes(j, w, "conflicted", STATE_RES_CONFLICTED, STATE_RES_CONFLICTED);
-	write_notes(j, w, "full_conflicted_set", STATE_RES_FULL, STATE_RES_FULL);
-	if (v1) {
-		write_notes(j, w, "power_levels", STATE_RES_LEVELS, STATE_RES_LEVELS);
-		write_notes(j, w, "join_rules", STATE_RES_RULES, STATE_RES_RULES);
-		write_notes(j, w, "members", STATE_RES_MEMBERS, STATE_RES_MEMBERS);
-		write_notes(j, w, "others", STATE_RES_OTHERS, STATE_RES_OTHERS);
-	} else {
-		write_notes(j, w, "power_events", STATE_RES_POWER, STATE_RES_POWER);
-		write_notes(j, w, "other_events", STATE_RES_MAINLINE, STATE_RES_MAINLINE);
-	}
-	write_losses(j, w);
+	buf_printf(out, ",\n \"algorithm\": \"%s\"", names[algorithm]);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		if (!steps[i].algorithm ||
+		    steps[i].algorithm == (algorithm == STATE_RES_V1 ? STATE_RES_V1 : STATE_RES_V2))
+			write_step(out, w, steps[i].name, steps[i].step);
+	write_losses(out, w);
 }
 
 static err *answer(struct work *w, const struct state_tree *tree, struct state_root root, bool why, struct buf *out)
 {
 	struct held held = { .w = w };
-	struct jw j = jw_to(out);
 
 	TRY(state_each(tree, w->a, root, (struct state_pick){ 0 }, on_held, &held));
 	if (held.events.n > 0)
 		qsort(held.events.p, held.events.n, sizeof(*held.events.p), by_key);
-	jw_object(&j, NULL);
-	jw_str(&j, "room_version", w->file.rv->id);
-	jw_array(&j, "state");
-	buf_byte(out, '\n');
+	buf_printf(out, "{\"room_version\": \"%.*s\"", STR_ARG(w->file.rv->id));
+	begin_rows(out, "state");
 	for (size_t i = 0; i < held.events.n; i++) {
-		begin_line(&j, held.events.p[i]);
-		end_line(&j);
+		struct jw j = begin_row(out, i == 0, held.events.p[i]);
+
+		jw_end(&j);
 	}
-	jw_end(&j);
+	buf_byte(out, ']');
 	if (why)
-		explain(&j, w);
-	jw_end(&j);
-	buf_byte(out, '\n');
+		explain(out, w);
+	buf_add(out, S("}\n"));
 	return out->overflow ? err_new(w->a, ERR_TOO_LARGE, "the answer is too long") : NULL;
 }
 

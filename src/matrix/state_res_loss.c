@@ -8,7 +8,7 @@
  *
  * The difference shows where the event's own auth_events and the result disagree. What the result holds there is the cause if the
  * state with the event does not hold it and the event's auth chain does not, either. If the event's own auth event was refused in
- * the same resolution, its cause is the cause.
+ * the same resolution, that one's cause is the cause.
  */
 #include <stdlib.h>
 
@@ -17,9 +17,7 @@
 struct lost {
 	struct state_res_loss loss;
 	const struct event *ev;
-	struct auth_list auth;
-	uint64_t in;               /* the states that have it */
-	const struct lost *asking; /* whose cause it was last asked for */
+	uint64_t in; /* the states that have it */
 };
 /* How many refused auth events are followed from one to the next. */
 enum { FAR_ENOUGH = 16 };
@@ -90,7 +88,8 @@ static err *is_below(const struct losses *ls, int64_t event, int64_t below, bool
 }
 
 /* Under one key that the rules asked for: did something unseen take the place of the event's own auth event? */
-static err *cause_under(struct losses *ls, struct lost *l, const struct state_key *asked, int64_t *out)
+static err *cause_under(struct losses *ls, const struct lost *of, const struct event *ev, const struct auth_list *auth,
+			const struct state_key *asked, int64_t *out)
 {
 	struct res *r = ls->r;
 	const struct event *own;
@@ -102,40 +101,41 @@ static err *cause_under(struct losses *ls, struct lost *l, const struct state_ke
 	if (!known)
 		return NULL;
 	TRY(state_get(r->tree, r->a, ls->out, key[0], key[1], &now));
-	TRY(res_among(r, &l->auth, asked->type, asked->state_key, &own));
-	if (now == 0 || now == l->ev->nid || (own && own->nid == now))
+	TRY(res_among(r, auth, asked->type, asked->state_key, &own));
+	if (now == 0 || now == ev->nid || (own && own->nid == now))
 		return NULL;
-	TRY(was_seen(ls, l, key, now, &seen));
+	TRY(was_seen(ls, of, key, now, &seen));
 	if (!seen)
-		TRY(is_below(ls, l->ev->nid, now, &seen));
+		TRY(is_below(ls, ev->nid, now, &seen));
 	*out = seen ? 0 : now;
 	return NULL;
 }
 
-/* From the event up its lost auth events, until a cause is found: auth_events form no circle, but peers write them. */
+/* From the event up its auth events, as far as they were refused, too, until a cause is found. */
 static err *find_cause(struct losses *ls, struct lost *of)
 {
 	struct res *r = ls->r;
-	VEC(struct lost *) path = { 0 };
+	const struct event *path[FAR_ENOUGH] = { of->ev };
+	size_t n_path = 1;
 	int64_t cause = 0;
 
-	of->asking = of;
-	vec_push(r->a, &path, of);
-	for (size_t at = 0; at < path.n && !cause; at++) {
-		struct lost *l = path.p[at];
+	for (size_t at = 0; at < n_path && !cause; at++) {
+		const struct event *ev = path[at];
 		struct state_key asked[AUTH_LOOKUPS_MAX];
-		const size_t n =
-			auth_lookups(r->rv, l->ev->type, l->ev->state_key, l->ev->sender, l->ev->content, asked);
+		const size_t n = auth_lookups(r->rv, ev->type, ev->state_key, ev->sender, ev->content, asked);
+		struct auth_list auth;
 
+		TRY(r->io->auth.auth_events(r->io->auth.ctx, r->a, &ev->nid, 1, &auth));
 		for (size_t i = 0; i < n && !cause; i++)
-			TRY(cause_under(ls, l, &asked[i], &cause));
-		for (size_t i = 0; i < l->auth.n; i++) {
-			struct lost *below = map_get_i(&ls->by_event, l->auth.p[i]);
+			TRY(cause_under(ls, of, ev, &auth, &asked[i], &cause));
+		for (size_t i = 0; i < auth.n && n_path < FAR_ENOUGH; i++) {
+			const struct event *below = map_get_i(&r->refused, auth.p[i]);
 
-			if (below && below->asking != of && path.n < FAR_ENOUGH) {
-				below->asking = of;
-				vec_push(r->a, &path, below);
-			}
+			for (size_t k = 0; k < n_path && below; k++)
+				if (path[k] == below)
+					below = NULL;
+			if (below)
+				path[n_path++] = below;
 		}
 	}
 	of->loss.cause = cause;
@@ -167,8 +167,6 @@ err *res_losses(struct res *r, struct state_root out)
 	qsort(ls.all.p, ls.all.n, sizeof(*ls.all.p), by_number);
 	n = MIN(ls.all.n, STATE_RES_MAX_LOSSES);
 	losses = ARENA_ARRAY(r->a, struct state_res_loss, n);
-	for (size_t i = 0; i < ls.all.n; i++)
-		TRY(r->io->auth.auth_events(r->io->auth.ctx, r->a, &ls.all.p[i]->ev->nid, 1, &ls.all.p[i]->auth));
 	for (size_t i = 0; i < n; i++) {
 		TRY(find_cause(&ls, ls.all.p[i]));
 		losses[i] = ls.all.p[i]->loss;

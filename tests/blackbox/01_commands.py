@@ -1,7 +1,10 @@
 """The commands of `hearth`, the life of the server, and its settings: what an operator does."""
+import base64
 import contextlib
+import hashlib
 import json
 import os
+import pathlib
 import resource
 import signal
 import socket
@@ -110,6 +113,92 @@ def test_a_generated_file_is_good(tmp_path):
     assert "File exists" in hearth("generate-key", "a.key", cwd=tmp_path, status=1)
     assert hearth("version", cwd=tmp_path).startswith("hearth ")
     assert ".SH CONFIGURATION" in hearth("help", "--man", cwd=tmp_path)
+
+
+VECTORS = pathlib.Path(__file__).resolve().parent.parent / "vectors" / "state_res"
+
+
+def resolved(*args, cwd):
+    answer = json.loads(hearth("state", "resolve", *map(str, args), cwd=cwd))
+    return answer, sorted(row["event_id"] for row in answer["state"])
+
+
+@pytest.mark.parametrize("path", sorted(VECTORS.glob("*.json")), ids=lambda p: p.stem)
+def test_states_of_files_are_resolved(path, tmp_path):
+    case = json.loads(path.read_text())
+    answer, ids = resolved(path, cwd=tmp_path)
+    assert ids == sorted(case["expected"]) and answer["room_version"] == case["room_version"]
+    # Each state in a file of its own, the events in another, in the opposite order.
+    files = [tmp_path / f"{i}.json" for i in range(len(case["states"]) + 1)]
+    for file, state in zip(files, reversed(case["states"])):
+        file.write_text(json.dumps({"states": [state]}))
+    files[-1].write_text(json.dumps({"events": case["events"]}))
+    assert resolved(*files, "--room-version", case["room_version"], cwd=tmp_path)[1] == ids
+
+
+def test_a_resolution_is_explained(tmp_path):
+    why = resolved("--explain", VECTORS / "msc4297-problem-b.v11.json", cwd=tmp_path)[0]
+    ids = {name: [row["event_id"] for row in rows] for name, rows in why.items() if isinstance(rows, list)}
+    assert why["algorithm"] == "2" and ids["conflicted"] == ids["full_conflicted_set"] == ["$levels", "$p2"]
+    assert ids["power_events"] == ["$levels", "$p2"] and ids["other_events"] == []
+    assert "refused" not in why["power_events"][0] and "power level" in why["power_events"][1]["refused"]
+    assert [(row["event_id"], row["held"], row["cause"]) for row in why["lost"]] == [("$p2", "$levels", None)]
+    why = resolved("--explain", VECTORS / "msc4297-problem-b.v12.json", cwd=tmp_path)[0]
+    assert [row["event_id"] for row in why["power_events"]] == ["$levels", "$rules", "$p1", "$bob", "$p2"]
+    assert why["lost"] == []
+    why = resolved("--explain", VECTORS / "ban-against-power-levels.v11.json", cwd=tmp_path)[0]
+    assert [(row["event_id"], row["cause"]) for row in why["lost"]] == [("$p2", "$ban")]
+    why = resolved("--explain", VECTORS / "v1-reset-ban.json", cwd=tmp_path)[0]
+    assert why["algorithm"] == "1" and [row["event_id"] for row in why["members"] if "refused" in row] == ["$ban:x"]
+
+
+def whole_event(kept=(), **fields):
+    """An event of room version 11 as servers send it, and its id: of its content only `kept` survives redaction."""
+    def digest(event):
+        text = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).digest()
+    event = {"room_id": "!r:x", "sender": "@a:x", "state_key": "", "origin_server_ts": 1, "depth": 1, "auth_events": [],
+             "prev_events": [], **fields}
+    event["hashes"] = {"sha256": base64.b64encode(digest(event)).decode().rstrip("=")}
+    redacted = {**event, "content": {k: v for k, v in event["content"].items() if k in kept}}
+    named = "$" + base64.urlsafe_b64encode(digest(redacted)).decode().rstrip("=")
+    return {**event, "signatures": {"x": {"ed25519:1": "not asked for"}}}, named
+
+
+def test_states_as_servers_send_them(tmp_path):
+    create, c = whole_event(["room_version"], type="m.room.create", content={"room_version": "11"})
+    join, j = whole_event(["membership"], type="m.room.member", state_key="@a:x", content={"membership": "join"},
+                          auth_events=[c], prev_events=[c])
+    topics = [whole_event(type="m.room.topic", content={"topic": n}, auth_events=[c, j], prev_events=[j],
+                          origin_server_ts=ts) for n, ts in (("one", 9), ("two", 8))]
+    for file, (topic, _) in zip("ab", topics):
+        (tmp_path / file).write_text(json.dumps({"pdus": [create, join, topic], "auth_chain": [create, join]}))
+    assert resolved("a", "b", cwd=tmp_path)[1] == sorted([c, j, topics[0][1]])
+    (tmp_path / "a").write_text(json.dumps({"pdus": [{**create, "event_id": j}]}))
+    assert f"{j} is really {c}" in hearth("state", "resolve", "a", cwd=tmp_path, status=1)
+
+
+def test_files_that_hold_no_states_are_refused(tmp_path):
+    case = json.loads((VECTORS / "msc4297-problem-b.v11.json").read_text())
+
+    def said(**changes):
+        (tmp_path / "bad.json").write_text(json.dumps({**case, **changes}))
+        return hearth("state", "resolve", "bad.json", cwd=tmp_path, status=1)
+
+    assert "$nowhere, which no file has" in said(states=[["$nowhere"]])
+    assert "two events under m.room.power_levels" in said(states=[["$p1", "$p2"]])
+    assert "no room version 99" in said(room_version="99")
+    assert "from 1 to 64 states" in said(states=[])
+    assert "neither hashes nor an event_id" in said(events=[{"type": "m.room.create"}])
+    without = [e for e in case["events"] if e["event_id"] != "$p1"]
+    assert "$p1 among its auth_events, which no file has" in said(events=without)
+    assert "Event has no" in said(events=[{**case["events"][0], "hashes": {}}])
+    (tmp_path / "bad.json").write_text("[")
+    hearth("state", "resolve", "bad.json", cwd=tmp_path, status=1)
+    assert "No such file" in hearth("state", "resolve", "none.json", cwd=tmp_path, status=1)
+    hearth("state", "resolve", cwd=tmp_path, status=2)
+    hearth("state", "untangle", cwd=tmp_path, status=2)
+    hearth("state", "resolve", "--loudly", "bad.json", cwd=tmp_path, status=2)
 
 
 def test_routes_are_the_table_itself(server):

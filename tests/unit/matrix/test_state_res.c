@@ -350,6 +350,91 @@ static void rejected_auth_events_do_not_count(void **state)
 	}
 }
 
+/* A moderator's change is lost to a ban: the ban is why. A change that is judged by older power levels, or a join by a rule that its state
+ * knew all along, is lost to nothing: a reset. */
+static void losses_have_a_cause_or_none(void **state)
+{
+	const struct dag_line lines[] = {
+		{ "$p1", "@alice:x", "m.room.power_levels", "", PL("\"@bob:x\":50"), "$start" },
+		{ "$ban", "@alice:x", "m.room.member", "@bob:x", "{\"membership\":\"ban\"}", "$p1" },
+		{ "$p2", "@bob:x", "m.room.power_levels", "", PL("\"@bob:x\":50,\"@carol:x\":50"), "$p1" },
+		{ "$p3", "@carol:x", "m.room.power_levels", "", PL("\"@bob:x\":50,\"@carol:x\":0"), "$p2" },
+		{ "$erin", "@erin:x", "m.room.member", "@erin:x", "{\"membership\":\"join\"}", "$start" },
+		{ "$closed", "@alice:x", "m.room.join_rules", "", "{\"join_rule\":\"invite\"}", "$erin" },
+	};
+	AUTO_ARENA a = arena_new();
+	struct dag *d = new_room(a, "11");
+
+	(void)state;
+	add(d, lines, ARRAY_LEN(lines));
+	const struct state_root caused[] = { d->after[dag_event(d, "$ban")->nid], d->after[dag_event(d, "$p3")->nid] };
+
+	(void)dag_resolve(d, caused, 2);
+	assert_int_equal(d->facts.n_losses, 1); /* p2 is in neither state */
+	assert_int_equal(d->facts.losses[0].lost, dag_event(d, "$p3")->nid);
+	assert_int_equal(d->facts.losses[0].held, dag_event(d, "$p1")->nid);
+	assert_int_equal(d->facts.losses[0].cause, dag_event(d, "$ban")->nid);
+
+	const struct state_root reset[] = {
+		dag_state(d, "$create $alice $p3 $rules $bob $carol $dave"),
+		dag_state(d, "$create $alice $power $rules $bob $carol $dave"),
+	};
+
+	(void)dag_resolve(d, reset, 2);
+	assert_int_equal(d->facts.n_losses, 0); /* all between is in the auth difference */
+
+	const struct state_root thrown_out[] = {
+		dag_state(d, "$create $alice $power $closed $bob $carol $dave $erin"),
+		dag_state(d, "$create $alice $power $closed $bob $carol $dave"),
+	};
+
+	(void)dag_resolve(d, thrown_out, 2);
+	assert_int_equal(d->facts.lost, 1);
+	assert_int_equal(d->facts.losses[0].lost, dag_event(d, "$erin")->nid);
+	assert_int_equal(d->facts.losses[0].held, 0);
+	assert_int_equal(d->facts.losses[0].cause, 0);
+}
+
+/* Where servers choose the ids, two power levels can name each other. They are not in this house's rooms; still nothing may hang. */
+static void power_levels_in_a_circle_end(void **state)
+{
+	(void)state;
+	for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
+		AUTO_ARENA a = arena_new();
+		struct dag *d = new_room(a, versions[v]);
+		const struct dag_line lines[] = {
+			{ "$p1", "@alice:x", "m.room.power_levels", "", PL("\"@bob:x\":50"), "$start" },
+			{ "$p2", "@alice:x", "m.room.power_levels", "", PL("\"@bob:x\":51"), "$p1" },
+			{ "$t1", "@alice:x", "m.room.topic", "", "{\"topic\":\"1\"}", "$p2" },
+			{ "$t2", "@alice:x", "m.room.topic", "", "{\"topic\":\"2\"}", "$p2" },
+		};
+		struct state_builder b;
+		struct state_root out;
+		int64_t *auth;
+
+		add(d, lines, ARRAY_LEN(lines));
+		auth = (int64_t *)d->auth[dag_event(d, "$p1")->nid].p;
+		for (size_t i = 0; i < d->auth[dag_event(d, "$p1")->nid].n; i++)
+			if (auth[i] == dag_event(d, "$power")->nid)
+				auth[i] = dag_event(d, "$p2")->nid;
+		/* In the mainline, and beside it. */
+		const struct state_root roots[2][2] = {
+			{ dag_state(d, "$create $alice $p2 $rules $t1"),
+			  dag_state(d, "$create $alice $p2 $rules $t2") },
+			{ dag_state(d, "$create $alice $power $rules $t1"),
+			  dag_state(d, "$create $alice $power $rules $t2") },
+		};
+
+		for (size_t i = 0; i < 2; i++) {
+			err *e;
+
+			state_builder_init(&b, a, &d->nodes.tree);
+			e = state_resolve(a, d->rv, &b, roots[i], 2, &d->io, &out, &d->facts);
+			assert_true(!e || e->code == ERR_INTERNAL);
+		}
+	}
+}
+
 static void alone_or_equal_nothing_happens(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -403,6 +488,8 @@ int main(void)
 		cmocka_unit_test(what_lies_between_conflicted_events_counts),
 		cmocka_unit_test(unconflicted_events_stay),
 		cmocka_unit_test(rejected_auth_events_do_not_count),
+		cmocka_unit_test(losses_have_a_cause_or_none),
+		cmocka_unit_test(power_levels_in_a_circle_end),
 		cmocka_unit_test(alone_or_equal_nothing_happens),
 		cmocka_unit_test(cost_follows_the_conflict),
 	};
