@@ -7,6 +7,7 @@
 #include "cli/internal_cli.h"
 #include "cli/state_file.h"
 #include "json/writer.h"
+#include "matrix/auth_rule.h"
 #include "matrix/state_res.h"
 
 #include <errno.h>
@@ -160,6 +161,15 @@ static int by_note_key(const void *p, const void *q)
 	return keys ? keys : str_cmp(x->event_id, y->event_id);
 }
 
+static void write_refusal(struct jw *j, const struct work *w, const err *refusal)
+{
+	const enum auth_rule rule = auth_rule_of(refusal);
+
+	jw_str(j, "refused", refusal->msg);
+	if (rule != RULE_NONE)
+		jw_str(j, "rule", auth_rule_text(w->a, w->file.rv, rule));
+}
+
 /* The events of a step: sets in the order of their keys, passes in the order of the resolution. */
 static void write_step(struct buf *out, const struct work *w, const char *name, enum state_res_step step)
 {
@@ -176,7 +186,7 @@ static void write_step(struct buf *out, const struct work *w, const char *name, 
 
 		jw_str(&j, "sender", rows.p[i]->event->sender);
 		if (rows.p[i]->refusal)
-			jw_str(&j, "refused", rows.p[i]->refusal->msg);
+			write_refusal(&j, w, rows.p[i]->refusal);
 		jw_end(&j);
 	}
 	buf_byte(out, ']');

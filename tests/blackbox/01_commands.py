@@ -142,6 +142,7 @@ def test_a_resolution_is_explained(tmp_path):
     assert why["algorithm"] == "2" and ids["conflicted"] == ids["full_conflicted_set"] == ["$levels", "$p2"]
     assert ids["power_events"] == ["$levels", "$p2"] and ids["other_events"] == []
     assert "refused" not in why["power_events"][0] and "power level" in why["power_events"][1]["refused"]
+    assert why["power_events"][1]["rule"].startswith("rooms/v11, Authorisation rules, 7: ")
     assert [(row["event_id"], row["held"], row["cause"]) for row in why["lost"]] == [("$p2", "$levels", None)]
     why = resolved("--explain", VECTORS / "msc4297-problem-b.v12.json", cwd=tmp_path)[0]
     assert [row["event_id"] for row in why["power_events"]] == ["$levels", "$rules", "$p1", "$bob", "$p2"]
