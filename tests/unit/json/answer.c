@@ -84,7 +84,7 @@ static void answer(struct buf *b, struct arena *a, str text)
 {
 	struct json *j;
 	err *e = json_parse(a, text, &json_limits_request, &j);
-	str loose, strict;
+	str loose, strict, doubles;
 	struct jw w = jw_to(b);
 
 	if (e) {
@@ -94,10 +94,24 @@ static void answer(struct buf *b, struct arena *a, str text)
 	buf_add(b, S("ok\n"));
 	dump(b, a, j);
 	buf_byte(b, '\n');
-	e = json_canonical(a, j, false, &loose);
+	e = json_canonical(a, j, JSON_CANON_LOOSE, &loose);
 	buf_add(b, e ? S("no loose canonical form") : loose);
-	e = json_canonical(a, j, true, &strict);
+	e = json_canonical(a, j, JSON_CANON_STRICT, &strict);
 	buf_add(b, e ? S("\nnot strict\n") : str_eq(strict, loose) ? S("\nstrict\n") : S("\nstrict differs\n"));
+	/* As Python writes floats: of what is parsed again, too. */
+	e = json_canonical(a, j, JSON_CANON_DOUBLES, &doubles);
+	if (!e) {
+		struct json *again;
+		str once_more;
+
+		e = json_parse(a, doubles, &json_limits_request, &again);
+		if (!e)
+			e = json_canonical(a, again, JSON_CANON_DOUBLES, &once_more);
+		if (e || !str_eq(once_more, doubles))
+			doubles = S("not the same twice");
+	}
+	buf_add(b, e ? S("no doubles") : doubles);
+	buf_byte(b, '\n');
 	jw_json(&w, NULL, rebuild(a, j));
 	buf_byte(b, '\n');
 }
