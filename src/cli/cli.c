@@ -46,7 +46,8 @@ str call_value(struct call *c, const char *name)
 bool call_finish(const struct call *c, int positional)
 {
 	for (int i = 0; i < c->argc; i++) {
-		if (c->argv[i][0] == '-' || i >= positional) {
+		/* "-" is standard input. */
+		if ((c->argv[i][0] == '-' && c->argv[i][1]) || i >= positional) {
 			(void)fprintf(stderr, "%s: not understood: %s (see %s help)\n", c->program, c->argv[i],
 				      c->program);
 			return false;
@@ -190,6 +191,12 @@ const struct command cli_commands[] = {
 	{ "check-config", "", "Read the configuration, say what is wrong with it, and start nothing.",
 	  run_check_config },
 	{ "generate-key", "[FILE]", "Make a signing key: a new file, or a line on standard output.", run_generate_key },
+	{ "event", "check [--json] FILE",
+	  "Say which checks an event passes, and by which rule of the specification. FILE (- for standard input) is "
+	  "{\"room_version\": \"11\", \"event\": {...}, \"auth_events\": [...], \"state\": [...]} and may have \"keys\": "
+	  "{SERVER: {KEY_ID: BASE64}} to verify signatures with and \"rejected\": [EVENT_ID, ...]. The exit status is 0 "
+	  "for an event that is accepted, 1 for one that is not.",
+	  cli_event },
 	{ "routes", "", "List every route that is served: METHOD /path/{parameter}.", run_routes },
 	{ "version", "", "Print the version.", run_version },
 	{ "help", "[--man]", "Print a summary, or the manual page.", run_help },

@@ -9,24 +9,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-str file_read(struct arena *a, str path, size_t most)
+static str read_all(struct arena *a, int fd, size_t most)
 {
-	const int fd = open(arena_cstr(a, path), O_RDONLY | O_CLOEXEC);
 	AUTO_BUF b = BUF_INIT(most + 8192);
 	ssize_t n = 1;
 
-	if (fd < 0)
-		return STR_NONE;
 	while (n > 0 && b.n <= most) {
 		n = read(fd, buf_reserve(&b, 4096), 4096);
 		if (n > 0)
 			buf_commit(&b, (size_t)n);
 	}
-	(void)close(fd);
 	if (b.n > most)
 		errno = EFBIG;
 	return n < 0 || b.n > most ? STR_NONE : arena_keep(a, buf_str(&b));
 }
+
+str file_read(struct arena *a, str path, size_t most)
+{
+	const int fd = open(arena_cstr(a, path), O_RDONLY | O_CLOEXEC);
+	str text;
+	int saved;
+
+	if (fd < 0)
+		return STR_NONE;
+	text = read_all(a, fd, most);
+	saved = errno;
+	(void)close(fd);
+	errno = saved;
+	return text;
+}
+
+str file_read_input(struct arena *a, size_t most) { return read_all(a, STDIN_FILENO, most); }
 
 static bool write_all(int fd, str bytes)
 {

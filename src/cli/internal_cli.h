@@ -32,5 +32,6 @@ bool call_finish(const struct call *c, int positional);
 
 int cli_user(const struct call *c);
 int cli_state(const struct call *c);
+int cli_event(const struct call *c);
 void cli_write_help(struct buf *out, const char *program);
 void cli_write_man(struct buf *out);
