@@ -163,7 +163,7 @@ err *auth_between_find(struct arena *a, const struct auth_index *index, const in
 		push_up(b, at[i]);
 	}
 	while (b->down.n > 0 && b->next_up < b->up.n)
-		TRY(b->down_cost <= b->up_cost ? step_down(b) : step_up(b));
+		TRY(b->down_cost + PAGE < b->up_cost ? step_down(b) : step_up(b)); /* mostly there is nothing above */
 	if (b->down.n == 0)
 		up_within(b, at, n);
 	*out = b;

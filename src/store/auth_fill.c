@@ -144,7 +144,7 @@ static err *fill_piece(struct tx *tx, int64_t *at, bool *out_done)
  */
 static const str KEPT = STR("auth_index");
 
-static err *go_on(struct tx *tx, bool *out_done)
+err *auth_fill_step(struct tx *tx, bool *out_done)
 {
 	struct arena *a = tx_arena(tx);
 	int64_t at = 0;
@@ -176,7 +176,7 @@ static err *fill_all(struct store *st, struct conn *c, struct arena *a)
 		err *e, *why = NULL;
 
 		TRY(st->drv->begin(&tx));
-		e = go_on(&tx, &done);
+		e = auth_fill_step(&tx, &done);
 		tx_close_rows(&tx);
 		if (e)
 			st->drv->rollback(&tx);

@@ -110,26 +110,29 @@ err *store_auth_below(struct tx *tx, const struct auth_span *from, size_t n, con
 	int64_t *lines = ARENA_ARRAY(a, int64_t, n), most = 0;
 	const struct i64s list = { lines, n };
 	VEC(struct auth_link) found = { 0 };
-	struct map spans;
+	size_t *next = ARENA_ARRAY(a, size_t, n + 1);
+	struct map first; /* line -> its first span, + 1; `next` leads to the others */
 	struct rows *rs;
 
 	*out = NULL;
 	*out_n = 0;
 	if (n == 0)
 		return NULL;
-	map_init(&spans, a);
+	map_init(&first, a);
 	for (size_t i = 0; i < n; i++) {
 		lines[i] = from[i].line;
 		most = MAX(most, from[i].below);
-		map_put_i(&spans, from[i].line, (void *)(uintptr_t)&from[i]);
+		next[i + 1] = (size_t)(uintptr_t)map_put_i(&first, from[i].line, (void *)(uintptr_t)(i + 1));
 	}
 	TRY(tx_query(tx, sql, BIND(B(list), B(most)), &rs));
 	while (rows_next(rs)) {
 		const struct auth_link l = { { rows_i64(rs, 0), rows_i64(rs, 1) },
 					     { rows_i64(rs, 2), rows_i64(rs, 3) } };
-		const struct auth_span *s = map_get_i(&spans, l.from.line);
+		size_t s = (size_t)(uintptr_t)map_get_i(&first, l.from.line);
 
-		if (l.from.place >= s->from && l.from.place < s->below)
+		while (s && (l.from.place < from[s - 1].from || l.from.place >= from[s - 1].below))
+			s = next[s];
+		if (s)
 			vec_push(a, &found, l);
 	}
 	TRY(rows_end(&rs));

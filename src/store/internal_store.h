@@ -76,6 +76,8 @@ bool writer_is_here(const struct store *st); /* is this a writer's thread? It mu
 
 /* The index of auth chains gets what it lacks: at opening (auth_fill.c). */
 NODISCARD err *auth_fill(struct store *st, struct conn *c, struct arena *a);
+/* One piece of it. */
+NODISCARD err *auth_fill_step(struct tx *tx, bool *out_done);
 
 void pool_init(struct read_pool *p, unsigned most);
 void pool_done(struct store *st);

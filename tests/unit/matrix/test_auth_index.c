@@ -12,71 +12,9 @@
 
 #include <cmocka.h>
 
-#include "auth_rows.h"
-#include "matrix/auth_chain.h"
+#include "matrix/auth_graphs.h"
 
-static uint64_t seed;
-
-static int draw(int below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (int)(seed % (uint64_t)below);
-}
-
-static void good(const err *e)
-{
-	if (e)
-		fail_msg("%.*s (%s)", STR_ARG(e->msg), e->where);
-}
-
-/*
- * A graph, and its closure
- */
-enum { MOST = 120, NAMES = 10, KEYS_MOST = 16 };
-
-struct graph {
-	struct arena *a;
-	int n, n_keys;
-	int key[MOST + 1]; /* from 1; event i has number 10 * i */
-	int auth[MOST + 1][NAMES], n_auth[MOST + 1];
-	bool reach[MOST + 1][MOST + 1];
-	bool there[MOST + 1]; /* in the index */
-	struct auth_rows rows;
-	struct auth_graph g;
-	size_t loaded; /* vertices whose edges were asked for */
-};
-
-static err *auth_events(void *ctx, struct arena *a, const int64_t *events, size_t n, struct auth_list *out)
-{
-	struct graph *g = ctx;
-
-	g->loaded += n;
-	for (size_t i = 0; i < n; i++) {
-		const int x = (int)(events[i] / 10);
-		int64_t *list = ARENA_ARRAY(a, int64_t, (size_t)g->n_auth[x]);
-
-		for (int k = 0; k < g->n_auth[x]; k++)
-			list[k] = 10 * g->auth[x][k];
-		out[i] = (struct auth_list){ list, (size_t)g->n_auth[x] };
-	}
-	return NULL;
-}
-
-static void close_over(struct graph *g)
-{
-	memset(g->reach, 0, sizeof(g->reach));
-	for (int x = 1; x <= g->n; x++)
-		for (int k = 0; k < g->n_auth[x]; k++)
-			g->reach[x][g->auth[x][k]] = true;
-	for (int via = 1; via <= g->n; via++)
-		for (int x = 1; x <= g->n; x++)
-			for (int y = 1; g->reach[x][via] && y <= g->n; y++)
-				g->reach[x][y] |= g->reach[via][y];
-}
-
-static struct auth_key key_of(const struct graph *g, int x) { return (struct auth_key){ 1000 + g->key[x], 2000 }; }
+static void good(const err *e) { graph_ok(e); }
 
 static struct auth_entry entry_of(struct graph *g, int x, const bool *edge)
 {
@@ -118,42 +56,6 @@ static void add(struct graph *g, const int *which, size_t n, const struct known 
 	auth_rows_add(&g->rows, entries, keys, n);
 }
 
-enum shape { LIKE_A_ROOM, ANY, FLIPS, CIRCLES, SHAPES };
-
-static void draw_graph(struct graph *g, struct arena *a, enum shape shape)
-{
-	*g = (struct graph){ .a = a };
-	g->n = 20 + draw(MOST - 20);
-	g->n_keys = 2 + draw(KEYS_MOST - 2);
-	g->g = (struct auth_graph){ .ctx = g, .auth_events = auth_events };
-	auth_rows_init(&g->rows, a);
-	for (int x = 1; x <= g->n; x++) {
-		const int names = shape == LIKE_A_ROOM ? 3 : draw(NAMES);
-
-		g->key[x] = draw(g->n_keys);
-		for (int k = 0; k < names && x > 1; k++) {
-			/* recent ones mostly, so that there are long paths; hubs now and then */
-			const int kind = draw(4);
-			int y = kind == 0 ? 1 + draw(x - 1) : x - 1 - draw(MIN(x - 1, 6));
-
-			if (kind == 1)
-				y = 1 + draw(MIN(x - 1, 4));
-			if (shape == CIRCLES && draw(6) == 0)
-				y = 1 + draw(g->n);
-			g->auth[x][g->n_auth[x]++] = y;
-		}
-		/* the one before under the same key, or (a fork) one before that */
-		for (int y = x - 1, forks = draw(6) == 0; shape != ANY && y > 0; y--)
-			if (g->key[y] == g->key[x] && forks-- == 0 && g->n_auth[x] < NAMES) {
-				g->auth[x][g->n_auth[x]++] = y;
-				break;
-			}
-		if (shape == FLIPS && g->n_auth[x] > 2 && draw(3))
-			g->n_auth[x] = 2;
-	}
-	close_over(g);
-}
-
 /* Everything, in pieces of any size; what a piece names that is not there yet becomes known when it is. */
 static void index_graph(struct graph *g, bool in_order)
 {
@@ -185,156 +87,6 @@ static void index_graph(struct graph *g, bool in_order)
 					known[order[k]].edge[e] = true;
 					auth_rows_late(&g->rows, 10 * order[k], 10 * g->auth[order[k]][e]);
 				}
-	}
-}
-
-/*
- * States
- */
-enum { STATES = 64 };
-struct states {
-	struct graph *g;
-	int held[STATES][KEYS_MOST];
-	int n;
-	struct auth_states s;
-};
-
-static err *is_common(void *ctx, int64_t event, bool *out)
-{
-	const struct states *s = ctx;
-	const int x = (int)(event / 10);
-
-	*out = true;
-	for (int i = 0; i < s->n; i++)
-		*out &= s->held[i][s->g->key[x]] == x;
-	return NULL;
-}
-
-static err *common(void *ctx, struct arena *a, struct auth_list *out)
-{
-	const struct states *s = ctx;
-	VEC(int64_t) list = { 0 };
-
-	for (int k = 0; k < s->g->n_keys; k++) {
-		bool is = false;
-
-		if (s->held[0][k])
-			good(is_common(ctx, 10 * s->held[0][k], &is));
-		if (is)
-			vec_push(a, &list, 10 * s->held[0][k]);
-	}
-	*out = (struct auth_list){ list.p, list.n };
-	return NULL;
-}
-
-static err *at(void *ctx, int64_t type, int64_t key, int64_t *out)
-{
-	const struct states *s = ctx;
-
-	assert_int_equal(key, 2000);
-	for (int i = 0; i < s->n; i++)
-		out[i] = 10 * s->held[i][type - 1000];
-	return NULL;
-}
-
-static void draw_states(struct states *s, struct graph *g, int n)
-{
-	VEC(struct auth_start) starts = { 0 };
-
-	*s = (struct states){ .g = g, .n = n };
-	for (int k = 0; k < g->n_keys; k++) {
-		int of_key[MOST], n_of_key = 0;
-		const bool same = draw(3) != 0;
-
-		for (int x = 1; x <= g->n; x++)
-			if (g->key[x] == k)
-				of_key[n_of_key++] = x;
-		if (n_of_key == 0)
-			continue;
-		for (int i = 0; i < n; i++) {
-			const int late = n_of_key - 1 - draw(MIN(n_of_key, 4));
-
-			s->held[i][k] = draw(8) ? of_key[draw(4) ? late : draw(n_of_key)] : 0;
-			if (same)
-				s->held[i][k] = s->held[0][k];
-		}
-	}
-	for (int x = 1; x <= g->n; x++) {
-		uint64_t in = 0;
-		bool is;
-
-		for (int i = 0; i < n; i++)
-			in |= (uint64_t)(s->held[i][g->key[x]] == x) << i;
-		good(is_common(s, 10 * x, &is));
-		if (in && !is)
-			vec_push(g->a, &starts, (struct auth_start){ 10 * x, in });
-	}
-	s->s = (struct auth_states){
-		.starts = starts.p,
-		.n_starts = starts.n,
-		.n_states = (size_t)n,
-		.is_common = is_common,
-		.common = common,
-		.at = at,
-		.ctx = s,
-	};
-}
-
-static bool state_has(const struct states *s, int i, int x)
-{
-	for (int k = 0; k < s->g->n_keys; k++)
-		if (s->held[i][k] == x || (s->held[i][k] && s->g->reach[s->held[i][k]][x]))
-			return true;
-	return false;
-}
-
-static void check_difference(struct states *s, uint64_t from, const char *how)
-{
-	struct graph *g = s->g;
-	struct auth_list got;
-	bool in[MOST + 1] = { 0 };
-
-	good(auth_difference(g->a, &g->g, &s->s, &got));
-	for (size_t i = 0; i < got.n; i++) {
-		if (in[got.p[i] / 10])
-			fail_msg("seed %" PRIu64 ", %s: %d twice", from, how, (int)got.p[i] / 10);
-		in[got.p[i] / 10] = true;
-	}
-	for (int x = 1; x <= g->n; x++) {
-		int holds = 0;
-		bool start = false;
-
-		for (int i = 0; i < s->n; i++)
-			holds += state_has(s, i, x);
-		for (size_t i = 0; i < s->s.n_starts; i++)
-			start |= s->s.starts[i].event == 10 * x;
-		if (in[x] != (holds > 0 && holds < s->n && !start))
-			fail_msg("seed %" PRIu64 ", %s: %d is %s", from, how, x, in[x] ? "too much" : "missing");
-	}
-}
-
-static void check_subgraph(struct graph *g, const int64_t *events, size_t n, uint64_t from, const char *how)
-{
-	struct auth_list got;
-	bool in[MOST + 1] = { 0 };
-
-	good(auth_subgraph(g->a, &g->g, events, n, &got));
-	for (size_t i = 0; i < got.n; i++) {
-		if (in[got.p[i] / 10])
-			fail_msg("seed %" PRIu64 ", %s: %d twice", from, how, (int)got.p[i] / 10);
-		in[got.p[i] / 10] = true;
-	}
-	for (int x = 1; x <= g->n; x++) {
-		bool above = false, below = false, one = false;
-
-		for (size_t i = 0; i < n; i++) {
-			one |= events[i] == 10 * x;
-			above |= g->reach[events[i] / 10][x];
-			below |= g->reach[x][events[i] / 10];
-		}
-		if (in[x] != (one || (above && below)))
-			fail_msg("seed %" PRIu64 ", %s subgraph: %d is %s", from, how, x,
-				 in[x] ? "too much" : "missing");
 	}
 }
 
@@ -386,12 +138,260 @@ static void circles_are_walked_once(void **state)
 		random_graph(CIRCLES, s % 2, s);
 }
 
+/*
+ * What an adversary would make: counted is what a question costs, in edges loaded and links read.
+ */
+enum { POWER = 1, RULES, CREATE, USER }; /* keys; users from USER on */
+
+struct town {
+	struct arena *a;
+	VEC(struct auth_list) auth; /* event i + 1 */
+	VEC(int64_t) key;
+	struct auth_rows rows;
+	struct auth_graph g;
+	size_t loaded;
+	/* states: the same but for some keys */
+	int64_t *common;
+	size_t n_keys, n_states;
+	struct {
+		int64_t key, event[STATES];
+	} differs[3];
+	size_t n_differs;
+};
+
+static err *town_auth(void *ctx, struct arena *a, const int64_t *events, size_t n, struct auth_list *out)
+{
+	struct town *t = ctx;
+
+	(void)a;
+	t->loaded += n;
+	for (size_t i = 0; i < n; i++)
+		out[i] = t->auth.p[events[i] - 1];
+	return NULL;
+}
+
+static err *town_at(void *ctx, int64_t type, int64_t key, int64_t *out)
+{
+	const struct town *t = ctx;
+
+	(void)key;
+	for (size_t s = 0; s < t->n_states; s++)
+		out[s] = t->common[type];
+	for (size_t i = 0; i < t->n_differs; i++)
+		if (t->differs[i].key == type)
+			memcpy(out, t->differs[i].event, t->n_states * sizeof(*out));
+	return NULL;
+}
+
+static err *nobody_asks(void *ctx, int64_t event, bool *out)
+{
+	(void)ctx;
+	(void)event;
+	(void)out;
+	fail_msg("asked, with an index");
+	return NULL;
+}
+
+static struct town *found(struct arena *a, size_t n_keys)
+{
+	struct town *t = ARENA_NEW(a, struct town);
+
+	t->a = a;
+	t->n_keys = n_keys;
+	t->common = ARENA_ARRAY(a, int64_t, n_keys);
+	auth_rows_init(&t->rows, a);
+	t->g = (struct auth_graph){ .ctx = t, .auth_events = town_auth, .index = &t->rows.index };
+	return t;
+}
+
+/* One more event; what it names, up to the first 0. It is the common one of its key from now on. */
+static int64_t event(struct town *t, int64_t key, const int64_t *names)
+{
+	int64_t *auth = ARENA_ARRAY(t->a, int64_t, NAMES);
+	struct auth_key keys[NAMES];
+	struct auth_list named[NAMES];
+	struct auth_entry e = { .event = (int64_t)t->auth.n + 1 };
+
+	for (; names[e.n_parents]; e.n_parents++) {
+		const int64_t y = names[e.n_parents];
+
+		auth[e.n_parents] = y;
+		keys[e.n_parents] = (struct auth_key){ t->key.p[y - 1], 1 };
+		named[e.n_parents] = t->auth.p[y - 1];
+	}
+	vec_push(t->a, &t->auth, (struct auth_list){ auth, e.n_parents });
+	vec_push(t->a, &t->key, key);
+	e.parents = auth_parents_of(t->a, (struct auth_key){ key, 1 }, auth, e.n_parents, keys, named);
+	auth_rows_add(&t->rows, &e, &(struct auth_key){ key, 1 }, 1);
+	return t->common[key] = e.event;
+}
+#define EVENT(t, key, ...) event((t), (key), (const int64_t[]){ __VA_ARGS__, 0 })
+
+static void differ(struct town *t, size_t n_states, int64_t key, const int64_t *events)
+{
+	t->n_states = n_states;
+	t->differs[t->n_differs].key = key;
+	memcpy(t->differs[t->n_differs++].event, events, n_states * sizeof(*events));
+}
+#define DIFFER(t, key, ...)                                                                                            \
+	differ((t), ARRAY_LEN(((const int64_t[]){ __VA_ARGS__ })), (key), (const int64_t[]){ __VA_ARGS__ })
+
+/* The size of the difference and of the subgraph; and that it took no more than so much. */
+static void costs(struct town *t, size_t difference, size_t subgraph, size_t most_loaded, size_t most_links)
+{
+	VEC(struct auth_start) starts = { 0 };
+	VEC(int64_t) events = { 0 };
+	struct auth_list got;
+
+	for (size_t d = 0; d < t->n_differs; d++)
+		for (size_t s = 0; s < t->n_states; s++) {
+			size_t i = 0;
+
+			while (i < starts.n && starts.p[i].event != t->differs[d].event[s])
+				i++;
+			if (i == starts.n) {
+				vec_push(t->a, &starts, (struct auth_start){ .event = t->differs[d].event[s] });
+				vec_push(t->a, &events, starts.p[i].event);
+			}
+			starts.p[i].in |= UINT64_C(1) << s;
+		}
+	const struct auth_states states = {
+		.starts = starts.p,
+		.n_starts = starts.n,
+		.n_states = t->n_states,
+		.is_common = nobody_asks,
+		.at = town_at,
+		.ctx = t,
+	};
+
+	t->loaded = t->rows.links = t->rows.asked = 0;
+	good(auth_difference(t->a, &t->g, &states, &got));
+	assert_int_equal(got.n, difference);
+	if (t->loaded > most_loaded || t->rows.links > most_links)
+		fail_msg("difference: %zu loaded, %zu links", t->loaded, t->rows.links);
+	t->loaded = t->rows.links = 0;
+	good(auth_subgraph(t->a, &t->g, events.p, events.n, &got));
+	assert_int_equal(got.n, subgraph);
+	if (t->loaded > most_loaded || t->rows.links > most_links)
+		fail_msg("subgraph: %zu loaded, %zu links", t->loaded, t->rows.links);
+}
+
+/* A user changes his membership 50,000 times, and then on two branches; power levels change now and then. */
+static void many_flips(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct town *t = found(a, 100);
+	const int64_t create = EVENT(t, CREATE, 0), admin = EVENT(t, USER, create);
+	int64_t levels = EVENT(t, POWER, create, admin), flip = EVENT(t, USER + 1, create, levels), one, two;
+	const int64_t rules = EVENT(t, RULES, create, admin, levels);
+
+	(void)state;
+	for (int i = 0; i < 50000; i++) {
+		if (i % 100 == 0)
+			levels = EVENT(t, POWER, create, admin, levels);
+		flip = EVENT(t, USER + 1, create, levels, rules, flip);
+	}
+	assert_true(t->rows.up.n < 2000); /* a link for each change of the levels */
+	one = two = flip;
+	for (int i = 0; i < 5; i++)
+		one = EVENT(t, USER + 1, create, levels, rules, one);
+	two = EVENT(t, USER + 1, create, levels, rules, two);
+	DIFFER(t, USER + 1, one, two);
+	costs(t, 4, 2, 20, 20);
+	/* And somebody else's old state beside it: what it names is far below. */
+	DIFFER(t, RULES, rules, EVENT(t, RULES, create, admin, levels));
+	costs(t, 4, 50000 + 5 + 1 + 2, 50020, 2000); /* all changes under those rules lie between: so says the text */
+}
+
+/* Power levels change 10,000 times; members of all times disagree. */
+static void many_power_levels(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct town *t = found(a, 10100);
+	const int64_t create = EVENT(t, CREATE, 0), admin = EVENT(t, USER, create);
+	int64_t levels = EVENT(t, POWER, create, admin);
+
+	(void)state;
+	for (int i = 0; i < 10000; i++) {
+		levels = EVENT(t, POWER, create, admin, levels);
+		(void)EVENT(t, USER + 1 + i, create, levels);
+	}
+	const int64_t early = t->common[USER + 5], late = t->common[USER + 9000];
+
+	DIFFER(t, USER + 5, early, EVENT(t, USER + 5, create, levels, early));
+	DIFFER(t, USER + 9000, EVENT(t, USER + 9000, create, levels, late), late);
+	costs(t, 0, 4, 10, 200);
+}
+
+/* Power levels that a resolution took back, under which 100,000 joined who are still there. */
+static void many_name_one(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct town *t = found(a, 100100);
+	const int64_t create = EVENT(t, CREATE, 0), admin = EVENT(t, USER, create);
+	const int64_t levels = EVENT(t, POWER, create, admin), back = EVENT(t, POWER, create, admin, levels);
+
+	(void)state;
+	for (int i = 1; i < 100000; i++)
+		(void)EVENT(t, USER + i, create, back);
+	const int64_t was = t->common[USER + 7];
+
+	t->common[POWER] = levels;
+	DIFFER(t, USER + 7, was, EVENT(t, USER + 7, create, back, was));
+	costs(t, 0, 2, 10, 100);
+}
+
+/* 10,000 branches from one event; as many states as a resolution takes. */
+static void many_forks(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct town *t = found(a, 100);
+	const int64_t create = EVENT(t, CREATE, 0), admin = EVENT(t, USER, create);
+	const int64_t levels = EVENT(t, POWER, create, admin), base = EVENT(t, USER + 1, create, levels);
+	int64_t tips[STATES];
+
+	(void)state;
+	for (int i = 0; i < 10000; i++) {
+		const int64_t tip = EVENT(t, USER + 1, create, levels, base), last = EVENT(t, USER + 1, levels, tip);
+
+		if (i % 150 == 0 && i / 150 < STATES)
+			tips[i / 150] = last;
+	}
+	differ(t, STATES, USER + 1, tips);
+	costs(t, STATES, STATES, 3 * STATES, 100 * STATES);
+}
+
+/* Each was invited by the one before: the last one's auth chain is everybody. */
+static void a_long_lineage(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct town *t = found(a, 20100);
+	const int64_t create = EVENT(t, CREATE, 0);
+	int64_t host = EVENT(t, USER, create);
+	const int64_t levels = EVENT(t, POWER, create, host), topic_by = host;
+
+	(void)state;
+	for (int i = 1; i < 20000; i++) {
+		const int64_t invite = EVENT(t, USER + i, create, levels, host);
+
+		host = EVENT(t, USER + i, create, levels, invite);
+	}
+	DIFFER(t, USER + 19999, host, EVENT(t, USER + 19999, create, levels, host));
+	DIFFER(t, RULES, EVENT(t, RULES, create, levels, topic_by), EVENT(t, RULES, create, levels, topic_by));
+	costs(t, 0, 4, 20, 200);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_index_is_the_closure),
 		cmocka_unit_test(in_any_order_of_arrival),
 		cmocka_unit_test(circles_are_walked_once),
+		cmocka_unit_test(many_flips),
+		cmocka_unit_test(many_power_levels),
+		cmocka_unit_test(many_name_one),
+		cmocka_unit_test(many_forks),
+		cmocka_unit_test(a_long_lineage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
