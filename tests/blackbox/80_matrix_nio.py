@@ -1,5 +1,6 @@
 """matrix-nio drives two users through everything that an ordinary day holds."""
 import asyncio
+import json
 
 import nio
 import pytest
@@ -88,6 +89,29 @@ async def a_day(server, version):
         good(await alice.room_put_alias(alias, room))
         assert good(await bob.room_resolve_alias(alias)).room_id == room
         assert [d.id for d in good(await alice.devices()).devices] == [alice.device_id]
+
+        # The room gives way to another one: bob is told where, and goes there.
+        path = nio.Api._build_path(["rooms", room, "upgrade"])
+        answer = await alice.send("POST", path, json.dumps({"new_version": "12"}), headers={"Authorization": f"Bearer {alice.access_token}"})
+        new = (await answer.json())["replacement_room"]
+        await sync_until(bob, lambda a: room in a.rooms.join and any(
+            isinstance(e, nio.RoomUpgradeEvent) and e.replacement_room == new for e in a.rooms.join[room].timeline.events))
+        good(await alice.room_invite(new, bob.user_id))
+        good(await bob.join(new))
+        await sync_until(bob, lambda a: new in a.rooms.join)
+        assert bob.rooms[new].name == "Tea" and bob.rooms[new].topic == "at six" and bob.rooms[new].canonical_alias is None
+        assert good(await bob.room_resolve_alias(alias)).room_id == new
+        create = good(await bob.room_get_state_event(new, "m.room.create")).content
+        assert create["predecessor"]["room_id"] == room and create["room_version"] == "12"
+        good(await alice.room_send(new, "m.room.message", {"msgtype": "m.text", "body": "here"}))
+        await sync_until(bob, lambda a: "here" in bodies(a, new))
+
+        # matrix-nio's own way of doing it, from the client.
+        by_hand = good(await alice.room_create(name="Coffee", room_version=version)).room_id
+        await sync_until(alice, lambda a: by_hand in a.rooms.join)
+        upgraded = good(await alice.room_upgrade(by_hand, version)).room_id
+        await sync_until(alice, lambda a: upgraded in a.rooms.join)
+        assert alice.rooms[upgraded].name == "Coffee"
 
         good(await bob.room_leave(room))
         await sync_until(alice, lambda a: bob.user_id not in alice.rooms[room].users)

@@ -89,6 +89,19 @@ await bob.setRoomTag(room, "m.favourite", { order: 0.5 });
 await bob.setAccountData("org.example.test", { a: 1 });
 assert.equal((await bob.getAccountDataFromServer("org.example.test")).a, 1);
 
+const replaced = until("tombstone", bob, sdk.RoomStateEvent.Events, (e) => e.getType() === "m.room.tombstone" && e.getRoomId() === room);
+const { replacement_room: successor } = await alice.upgradeRoom(room, "12");
+await replaced;
+assert.equal(bob.getRoom(room).currentState.getStateEvents("m.room.tombstone", "").getContent().replacement_room, successor);
+await alice.invite(successor, bob.getUserId());
+await bob.joinRoom(successor);
+await until("the successor", bob, sdk.RoomEvent.MyMembership, (r, m) => r.roomId === successor && m === "join",
+    () => bob.getRoom(successor)?.getMyMembership() === "join");
+await until("its name", bob, sdk.RoomEvent.Name, (r) => r.roomId === successor && r.name === "Tea", () => bob.getRoom(successor)?.name === "Tea");
+assert.equal(bob.getRoom(successor).findPredecessor().roomId, room);
+const favourite = () => bob.getRoom(successor).tags["m.favourite"]?.order === 0.5;
+await until("its tag", bob, sdk.RoomEvent.Tags, (_e, r) => r.roomId === successor && favourite(), favourite);
+
 await bob.leave(room);
 await bob.forget(room, true);
 for (const client of [alice, bob]) {

@@ -14,13 +14,27 @@ static struct forge forge_for(struct world *w, str room_id, const char *version)
 	return (struct forge){ w, room_id, room_version_find(str_c(version)), 1000, 50 };
 }
 
+/* What who refers to an event says of it beside its id, in versions 1 and 2. */
+static str hash_of(const struct forge *f, str event_id)
+{
+	str hash = STR_NONE;
+	struct event *ev;
+
+	if (f->rv->event_format != EVENT_FORMAT_NAMED)
+		return hash;
+	good(event_load(f->w->a, f->rv, event_id, event_row(f->w, event_id)->json, &ev));
+	good(event_hash_text(f->w->a, f->rv, ev, &hash));
+	return hash;
+}
+
 static struct event *forge(struct forge *f, const char *sender, const char *type, const char *key, const char *content,
 			   const str *prevs, size_t n_prevs)
 {
 	struct world *w = f->w;
 	const struct json *c = js(w->a, content);
 	struct state_key keys[AUTH_KEYS_MAX];
-	str auth[AUTH_KEYS_MAX], sender_id = who(w, sender).user_id;
+	str auth[AUTH_KEYS_MAX], auth_hashes[AUTH_KEYS_MAX], *prev_hashes = ARENA_ARRAY(w->a, str, n_prevs),
+							     sender_id = who(w, sender).user_id;
 	struct event_fields fields = {
 		.room_id = f->room_id,
 		.sender = sender_id,
@@ -40,8 +54,17 @@ static struct event *forge(struct forge *f, const char *sender, const char *type
 		const struct event_row *row =
 			current(w, f->room_id, arena_cstr(w->a, keys[i].type), arena_cstr(w->a, keys[i].state_key));
 
-		if (row)
-			auth[fields.n_auth_events++] = row->event_id;
+		if (!row)
+			continue;
+		auth[fields.n_auth_events] = row->event_id;
+		auth_hashes[fields.n_auth_events++] = hash_of(f, row->event_id);
+	}
+	if (f->rv->event_format == EVENT_FORMAT_NAMED) {
+		for (size_t i = 0; i < n_prevs; i++)
+			prev_hashes[i] = hash_of(f, prevs[i]);
+		fields.event_id = event_name(w->rs, w->a);
+		fields.prev_hashes = prev_hashes;
+		fields.auth_hashes = auth_hashes;
 	}
 	good(event_build(w->a, f->rv, &fields, &w->opt.signer, &ev));
 	return ev;
@@ -80,10 +103,10 @@ static str open_room(struct world *w, const char *version)
 	return id;
 }
 
-static void messages_fork_and_meet(struct world *w)
+static void fork_and_meet(struct world *w, const char *version)
 {
-	const str id = open_room(w, "12"), base = say(w, who(w, "alice"), id, "base");
-	struct forge f = forge_for(w, id, "12");
+	const str id = open_room(w, version), base = say(w, who(w, "alice"), id, "base");
+	struct forge f = forge_for(w, id, version);
 	const struct event *one = forge(&f, "alice", "m.room.message", NULL, "{'body':'1'}", &base, 1),
 			   *two = forge(&f, "bob", "m.room.message", NULL, "{'body':'2'}", &base, 1);
 	int64_t *prevs;
@@ -100,7 +123,45 @@ static void messages_fork_and_meet(struct world *w)
 	ok(met->depth > two->depth, "deeper than both");
 	check_flat(w, id);
 }
+static void messages_fork_and_meet(struct world *w)
+{
+	static const char *const versions[] = { "1", "2", "3", "6", "12" };
+
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++)
+		fork_and_meet(w, versions[i]);
+}
 WORLD(messages_fork_and_meet)
+
+/* v1 and v2: a server calls its event what another one is called, in this room or in another. Nothing comes of it, and nobody is held up. */
+static void the_first_event_of_a_name_has_it(struct world *w)
+{
+	const str one = open_room(w, "1"), two = open_room(w, "2"), taken = say(w, who(w, "alice"), one, "base"),
+		  base = say(w, who(w, "alice"), two, "base"),
+		  base_hash = hash_of(&(struct forge){ w, two, room_version_find(S("2")), 0, 0 }, base);
+	const struct event_fields fields = {
+		.event_id = taken,
+		.room_id = two,
+		.sender = S("@alice:test"),
+		.type = S("m.room.message"),
+		.content = js(w->a, "{}"),
+		.origin_server_ts = 1,
+		.depth = 9,
+		.prev_events = &base,
+		.prev_hashes = &base_hash,
+		.n_prev_events = 1,
+		.auth_hashes = &base_hash,
+	};
+	const struct event_row *before = event_row(w, taken);
+	enum append_outcome out;
+	struct event *ev;
+
+	good(event_build(w->a, room_version_find(S("2")), &fields, &w->opt.signer, &ev));
+	assert_int_equal(rooms_append_event(w->rs, w->a, ev, &out)->code, ERR_FORBIDDEN);
+	same_str(event_row(w, taken)->json, before->json);
+	say(w, who(w, "alice"), two, "goes on");
+	say(w, who(w, "alice"), one, "goes on");
+}
+WORLD(the_first_event_of_a_name_has_it)
 
 /* Two topics on two branches, in either order of arrival: the same one wins everywhere. */
 static void topics_are_resolved(struct world *w, const char *version)
@@ -133,6 +194,10 @@ static void topics_are_resolved(struct world *w, const char *version)
 		check_flat(w, id);
 	}
 }
+static void topics_are_resolved_v1(struct world *w) { topics_are_resolved(w, "1"); }
+WORLD(topics_are_resolved_v1)
+static void topics_are_resolved_v2(struct world *w) { topics_are_resolved(w, "2"); }
+WORLD(topics_are_resolved_v2)
 static void topics_are_resolved_v11(struct world *w) { topics_are_resolved(w, "11"); }
 WORLD(topics_are_resolved_v11)
 static void topics_are_resolved_v12(struct world *w) { topics_are_resolved(w, "12"); }
@@ -283,6 +348,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TESTS(messages_fork_and_meet),
+		WORLD_TESTS(the_first_event_of_a_name_has_it),
+		WORLD_TESTS(topics_are_resolved_v1),
+		WORLD_TESTS(topics_are_resolved_v2),
 		WORLD_TESTS(topics_are_resolved_v11),
 		WORLD_TESTS(topics_are_resolved_v12),
 		WORLD_TESTS(a_ban_wins_v11),

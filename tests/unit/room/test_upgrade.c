@@ -1,0 +1,265 @@
+/* test_upgrade.c - a room and its successor, in every pair of versions; what old rooms may hold; and what a failure leaves. */
+#include "flat.h"
+
+#include "store/fault.h"
+
+static err *try_upgrade(struct world *w, struct actor by, str room_id, const char *version, str *out)
+{
+	const struct upgrade_cmd cmd = { .by = by, .room_id = room_id, .new_version = str_c(version) };
+
+	return room_upgrade(w->rs, w->a, &cmd, out);
+}
+
+static str upgrade(struct world *w, struct actor by, str room_id, const char *version)
+{
+	str id;
+
+	good(try_upgrade(w, by, room_id, version, &id));
+	return id;
+}
+
+static const struct json *state_of(struct world *w, str room_id, const char *type)
+{
+	return content_of(w, current(w, room_id, type, ""));
+}
+
+static void check_pair(struct world *w, str old, str new, const char *version)
+{
+	const struct json *create = state_of(w, new, "m.room.create"),
+			  *predecessor = json_get(create, S("predecessor"));
+	const struct event_row *tombstone = current(w, old, "m.room.tombstone", "");
+	str named, none;
+
+	same_str(json_get_str(content_of(w, tombstone), S("replacement_room")), new);
+	same_str(json_get_str(predecessor, S("room_id")), old);
+	same_str(json_get_str(create, S("room_version")), str_c(version));
+	if (strcmp(version, "12") != 0)
+		same_str(json_get_str(predecessor, S("event_id")), tombstone->event_id);
+	same_str(json_get_str(state_of(w, new, "m.room.name"), S("name")), S("Tea"));
+	good(room_predecessor(w->rs, w->a, new, &named));
+	same_str(named, old);
+	good(room_predecessor(w->rs, w->a, old, &none));
+	ok(str_is_none(none), "the old one replaces nothing");
+	check_flat(w, old);
+	check_flat(w, new);
+}
+
+/* Neighbours, and the ends of the list. */
+static bool worthwhile(size_t from, size_t to)
+{
+	return from <= to + 1 && to <= from + 1 ? true : to == 0 || !room_version_at(to + 1);
+}
+
+static void versions_give_way_to_others(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	const struct room_version *from, *to;
+
+	for (size_t i = 0; (from = room_version_at(i)); i++) {
+		for (size_t k = 0; (to = room_version_at(k)); k++) {
+			if (!worthwhile(i, k))
+				continue;
+			const char *body = arena_printf(w->a, "{'room_version':'%.*s','name':'Tea'}", STR_ARG(from->id))
+						   .p,
+				   *version = arena_cstr(w->a, to->id);
+			const str old = make_room(w, alice, body), new = upgrade(w, alice, old, version);
+
+			check_pair(w, old, new, version);
+			say(w, alice, new, "hello");
+		}
+	}
+}
+WORLD(versions_give_way_to_others)
+
+/* What is read back from the store is what the next events are built on: ids, and hashes where those are named. */
+static void after_a_restart_it_goes_on(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	const struct room_version *rv;
+
+	for (size_t i = 0; (rv = room_version_at(i)); i++) {
+		const str id = make_room(w, alice, arena_printf(w->a, "{'room_version':'%.*s'}", STR_ARG(rv->id)).p);
+		const str first = say(w, alice, id, "before");
+		struct event *ev;
+		str hash = STR_NONE;
+
+		if (rv->event_format == EVENT_FORMAT_NAMED) {
+			good(event_load(w->a, rv, first, event_row(w, first)->json, &ev));
+			good(event_hash_text(w->a, rv, ev, &hash));
+		}
+		world_restart(w);
+		const struct event_row *row = event_row(w, say(w, alice, id, "after"));
+		struct json *json, *prev;
+
+		good(json_parse(w->a, row->json, &json_limits_event, &json));
+		prev = json_get_array(json, S("prev_events"))->array.items[0];
+		same_str(json_str(str_is_none(hash) ? prev : prev->array.items[0]), first);
+		if (!str_is_none(hash))
+			same_str(json_get_str(prev->array.items[1], S("sha256")), hash);
+		good(event_parse(w->a, rv, row->json, &ev));
+		ok(!ev->hash_failed, "what was made is what a server takes");
+	}
+}
+WORLD(after_a_restart_it_goes_on)
+
+/* An event as another server may have made it, where the client's door would not let it through. */
+static void force_state(struct world *w, str room_id, const char *version, const char *type, const char *content)
+{
+	const struct room_version *rv = room_version_find(str_c(version));
+	const struct json *c = js(w->a, content);
+	struct state_key keys[AUTH_KEYS_MAX];
+	str auth[AUTH_KEYS_MAX], auth_hashes[AUTH_KEYS_MAX], prev, prev_hash, sender = who(w, "alice").user_id;
+	struct event_fields f = {
+		.room_id = room_id,
+		.sender = sender,
+		.type = str_c(type),
+		.state_key = S(""),
+		.content = c,
+		.origin_server_ts = 5,
+		.depth = 20,
+		.prev_events = &prev,
+		.n_prev_events = 1,
+		.auth_events = auth,
+	};
+	const size_t n = auth_keys(rv, f.type, f.state_key, sender, c, keys);
+	enum append_outcome out;
+	struct event *ev;
+
+	prev = say(w, who(w, "alice"), room_id, "tip");
+	if (rv->event_format == EVENT_FORMAT_NAMED) {
+		f.event_id = event_name(w->rs, w->a);
+		f.prev_hashes = &prev_hash;
+		f.auth_hashes = auth_hashes;
+		good(event_load(w->a, rv, prev, event_row(w, prev)->json, &ev));
+		good(event_hash_text(w->a, rv, ev, &prev_hash));
+	}
+	for (size_t i = 0; i < n; i++) {
+		const struct event_row *row =
+			current(w, room_id, arena_cstr(w->a, keys[i].type), arena_cstr(w->a, keys[i].state_key));
+
+		if (!row)
+			continue;
+		auth[f.n_auth_events] = row->event_id;
+		if (f.auth_hashes) {
+			good(event_load(w->a, rv, row->event_id, row->json, &ev));
+			good(event_hash_text(w->a, rv, ev, &auth_hashes[f.n_auth_events]));
+		}
+		f.n_auth_events++;
+	}
+	good(event_build(w->a, rv, &f, &w->opt.signer, &ev));
+	good(rooms_append_event(w->rs, w->a, ev, &out));
+	assert_int_equal(out, APPEND_ACCEPTED);
+}
+
+static const struct {
+	const char *from, *to, *levels, *becomes;
+} levels[] = {
+	{ "1", "10", "{'users':{'@alice:test':'100'},'ban':'40','kick':' 60 ','events':{'m.room.name':'+7'}}",
+	  "{'users':{'@alice:test':100},'ban':40,'kick':60,'events':{'m.room.name':7}}" },
+	{ "9", "11", "{'users':{'@alice:test':'100'},'ban':'0045','org.example':'text','org.list':[1]}",
+	  "{'users':{'@alice:test':100},'ban':45}" },
+	{ "5", "6", "{'users':{'@alice:test':100.9},'ban':-3.0}", "{'users':{'@alice:test':100},'ban':-3}" },
+	{ "9", "12", "{'users':{'@alice:test':'100','@bob:test':'50'}}", "{'users':{'@bob:test':50}}" },
+};
+
+static void levels_become_integers(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+		const str id = make_room(w, alice, arena_printf(w->a, "{'room_version':'%s'}", levels[i].from).p);
+
+		force_state(w, id, levels[i].from, "m.room.power_levels", levels[i].levels);
+		const struct json *got = state_of(w, upgrade(w, alice, id, levels[i].to), "m.room.power_levels");
+
+		ok(json_equal(got, js(w->a, levels[i].becomes)), "%s to %s", levels[i].from, levels[i].to);
+	}
+}
+WORLD(levels_become_integers)
+
+static void silence_is_above_the_default_level(struct world *w)
+{
+	const struct actor alice = who(w, "alice"), bob = who(w, "bob");
+	const str id = make_room(w, alice, "{'room_version':'10','preset':'public_chat'}");
+	str new, none;
+
+	good(join(w, bob, id));
+	force_state(w, id, "10", "m.room.power_levels", "{'users':{'@alice:test':100},'users_default':50}");
+	new = upgrade(w, alice, id, "11");
+	ok(json_equal(state_of(w, id, "m.room.power_levels"),
+		      js(w->a, "{'users':{'@alice:test':100},'users_default':50,'events_default':51,'invite':51}")),
+	   "above the default");
+	assert_int_equal(try_upgrade(w, bob, new, "12", &none)->code, ERR_FORBIDDEN);
+}
+WORLD(silence_is_above_the_default_level)
+
+/* Whichever commit fails: either the room is replaced and its names have moved, or nothing of that is. */
+static void a_failure_leaves_the_room_as_it_was(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	size_t failed = 0, done = 0;
+
+	upgrade(w, alice, make_room(w, alice, "{'room_version':'10'}"), "11"); /* its texts have numbers */
+	for (int nth = 1; nth <= 6; nth++) {
+		for (int k = 0; k < 2; k++) {
+			const str alias = arena_printf(w->a, "#n%d-%d:test", nth, k);
+			const str body = arena_printf(
+				w->a, "{'room_version':'10','visibility':'public','room_alias_name':'n%d-%d'}", nth, k);
+			const str id = make_room(w, alice, body.p);
+			str new = STR_NONE, found;
+			bool listed;
+			err *e;
+
+			store_fault(w->b->st, FAULT_COMMIT, nth);
+			e = try_upgrade(w, alice, id, k ? "12" : "11", &new);
+			store_fault(w->b->st, FAULT_COMMIT, 0);
+			good(room_alias_find(w->rs, w->a, alias, &found));
+			good(room_published(w->rs, w->a, id, &listed));
+			same_str(found, e ? id : new);
+			ok(listed == (e != NULL), "in the directory");
+			ok((current(w, id, "m.room.tombstone", "") == NULL) == (e != NULL), "the tombstone");
+			failed += e != NULL;
+			done += e == NULL;
+			check_flat(w, id);
+			if (!e)
+				continue;
+			new = upgrade(w, alice, id, "11"); /* tried again */
+			same_str(json_get_str(state_of(w, id, "m.room.tombstone"), S("replacement_room")), new);
+		}
+	}
+	ok(failed >= 4 && done >= 2, "%zu failed, %zu did not", failed, done);
+}
+WORLD(a_failure_leaves_the_room_as_it_was)
+
+static void only_both_together_make_a_successor(struct world *w)
+{
+	const struct actor alice = who(w, "alice"), bob = who(w, "bob");
+	const str old = make_room(w, alice, "{'preset':'public_chat'}");
+	const str trap = make_room(
+		w, bob, arena_printf(w->a, "{'creation_content':{'predecessor':{'room_id':'%.*s'}}}", STR_ARG(old)).p);
+	const str new = upgrade(w, alice, old, "11");
+	str named;
+
+	good(room_predecessor(w->rs, w->a, trap, &named));
+	ok(str_is_none(named), "the old room says otherwise");
+	good(room_predecessor(w->rs, w->a, new, &named));
+	same_str(named, old);
+	good(room_predecessor(w->rs, w->a, S("!none:test"), &named));
+	ok(str_is_none(named), "no room");
+}
+WORLD(only_both_together_make_a_successor)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORLD_TESTS(versions_give_way_to_others),
+		WORLD_TESTS(after_a_restart_it_goes_on),
+		WORLD_TESTS(levels_become_integers),
+		WORLD_TESTS(silence_is_above_the_default_level),
+		WORLD_TESTS(a_failure_leaves_the_room_as_it_was),
+		WORLD_TESTS(only_both_together_make_a_successor),
+	};
+
+	crypto_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
