@@ -212,8 +212,10 @@ def test_aliases_events_were_their_servers(alice, bob, user, room, version):
 
 def test_a_restart_goes_on_in_every_room():
     """What the next event says of those before it is read back: in versions 1 and 2 hashes, too."""
-    with contextlib.closing(Server()) as server:
+    with contextlib.closing(Server(default_room_version="1")) as server:
         alice = register(server, "alice")
+        assert alice.get("/capabilities")["capabilities"]["m.room_versions"]["default"] == "1"
+        assert alice.get_state(alice.create_room(), "m.room.create")["room_version"] == "1"
         rooms = {v: alice.create_room(room_version=v) for v in VERSIONS}
         server.restart()
         for version, room in rooms.items():
