@@ -1,5 +1,6 @@
 #include "room/client_event.h"
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "json/json.h"
 #include "matrix/filter.h"
@@ -130,7 +131,7 @@ static void write_unsigned(struct arena *a, struct jw *w, const struct event_row
 
 	jw_object(w, "unsigned");
 	if (view->now >= row->origin_server_ts)
-		jw_int(w, "age", view->now - row->origin_server_ts);
+		jw_int(w, "age", clock_since(view->now, row->origin_server_ts));
 	if (extra && !str_is_none(extra->membership))
 		jw_str(w, "membership", extra->membership);
 	if (extra && extra->replaced) {
@@ -195,7 +196,7 @@ static void write_legacy(struct jw *w, const struct event_row *row, const struct
 	event_parts_of(row->json, &parts);
 	jw_raw(w, "user_id", parts.sender);
 	if (view->now >= row->origin_server_ts)
-		jw_int(w, "age", view->now - row->origin_server_ts);
+		jw_int(w, "age", clock_since(view->now, row->origin_server_ts));
 	if (extra && extra->replaced) {
 		event_parts_of(extra->replaced->json, &parts);
 		jw_raw(w, "prev_content", parts.content);

@@ -65,7 +65,7 @@ static err *find_repeat(struct upgrade *u, str *out_room_id)
 	AUTO_ROOM room = NULL;
 
 	*out_room_id = STR_NONE;
-	if (!t || !str_eq(t->sender, u->cmd->by.user_id) || clock_ms() - t->origin_server_ts > SAME_MS ||
+	if (!t || !str_eq(t->sender, u->cmd->by.user_id) || clock_since(clock_ms(), t->origin_server_ts) > SAME_MS ||
 	    !id_room_valid(json_get_str(t->content, S("replacement_room"))))
 		return NULL;
 	TRY(room_hold(u->rs, u->a, json_get_str(t->content, S("replacement_room")), &room));

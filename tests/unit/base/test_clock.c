@@ -22,4 +22,15 @@ static void units(void **state)
 	assert_true(clock_mono_ms() >= mono / 1000);
 }
 
-TEST_MAIN(cmocka_unit_test(units))
+static void since_any_time(void **state)
+{
+	(void)state;
+	assert_int_equal(clock_since(5, 3), 2);
+	assert_int_equal(clock_since(3, 5), -2);
+	assert_int_equal(clock_since(0, INT64_MIN), INT64_MAX);
+	assert_int_equal(clock_since(1700000000000, INT64_MIN), INT64_MAX);
+	assert_int_equal(clock_since(-2, INT64_MAX), INT64_MIN);
+	assert_int_equal(clock_since(0, INT64_MAX), -INT64_MAX);
+}
+
+TEST_MAIN(cmocka_unit_test(units), cmocka_unit_test(since_any_time))
