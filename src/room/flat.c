@@ -39,7 +39,8 @@ enum { STRIPPED_MOST = 12 << 10 };
 
 static void write_stripped_event(struct jw *w, const struct event *ev)
 {
-	if (ev && ev->bytes.n <= STRIPPED_MOST)
+	/* "The m.room.create event is now required", whatever its size. */
+	if (ev && (ev->bytes.n <= STRIPPED_MOST || event_is(ev, S("m.room.create"), S(""))))
 		stripped_write(w, ev);
 }
 

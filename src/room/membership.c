@@ -168,8 +168,10 @@ err *room_knock(struct rooms *rs, struct arena *a, const struct member_cmd *cmd,
  */
 static err *check_kick(struct wish *w, struct room *room, enum membership now)
 {
+	const enum member_change change = membership_change(now, MEMBER_LEAVE, false);
+
 	(void)room;
-	if (now == MEMBER_JOIN || now == MEMBER_INVITE || now == MEMBER_KNOCK)
+	if (change == CHANGE_KICKED || change == CHANGE_REVOKED || change == CHANGE_DENIED)
 		return NULL;
 	return err_new(w->a, ERR_FORBIDDEN, "%.*s is not in the room", STR_ARG(w->target));
 }
@@ -177,7 +179,9 @@ static err *check_kick(struct wish *w, struct room *room, enum membership now)
 static err *check_unban(struct wish *w, struct room *room, enum membership now)
 {
 	(void)room;
-	return now == MEMBER_BAN ? NULL : err_new(w->a, ERR_FORBIDDEN, "%.*s is not banned", STR_ARG(w->target));
+	if (membership_change(now, MEMBER_LEAVE, false) == CHANGE_UNBANNED)
+		return NULL;
+	return err_new(w->a, ERR_FORBIDDEN, "%.*s is not banned", STR_ARG(w->target));
 }
 
 err *room_invite(struct rooms *rs, struct arena *a, const struct member_cmd *cmd)

@@ -3,28 +3,7 @@
  */
 #include "store/membership.h"
 
-#include <assert.h>
-
 #include "store/tx.h"
-
-static const str texts[] = {
-	[MEMBER_NONE] = { 0 },         [MEMBER_JOIN] = STR("join"), [MEMBER_INVITE] = STR("invite"),
-	[MEMBER_LEAVE] = STR("leave"), [MEMBER_BAN] = STR("ban"),   [MEMBER_KNOCK] = STR("knock"),
-};
-
-str membership_text(enum membership m)
-{
-	assert((size_t)m < ARRAY_LEN(texts));
-	return texts[m];
-}
-
-enum membership membership_of_text(str s)
-{
-	for (enum membership m = MEMBER_JOIN; m <= MEMBER_KNOCK; m++)
-		if (str_eq(s, texts[m]))
-			return m;
-	return MEMBER_NONE;
-}
 
 #define MEMBER_COLUMNS                                                                                                 \
 	"m.room, m.member, m.membership, m.event, m.sender, m.stream, m.since, m.forgotten, m.displayname,"            \

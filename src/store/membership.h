@@ -6,15 +6,8 @@
  */
 #pragma once
 
+#include "matrix/membership.h"
 #include "store/store.h"
-
-enum membership { MEMBER_NONE, MEMBER_JOIN, MEMBER_INVITE, MEMBER_LEAVE, MEMBER_BAN, MEMBER_KNOCK };
-#define MEMBER_MASK(m) (1u << (m))
-#define MEMBER_ANY     (~0u)
-
-/* "join" for MEMBER_JOIN; STR_NONE for MEMBER_NONE. */
-str membership_text(enum membership m);
-enum membership membership_of_text(str s); /* MEMBER_NONE for anything else */
 
 struct member_row {
 	int64_t room, user;
