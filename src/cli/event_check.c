@@ -9,6 +9,7 @@
 
 #include "base/b64.h"
 #include "base/map.h"
+#include "cli/event_file.h"
 #include "matrix/id.h"
 
 /* Far above any room that is known. */
@@ -43,57 +44,12 @@ static str page(const struct work *w) { return arena_join2(w->a, S("rooms/v"), w
 
 /* --- the file --- */
 
-/* An event that came with neither hashes nor signatures: enough of it to be asked by the rules. */
-static err *read_sketch(struct work *w, const struct json *json, struct event **out)
-{
-	struct event *ev = ARENA_NEW(w->a, struct event);
-	const bool create = str_eq(json_get_str(json, S("type")), S("m.room.create"));
-
-	ev->event_id = json_get_str(json, S("event_id"));
-	ev->type = json_get_str(json, S("type"));
-	ev->sender = json_get_str(json, S("sender"));
-	ev->state_key = json_get_str(json, S("state_key"));
-	ev->content = json_get_object(json, S("content"));
-	ev->json = json;
-	if (!id_event_valid(ev->event_id) || str_is_none(ev->type) || !id_user_valid(ev->sender) || !ev->content)
-		return err_new(w->a, ERR_BAD_JSON,
-			       "an event has neither hashes nor event_id, type, sender and content");
-	ev->room_id = create && w->out->rv->room_id_is_create_hash
-			      ? arena_join2(w->a, S("!"), str_from(ev->event_id, 1))
-			      : json_get_str(json, S("room_id"));
-	/* Client-Server API events of a room's state do not always say the room. */
-	if (str_is_none(ev->room_id))
-		ev->room_id = json_get_str(json_get(w->file, S("event")), S("room_id"));
-	*out = ev;
-	return NULL;
-}
-
-/* Dumps say the id where it is not part of the event, too: STR_NONE for one that does not. */
-static const struct json *without_id(struct work *w, const struct json *json, str *out_id)
-{
-	const str id = json_get_str(json, S("event_id"));
-	struct json *bare;
-
-	*out_id = STR_NONE;
-	if (w->out->rv->event_format == EVENT_FORMAT_NAMED || str_is_none(id) || json->dup)
-		return json;
-	bare = json_copy(w->a, json);
-	json_del(bare, S("event_id"));
-	*out_id = id;
-	return bare;
-}
-
+/* Events of a room's state, as clients get them, do not always say the room. */
 static err *read_event(struct work *w, const struct json *json, struct event **out)
 {
-	str id;
-
-	if (!json_is(json, JSON_OBJECT))
-		return err_new(w->a, ERR_BAD_JSON, "an event is not an object");
-	if (!json_get(json, S("hashes")))
-		return read_sketch(w, json, out);
-	TRY(event_parse_json(w->a, w->out->rv, without_id(w, json, &id), out));
-	if (!str_is_none(id) && !str_eq(id, (*out)->event_id))
-		return err_new(w->a, ERR_BAD_JSON, "%.*s is really %.*s", STR_ARG(id), STR_ARG((*out)->event_id));
+	TRY(event_file_read(w->a, w->out->rv, json, out));
+	if (str_is_none((*out)->room_id))
+		(*out)->room_id = json_get_str(json_get(w->file, S("event")), S("room_id"));
 	return NULL;
 }
 
@@ -119,7 +75,7 @@ static err *read_auth_events(struct work *w)
 
 		if (e)
 			return err_new(w->a, ERR_BAD_JSON, "auth_events[%zu]: %.*s", i, STR_ARG(e->msg));
-		ev->rejected = is_rejected(w, ev->event_id);
+		ev->rejected = ev->rejected || is_rejected(w, ev->event_id);
 		vec_push(w->a, &w->auth, ev);
 		map_put(&w->by_id, ev->event_id, ev);
 	}
@@ -146,20 +102,10 @@ static err *read_state(struct work *w)
 			    ev))
 			return err_new(w->a, ERR_BAD_JSON, "state has two events under %.*s \"%.*s\"",
 				       STR_ARG(ev->type), STR_ARG(ev->state_key));
-		ev->rejected = is_rejected(w, ev->event_id);
+		ev->rejected = ev->rejected || is_rejected(w, ev->event_id);
 		vec_push(w->a, &w->state, ev);
 	}
 	return NULL;
-}
-
-static str version_of_create(const struct json *ev)
-{
-	const struct json *version = json_get(json_get(ev, S("content")), S("room_version"));
-
-	if (!str_eq(json_get_str(ev, S("type")), S("m.room.create")))
-		return STR_NONE;
-	/* m.room.create: "room_version: [...] Defaults to "1" if the key does not exist." */
-	return version ? json_str(version) : S("1");
 }
 
 static err *find_version(struct work *w)
@@ -168,12 +114,12 @@ static err *find_version(struct work *w)
 	str version = json_get_str(w->file, S("room_version"));
 
 	if (str_is_none(version))
-		version = version_of_create(json_get(w->file, S("event")));
+		version = event_file_version(json_get(w->file, S("event")));
 	for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
 		const struct json *list = json_get_array(w->file, lists[l]);
 
 		for (size_t i = 0; str_is_none(version) && list && i < list->array.n; i++)
-			version = version_of_create(list->array.items[i]);
+			version = event_file_version(list->array.items[i]);
 	}
 	if (str_is_none(version))
 		return err_new(w->a, ERR_BAD_JSON, "there is no room_version, and no create event to take it from");
@@ -245,7 +191,7 @@ static struct event *check_format(struct work *w)
 	str named;
 	err *e;
 
-	json = without_id(w, json, &named);
+	json = event_file_bare(w->a, w->out->rv, json, &named);
 	check_canonical(w, json);
 	e = event_parse_json(w->a, w->out->rv, json, &ev);
 	c = add(w, "format", e ? CHECK_FAILED : CHECK_PASSED,
@@ -257,7 +203,7 @@ static struct event *check_format(struct work *w)
 	       "of that room version."));
 	if (e)
 		return NULL;
-	ev->rejected = is_rejected(w, ev->event_id);
+	ev->rejected = ev->rejected || is_rejected(w, ev->event_id);
 	check_id(w, named, ev);
 	check_hash(w, ev);
 	return ev;

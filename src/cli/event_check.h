@@ -7,9 +7,8 @@
  *	  "rejected": [ EVENT_ID, ... ], "keys": { SERVER: { KEY_ID: BASE64, ... }, ... } }
  *
  * Without room_version, what a create event among them says holds. auth_events may hold more than the event names (their
- * own auth_events, say); state is the one before the event. What is missing is not checked against. The events of
- * auth_events and state may be sketches without hashes, auth_events and the like: event_id, type, sender, state_key and
- * content are enough.
+ * own auth_events, say); state is the one before the event. What is missing is not checked against. The events of both
+ * are those of event_file.h: sketches will do.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* state_file.c - events and states out of files. */
 #include "cli/state_file.h"
 
+#include "cli/event_file.h"
 #include "matrix/id.h"
 
 /* Far above any room that is known; a tree takes some hundred bytes a value. */
@@ -14,19 +15,15 @@ static const str event_lists[] = { STR("events"), STR("pdus"), STR("auth_chain")
  */
 static str version_of_create(const struct json *file)
 {
+	str version = STR_NONE;
+
 	for (size_t l = 0; l < ARRAY_LEN(event_lists); l++) {
 		const struct json *list = json_get_array(file, event_lists[l]);
 
-		JSON_ITEMS (list, i) {
-			const struct json *ev = list->array.items[i], *content = json_get(ev, S("content"));
-
-			if (!str_eq(json_get_str(ev, S("type")), S("m.room.create")))
-				continue;
-			/* m.room.create: "room_version: [...] Defaults to "1" if the key does not exist." */
-			return json_get(content, S("room_version")) ? json_get_str(content, S("room_version")) : S("1");
-		}
+		for (size_t i = 0; list && i < list->array.n && str_is_none(version); i++)
+			version = event_file_version(list->array.items[i]);
 	}
-	return STR_NONE;
+	return version;
 }
 
 static err *find_version(struct arena *a, str wanted, struct json *const *files, size_t n, struct state_file *f)
@@ -47,74 +44,13 @@ static err *find_version(struct arena *a, str wanted, struct json *const *files,
  * Events
  */
 
-/* Ids; pairs of an id and its hashes, as versions 1 and 2 have them, are taken everywhere. */
-static err *sketch_ids(struct arena *a, const struct json *json, str key, const str **out, size_t *out_n)
-{
-	const struct json *list = json_get_array(json, key);
-	str *ids = ARENA_ARRAY(a, str, list ? list->array.n : 0);
-
-	JSON_ITEMS (list, i) {
-		const struct json *id = list->array.items[i];
-
-		if (json_is(id, JSON_ARRAY) && id->array.n > 0)
-			id = id->array.items[0];
-		ids[i] = json_str(id);
-		if (str_is_none(ids[i]))
-			return err_new(a, ERR_BAD_JSON, "%.*s holds something other than event ids", STR_ARG(key));
-	}
-	*out = ids;
-	*out_n = list ? list->array.n : 0;
-	return NULL;
-}
-
-static err *read_sketch(struct arena *a, const struct json *json, struct event **out)
-{
-	const struct json *rejected = json_get(json, S("rejected"));
-	struct event *ev = ARENA_NEW(a, struct event);
-
-	ev->event_id = json_get_str(json, S("event_id"));
-	ev->room_id = json_get_str(json, S("room_id"));
-	ev->sender = json_get_str(json, S("sender"));
-	ev->type = json_get_str(json, S("type"));
-	ev->state_key = json_get_str(json, S("state_key"));
-	ev->content = json_get_object(json, S("content"));
-	ev->json = json;
-	if (str_is_empty(ev->event_id) || ev->event_id.p[0] != '$')
-		return err_new(a, ERR_BAD_JSON, "an event has neither hashes nor an event_id");
-	if (!id_user_valid(ev->sender) || str_is_none(ev->type) || str_is_none(ev->state_key) || !ev->content ||
-	    !json_get_array(json, S("auth_events")))
-		return err_new(a, ERR_BAD_JSON, "%.*s lacks type, sender, state_key, content or auth_events",
-			       STR_ARG(ev->event_id));
-	(void)json_get_int(json, S("origin_server_ts"), &ev->origin_server_ts);
-	(void)json_get_int(json, S("depth"), &ev->depth);
-	ev->rejected = json_is(rejected, JSON_BOOL) && rejected->b;
-	TRY(sketch_ids(a, json, S("prev_events"), &ev->prev_events, &ev->n_prev_events));
-	TRY(sketch_ids(a, json, S("auth_events"), &ev->auth_events, &ev->n_auth_events));
-	*out = ev;
-	return NULL;
-}
-
-static err *read_whole(struct arena *a, const struct room_version *rv, const struct json *json, struct event **out)
-{
-	const str named = json_get_str(json, S("event_id"));
-	struct json *bare;
-
-	if (rv->event_format == EVENT_FORMAT_NAMED || str_is_none(named))
-		return event_parse_json(a, rv, json, out);
-	/* Not part of the event where ids are hashes, but dumps have it. */
-	bare = json_copy(a, json);
-	json_del(bare, S("event_id"));
-	TRY(event_parse_json(a, rv, bare, out));
-	if (!str_eq(named, (*out)->event_id))
-		return err_new(a, ERR_BAD_JSON, "%.*s is really %.*s", STR_ARG(named), STR_ARG((*out)->event_id));
-	return NULL;
-}
-
 static err *add_event(struct arena *a, struct state_file *f, const struct json *json, struct event **out)
 {
 	struct event *known;
 
-	TRY(json_get(json, S("hashes")) ? read_whole(a, f->rv, json, out) : read_sketch(a, json, out));
+	TRY(event_file_read(a, f->rv, json, out));
+	if (!json_get(json, S("hashes")) && (!event_is_state(*out) || !json_get_array(json, S("auth_events"))))
+		return err_new(a, ERR_BAD_JSON, "%.*s lacks state_key or auth_events", STR_ARG((*out)->event_id));
 	known = map_get(&f->by_id, (*out)->event_id);
 	if (known) {
 		*out = known;
@@ -137,9 +73,7 @@ static void name_room(struct arena *a, struct state_file *f)
 		struct event *ev = f->events.p[i];
 		const bool create = str_eq(ev->type, S("m.room.create"));
 
-		if (create && f->rv->room_id_is_create_hash)
-			ev->room_id = arena_join2(a, S("!"), str_from(ev->event_id, 1));
-		else if (create && str_is_none(ev->room_id))
+		if (create && str_is_none(ev->room_id))
 			ev->room_id = arena_join2(a, S("!room:"), id_server(ev->sender));
 		if (str_is_none(room) || create)
 			room = ev->room_id;

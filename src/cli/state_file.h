@@ -9,9 +9,7 @@
  * The second is the answer to GET /_matrix/federation/v1/state/{roomId}, and one state. Without room_version, what the create
  * event says holds.
  *
- * An event with `hashes` is read as one from outside: format, size and content hash are checked, its id is the one that its
- * room version gives it. One without is a sketch: event_id, type, sender, state_key, content and auth_events have to be there, prev_events,
- * depth, origin_server_ts, room_id and signatures may be; "rejected": true says that the state before it refused it.
+ * Events are those of event_file.h; a sketch needs state_key and auth_events, too.
  */
 #pragma once
 
