@@ -33,7 +33,7 @@ slice() {
 	local name=$1 seconds=$2 log=build-fuzz/$1.log rc execs
 	mkdir -p "build-fuzz/corpus/$name" "build-fuzz/found/$name"
 	TIMEFORMAT='%U %S'
-	cpu=$({ time "build-fuzz/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1500 -print_final_stats=1 \
+	cpu=$({ time "build-fuzz/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=120 -rss_limit_mb=1500 -print_final_stats=1 \
 		-reload=0 -use_value_profile="${FUZZ_VALUES:-0}" -artifact_prefix="build-fuzz/found/$name/" $(flags "$name") \
 		"build-fuzz/corpus/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; } 2>&1)
 	rc=$?

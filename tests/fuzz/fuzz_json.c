@@ -147,6 +147,11 @@ static double number(const struct json *j)
 	return strtod(text, NULL);
 }
 
+static bool is_integer(str text)
+{
+	return str_find(text, '.') == text.n && str_find(text, 'e') == text.n && str_find(text, 'E') == text.n;
+}
+
 static bool is_finite(const struct json *j)
 {
 	JSON_EACH (j, m)
@@ -155,7 +160,8 @@ static bool is_finite(const struct json *j)
 	JSON_ITEMS (j, i)
 		if (!is_finite(j->array.items[i]))
 			return false;
-	return j->kind != JSON_NUMBER || !isinf(number(j));
+	/* An integer of any size stays one. */
+	return j->kind != JSON_NUMBER || is_integer(j->raw) || !isinf(number(j));
 }
 
 /* Do all numbers of `k` have the values that they have in `j`? */
@@ -167,6 +173,8 @@ static bool same_numbers(const struct json *j, const struct json *k)
 	JSON_ITEMS (k, i)
 		if (!same_numbers(j->array.items[i], k->array.items[i]))
 			return false;
+	if (k->kind == JSON_NUMBER && is_integer(k->raw))
+		return str_eq(j->raw, k->raw);
 	if (k->kind == JSON_INT || k->kind == JSON_NUMBER)
 		return (j->kind == JSON_INT || j->kind == JSON_NUMBER) && number(j) == number(k);
 	return j->kind == k->kind;
