@@ -412,6 +412,42 @@ static void refuses_events_of_a_wrong_form(void **state)
 	}
 }
 
+/* "Size limits": bytes, not characters, in every version. */
+static void fields_have_255_bytes_at_most(void **state)
+{
+	static const struct {
+		const char *key, *before, *after;
+		unsigned to;
+	} fields[] = {
+		{ "type", "", "", 12 },
+		{ "state_key", "", "", 12 },
+		{ "sender", "@", ":domain", 12 },
+		{ "room_id", "!", ":domain", 12 },
+		{ "event_id", "$", ":domain", 2 },
+	};
+	struct event *ev;
+
+	(void)state;
+	for (size_t n = 0; room_version_at(n); n++) {
+		for (size_t i = 0; i < ARRAY_LEN(fields) && room_version_at(n)->number <= fields[i].to; i++) {
+			const struct room_version *v = room_version_at(n);
+			const str before = str_c(fields[i].before), after = str_c(fields[i].after);
+			const size_t room = 255 - before.n - after.n;
+			const str most = arena_join3(A, before, repeat('x', room), after);
+			const str more = arena_join3(A, before, repeat('x', room + 1), after);
+			const str wide =
+				arena_join3(A, before, arena_join2(A, repeat('x', room - 1), S("\xc3\xa9")), after);
+			const char *version = arena_cstr(A, v->id), *key = fields[i].key;
+
+#define WITH(text) good_but(version, key, arena_cstr(A, arena_join3(A, S("\""), text, S("\""))))
+			must(event_parse_json(A, v, WITH(most), &ev));
+			ok(event_parse_json(A, v, WITH(more), &ev) != NULL, "v%s: %s of 256 bytes", version, key);
+			ok(event_parse_json(A, v, WITH(wide), &ev) != NULL, "v%s: %s of 255 letters", version, key);
+#undef WITH
+		}
+	}
+}
+
 /* R30: depth and time are peers' words. */
 static void takes_any_depth_and_time_that_json_can_hold(void **state)
 {
@@ -752,6 +788,7 @@ int main(void)
 		TEST(refuses_to_build_what_others_would_refuse),
 		TEST(an_event_is_65536_bytes_at_most),
 		TEST(refuses_events_of_a_wrong_form),
+		TEST(fields_have_255_bytes_at_most),
 		TEST(takes_any_depth_and_time_that_json_can_hold),
 		TEST(refuses_text_that_is_no_event),
 		TEST(a_changed_event_becomes_its_redacted_copy),
