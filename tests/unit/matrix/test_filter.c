@@ -91,6 +91,28 @@ static void test_what_is_no_filter_is_refused(void **state)
 		STR("{\"event_format\":\"xml\"}"),
 		STR("{\"event_fields\":{}}"),
 		STR("{\"room\":{\"include_leave\":\"yes\"}}"),
+		STR("null"),
+		STR("7"),
+		STR("{\"presence\":[]}"),
+		STR("{\"presence\":null}"),
+		STR("{\"account_data\":{\"not_types\":{}}}"),
+		STR("{\"account_data\":{\"not_senders\":[null]}}"),
+		STR("{\"presence\":{\"senders\":[\"\"]}}"),
+		STR("{\"presence\":{\"limit\":\"10\"}}"),
+		STR("{\"room\":{\"not_rooms\":[\"#alias:x\"]}}"),
+		STR("{\"room\":{\"rooms\":\"!a:x\"}}"),
+		STR("{\"room\":{\"state\":{\"rooms\":[\"a\"]}}}"),
+		STR("{\"room\":{\"state\":{\"not_rooms\":[\"a\"]}}}"),
+		STR("{\"room\":{\"state\":{\"lazy_load_members\":1}}}"),
+		STR("{\"room\":{\"state\":{\"include_redundant_members\":\"true\"}}}"),
+		STR("{\"room\":{\"state\":{\"contains_url\":1}}}"),
+		STR("{\"room\":{\"timeline\":{\"unread_thread_notifications\":[]}}}"),
+		STR("{\"room\":{\"timeline\":{\"related_by_rel_types\":[1]}}}"),
+		STR("{\"room\":{\"timeline\":{\"related_by_senders\":[\"x\"]}}}"),
+		STR("{\"room\":{\"ephemeral\":\"none\"}}"),
+		STR("{\"room\":{\"account_data\":{\"types\":[[]]}}}"),
+		STR("{\"event_format\":7}"),
+		STR("{\"event_fields\":[7]}"),
 	};
 
 	(void)state;
@@ -102,6 +124,44 @@ static void test_what_is_no_filter_is_refused(void **state)
 		if (!e || e->code != ERR_BAD_JSON)
 			fail_msg("accepted: %.*s", STR_ARG(bad[i]));
 	}
+}
+
+/* Every member that a filter may have arrives where it belongs. */
+static void test_all_of_it_is_read(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct filter f;
+
+	(void)state;
+	assert_null(filter_parse(
+		a,
+		parsed(a,
+		       S("{\"event_fields\":[\"type\"],\"event_format\":\"federation\",\"presence\":{\"limit\":2,\"types\":[\"p\"]},"
+			 "\"account_data\":{\"not_types\":[\"q\",\"r\"]},\"org.example.unknown\":{\"x\":1},"
+			 "\"room\":{\"rooms\":[\"!a:x\"],\"not_rooms\":[\"!b:x\"],\"include_leave\":true,"
+			 "\"state\":{\"lazy_load_members\":true,\"include_redundant_members\":true,\"contains_url\":null},"
+			 "\"timeline\":{\"limit\":0,\"unread_thread_notifications\":true,\"contains_url\":true,\"rooms\":[\"!c:x\"],"
+			 "\"not_rooms\":[\"!d:x\"],\"senders\":[\"@a:x\"],\"not_senders\":[\"@b:x\"],\"related_by_rel_types\":[\"m.x\"],"
+			 "\"related_by_senders\":[\"@c:x\"]},"
+			 "\"ephemeral\":{\"types\":[]},\"account_data\":{\"contains_url\":false,\"limit\":9007199254740991}}}")),
+		&f));
+	assert_true(f.event_fields.n == 1 && f.federation_format && f.include_leave);
+	assert_true(f.presence.limit == 2 && f.presence.types.n == 1 && f.account_data.not_types.n == 2);
+	assert_true(f.rooms.n == 1 && f.not_rooms.n == 1);
+	assert_true(f.state.lazy_load_members && f.state.include_redundant_members && f.state.contains_url == URL_ANY);
+	assert_true(f.timeline.limit == 0 && f.timeline.limit_is_zero && f.timeline.unread_thread_notifications);
+	assert_true(f.timeline.contains_url == URL_WITH && f.timeline.rooms.n == 1 && f.timeline.not_rooms.n == 1);
+	assert_true(f.timeline.senders.n == 1 && f.timeline.not_senders.n == 1);
+	assert_true(f.timeline.related_by_rel_types.n == 1 && f.timeline.related_by_senders.n == 1);
+	assert_true(f.ephemeral.types.present && f.ephemeral.types.n == 0);
+	assert_true(f.room_account_data.contains_url == URL_WITHOUT && !f.room_account_data.limit_is_zero);
+	/* What is open says so: then nobody looks further. */
+	assert_true(event_filter_is_open(&f.state));
+	assert_false(event_filter_is_open(&f.presence));
+	assert_false(event_filter_is_open(&f.account_data));
+	assert_false(event_filter_is_open(&f.timeline));
+	assert_false(event_filter_is_open(&f.ephemeral));
+	assert_false(event_filter_is_open(&f.room_account_data));
 }
 
 static void test_fields(void **state)
@@ -116,6 +176,15 @@ static void test_fields(void **state)
 		  STR("{\"content\":{\"a.b\":1}}") },
 		{ STR("[\"content\",\"content.a\"]"), STR("{\"content\":{\"a\":1,\"b\":2}}"),
 		  STR("{\"content\":{\"a\":1,\"b\":2}}") },
+		{ STR("[]"), STR("{\"type\":\"a\"}"), STR("{}") },
+		{ STR("[\"content.a\\\\\\\\b\"]"), STR("{\"content\":{\"a\\\\b\":1}}"),
+		  STR("{\"content\":{\"a\\\\b\":1}}") },
+		{ STR("[\"content.a\\\\b\"]"), STR("{\"content\":{\"a\\\\b\":1}}"),
+		  STR("{\"content\":{\"a\\\\b\":1}}") },
+		{ STR("[\"content.a\",\"content\"]"), STR("{\"content\":{\"a\":1,\"b\":2}}"),
+		  STR("{\"content\":{\"a\":1,\"b\":2}}") },
+		{ STR("[\"content.a\"]"), STR("{\"content\":\"x\"}"), STR("{}") },
+		{ STR("[\"content.a.b\"]"), STR("{\"content\":{\"a\":[{\"b\":1}]}}"), STR("{}") },
 		{ STR("[\"content.a.x\",\"content.a.y\"]"), STR("{\"content\":{\"a\":{\"x\":1,\"y\":2,\"z\":3}}}"),
 		  STR("{\"content\":{\"a\":{\"x\":1,\"y\":2}}}") },
 	};
@@ -165,6 +234,7 @@ int main(void)
 		cmocka_unit_test(test_events_pass_or_not),
 		cmocka_unit_test(test_rooms),
 		cmocka_unit_test(test_what_is_no_filter_is_refused),
+		cmocka_unit_test(test_all_of_it_is_read),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_a_long_path_into_a_deep_event_costs_little),
 	};

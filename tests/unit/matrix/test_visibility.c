@@ -146,12 +146,99 @@ static void events_that_change_the_answer(void **state)
 	}
 }
 
+/*
+ * The whole table. Memberships in the order of `memberships`: the row is the one before the event, the column what the user's own
+ * m.room.member makes of it; the diagonal is that of every other event. 'x' may see it, '.' may not, 'j' may who joined later.
+ */
+static const str memberships[] = { { 0 }, STR("invite"), STR("join"), STR("leave"), STR("ban"), STR("knock") };
+static const struct {
+	str history;
+	const char *allowed[6];
+} tables[] = {
+	{ STR("world_readable"), { "xxxxxx", "xxxxxx", "xxxxxx", "xxxxxx", "xxxxxx", "xxxxxx" } },
+	{ STR("shared"), { "jjxjjj", "jjxjjj", "xxxxxx", "jjxjjj", "jjxjjj", "jjxjjj" } },
+	{ STR("invited"), { ".xx...", "xxxxxx", "xxxxxx", ".xx...", ".xx...", ".xx..." } },
+	{ STR("joined"), { "..x...", "..x...", "xxxxxx", "..x...", "..x...", "..x..." } },
+	{ STR("no such"), { "jjxjjj", "jjxjjj", "xxxxxx", "jjxjjj", "jjxjjj", "jjxjjj" } }, /* as shared */
+};
+
+static bool wanted(char c, bool joined_later) { return c == 'x' || (c == 'j' && joined_later); }
+
+static void own_memberships(void **state)
+{
+	AUTO_ARENA a = arena_new();
+
+	(void)state;
+	for (size_t h = 0; h < ARRAY_LEN(tables); h++)
+		for (size_t before = 0; before < 6; before++)
+			for (size_t after = 1; after < 6; after++)
+				for (unsigned later = 0; later < 2; later++) {
+					const struct visibility_question q = {
+						.before = { history_visibility_parse(tables[h].history),
+							    visibility_member_parse(memberships[before]) },
+						.joined_later = later,
+					};
+					const str content =
+						arena_join3(a, S("{\"membership\":\""), memberships[after], S("\"}"));
+					const struct event *own = make(a, S("m.room.member"), S("@me:x"), content);
+					const struct event *other = make(a, S("m.room.member"), S("@you:x"), content);
+
+					if (visibility_allows(&q, own, S("@me:x")) !=
+					    wanted(tables[h].allowed[before][after], later))
+						fail_msg("%.*s, own from %zu to %zu, later %u",
+							 STR_ARG(tables[h].history), before, after, later);
+					if (visibility_allows(&q, other, S("@me:x")) !=
+					    wanted(tables[h].allowed[before][before], later))
+						fail_msg("%.*s, another's while %zu, later %u",
+							 STR_ARG(tables[h].history), before, later);
+				}
+}
+
+/* Rows and columns in the order of `tables`: the setting before and after an m.room.history_visibility. */
+static void changes_of_history(void **state)
+{
+	static const struct {
+		str membership;
+		const char *allowed[5];
+	} by_member[] = {
+		{ { 0 }, { "xxxxx", "xjjjj", "xj..j", "xj..j", "xjjjj" } },
+		{ STR("invite"), { "xxxxx", "xjxjj", "xxxxx", "xjx.j", "xjxjj" } },
+		{ STR("join"), { "xxxxx", "xxxxx", "xxxxx", "xxxxx", "xxxxx" } },
+		{ STR("leave"), { "xxxxx", "xjjjj", "xj..j", "xj..j", "xjjjj" } },
+		{ STR("ban"), { "xxxxx", "xjjjj", "xj..j", "xj..j", "xjjjj" } },
+		{ STR("knock"), { "xxxxx", "xjjjj", "xj..j", "xj..j", "xjjjj" } },
+	};
+	AUTO_ARENA a = arena_new();
+
+	(void)state;
+	for (size_t m = 0; m < ARRAY_LEN(by_member); m++)
+		for (size_t before = 0; before < 5; before++)
+			for (size_t after = 0; after < 5; after++)
+				for (unsigned later = 0; later < 2; later++) {
+					const struct visibility_question q = {
+						.before = { history_visibility_parse(tables[before].history),
+							    visibility_member_parse(by_member[m].membership) },
+						.joined_later = later,
+					};
+					const str content = arena_join3(a, S("{\"history_visibility\":\""),
+									tables[after].history, S("\"}"));
+
+					if (visibility_allows(
+						    &q, make(a, S("m.room.history_visibility"), S(""), content),
+						    S("@me:x")) != wanted(by_member[m].allowed[before][after], later))
+						fail_msg("member %zu, from %zu to %zu, later %u", m, before, after,
+							 later);
+				}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules),
 		cmocka_unit_test(values),
 		cmocka_unit_test(events_that_change_the_answer),
+		cmocka_unit_test(own_memberships),
+		cmocka_unit_test(changes_of_history),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
