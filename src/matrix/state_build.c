@@ -17,9 +17,6 @@
 #include "base/buf.h"
 #include "matrix/internal_state.h"
 
-/* Rows of a whole state are cut here: a read of one node reads its row. */
-enum { ROW_NODES = 64, ROW_BYTES = 2000 };
-
 /* One change on its way into a trie. value 0: to be removed. */
 struct change {
 	uint64_t place;
@@ -363,7 +360,7 @@ static void end_row(struct seal *s)
 
 static void write_node(struct seal *s, bool types, const struct state_node *n)
 {
-	if (s->n == ROW_NODES || s->nodes.n >= ROW_BYTES)
+	if (s->n == STATE_ROW_NODES || s->nodes.n >= STATE_ROW_BYTES)
 		end_row(s);
 	if (s->n == 0)
 		s->first = s->next;

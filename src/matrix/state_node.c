@@ -10,6 +10,8 @@
  *	list   ff ff, count, the leaves (no slot is both: this cannot be a node)
  *	root   ff fe, the state's hash, then the node: the top of a state that something names
  *	leaf   id, value: (state key, event), or (type, distance to the type's top node)
+ *
+ * A node of no bytes is one that a purge took out of its row: nothing refers to it.
  */
 #include "base/buf.h"
 #include "matrix/internal_state.h"
@@ -173,6 +175,39 @@ str node_row_find(str bytes, int64_t first, int64_t id)
 	if (r.bad || from > r.rest.n || length > r.rest.n - from)
 		return STR_NONE;
 	return (str){ r.rest.p + from, i + 1 == n ? r.rest.n - from : length };
+}
+
+struct node_iter node_iter(str bytes)
+{
+	struct reader r = { .rest = bytes };
+	const size_t n = node_row_count(bytes);
+	struct node_iter it = { .left = n, .bad = n == 0 };
+
+	(void)read_varint(&r);
+	it.lengths = r.rest;
+	for (size_t k = 0; k + 1 < n; k++)
+		(void)read_varint(&r);
+	it.nodes = r.rest;
+	it.bad = it.bad || r.bad;
+	return it;
+}
+
+bool node_iter_next(struct node_iter *it, str *out)
+{
+	struct reader r = { .rest = it->lengths };
+	size_t n = it->nodes.n;
+
+	if (it->bad || it->left == 0)
+		return false;
+	if (--it->left > 0)
+		n = (size_t)read_varint(&r);
+	it->bad = r.bad || n > it->nodes.n;
+	if (it->bad)
+		return false;
+	*out = str_head(it->nodes, n);
+	it->lengths = r.rest;
+	it->nodes = str_from(it->nodes, n);
+	return true;
 }
 
 err *state_node_parse(struct arena *a, str bytes, int64_t id, struct state_node *out)

@@ -60,6 +60,14 @@ struct node_row {
 size_t node_row_count(str bytes);
 /* The bytes of node `id` in a row that begins with node `first`; STR_NONE: not in it, or damaged. */
 str node_row_find(str bytes, int64_t first, int64_t id);
+/* All nodes of a row in order; of those that a purge took out there is an empty text. */
+struct node_iter {
+	str lengths, nodes;
+	size_t left;
+	bool bad; /* damaged: what comes is not known */
+};
+struct node_iter node_iter(str bytes);
+bool node_iter_next(struct node_iter *it, str *out);
 /* A node out of its bytes. ERR_INTERNAL: damaged (STR_NONE is). */
 NODISCARD err *state_node_parse(struct arena *a, str bytes, int64_t id, struct state_node *out);
 

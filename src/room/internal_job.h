@@ -138,6 +138,9 @@ NODISCARD err *draft_redact_annotation(struct draft *d, struct job_event *je, co
 NODISCARD err *annotation_save(struct tx *tx, const struct job_event *je);
 /* M_DUPLICATE_ANNOTATION for a second one of the same. */
 NODISCARD err *annotation_check(struct room *room, const struct proposal *p);
+/* While the history is purged (purge_plan.c): may a new event not be built upon this one, or not name it in its auth_events? */
+bool room_forgets_prev(const struct room *room, const struct event_row *row);
+bool room_forgets_auth(struct room *room, int64_t nid);
 /* One state out of several (resolve.c). */
 struct auth_index chains_index(struct room *room); /* of what is stored or queued (chains.c). In room->a */
 NODISCARD err *draft_resolve(struct draft *d, const struct state_root *roots, size_t n, struct state_root *out);

@@ -48,6 +48,7 @@ struct change;
 struct job;
 struct job_event;
 struct draft;
+struct purge;
 
 struct recent { /* recent.c; `lock` covers it */
 	struct lock lock;
@@ -73,7 +74,9 @@ struct room {
 	unsigned refs;   /* rs->lock */
 
 	struct lock lock;
-	bool loaded, gone; /* gone: the store has no such room (its creation failed) */
+	bool loaded;
+	atomic_bool gone; /* the store has no such room (its creation failed, it was purged). Changes under the lock */
+	struct purge *purge; /* of its history, under way; or NULL */
 	struct tip tip;
 	_Atomic uint64_t generation; /* of this reading of the store, which what is queued now builds upon */
 	_Atomic uint64_t failed;     /* jobs of this generation and older fail; written by `after` */
@@ -118,8 +121,10 @@ struct rooms {
 	size_t n_stored;
 	struct lock upgrade_lock; /* upgrade.c */
 	struct cond upgrade_done;
-	struct map upgrading;  /* room id -> struct upgrade */
-	struct metric *resets; /* of state, see flat.c */
+	struct map upgrading;             /* room id -> struct upgrade */
+	struct metric *resets;            /* of state, see flat.c */
+	void (*purge_ordered)(void *ctx); /* wakes who carries purges out; or NULL. `lock` */
+	void *purge_ctx;
 	rooms_prepare_fn *prepare;
 	void *prepare_ctx;
 };

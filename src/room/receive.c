@@ -30,7 +30,7 @@ static err *find_known(struct received *r)
 		const struct job_event *je;
 
 		TRY(room_event_by_id(room, r->ev->prev_events[i], &ev, &row));
-		if (!ev || row->flags & EVENT_OUTLIER)
+		if (!ev || row->flags & EVENT_OUTLIER || room_forgets_prev(room, row))
 			return err_new(room->a, ERR_NOT_FOUND, "prev_event %.*s is missing",
 				       STR_ARG(r->ev->prev_events[i]));
 		r->prevs[i] = row->nid;
@@ -44,7 +44,7 @@ static err *find_known(struct received *r)
 	}
 	for (size_t i = 0; i < r->ev->n_auth_events; i++) {
 		TRY(room_event_by_id(room, r->ev->auth_events[i], &r->auth_events[i], &row));
-		if (!r->auth_events[i])
+		if (!r->auth_events[i] || room_forgets_auth(room, row->nid))
 			return err_new(room->a, ERR_NOT_FOUND, "auth_event %.*s is missing",
 				       STR_ARG(r->ev->auth_events[i]));
 	}

@@ -297,7 +297,7 @@ err *rooms_find(struct rooms *rs, struct arena *a, str room_id, int64_t *out_roo
 	struct room *room;
 
 	TRY(rooms_enter(rs, a, room_id, &room));
-	*out_room = room ? room->nid : 0;
+	*out_room = room && !room->gone ? room->nid : 0;
 	if (out_version)
 		*out_version = room ? room->rv : NULL;
 	if (room)

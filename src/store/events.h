@@ -17,6 +17,7 @@ enum event_flags {
 	EVENT_OUTLIER = 4,
 	EVENT_REDACTED = 8, /* json is the redacted form, redacted_by names the redaction */
 	EVENT_STATE = 16,   /* has a state_key (state_key is then never 0: the empty text has a number, too) */
+	EVENT_PURGED = 32,  /* an outlier that had its place in the timeline: a purge left it for what refers to it */
 };
 
 struct event_row {
@@ -91,5 +92,5 @@ NODISCARD err *store_originals_prune(struct tx *tx, int64_t before, size_t limit
 NODISCARD err *store_redaction_wait(struct tx *tx, str redacts, int64_t redaction);
 NODISCARD err *store_redaction_waiting(struct tx *tx, str event_id, int64_t *out_redaction);
 /* Gives every event of the room a new timeline position, `spacing` apart from `spacing` on, in the order they have;
- * out_top: the highest one. */
+ * out_top: the highest one. Not while the room's history is purged (room->purge), which goes by these positions. */
 NODISCARD err *store_timeline_renumber(struct tx *tx, int64_t room, int64_t spacing, int64_t *out_top);

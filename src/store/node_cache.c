@@ -105,13 +105,14 @@ static void settle(struct shard *s, struct entry *e)
 /* The nodes of one row. What is there already stays, unless the row is newer than anything known (queued). */
 static void put_row(struct shard *s, int64_t room, const struct node_row *row, bool queued)
 {
-	for (size_t i = 0; i < row->n; i++) {
-		const int64_t id = row->first + (int64_t)i;
+	struct node_iter it = node_iter(row->bytes); /* damaged: said when it is asked for */
+	str bytes;
+
+	for (int64_t id = row->first; node_iter_next(&it, &bytes); id++) {
 		const int64_t key[2] = { room, id };
-		const str bytes = node_row_find(row->bytes, row->first, id);
 		struct entry *e = map_get(&s->nodes, (str){ (const char *)key, sizeof(key) });
 
-		if ((e && !queued) || str_is_none(bytes)) /* damaged: said when it is asked for */
+		if ((e && !queued) || bytes.n == 0)
 			continue;
 		if (e)
 			drop(s, e);
