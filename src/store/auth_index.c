@@ -281,11 +281,14 @@ err *store_auth_late(struct tx *tx, const str *event_ids, size_t n, size_t limit
 
 err *store_auth_forget(struct tx *tx, const int64_t *events, size_t n)
 {
+	static const char links[] = "DELETE FROM auth_links WHERE (line, place) IN"
+				    " (SELECT CASE WHEN line = 0 THEN event ELSE line END, place FROM auth_places"
+				    "  WHERE event IN $1)";
 	const struct i64s list = { events, n };
 
 	if (n == 0)
 		return NULL;
-	TRY(tx_run(tx, "DELETE FROM auth_links WHERE line IN $1", BIND(B(list))));
+	TRY(tx_run(tx, links, BIND(B(list))));
 	TRY(tx_run(tx, "DELETE FROM auth_waiting WHERE event IN $1", BIND(B(list))));
 	return tx_run(tx, "DELETE FROM auth_places WHERE event IN $1", BIND(B(list)));
 }

@@ -27,5 +27,6 @@ NODISCARD err *store_auth_above(struct tx *tx, struct auth_span to, size_t limit
 NODISCARD err *store_auth_below(struct tx *tx, const struct auth_span *from, size_t n, const struct auth_link **out,
 				size_t *out_n);
 
-/* Forgets events that are purged, with their lines' links. A line goes as a whole: all of its events, or none. */
+/* Forgets events that are purged. None that stays reaches them: so of a line it is the upper part, or all. What is left of a line keeps its
+ * places; who follows begins a new one. */
 NODISCARD err *store_auth_forget(struct tx *tx, const int64_t *events, size_t n);

@@ -6,6 +6,7 @@
  */
 #include "store/purge.h"
 
+#include "store/auth_index.h"
 #include "store/events.h"
 #include "store/state_nodes.h"
 #include "store/tx.h"
@@ -198,6 +199,7 @@ err *store_purge_delete(struct tx *tx, int64_t room, const struct purge_event *e
 	if (n == 0)
 		return NULL;
 	TRY(delete_beside(tx, room, &l));
+	TRY(store_auth_forget(tx, l.nids.p, l.nids.n));
 	TRY(tx_run(tx, "DELETE FROM redacted_originals WHERE event IN $1", BIND(B(LIST(l.nids)))));
 	return tx_run(tx, "DELETE FROM events WHERE nid IN $1", BIND(B(LIST(l.nids))));
 }

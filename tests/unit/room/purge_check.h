@@ -183,6 +183,14 @@ static inline void check_nothing_left(struct world *w, int64_t room)
 		"receipts",     "notify",       "account_data",
 	};
 
+	ok(counted(w, "SELECT count(*) FROM auth_places WHERE 0 <> $1 AND event NOT IN (SELECT nid FROM events)",
+		   room) == 0,
+	   "places of auth chains are left");
+	ok(counted(w,
+		   "SELECT count(*) FROM auth_links WHERE 0 <> $1 AND (line, place) NOT IN"
+		   " (SELECT CASE WHEN line = 0 THEN event ELSE line END, place FROM auth_places)",
+		   room) == 0,
+	   "links of auth chains are left");
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
 		ok(counted(w, arena_printf(w->a, "SELECT count(*) FROM %s WHERE room = $1", tables[i]).p, room) == 0,
 		   "%s has rows of the room", tables[i]);

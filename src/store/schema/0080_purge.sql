@@ -15,3 +15,4 @@ CREATE TABLE room_purges (
 -- Rejected, soft-failed, outliers: the room's events that have no place in its timeline.
 CREATE INDEX events_unplaced ON events (room, nid) WHERE timeline IS NULL;
 CREATE INDEX redactions_waiting_by_redaction ON redactions_waiting (redaction);
+CREATE INDEX auth_waiting_by_event ON auth_waiting (event);
