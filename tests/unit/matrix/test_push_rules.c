@@ -229,6 +229,38 @@ static void test_order_and_changes(void **state)
 	assert_false(evaluate(a, s, S(MESSAGE), 3).notify);
 }
 
+/* A room's successor: what the user's own rules say of the old room is said of the new one, too, right above; and nothing else is. */
+static void test_rules_follow_a_room(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	const str before = S(
+		"{\"rules\":{\"room\":[{\"rule_id\":\"!old:x\",\"actions\":[]}],\"override\":["
+		"{\"rule_id\":\"first\",\"actions\":[]},"
+		"{\"rule_id\":\"!old:x\",\"actions\":[],\"conditions\":[{\"kind\":\"event_match\",\"key\":\"room_id\","
+		"\"pattern\":\"!old:x\"}]},"
+		"{\"rule_id\":\"off\",\"enabled\":false,\"actions\":[],\"conditions\":[{\"kind\":\"event_match\","
+		"\"key\":\"room_id\",\"pattern\":\"!old:x\"}]},"
+		"{\"rule_id\":\"other\",\"actions\":[],\"conditions\":[{\"kind\":\"event_match\",\"key\":\"content.body\","
+		"\"pattern\":\"!old:x\"}]}]}}");
+	static const str override[] = { STR("first"), STR("!new:x"), STR("!old:x"), STR("off"), STR("other") };
+	const struct json *list;
+	str s, again, none;
+
+	(void)state;
+	assert_true(push_rules_name_room(a, before, S("!old:x")) && !push_rules_name_room(a, before, S("!new:x")));
+	assert_null(push_rules_follow_room(a, before, S("!old:x"), S("!new:x"), &s));
+	assert_non_null(push_rule_find(push_rules_load(a, s), PUSH_ROOM, S("!new:x")));
+	list = json_get_array(json_get(parsed(a, s), S("rules")), S("override"));
+	assert_int_equal(list->array.n, ARRAY_LEN(override));
+	for (size_t i = 0; i < ARRAY_LEN(override); i++)
+		assert_true(str_eq(json_get_str(list->array.items[i], S("rule_id")), override[i]));
+	assert_true(push_rules_name_room(a, s, S("!new:x")));
+	assert_null(push_rules_follow_room(a, s, S("!old:x"), S("!new:x"), &again));
+	assert_true(str_eq(s, again));
+	assert_null(push_rules_follow_room(a, STR_NONE, S("!old:x"), S("!new:x"), &none));
+	assert_true(str_is_none(none));
+}
+
 static void test_written_rules_name_the_user(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -386,6 +418,7 @@ int main(void)
 		cmocka_unit_test(test_own_rules),
 		cmocka_unit_test(test_the_master_rule_is_above_all),
 		cmocka_unit_test(test_order_and_changes),
+		cmocka_unit_test(test_rules_follow_a_room),
 		cmocka_unit_test(test_written_rules_name_the_user),
 		cmocka_unit_test(test_a_full_list_still_changes),
 		cmocka_unit_test(test_hundreds_of_patterns_do_not_hold_up_a_room),
