@@ -453,10 +453,12 @@ static void alone_or_equal_nothing_happens(void **state)
 /* What is in conflict costs, not the room: two topics in a room of 2,000 members. */
 static void cost_follows_the_conflict(void **state)
 {
+	static const char *const algorithms[] = { "1", "2", "12" };
+
 	(void)state;
-	for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
+	for (size_t v = 0; v < ARRAY_LEN(algorithms); v++) {
 		AUTO_ARENA a = arena_new();
-		struct dag *d = new_room(a, versions[v]);
+		struct dag *d = new_room(a, algorithms[v]);
 		const struct dag_line lines[] = {
 			{ "$t1", "@alice:x", "m.room.topic", "", "{\"topic\":\"1\"}", "$all" },
 			{ "$t2", "@alice:x", "m.room.topic", "", "{\"topic\":\"2\"}", "$all" },
@@ -474,8 +476,9 @@ static void cost_follows_the_conflict(void **state)
 
 		d->asked = 0;
 		d->nodes.fetched = 0;
+		/* The later one; of equal depth, for version 1, the one of the lower sha1. */
 		assert_true(str_eq(dag_held(d, dag_resolve(d, roots, 2), "m.room.topic", ""), S("$t2")));
-		assert_true(d->asked < 20);
+		assert_true(d->asked < (v ? 20 : 1));
 		assert_true(d->nodes.fetched < 200);
 	}
 }
@@ -494,5 +497,6 @@ int main(void)
 		cmocka_unit_test(cost_follows_the_conflict),
 	};
 
+	crypto_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
