@@ -166,8 +166,16 @@ static inline struct event *res_make(struct res_room *r, const struct res_line *
 	ev->auth_events = auth;
 	n = auth_keys(m->rv, ev->type, ev->state_key, ev->sender, ev->content, keys);
 	for (size_t i = 0; i < n; i++) {
-		const int y = before->event[model_key(m, keys[i].type, keys[i].state_key)];
+		const int key = model_key(m, keys[i].type, keys[i].state_key);
+		int y = before->event[key];
 
+		/* Now and then what another state holds, or what was rejected: as a server may write that sees it so. */
+		if (!r->plain && draw(&r->d, 32) == 0)
+			for (int x = m->n, tries = (int)draw(&r->d, 8); x > 0 && tries > 0; x--)
+				if (m->key_of[x] == key) {
+					y = x;
+					tries -= m->ev[x]->rejected ? 8 : 1;
+				}
 		if (y)
 			auth[ev->n_auth_events++] = m->ev[y]->event_id;
 	}

@@ -66,8 +66,6 @@ static inline void res_try(struct res_room *r)
 	ev->prev_events = prev;
 	ev->n_prev_events = n_prev;
 	ev->rejected = auth_check(m->a, m->rv, ev, model_look_up, &check) != NULL;
-	for (size_t i = 0; i < ev->n_auth_events; i++)
-		ev->rejected = ev->rejected || m->ev[model_find(m, ev->auth_events[i])]->rejected;
 	if (ev->rejected && (r->plain || draw(&r->d, 24) != 0))
 		return;
 	res_put_event(r, ev, &before);
