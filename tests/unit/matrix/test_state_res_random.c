@@ -44,7 +44,7 @@ static void version_1_is_the_model(void **state)
 	struct res_seen seen = { 0 };
 
 	(void)state;
-	run(STATE_RES_V1, 50, &seen);
+	run(STATE_RES_V1, 30, &seen);
 	assert_true(seen.refused > seen.cases / 20);
 	assert_true(seen.climbs > seen.cases / 4);
 }
@@ -54,7 +54,7 @@ static void version_2_is_the_model(void **state)
 	struct res_seen seen = { 0 };
 
 	(void)state;
-	run(STATE_RES_V2, 12, &seen);
+	run(STATE_RES_V2, 7, &seen);
 	assert_true(seen.refused > seen.cases / 10);
 	assert_true(seen.difference > seen.cases / 10);
 	assert_true(seen.saved > seen.cases / 100);
@@ -66,7 +66,7 @@ static void version_2_1_is_the_model(void **state)
 	struct res_seen seen = { 0 };
 
 	(void)state;
-	run(STATE_RES_V2_1, 50, &seen);
+	run(STATE_RES_V2_1, 30, &seen);
 	assert_true(seen.refused > seen.cases / 10);
 	assert_true(seen.difference > seen.cases / 10);
 	assert_true(seen.saved > seen.cases / 100);
