@@ -13,17 +13,18 @@
 #include "base/map.h"
 #include "matrix/internal_auth_index.h"
 
-enum { PAGE = 64, PAGE_MOST = 2048, SPANS = 256 };
+enum { PAGE = 64, PAGE_MOST = 2048, LINES = 256 };
 
 struct between_line {
 	int64_t id;
 	int64_t upto;                     /* below: reached as high as this; 0: not at all */
 	int64_t from;                     /* above: leads to an event from here on; INT64_MAX: nowhere */
 	VEC(const struct auth_link *) in; /* links found on the way down that end here */
-	bool sorted;
-	size_t taken; /* of them, the highest first, on the way up again */
+	bool sorted, asked, is_named;     /* is_named, once it was asked: links end here */
+	size_t taken;                     /* of them, the highest first, on the way up again */
 };
 struct between_span {
+	struct between_line *line;
 	struct auth_span at;
 	struct auth_cursor cursor;
 };
@@ -61,7 +62,7 @@ static void reach_down(struct auth_between *b, struct auth_place to)
 
 static err *step_down(struct auth_between *b)
 {
-	const size_t n = MIN(b->down.n, (size_t)SPANS), left = b->down.n - n;
+	const size_t n = MIN(b->down.n, (size_t)LINES), left = b->down.n - n;
 	struct auth_span *spans = ARENA_ARRAY(b->a, struct auth_span, n);
 	const struct auth_link *links;
 	size_t n_links;
@@ -90,18 +91,46 @@ static bool reach_up(struct between_line *l, int64_t place, struct auth_span *ou
 
 static void push_up(struct auth_between *b, struct auth_place at)
 {
-	struct between_span s = { 0 };
+	struct between_span s = { .line = line_of(b, at.line) };
 
-	if (reach_up(line_of(b, at.line), at.place, &s.at))
+	if (reach_up(s.line, at.place, &s.at))
 		vec_push(b->a, &b->up, s);
+}
+
+static err *learn_named(struct auth_between *b)
+{
+	int64_t ids[LINES] = { 0 };
+	struct between_line *lines[LINES];
+	bool named[LINES];
+	size_t n = 0;
+
+	for (size_t i = b->next_up; i < b->up.n && n < LINES; i++) {
+		struct between_line *l = b->up.p[i].line;
+
+		if (l->asked)
+			continue;
+		l->asked = true;
+		ids[n] = l->id;
+		lines[n++] = l;
+	}
+	TRY(b->index->named(b->index->ctx, b->a, ids, n, named));
+	for (size_t i = 0; i < n; i++)
+		lines[i]->is_named = named[i];
+	b->up_cost += n;
+	return NULL;
 }
 
 static err *step_up(struct auth_between *b)
 {
-	struct between_span s = b->up.p[b->next_up++];
+	struct between_span s = b->up.p[b->next_up];
 	const struct auth_link *links;
 	size_t n;
 
+	if (!s.line->asked)
+		TRY(learn_named(b));
+	b->next_up++;
+	if (!s.line->is_named)
+		return NULL;
 	TRY(b->index->above(b->index->ctx, b->a, s.at, b->limit, &s.cursor, &links, &n));
 	b->limit = MIN(2 * b->limit, (size_t)PAGE_MOST);
 	b->up_cost += 1 + n;
@@ -134,9 +163,9 @@ static void up_within(struct auth_between *b, const struct auth_place *at, size_
 		if (at[i].line)
 			push_up(b, at[i]);
 	while (b->next_up < b->up.n) {
-		const struct auth_span s = b->up.p[b->next_up++].at;
+		const struct auth_span s = b->up.p[b->next_up].at;
 
-		l = line_of(b, s.line);
+		l = b->up.p[b->next_up++].line;
 		if (!l->sorted && l->in.n > 0)
 			qsort(l->in.p, l->in.n, sizeof(l->in.p[0]), by_end);
 		l->sorted = true;

@@ -84,6 +84,8 @@ struct auth_index {
 	err *(*places)(void *ctx, struct arena *a, const int64_t *events, size_t n, struct auth_place *out);
 	/* The key that the events of a line have. */
 	err *(*keys)(void *ctx, struct arena *a, const int64_t *lines, size_t n, struct auth_key *out);
+	/* Does any link end on a line? Asked for many: most lines are a member's whom nobody names. */
+	err *(*named)(void *ctx, struct arena *a, const int64_t *lines, size_t n, bool *out);
 	/* The next links that end within the span, about `limit`; sets at->end with the last of them. */
 	err *(*above)(void *ctx, struct arena *a, struct auth_span to, size_t limit, struct auth_cursor *at,
 		      const struct auth_link **out, size_t *out_n);

@@ -14,7 +14,7 @@
 #include "base/map.h"
 #include "matrix/internal_auth_index.h"
 
-enum { PAGE = 32, PAGE_MOST = 2048 };
+enum { PAGE = 32, PAGE_MOST = 2048, LINES = 256 };
 
 struct known { /* these states' chains hold everything up to the place */
 	int64_t place;
@@ -23,6 +23,8 @@ struct known { /* these states' chains hold everything up to the place */
 struct line {
 	int64_t id;
 	bool keyed; /* what the states have under its key is among `known` */
+	bool asked; /* whether links end here: */
+	bool is_named;
 	VEC(struct known) known;
 	int64_t barren; /* from here on nothing is in the chains of barren_of; 0: not known */
 	uint64_t barren_of;
@@ -180,6 +182,29 @@ static err *follow(struct auth_search *se, const struct auth_link *links, size_t
 	return NULL;
 }
 
+/* Do links end on the lines that are to be followed next? */
+static err *learn_named(struct auth_search *se, size_t from)
+{
+	int64_t ids[LINES] = { 0 };
+	struct line *lines[LINES];
+	bool named[LINES];
+	size_t n = 0;
+
+	for (size_t i = from; i < se->todo.n && n < LINES; i++) {
+		struct line *l = se->todo.p[i].line;
+
+		if (l->asked)
+			continue;
+		l->asked = true;
+		ids[n] = l->id;
+		lines[n++] = l;
+	}
+	TRY(se->index->named(se->index->ctx, se->a, ids, n, named));
+	for (size_t i = 0; i < n; i++)
+		lines[i]->is_named = named[i];
+	return NULL;
+}
+
 /* Which of the states `missing` have the place in their chains? *missing keeps those that do not. */
 static err *search(struct auth_search *se, struct line *l, int64_t place, uint64_t *missing)
 {
@@ -194,6 +219,10 @@ static err *search(struct auth_search *se, struct line *l, int64_t place, uint64
 		const struct auth_link *links;
 		size_t n;
 
+		if (!s.line->asked)
+			TRY(learn_named(se, i));
+		if (!s.line->is_named)
+			continue;
 		TRY(se->index->above(se->index->ctx, se->a, s.at, limit, &s.cursor, &links, &n));
 		TRY(follow(se, links, n, missing));
 		if (!s.cursor.end) /* a page of everything before a second one of anything */

@@ -119,6 +119,21 @@ static void put_before(struct arena *a, const struct auth_link *first, size_t n_
 	*out_n += n_first;
 }
 
+static err *named(void *ctx, struct arena *a, const int64_t *lines, size_t n, bool *out)
+{
+	struct chains *c = ctx;
+	struct tx *tx;
+
+	(void)a;
+	TRY(link_queued(c));
+	TRY(room_tx(c->room, &tx));
+	TRY(store_auth_named(tx, lines, n, out));
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < c->queued.n; k++)
+			out[i] |= c->queued.p[k].to.line == lines[i];
+	return NULL;
+}
+
 static err *above(void *ctx, struct arena *a, struct auth_span to, size_t limit, struct auth_cursor *at,
 		  const struct auth_link **out, size_t *out_n)
 {
@@ -162,5 +177,7 @@ struct auth_index chains_index(struct room *room)
 	struct chains *c = ARENA_NEW(room->a, struct chains);
 
 	c->room = room;
-	return (struct auth_index){ .ctx = c, .places = places, .keys = keys, .above = above, .below = below };
+	return (struct auth_index){
+		.ctx = c, .places = places, .keys = keys, .named = named, .above = above, .below = below
+	};
 }

@@ -71,6 +71,27 @@ err *store_auth_keys(struct tx *tx, const int64_t *lines, size_t n, struct auth_
 	return rows_end(&rs);
 }
 
+err *store_auth_named(struct tx *tx, const int64_t *lines, size_t n, bool *out)
+{
+	static const char sql[] = "SELECT each.value FROM EACH $1"
+				  " WHERE EXISTS (SELECT 1 FROM auth_links l WHERE l.to_line = each.value)";
+	const struct i64s list = { lines, n };
+	struct map place;
+	struct rows *rs;
+
+	if (n == 0)
+		return NULL;
+	map_init(&place, tx_arena(tx));
+	for (size_t i = 0; i < n; i++) {
+		out[i] = false;
+		map_put_i(&place, lines[i], &out[i]);
+	}
+	TRY(tx_query(tx, sql, BIND(B(list)), &rs));
+	while (rows_next(rs))
+		*(bool *)map_get_i(&place, rows_i64(rs, 0)) = true;
+	return rows_end(&rs);
+}
+
 err *store_auth_above(struct tx *tx, struct auth_span to, size_t limit, struct auth_cursor *at,
 		      const struct auth_link **out, size_t *out_n)
 {

@@ -22,6 +22,7 @@ void store_auth_catch_up(struct store *st);
 /* Asking: what struct auth_index wants, of what is stored. */
 NODISCARD err *store_auth_places(struct tx *tx, const int64_t *events, size_t n, struct auth_place *out);
 NODISCARD err *store_auth_keys(struct tx *tx, const int64_t *lines, size_t n, struct auth_key *out);
+NODISCARD err *store_auth_named(struct tx *tx, const int64_t *lines, size_t n, bool *out);
 NODISCARD err *store_auth_above(struct tx *tx, struct auth_span to, size_t limit, struct auth_cursor *at,
 				const struct auth_link **out, size_t *out_n);
 NODISCARD err *store_auth_below(struct tx *tx, const struct auth_span *from, size_t n, const struct auth_link **out,

@@ -95,6 +95,22 @@ static inline size_t auth_rows_find(const struct auth_link *p, size_t n, const s
 	return lo;
 }
 
+static inline err *auth_rows_named(void *ctx, struct arena *a, const int64_t *lines, size_t n, bool *out)
+{
+	struct auth_rows *r = ctx;
+
+	(void)a;
+	auth_rows_sort(r);
+	r->asked++;
+	for (size_t i = 0; i < n; i++) {
+		const struct auth_link begin = { .to = { lines[i], 0 } };
+		const size_t at = auth_rows_find(r->up.p, r->up.n, &begin, auth_rows_by_end);
+
+		out[i] = at < r->up.n && r->up.p[at].to.line == lines[i];
+	}
+	return NULL;
+}
+
 static inline err *auth_rows_above(void *ctx, struct arena *a, struct auth_span to, size_t limit,
 				   struct auth_cursor *at, const struct auth_link **out, size_t *out_n)
 {
@@ -150,6 +166,7 @@ static inline void auth_rows_init(struct auth_rows *r, struct arena *a)
 		.ctx = r,
 		.places = auth_rows_places,
 		.keys = auth_rows_keys,
+		.named = auth_rows_named,
 		.above = auth_rows_above,
 		.below = auth_rows_below,
 	};

@@ -23,6 +23,12 @@ static err *keys(void *ctx, struct arena *a, const int64_t *lines, size_t n, str
 	return store_auth_keys(ctx, lines, n, out);
 }
 
+static err *named(void *ctx, struct arena *a, const int64_t *lines, size_t n, bool *out)
+{
+	(void)a;
+	return store_auth_named(ctx, lines, n, out);
+}
+
 static err *above(void *ctx, struct arena *a, struct auth_span to, size_t limit, struct auth_cursor *at,
 		  const struct auth_link **out, size_t *out_n)
 {
@@ -43,7 +49,9 @@ static void check_graph(struct both *b, struct graph *g, uint64_t from)
 	AUTO_TX tx = NULL;
 
 	both_ok(store_read(b->st, g->a, &tx));
-	const struct auth_index index = { .ctx = tx, .places = places, .keys = keys, .above = above, .below = below };
+	const struct auth_index index = {
+		.ctx = tx, .places = places, .keys = keys, .named = named, .above = above, .below = below
+	};
 
 	g->g.index = &index;
 	for (int round = 0; round < 6; round++) {
