@@ -27,6 +27,14 @@ static inline bool hostile_is_for(str versions, unsigned number)
 
 static inline void hostile_repeat(struct buf *b, str unit, int64_t n)
 {
+	if (unit.n == 1 && n > 0) {
+		char *to = buf_reserve(b, (size_t)n);
+
+		if (to)
+			memset(to, unit.p[0], (size_t)n);
+		buf_commit(b, to ? (size_t)n : 0);
+		return;
+	}
 	for (int64_t i = 0; i < n; i++) {
 		str rest = unit, piece;
 
