@@ -112,16 +112,27 @@ static err *check_users(const struct auth *au)
 		if (m->value->kind == JSON_BOOL || power_level_read(au->rv, m->value, &level) == POWER_LEVEL_UNREADABLE)
 			return auth_reject(au, RULE_LEVELS_FORM_USERS, "users has a level that is not an integer");
 	}
-	/* v12: "If the users property in content contains the sender of the m.room.create event or any of the
-	 * additional_creators array (if present) from the content of the m.room.create event, reject." */
-	if (!au->rv->creators_above_all)
-		return NULL;
-	JSON_EACH (users, m) {
-		if (power_is_creator(au->rv, au->create, m->key))
-			return auth_reject(au, RULE_LEVELS_CREATORS, "%.*s created the room and has no power level",
-					   STR_ARG(m->key));
-	}
 	return NULL;
+}
+
+/* v12: "If the users property in content contains the sender of the m.room.create event or any of the
+ * additional_creators array (if present) from the content of the m.room.create event, reject." */
+static err *check_creators(const struct auth *au)
+{
+	const struct json *users = json_get(au->ev->content, S("users"));
+	const struct json *more = json_get_array(au->create->content, S("additional_creators"));
+	str named = json_get(users, au->create->sender) ? au->create->sender : STR_NONE;
+
+	/* Each of them looked up among the users: both lists may be long. */
+	JSON_ITEMS (more, i) {
+		const str creator = json_str(more->array.items[i]);
+
+		if (json_get(users, creator))
+			named = creator;
+	}
+	if (str_is_none(named))
+		return NULL;
+	return auth_reject(au, RULE_LEVELS_CREATORS, "%.*s created the room and has no power level", STR_ARG(named));
 }
 
 /* --- the changes --- */
@@ -201,6 +212,8 @@ err *auth_check_power_levels(struct auth *au)
 	if (au->rv->level_format == LEVEL_INTEGER)
 		TRY(check_integers(au));
 	TRY(check_users(au));
+	if (au->rv->creators_above_all)
+		TRY(check_creators(au));
 	if (au->rv->level_format == LEVEL_OR_STRING_OR_FLOAT)
 		TRY(check_range(au));
 	/* "If there is no previous m.room.power_levels event in the room, allow." */

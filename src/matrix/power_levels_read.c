@@ -44,13 +44,15 @@ static uint64_t add_digit(uint64_t n, unsigned digit)
 static size_t space_at(str s, bool back)
 {
 	static const str spaces[] = {
-		STR(" "),      STR("\t"),       STR("\n"),       STR("\v"),     STR("\f"),
-		STR("\r"),     STR("\xc2\x85"), STR("\xc2\xa0"), STR("\u1680"), STR("\u2000"),
-		STR("\u2001"), STR("\u2002"),   STR("\u2003"),   STR("\u2004"), STR("\u2005"),
-		STR("\u2006"), STR("\u2007"),   STR("\u2008"),   STR("\u2009"), STR("\u200a"),
-		STR("\u2028"), STR("\u2029"),   STR("\u202f"),   STR("\u205f"), STR("\u3000"),
+		STR("\xc2\x85"), STR("\xc2\xa0"), STR("\u1680"), STR("\u2000"), STR("\u2001"),
+		STR("\u2002"),   STR("\u2003"),   STR("\u2004"), STR("\u2005"), STR("\u2006"),
+		STR("\u2007"),   STR("\u2008"),   STR("\u2009"), STR("\u200a"), STR("\u2028"),
+		STR("\u2029"),   STR("\u202f"),   STR("\u205f"), STR("\u3000"),
 	};
+	const char c = s.n > 0 ? s.p[back ? s.n - 1 : 0] : 'x';
 
+	if ((unsigned char)c < 0x80)
+		return c == ' ' || (c >= '\t' && c <= '\r');
 	for (size_t i = 0; i < ARRAY_LEN(spaces); i++)
 		if (back ? str_ends(s, spaces[i]) : str_starts(s, spaces[i]))
 			return spaces[i].n;
