@@ -27,10 +27,13 @@ static inline struct state_sub state_sub_top(int64_t node)
 }
 static inline unsigned state_levels(const struct state_tree *t) { return t->levels ? t->levels : STATE_LEVELS; }
 
-/* Where a leaf goes: three bits a level, from the top, so that sorting by place is sorting by path. */
+/* Where a leaf goes: STATE_FAN_BITS a level, from the top, so that sorting by place is sorting by path. */
 uint64_t state_place_type(const uint8_t key[16], int64_t type);
 uint64_t state_place_key(const uint8_t key[16], int64_t type, int64_t state_key);
-static inline unsigned state_slot(uint64_t place, unsigned level) { return (unsigned)(place >> (61 - 3 * level)) & 7; }
+static inline unsigned state_slot(uint64_t place, unsigned level)
+{
+	return (unsigned)(place >> (64 - STATE_FAN_BITS * (level + 1))) & (STATE_FAN - 1);
+}
 
 /* Writes a node whose references have their final numbers (all below `id`). */
 void state_node_write(struct buf *b, bool types, int64_t id, const struct state_node *n);

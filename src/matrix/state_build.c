@@ -58,7 +58,7 @@ static bool sub_same(const struct state_sub *x, const struct state_sub *y)
 
 static void put_sub(struct state_node *n, unsigned slot, const struct state_sub *s)
 {
-	const uint8_t bit = (uint8_t)(1u << slot);
+	const state_slots bit = (state_slots)(1u << slot);
 
 	if (s->kind == SUB_NODE) {
 		n->kids |= bit;

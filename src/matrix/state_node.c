@@ -25,6 +25,19 @@ void state_varint(struct buf *b, uint64_t v)
 	buf_byte(b, (char)v);
 }
 
+/* What is written in the place of a node's slots: no slot is both a node's and a leaf's. */
+#define SLOTS_ALL  ((state_slots)-1)
+#define SLOTS_ROOT ((state_slots)(SLOTS_ALL - 1))
+
+static void write_slots(struct buf *b, state_slots first, state_slots second)
+{
+	const state_slots both[] = { first, second };
+
+	for (size_t i = 0; i < 2; i++)
+		for (size_t byte = 0; byte < sizeof(state_slots); byte++)
+			buf_byte(b, (char)(both[i] >> (8 * byte)));
+}
+
 static void write_leaf(struct buf *b, bool types, int64_t id, const struct state_leaf *leaf)
 {
 	assert(leaf->value > 0 && (!types || leaf->value < id));
@@ -39,18 +52,17 @@ void state_node_write(struct buf *b, bool types, int64_t id, const struct state_
 		uint8_t hash[16];
 
 		state_hash_bytes(n->hash, hash);
-		buf_add(b, S("\xff\xfe"));
+		write_slots(b, SLOTS_ALL, SLOTS_ROOT);
 		buf_add(b, (str){ (const char *)hash, sizeof(hash) });
 	}
 	if (n->n_list > 0) {
-		buf_add(b, S("\xff\xff"));
+		write_slots(b, SLOTS_ALL, SLOTS_ALL);
 		state_varint(b, n->n_list);
 		for (size_t i = 0; i < n->n_list; i++)
 			write_leaf(b, types, id, &n->list[i]);
 		return;
 	}
-	buf_byte(b, (char)n->kids);
-	buf_byte(b, (char)n->leaves);
+	write_slots(b, n->kids, n->leaves);
 	for (unsigned i = 0; i < STATE_FAN; i++) {
 		if (n->kids >> i & 1) {
 			assert(n->slot[i].kid > 0 && n->slot[i].kid < id);
@@ -77,6 +89,15 @@ static uint8_t read_byte(struct reader *r)
 
 	r->rest = str_from(r->rest, 1);
 	return v;
+}
+
+static state_slots read_slots(struct reader *r)
+{
+	unsigned v = 0;
+
+	for (size_t byte = 0; byte < sizeof(state_slots); byte++)
+		v |= (unsigned)read_byte(r) << (8 * byte);
+	return (state_slots)v;
 }
 
 static int64_t read_varint(struct reader *r)
@@ -119,16 +140,16 @@ static void read_list(struct arena *a, struct reader *r, struct state_node *out)
 
 static void read_node(struct arena *a, struct reader *r, int64_t id, struct state_node *out)
 {
-	out->kids = read_byte(r);
-	out->leaves = read_byte(r);
-	if (out->kids == 0xff && out->leaves == 0xfe && !out->is_root && r->rest.n > 16) {
+	out->kids = read_slots(r);
+	out->leaves = read_slots(r);
+	if (out->kids == SLOTS_ALL && out->leaves == SLOTS_ROOT && !out->is_root && r->rest.n > 16) {
 		out->is_root = true;
 		out->hash = state_hash_from((const uint8_t *)r->rest.p);
 		r->rest = str_from(r->rest, 16);
 		read_node(a, r, id, out);
 		return;
 	}
-	if (out->kids == 0xff && out->leaves == 0xff) {
+	if (out->kids == SLOTS_ALL && out->leaves == SLOTS_ALL) {
 		read_list(a, r, out);
 		return;
 	}

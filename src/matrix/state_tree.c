@@ -260,7 +260,7 @@ static err *open_sub(struct compare *c, const struct state_sub *s, unsigned leve
 		c->types ? state_place_type(c->t->key, s->leaf.id) : state_place_key(c->t->key, c->type, s->leaf.id);
 	const unsigned slot = state_slot(place, level);
 
-	out->leaves = (uint8_t)(1u << slot);
+	out->leaves = (state_slots)(1u << slot);
 	out->slot[slot].leaf = s->leaf;
 	return NULL;
 }

@@ -29,7 +29,18 @@ struct state_entry {
 	int64_t type, key, event;
 };
 
-enum { STATE_FAN = 8, STATE_LEVELS = 21 };
+/* Bits of a placement hash that a level uses. Another number is another format: only tests/bench/store/state_bench.c is built with some. */
+#ifndef STATE_FAN_BITS
+#define STATE_FAN_BITS 3
+#endif
+enum { STATE_FAN = 1 << STATE_FAN_BITS, STATE_LEVELS = 63 / STATE_FAN_BITS };
+#if STATE_FAN_BITS <= 3
+typedef uint8_t state_slots; /* a set of slots */
+#elif STATE_FAN_BITS == 4
+typedef uint16_t state_slots;
+#else
+typedef uint32_t state_slots;
+#endif
 /*
  * A node as it is in memory. There are tries of two kinds, of the same form: one of types, whose leaves are (type, top node
  * of that type's trie), and one a type, whose leaves are (state key, event). A slot holds nothing, a node's number, or a
@@ -39,7 +50,7 @@ struct state_leaf {
 	int64_t id, value; /* in a trie of types as fetched: by how much the type's top node is below this one */
 };
 struct state_node {
-	uint8_t kids, leaves; /* bit i: slot i is in use */
+	state_slots kids, leaves; /* bit i: slot i is in use */
 	union {
 		int64_t kid;
 		struct state_leaf leaf;

@@ -9,6 +9,7 @@
  * (some 50 of them), least recently used ones go first. Rooms are spread over shards with a lock each.
  */
 #include <assert.h>
+#include <stdatomic.h>
 
 #include "base/list.h"
 #include "base/map.h"
@@ -35,7 +36,9 @@ struct shard {
 struct node_cache {
 	struct store *store;
 	uint8_t key[16];
-	size_t shard_bytes;
+	size_t share; /* bytes that each shard may have, whatever the others do */
+	size_t pool; /* beyond it one may have more while all together have no more than this: a big room is in one shard */
+	_Atomic size_t bytes;
 	struct shard shards[SHARDS];
 };
 
@@ -44,7 +47,8 @@ struct node_cache *node_cache_new(struct store *st, size_t max_bytes)
 	struct node_cache *c = MEM_NEW(struct node_cache);
 
 	c->store = st;
-	c->shard_bytes = (max_bytes ? max_bytes : DEFAULT_BYTES) / SHARDS;
+	c->pool = (max_bytes ? max_bytes : DEFAULT_BYTES) / 2;
+	c->share = c->pool / SHARDS;
 	store_tree_key(st, c->key);
 	for (size_t i = 0; i < SHARDS; i++) {
 		struct shard *s = &c->shards[i];
@@ -60,12 +64,14 @@ struct node_cache *node_cache_new(struct store *st, size_t max_bytes)
 static str entry_key(const struct entry *e) { return (str){ (const char *)e->key, sizeof(e->key) }; }
 
 /* Takes the entry out, and frees it. */
-static void drop(struct shard *s, struct entry *e)
+static void drop(struct node_cache *c, struct shard *s, struct entry *e)
 {
 	map_del(&s->nodes, entry_key(e));
 	list_del(&e->order);
-	if (!e->queued)
+	if (!e->queued) {
 		s->bytes -= e->n + ENTRY_COST;
+		c->bytes -= e->n + ENTRY_COST;
+	}
 	mem_free(e);
 }
 
@@ -77,9 +83,9 @@ void node_cache_free(struct node_cache **c)
 		struct shard *s = &(*c)->shards[i];
 
 		LIST_EACH_SAFE (&s->lru, it)
-			drop(s, LIST_ITEM(it, struct entry, order));
+			drop(*c, s, LIST_ITEM(it, struct entry, order));
 		LIST_EACH_SAFE (&s->queued, it)
-			drop(s, LIST_ITEM(it, struct entry, order));
+			drop(*c, s, LIST_ITEM(it, struct entry, order));
 		map_done(&s->nodes);
 		lock_done(&s->lock);
 	}
@@ -91,19 +97,20 @@ static struct shard *shard_of(struct node_cache *c, int64_t room) { return &c->s
 
 static void evict(struct node_cache *c, struct shard *s)
 {
-	while (s->bytes > c->shard_bytes)
-		drop(s, LIST_ITEM(s->lru.prev, struct entry, order));
+	while (s->bytes > c->share && c->bytes > c->pool)
+		drop(c, s, LIST_ITEM(s->lru.prev, struct entry, order));
 }
 
-static void settle(struct shard *s, struct entry *e)
+static void settle(struct node_cache *c, struct shard *s, struct entry *e)
 {
 	e->queued = false;
 	list_add_head(&s->lru, &e->order);
 	s->bytes += e->n + ENTRY_COST;
+	c->bytes += e->n + ENTRY_COST;
 }
 
 /* The nodes of one row. What is there already stays, unless the row is newer than anything known (queued). */
-static void put_row(struct shard *s, int64_t room, const struct node_row *row, bool queued)
+static void put_row(struct node_cache *c, struct shard *s, int64_t room, const struct node_row *row, bool queued)
 {
 	struct node_iter it = node_iter(row->bytes); /* damaged: said when it is asked for */
 	str bytes;
@@ -115,7 +122,7 @@ static void put_row(struct shard *s, int64_t room, const struct node_row *row, b
 		if ((e && !queued) || bytes.n == 0)
 			continue;
 		if (e)
-			drop(s, e);
+			drop(c, s, e);
 		e = mem_zalloc(sizeof(*e) + bytes.n);
 		e->key[0] = room;
 		e->key[1] = id;
@@ -126,7 +133,7 @@ static void put_row(struct shard *s, int64_t room, const struct node_row *row, b
 			e->queued = true;
 			list_add_tail(&s->queued, &e->order);
 		} else {
-			settle(s, e);
+			settle(c, s, e);
 		}
 	}
 }
@@ -137,7 +144,7 @@ void node_cache_queued(struct node_cache *c, int64_t room, const struct node_row
 	LOCKED(&s->lock);
 
 	for (size_t i = 0; i < n; i++)
-		put_row(s, room, &rows[i], true);
+		put_row(c, s, room, &rows[i], true);
 }
 
 void node_cache_committed(struct node_cache *c, int64_t room, int64_t below)
@@ -150,7 +157,7 @@ void node_cache_committed(struct node_cache *c, int64_t room, int64_t below)
 
 		if (e->key[0] == room && e->key[1] < below) {
 			list_del(&e->order);
-			settle(s, e);
+			settle(c, s, e);
 		}
 	}
 	evict(c, s);
@@ -165,7 +172,7 @@ void node_cache_failed(struct node_cache *c, int64_t room)
 		struct entry *e = LIST_ITEM(it, struct entry, order);
 
 		if (e->key[0] == room)
-			drop(s, e);
+			drop(c, s, e);
 	}
 }
 
@@ -199,7 +206,7 @@ static err *fetch(struct node_source *src, struct tx *tx, struct arena *a, int64
 		return NULL;
 	TRY(state_node_parse(a, node_row_find(row.bytes, row.first, id), id, out));
 	LOCKED(&s->lock);
-	put_row(s, src->room, &row, false);
+	put_row(src->cache, s, src->room, &row, false);
 	evict(src->cache, s);
 	return NULL;
 }
