@@ -1,9 +1,9 @@
 /*
  * auth_index.c - the rows of the index of auth chains.
  *
- * A place's row has numbers only, and most of them are 0 or 1, which take no space in SQLite: an event that begins a line costs
- * about ten bytes, and a link about thirty, in the table and in the index upwards. New rows of the first two come at the end of their
- * tables; upwards they fall into the ranges of the few lines that everybody names.
+ * A place's row has numbers that are mostly 0 or 1, which take no space in SQLite, and the links from there, packed: new rows come at the end
+ * of the table. Links once more, by where they end, fall into the ranges of the few lines that everybody names. Only events
+ * that go on with a line and link to others have an entry by line: where a line begins, its number is the event's.
  */
 #include "store/auth_index.h"
 
@@ -122,18 +122,89 @@ err *store_auth_above(struct tx *tx, struct auth_span to, size_t limit, struct a
 	return NULL;
 }
 
+/*
+ * Links in a place's row: seven bits a byte, the lowest first
+ */
+static void pack_number(struct arena *a, str *packed, int64_t v)
+{
+	uint64_t u = (uint64_t)v;
+	char bytes[10];
+	size_t n = 0;
+
+	do {
+		bytes[n++] = (char)(u < 128 ? u : (u & 127) + 128);
+		u >>= 7;
+	} while (u);
+	*packed = arena_join2(a, *packed, (str){ bytes, n });
+}
+
+static str pack_link(struct arena *a, str packed, struct auth_place to)
+{
+	pack_number(a, &packed, to.line);
+	pack_number(a, &packed, to.place);
+	return packed;
+}
+
+static bool unpack_number(str packed, size_t *at, int64_t *out)
+{
+	uint64_t u = 0;
+
+	for (unsigned shift = 0; shift < 64 && *at < packed.n; shift += 7) {
+		const uint8_t byte = (uint8_t)packed.p[(*at)++];
+
+		u |= (uint64_t)(byte & 127) << shift;
+		if (byte < 128) {
+			*out = (int64_t)u;
+			return true;
+		}
+	}
+	return false;
+}
+
+struct found_links {
+	struct auth_link *p;
+	size_t n, cap;
+};
+
+/* Those of one row. */
+static err *unpack_links(struct arena *a, struct auth_place from, str packed, struct found_links *out)
+{
+	struct auth_link l = { .from = from };
+
+	for (size_t at = 0; at < packed.n;) {
+		if (!unpack_number(packed, &at, &l.to.line) || !unpack_number(packed, &at, &l.to.place))
+			return err_new(a, ERR_INTERNAL, "auth_places has damaged links");
+		vec_push(a, out, l);
+	}
+	return NULL;
+}
+
+static err *add_below(struct tx *tx, const char *sql, const struct i64s lines, int64_t most, struct found_links *out)
+{
+	struct rows *rs;
+
+	TRY(tx_query(tx, sql, BIND(B(lines), B(most)), &rs));
+	while (rows_next(rs)) {
+		const struct auth_place from = { rows_i64(rs, 0), rows_i64(rs, 1) };
+
+		TRY(unpack_links(tx_arena(tx), from, rows_str(rs, 2), out));
+	}
+	return rows_end(&rs);
+}
+
 err *store_auth_below(struct tx *tx, const struct auth_span *from, size_t n, const struct auth_link **out,
 		      size_t *out_n)
 {
-	static const char sql[] = "SELECT line, place, to_line, to_place FROM auth_links"
-				  " WHERE line IN $1 AND place < $2";
+	static const char first_places[] = "SELECT event, place, links FROM auth_places"
+					   " WHERE event IN $1 AND place < $2 AND links IS NOT NULL";
+	static const char later_places[] = "SELECT line, place, links FROM auth_places"
+					   " WHERE line IN $1 AND place < $2 AND line <> 0 AND links IS NOT NULL";
 	struct arena *a = tx_arena(tx);
 	int64_t *lines = ARENA_ARRAY(a, int64_t, n), most = 0;
+	size_t *next = ARENA_ARRAY(a, size_t, n + 1), left = 0;
 	const struct i64s list = { lines, n };
-	VEC(struct auth_link) found = { 0 };
-	size_t *next = ARENA_ARRAY(a, size_t, n + 1);
+	struct found_links found = { 0 };
 	struct map first; /* line -> its first span, + 1; `next` leads to the others */
-	struct rows *rs;
 
 	*out = NULL;
 	*out_n = 0;
@@ -145,20 +216,20 @@ err *store_auth_below(struct tx *tx, const struct auth_span *from, size_t n, con
 		most = MAX(most, from[i].below);
 		next[i + 1] = (size_t)(uintptr_t)map_put_i(&first, from[i].line, (void *)(uintptr_t)(i + 1));
 	}
-	TRY(tx_query(tx, sql, BIND(B(list), B(most)), &rs));
-	while (rows_next(rs)) {
-		const struct auth_link l = { { rows_i64(rs, 0), rows_i64(rs, 1) },
-					     { rows_i64(rs, 2), rows_i64(rs, 3) } };
-		size_t s = (size_t)(uintptr_t)map_get_i(&first, l.from.line);
+	TRY(add_below(tx, first_places, list, most, &found));
+	if (most > 2)
+		TRY(add_below(tx, later_places, list, most, &found));
+	for (size_t i = 0; i < found.n; i++) {
+		const struct auth_place at = found.p[i].from;
+		size_t s = (size_t)(uintptr_t)map_get_i(&first, at.line);
 
-		while (s && (l.from.place < from[s - 1].from || l.from.place >= from[s - 1].below))
+		while (s && (at.place < from[s - 1].from || at.place >= from[s - 1].below))
 			s = next[s];
 		if (s)
-			vec_push(a, &found, l);
+			found.p[left++] = found.p[i];
 	}
-	TRY(rows_end(&rs));
 	*out = found.p;
-	*out_n = found.n;
+	*out_n = left;
 	return NULL;
 }
 
@@ -167,21 +238,37 @@ err *store_auth_below(struct tx *tx, const struct auth_span *from, size_t n, con
  */
 static err *save_link(struct tx *tx, struct auth_link l)
 {
-	static const char sql[] = "INSERT INTO auth_links (line, place, to_line, to_place) VALUES ($1, $2, $3, $4)"
-				  " ON CONFLICT (line, place, to_line, to_place) DO NOTHING";
+	static const char sql[] = "INSERT INTO auth_links (to_line, to_place, line, place) VALUES ($1, $2, $3, $4)"
+				  " ON CONFLICT (to_line, to_place, line, place) DO NOTHING";
 
-	return tx_run(tx, sql, BIND(B(l.from.line), B(l.from.place), B(l.to.line), B(l.to.place)));
+	return tx_run(tx, sql, BIND(B(l.to.line), B(l.to.place), B(l.from.line), B(l.from.place)));
 }
 
 static err *save_entry(struct tx *tx, const struct auth_entry *e, bool last)
 {
-	static const char sql[] = "INSERT INTO auth_places (event, line, place, last) VALUES ($1, $2, $3, $4)";
+	static const char sql[] = "INSERT INTO auth_places (event, line, place, last, links)"
+				  " VALUES ($1, $2, $3, $4, $5)";
 	const int64_t line = e->at.line == e->event ? 0 : e->at.line;
+	str packed = STR_NONE;
 
-	TRY(tx_run(tx, sql, BIND(B(e->event), B(line), B(e->at.place), B((int64_t)last))));
+	for (size_t i = 0; i < e->n_links; i++)
+		packed = pack_link(tx_arena(tx), packed, e->links[i].to);
+	TRY(tx_run(tx, sql, BIND(B(e->event), B(line), B(e->at.place), B((int64_t)last), B(packed))));
 	for (size_t i = 0; i < e->n_links; i++)
 		TRY(save_link(tx, e->links[i]));
 	return NULL;
+}
+
+/* One more, of an event that has its place already. */
+static err *add_link(struct tx *tx, int64_t event, struct auth_link l)
+{
+	struct row *row;
+	str packed;
+
+	TRY(tx_one(tx, "SELECT links FROM auth_places WHERE event = $1", BIND(B(event)), &row));
+	packed = pack_link(tx_arena(tx), row ? row_str(row, 0) : STR_NONE, l.to);
+	TRY(tx_run(tx, "UPDATE auth_places SET links = $2 WHERE event = $1", BIND(B(event), B(packed))));
+	return save_link(tx, l);
 }
 
 err *store_auth_add(struct tx *tx, struct auth_entry *entries, size_t n)
@@ -294,22 +381,36 @@ err *store_auth_late(struct tx *tx, const str *event_ids, size_t n, size_t limit
 
 		TRY(patch_auths(tx, &late[i]));
 		if (link.from.line && link.to.line && !follows)
-			TRY(save_link(tx, link));
+			TRY(add_link(tx, late[i].event, link));
 		TRY(tx_run(tx, done, BIND(B(late[i].event_id), B(late[i].event), B(late[i].slot))));
 	}
 	return NULL;
 }
 
+/* By where they end: that is the order they are kept in. */
+static err *forget_links(struct tx *tx, struct i64s events)
+{
+	static const char find[] = "SELECT CASE WHEN line = 0 THEN event ELSE line END, place, links FROM auth_places"
+				   " WHERE event IN $1 AND place < $2 AND links IS NOT NULL";
+	static const char forget[] = "DELETE FROM auth_links"
+				     " WHERE to_line = $1 AND to_place = $2 AND line = $3 AND place = $4";
+	struct found_links found = { 0 };
+
+	TRY(add_below(tx, find, events, INT64_MAX, &found));
+	for (size_t i = 0; i < found.n; i++)
+		TRY(tx_run(tx, forget,
+			   BIND(B(found.p[i].to.line), B(found.p[i].to.place), B(found.p[i].from.line),
+				B(found.p[i].from.place))));
+	return NULL;
+}
+
 err *store_auth_forget(struct tx *tx, const int64_t *events, size_t n)
 {
-	static const char links[] = "DELETE FROM auth_links WHERE (line, place) IN"
-				    " (SELECT CASE WHEN line = 0 THEN event ELSE line END, place FROM auth_places"
-				    "  WHERE event IN $1)";
 	const struct i64s list = { events, n };
 
 	if (n == 0)
 		return NULL;
-	TRY(tx_run(tx, links, BIND(B(list))));
+	TRY(forget_links(tx, list));
 	TRY(tx_run(tx, "DELETE FROM auth_waiting WHERE event IN $1", BIND(B(list))));
 	return tx_run(tx, "DELETE FROM auth_places WHERE event IN $1", BIND(B(list)));
 }
