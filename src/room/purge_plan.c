@@ -307,7 +307,8 @@ err *purge_plan(struct purge *p, bool (*stop)(void *ctx), void *ctx, bool *out_s
 	p->shown_from = INT64_MAX;
 	TRY(begin_marks(p));
 	TRY(list_placed(p));
-	qsort(p->list.p, p->list.n, sizeof(*p->list.p), by_nid);
+	if (p->list.n > 0)
+		qsort(p->list.p, p->list.n, sizeof(*p->list.p), by_nid);
 	TRY(walk_unplaced(p, true));
 	TRY(walk_placed(p));
 	TRY(walk_unplaced(p, false));
