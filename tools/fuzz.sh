@@ -4,7 +4,7 @@
 # when it is interrupted; tools/fuzz-sums.py adds the lines to docs/fuzzing.md. A finding stands in build-fuzz/found/NAME/,
 # its log beside it; the other targets go on, and the script fails at the end. New inputs go to build-fuzz/corpus/NAME.
 #
-# fuzz.sh --merge [NAME...] - makes tests/fuzz/corpus/NAME the smallest set of inputs that covers what both corpora cover.
+# fuzz.sh --merge [NAME...] - makes build-fuzz/merged/NAME the smallest set of inputs that covers what both corpora cover.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 SLICE=${FUZZ_SLICE:-60}
@@ -33,7 +33,7 @@ slice() {
 	local name=$1 seconds=$2 log=build-fuzz/$1.log rc execs
 	mkdir -p "build-fuzz/corpus/$name" "build-fuzz/found/$name"
 	TIMEFORMAT='%U %S'
-	cpu=$({ time "build-fuzz/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=120 -rss_limit_mb=1500 -print_final_stats=1 \
+	cpu=$({ time "build-fuzz/run/$name" -max_total_time="$seconds" -timeout=120 -rss_limit_mb=1500 -print_final_stats=1 \
 		-reload=0 -use_value_profile="${FUZZ_VALUES:-0}" -artifact_prefix="build-fuzz/found/$name/" $(flags "$name") \
 		"build-fuzz/corpus/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; } 2>&1)
 	rc=$?
@@ -54,6 +54,8 @@ for name in "$@"; do
 		continue
 	fi
 	total=0
+	mkdir -p build-fuzz/run
+	cp "build-fuzz/tests/fuzz/fuzz_$name" "build-fuzz/run/$name" || exit 1 # so that it can be built anew meanwhile
 	while [ "$total" -lt "${FUZZ_SECONDS:-300}" ]; do
 		if ! slice "$name" "$SLICE"; then
 			echo "== $name: a finding"
