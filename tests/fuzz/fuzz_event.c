@@ -2,11 +2,13 @@
  * fuzz_event.c - events from outside, in every room version: refused, or whole and within all limits.
  *
  * What is accepted is read again from its own bytes and is the same; its id and what its signatures cover survive redaction, which
- * changes nothing a second time; `unsigned` and signatures do not count. A signature by a key that never signed is none.
+ * changes nothing a second time; `unsigned` and signatures do not count. A signature by a key that never signed is none. And an
+ * event of ours with the same content is one that every other server takes.
  */
 #include "base/b64.h"
 #include "fuzz.h"
 #include "matrix/event.h"
+#include "matrix/event_verify.h"
 #include "matrix/id.h"
 
 static const uint8_t seed[32] = "a seed for tests of 32 bytes....";
@@ -110,6 +112,55 @@ static void check_signatures(struct arena *a, const struct room_version *rv, con
 		assert(event_verify(a, rv, signed_event, servers[i], S("ed25519:f"), key.public_key));
 }
 
+static const struct server_key *find_key(void *ctx, str server, str key_id)
+{
+	return str_eq(server, S("here")) && str_eq(key_id, S("ed25519:f")) ? ctx : NULL;
+}
+
+/* What we would make of it is taken as we made it. */
+static void check_ours(struct arena *a, const struct room_version *rv, const struct event *ev)
+{
+	const bool create = str_eq(ev->type, S("m.room.create"));
+	const bool named = rv->event_format == EVENT_FORMAT_NAMED;
+	const str hash = S("AAAA");
+	struct ed25519_key key;
+	struct server_key known = { .until = INT64_MAX };
+	const struct signer by = { S("here"), S("ed25519:f"), &key };
+	const struct event_fields fields = {
+		.event_id = named ? S("$e:here") : STR_NONE,
+		.prev_hashes = named ? &hash : NULL,
+		.auth_hashes = named ? &hash : NULL,
+		.room_id = create && rv->room_id_is_create_hash ? STR_NONE : ev->room_id,
+		.sender = S("@us:here"),
+		.type = ev->type,
+		.state_key = ev->state_key,
+		.content = ev->content,
+		.redacts = ev->redacts,
+		.origin_server_ts = 5,
+		.depth = event_depth_after(ev->depth),
+		.prev_events = ev->prev_events,
+		.n_prev_events = MIN(ev->n_prev_events, 1),
+		.auth_events = ev->auth_events,
+		.n_auth_events = MIN(ev->n_auth_events, 1),
+	};
+	struct event *ours, *again;
+	str lacking;
+
+	ed25519_from_seed(&key, seed);
+	memcpy(known.public_key, key.public_key, sizeof(known.public_key));
+	if (event_build(a, rv, &fields, &by, &ours))
+		return;
+	check_limits(rv, ours);
+	assert(!event_parse(a, rv, ours->bytes, &again) && !again->hash_failed);
+	same(ours, again);
+	assert(str_eq(ours->signed_bytes, again->signed_bytes));
+	/* Who must sign beside us (the authoriser of a restricted join) has not. */
+	if (event_well_signed(a, rv, again, find_key, &known, &lacking))
+		assert(str_is_none(lacking));
+	else
+		assert(!str_eq(lacking, S("here")));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const str text = { size ? (const char *)data : "", size };
@@ -129,6 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_read_again(a, rv, ev);
 		check_redacted(a, rv, ev);
 		check_signatures(a, rv, ev);
+		check_ours(a, rv, ev);
 	}
 	return 0;
 }

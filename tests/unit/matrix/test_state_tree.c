@@ -425,6 +425,28 @@ static void damaged_rows_are_refused(void **state)
 	assert_true(refused > row.bytes.n);
 }
 
+/* A row whose bytes are whole, and which says that a type's trie came after the node that names it: an error, not the end. */
+static void a_type_from_the_future_is_damage(void **state)
+{
+	static const char bytes[] = "\x01" /* one node */
+				    "\xff\xfe"
+				    "0123456789abcdef" /* a root */
+				    "\x00\xff"
+				    "\x01\x09\x01\x09\x01\x09\x01\x09\x01\x09\x01\x09\x01\x09\x01\x09";
+	AUTO_ARENA a = arena_new();
+	struct nodes nodes;
+	struct state_root root;
+	int64_t event;
+	struct node_row row = { .first = 9, .n = 1, .bytes = { bytes, sizeof(bytes) - 1 } };
+
+	(void)state;
+	nodes_init(&nodes, a);
+	vec_push(a, &nodes.rows, row);
+	assert_int_equal(state_root_of(&nodes.tree, a, 9, &root)->code, ERR_INTERNAL);
+	root = (struct state_root){ .node = 9 };
+	assert_int_equal(state_get(&nodes.tree, a, root, 1, 1, &event)->code, ERR_INTERNAL);
+}
+
 struct entries {
 	struct arena *a;
 	VEC(struct state_entry) all;
@@ -503,6 +525,7 @@ int main(void)
 		cmocka_unit_test(sealed_together),
 		cmocka_unit_test(difference_costs_what_differs),
 		cmocka_unit_test(damaged_rows_are_refused),
+		cmocka_unit_test(a_type_from_the_future_is_damage),
 		cmocka_unit_test(bytes_of_a_state_event),
 	};
 

@@ -43,14 +43,14 @@ static str id_under(struct siege *s, struct arena *a, const char *type, const ch
 	return arena_keep(a, row->event_id);
 }
 
-/* What a message of bob's stands on. */
-static str auth_of_bob(struct siege *s, struct arena *a)
+/* What a message of theirs stands on. */
+static str auth_of(struct siege *s, struct arena *a, const char *user)
 {
 	const str create = s->rv->create_not_in_auth_events
 				   ? S("")
 				   : arena_join2(a, hostile_ref(a, s->rv, id_under(s, a, "m.room.create", "")), S(","));
 	const str levels = hostile_ref(a, s->rv, id_under(s, a, "m.room.power_levels", ""));
-	const str member = hostile_ref(a, s->rv, id_under(s, a, "m.room.member", "@bob:test"));
+	const str member = hostile_ref(a, s->rv, id_under(s, a, "m.room.member", user));
 
 	return arena_printf(a, "[%.*s%.*s,%.*s]", STR_ARG(create), STR_ARG(levels), STR_ARG(member));
 }
@@ -66,6 +66,11 @@ static void somebody_talks(struct siege *s)
 	ok(row->timeline > s->timeline, "version %u: what was said later comes later", s->rv->number);
 	ok(row->depth > 0 && row->depth <= EVENT_MAX_DEPTH, "version %u: depth %" PRId64, s->rv->number, row->depth);
 	s->timeline = row->timeline;
+}
+
+static void somebody_is_there(struct siege *s, const char *name)
+{
+	s->last = say(s->w, who(s->w, name), s->room_id, "hello");
 }
 
 static void receive(struct siege *s, str text, str what)
@@ -100,7 +105,7 @@ static struct hostile_base base_of(struct siege *s, struct arena *a, const struc
 		.sender = S("@bob:test"),
 		.event_id = arena_printf(a, "$hostile%u:test", ++serial),
 		.prev = arena_printf(a, "[%.*s]", STR_ARG(hostile_ref(a, s->rv, s->last))),
-		.auth = auth_of_bob(s, a),
+		.auth = auth_of(s, a, "@bob:test"),
 	};
 }
 
@@ -130,6 +135,29 @@ static void bob_grasps_for_power(struct siege *s)
 		receive(s, hostile_text(a, &base, row), S("power"));
 		ok(s->taken == taken, "version %u: %s was taken", s->rv->number, puts[i]);
 	}
+}
+
+/* Events that stand on those of another room. */
+static void bob_borrows_from_elsewhere(struct siege *s)
+{
+	struct world *w = s->w;
+	AUTO_ARENA a = arena_new();
+	const str version = s->rv->id, body = arena_printf(w->a, "{'room_version':'%.*s'}", STR_ARG(version));
+	struct siege other = { .w = w, .rv = s->rv, .room_id = make_room(w, who(w, "bob"), body.p) };
+	const size_t taken = s->taken;
+	struct hostile_base base;
+
+	somebody_is_there(&other, "bob");
+	base = base_of(s, a, &w->opt.signer);
+	base.auth = auth_of(&other, a, "@bob:test");
+	receive(s, hostile_text(a, &base, NULL), S("auth_events of another room"));
+	base = base_of(s, a, &w->opt.signer);
+	base.prev = arena_printf(a, "[%.*s]", STR_ARG(hostile_ref(a, s->rv, other.last)));
+	receive(s, hostile_text(a, &base, NULL), S("prev_events of another room"));
+	base = base_of(s, a, &w->opt.signer);
+	base.prev = hostile_refs(a, s->rv, 3);
+	receive(s, hostile_text(a, &base, NULL), S("prev_events that nobody has"));
+	ok(s->taken == taken, "version %u: an event of two rooms", s->rv->number);
 }
 
 static const char *const kept_keys[][2] = {
@@ -167,6 +195,7 @@ static void besiege(struct world *w, const char *version)
 			somebody_talks(&s);
 	}
 	bob_grasps_for_power(&s);
+	bob_borrows_from_elsewhere(&s);
 	world_restart(w);
 	somebody_talks(&s);
 	for (size_t i = 0; i < ARRAY_LEN(kept_keys); i++)
@@ -192,11 +221,54 @@ static void a_room_goes_on_in_the_later_versions(struct world *w)
 }
 WORLD(a_room_goes_on_in_the_later_versions)
 
+/* Versions 1 to 10 redact a create event down to its creator: what the room is, is not read from it anew. We send no such
+ * redaction; another server may. */
+static void a_redacted_create_event_leaves_the_room_what_it_is(struct world *w)
+{
+	static const char *const versions[] = { "1", "3", "10", "11", "12" };
+
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		const str body = arena_printf(w->a, "{'room_version':'%s','preset':'public_chat'}", versions[i]);
+		struct siege s = { .w = w, .rv = room_version_find(str_c(versions[i])) };
+		AUTO_ARENA a = arena_new();
+		struct hostile_base base;
+		struct json *row = json_new_object(a), *put = json_new_object(a);
+		const struct room_version *rv;
+		str target;
+		int64_t nid;
+
+		s.room_id = make_room(w, who(w, "alice"), body.p);
+		good(join(w, who(w, "bob"), s.room_id));
+		somebody_is_there(&s, "alice");
+		target = arena_printf(a, "\"%.*s\"", STR_ARG(id_under(&s, a, "m.room.create", "")));
+		base = base_of(&s, a, &w->opt.signer);
+		base.sender = S("@alice:test");
+		base.auth = auth_of(&s, a, "@alice:test");
+		json_set(a, put, S("type"), json_new_str(a, S("\"m.room.redaction\"")));
+		json_set(a, put, S("redacts"), json_new_str(a, target));
+		json_set(a, put, S("content"), json_new_str(a, arena_printf(a, "{\"redacts\":%.*s}", STR_ARG(target))));
+		json_set(a, row, S("put"), put);
+		receive(&s, hostile_text(a, &base, row), S("a redaction"));
+		ok(s.taken == 1, "version %s: the redaction", versions[i]);
+		world_restart(w);
+		ok(!json_get(content_of(w, current(w, s.room_id, "m.room.create", "")), S("room_version")) == (i < 3),
+		   "version %s: what is left of the create event", versions[i]);
+		good(rooms_find(w->rs, w->a, s.room_id, &nid, &rv));
+		same_str(rv->id, str_c(versions[i]));
+		good(join(w, who(w, "carol"), s.room_id));
+		say(w, who(w, "carol"), s.room_id, "we go on");
+		set_state(w, who(w, "alice"), s.room_id, "m.room.topic", "", "{'topic':'x'}");
+		check_flat(w, s.room_id);
+	}
+}
+WORLD(a_redacted_create_event_leaves_the_room_what_it_is)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TESTS(a_room_goes_on_in_the_first_versions),
 		WORLD_TESTS(a_room_goes_on_in_the_later_versions),
+		WORLD_TESTS(a_redacted_create_event_leaves_the_room_what_it_is),
 	};
 
 	crypto_init();
