@@ -67,11 +67,11 @@ static err *load_ext(struct room *room, struct tx *tx, str packed)
 		x->depth = row->depth;
 		x->id_n = row->event_id.n;
 		memcpy(x->id, row->event_id.p, row->event_id.n);
+		TRY(store_root_load(tx, room->nid, row->root_after, &x->root));
 		if (room->rv->event_format != EVENT_FORMAT_NAMED)
 			continue;
 		TRY(event_load(room->a, room->rv, row->event_id, row->json, &ev));
 		TRY(ext_hash(room, ev, x));
-		TRY(store_root_load(tx, room->nid, row->root_after, &x->root));
 	}
 	return NULL;
 }

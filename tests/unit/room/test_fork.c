@@ -132,6 +132,31 @@ static void messages_fork_and_meet(struct world *w)
 }
 WORLD(messages_fork_and_meet)
 
+/* A branch that waits is read back with its state: what goes on beside it after a restart does not lose it. */
+static void a_branch_keeps_its_state(struct world *w)
+{
+	static const char *const versions[] = { "1", "2", "3", "11", "12" };
+
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		const str id = open_room(w, versions[i]), base = say(w, who(w, "alice"), id, "base");
+		struct forge f = forge_for(w, id, versions[i]);
+		const struct event *topic = forge(&f, "mod", "m.room.topic", "", "{'topic':'T'}", &base, 1),
+				   *beside = forge(&f, "bob", "m.room.message", NULL, "{'body':'1'}", &base, 1);
+
+		assert_int_equal(put(w, topic), APPEND_ACCEPTED);
+		assert_int_equal(put(w, beside), APPEND_ACCEPTED);
+		world_restart(w);
+		const struct event *on = forge(&f, "bob", "m.room.message", NULL, "{'body':'2'}", &beside->event_id, 1);
+		assert_int_equal(put(w, on), APPEND_ACCEPTED);
+		assert_int_equal(n_extremities(w, id), 2);
+		ok(current(w, id, "m.room.topic", "") != NULL, "the topic of the other branch, version %s",
+		   versions[i]);
+		check_flat(w, id);
+		say(w, who(w, "bob"), id, "goes on");
+	}
+}
+WORLD(a_branch_keeps_its_state)
+
 /* v1 and v2: a server calls its event what another one is called, in this room or in another. Nothing comes of it, and nobody is held up. */
 static void the_first_event_of_a_name_has_it(struct world *w)
 {
@@ -348,6 +373,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TESTS(messages_fork_and_meet),
+		WORLD_TESTS(a_branch_keeps_its_state),
 		WORLD_TESTS(the_first_event_of_a_name_has_it),
 		WORLD_TESTS(topics_are_resolved_v1),
 		WORLD_TESTS(topics_are_resolved_v2),
