@@ -20,6 +20,13 @@ static err *check_tombstone(struct arena *a, const struct proposal *p, str room_
 		       : NULL;
 }
 
+/* From version 11 on, `redacts` stands in the content, where any client's door puts what it likes. A redaction is a message: only that way
+ * is it asked who may redact what (send.c). */
+static err *check_redaction(struct arena *a, const struct proposal *p)
+{
+	return str_is_none(p->state_key) ? NULL : err_new(a, ERR_BAD_JSON, "m.room.redaction is not a state event");
+}
+
 static err *check_level(struct arena *a, str key, const struct json *v)
 {
 	return v->kind == JSON_INT ? NULL : err_new(a, ERR_BAD_JSON, "%.*s is not an integer", STR_ARG(key));
@@ -61,6 +68,8 @@ err *content_check(struct arena *a, const struct proposal *p, str room_id)
 {
 	if (str_eq(p->type, S("m.room.tombstone")))
 		return check_tombstone(a, p, room_id);
+	if (str_eq(p->type, S("m.room.redaction")))
+		return check_redaction(a, p);
 	if (str_eq(p->type, S("m.room.power_levels")) && !str_is_none(p->state_key))
 		return check_power(a, p);
 	return NULL;

@@ -92,6 +92,19 @@ def test_pages_go_over_all_of_it(alice, room):
 
 
 @ALL
+def test_a_redaction_is_no_state(alice, bob, room, version):
+    """As one it would go past the question of who may redact what: since 11 the target stands in the content."""
+    levels = alice.get_state(room, "m.room.power_levels")
+    alice.set_state(room, "m.room.power_levels", {**levels, "users": {**levels["users"], bob.user_id: 50}, "redact": 60})
+    mine, acl = alice.send(room, "mine"), alice.set_state(room, "m.room.server_acl", {"allow": ["*"]})
+    for key, target in (("", mine), ("k", acl)):
+        bob.fails(400, "M_BAD_JSON", "PUT", path(room, f"state/m.room.redaction/{key}"), {"redacts": target})
+    assert content_of(bob, room, mine)["body"] == "mine" and content_of(bob, room, acl) == {"allow": ["*"]}
+    bob.fails(400, "M_INVALID_ROOM_STATE", "POST", "/createRoom", {
+        "room_version": version, "initial_state": [{"type": "m.room.redaction", "content": {"redacts": mine}}]})
+
+
+@ALL
 def test_redactions(alice, bob, room, version):
     mine, bobs = alice.send(room, "mine"), bob.send(room, "bobs")
     bob.fails(403, "M_FORBIDDEN", "PUT", path(room, f"redact/{q(mine)}/r0"), {})
