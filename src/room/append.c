@@ -209,24 +209,40 @@ struct job_event *job_event_new(struct draft *d, const struct proposal *p, struc
 	return je;
 }
 
+/* Other servers may name an event twice: it is one edge. */
+static size_t add_once(int64_t *list, size_t n, int64_t nid)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i] == nid)
+			return n;
+	list[n] = nid;
+	return n + 1;
+}
+
 void job_event_edges(struct draft *d, struct job_event *je, const int64_t *prevs, size_t n_prevs,
 		     const struct event *const *auth, size_t n_auth)
 {
 	int64_t *copy = ARENA_ARRAY(d->job->a, int64_t, n_prevs), *auths = ARENA_ARRAY(d->job->a, int64_t, n_auth);
+	const struct event **parents = ARENA_ARRAY(d->job->a, const struct event *, n_auth);
+	size_t n = 0;
 
-	if (n_prevs)
-		memcpy(copy, prevs, n_prevs * sizeof(*copy));
+	for (size_t i = 0; i < n_prevs; i++)
+		je->n_prevs = add_once(copy, je->n_prevs, prevs[i]);
 	je->prevs = copy;
-	je->n_prevs = n_prevs;
-	je->row.prevs = store_nids_pack(d->job->a, prevs, n_prevs);
-	for (size_t i = 0; i < n_auth; i++)
-		auths[i] = auth[i]->nid;
-	je->row.auths = store_nids_pack(d->job->a, auths, n_auth);
+	je->row.prevs = store_nids_pack(d->job->a, copy, je->n_prevs);
+	for (size_t i = 0; i < n_auth; i++) {
+		const size_t more = add_once(auths, n, auth[i]->nid);
+
+		if (more > n)
+			parents[n] = auth[i];
+		n = more;
+	}
+	je->row.auths = store_nids_pack(d->job->a, auths, n);
 	if (event_is_state(je->ev))
 		je->auth = (struct auth_entry){
 			.event = je->row.nid,
-			.parents = auth_parents(d->job->a, je->ev, auth, n_auth),
-			.n_parents = n_auth,
+			.parents = auth_parents(d->job->a, je->ev, parents, n),
+			.n_parents = n,
 		};
 }
 

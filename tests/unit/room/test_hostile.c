@@ -160,6 +160,30 @@ static void bob_borrows_from_elsewhere(struct siege *s)
 	ok(s->taken == taken, "version %u: an event of two rooms", s->rv->number);
 }
 
+/* One prev_event named twenty times is one prev_event. */
+static void bob_repeats_himself(struct siege *s)
+{
+	struct world *w = s->w;
+	AUTO_ARENA a = arena_new();
+	struct hostile_base base = base_of(s, a, &w->opt.signer);
+	const str one = hostile_ref(a, s->rv, s->last);
+	const size_t taken = s->taken;
+	str prev = one;
+
+	for (int i = 1; i < EVENT_MAX_PREV; i++)
+		prev = arena_join3(a, prev, S(","), one);
+	base.prev = arena_join3(a, S("["), prev, S("]"));
+	receive(s, hostile_text(a, &base, NULL), S("one prev_event twenty times"));
+	ok(s->taken == taken + 1, "version %u: one prev_event twenty times", s->rv->number);
+	somebody_talks(s);
+	base = base_of(s, a, &w->opt.signer);
+	base.auth = arena_join3(a, str_head(base.auth, base.auth.n - 1), S(","), str_from(base.auth, 1));
+	receive(s, hostile_text(a, &base, js(a, "{'put':{'type':'\\'org.example\\'','state_key':'\\'@bob:test\\''}}")),
+		S("auth_events twice"));
+	ok(s->taken == taken + 1, "version %u: auth_events twice", s->rv->number);
+	somebody_talks(s);
+}
+
 static const char *const kept_keys[][2] = {
 	{ "m.room.create", "" },          { "m.room.power_levels", "" },
 	{ "m.room.join_rules", "" },      { "m.room.member", "@alice:test" },
@@ -196,6 +220,7 @@ static void besiege(struct world *w, const char *version)
 	}
 	bob_grasps_for_power(&s);
 	bob_borrows_from_elsewhere(&s);
+	bob_repeats_himself(&s);
 	world_restart(w);
 	somebody_talks(&s);
 	for (size_t i = 0; i < ARRAY_LEN(kept_keys); i++)
