@@ -5,8 +5,8 @@
  * version: so they must be what that version allows. Levels become integers, join rules that it does not know the nearest that is not wider,
  * other numbers integers where it wants canonical JSON.
  *
- * Who upgrades need not have the power for all of it. In their own new room they take what they lack, first, and give it back with
- * its last event.
+ * Who upgrades need not have the power for all of it. In a room without m.room.power_levels its creator may do everything, to everybody:
+ * so that event is the last one.
  */
 #include "room/internal_upgrade.h"
 
@@ -164,63 +164,53 @@ err *upgrade_read(struct rooms *rs, struct arena *a, const struct actor *by, str
  * Contents
  */
 
-/* What stands for a level, as an integer; false: nothing that is one. */
-static bool level_of(const struct json *v, int64_t *out)
-{
-	str text;
-	size_t dot;
-
-	if (!v || (v->kind != JSON_INT && v->kind != JSON_STR && v->kind != JSON_NUMBER))
-		return false;
-	if (v->kind == JSON_INT) {
-		*out = v->i;
-	} else {
-		text = str_trim(v->kind == JSON_STR ? v->s : v->raw);
-		dot = v->kind == JSON_NUMBER ? str_find(text, '.') : text.n;
-		if (str_starts(text, S("+")))
-			text = str_from(text, 1), dot -= 1;
-		if (!str_to_i64(str_head(text, dot), out))
-			return false;
-	}
-	return *out >= -EVENT_MAX_DEPTH && *out <= EVENT_MAX_DEPTH; /* canonical JSON's range */
-}
-
-static int64_t level_or(const struct json *object, str key, int64_t otherwise)
+/* What a value stands for as a level, as an integer of canonical JSON; false: nothing that is one. */
+static bool level_of(const struct room_version *rv, const struct json *v, int64_t *out)
 {
 	int64_t level;
 
-	return level_of(json_get(object, key), &level) ? level : otherwise;
+	if (power_level_read(rv, v, &level) != POWER_LEVEL_GOOD)
+		return false;
+	*out = MAX(-EVENT_MAX_DEPTH, MIN(level, EVENT_MAX_DEPTH));
+	return true;
 }
 
-static struct json *levels_of(struct arena *a, const struct json *object)
+static int64_t level_or(const struct room_version *rv, const struct json *object, str key, int64_t otherwise)
+{
+	int64_t level;
+
+	return level_of(rv, json_get(object, key), &level) ? level : otherwise;
+}
+
+static struct json *levels_of(struct arena *a, const struct room_version *rv, const struct json *object)
 {
 	struct json *out = json_new_object(a);
 	int64_t level;
 
 	JSON_EACH (object, m) {
-		if (level_of(m->value, &level))
+		if (level_of(rv, m->value, &level))
 			json_set(a, out, m->key, json_new_int(a, level));
 	}
 	return out;
 }
 
 /* m.room.power_levels with integers alone: what the old version let stand for them, and not what never counted. */
-static struct json *power_content(struct arena *a, const struct json *content)
+static struct json *power_content(struct arena *a, const struct room_version *rv, const struct json *content)
 {
 	struct json *out = json_new_object(a);
 	int64_t level;
 
 	JSON_EACH (content, m) {
 		if (json_is(m->value, JSON_OBJECT))
-			json_set(a, out, m->key, levels_of(a, m->value));
-		else if (level_of(m->value, &level))
+			json_set(a, out, m->key, levels_of(a, rv, m->value));
+		else if (level_of(rv, m->value, &level))
 			json_set(a, out, m->key, json_new_int(a, level));
 	}
 	return out;
 }
 
-/* A value as canonical JSON has it: v6, "numeric values may no longer be formatted as floats". */
-static const struct json *canonical(struct arena *a, const struct json *v)
+/* A value of an old version's event as canonical JSON has it: v6, "numeric values may no longer be formatted as floats". */
+static const struct json *canonical(struct arena *a, const struct room_version *rv, const struct json *v)
 {
 	struct json *out;
 	int64_t n;
@@ -229,26 +219,37 @@ static const struct json *canonical(struct arena *a, const struct json *v)
 	case JSON_OBJECT:
 		out = json_new_object(a);
 		JSON_EACH (v, m)
-			json_set(a, out, m->key, canonical(a, m->value));
+			json_set(a, out, m->key, canonical(a, rv, m->value));
 		return out;
 	case JSON_ARRAY:
 		out = json_new_array(a);
 		JSON_ITEMS (v, i)
-			json_append(a, out, canonical(a, v->array.items[i]));
+			json_append(a, out, canonical(a, rv, v->array.items[i]));
 		return out;
 	case JSON_INT:
-	case JSON_NUMBER:
-		if (level_of(v, &n))
+	case JSON_NUMBER: /* read as a level would be, where that is not too large */
+		if (power_level_read(rv, v, &n) == POWER_LEVEL_GOOD && n >= -EVENT_MAX_DEPTH && n <= EVENT_MAX_DEPTH)
 			return json_new_int(a, n);
-		return json_new_str(a, v->raw); /* too large a number, or one with an exponent */
+		return json_new_str(a, v->raw);
 	default:
 		return v;
 	}
 }
 
-static const struct json *carried(const struct creation *c, const struct old_room *old, const struct json *content)
+/* What of the old room goes into the new one as it is. */
+static const struct json *carried(const struct creation *c, const struct old_room *old, const struct json *v)
 {
-	return c->rv->strict_json && !old->rv->strict_json ? canonical(c->a, content) : content;
+	return c->rv->strict_json && !old->rv->strict_json ? canonical(c->a, old->rv, v) : v;
+}
+
+/* Who was banned, and why: not how they had come in, which other servers would want to see signed. */
+static const struct json *ban_content(const struct creation *c, const struct old_room *old, const struct json *content)
+{
+	struct json *out = json_copy(c->a, carried(c, old, content));
+
+	json_del(out, S("join_authorised_via_users_server"));
+	json_del(out, S("third_party_invite"));
+	return out;
 }
 
 /* A rule that the version does not know lets nobody in, not even who is invited. */
@@ -285,19 +286,15 @@ static bool lists(const struct json *list, str text)
 	return false;
 }
 
-/* The level with which all of the successor's events can be sent: the events that are copied, and bans of whoever is banned. */
-static int64_t level_needed(const struct json *content, const struct old_room *old)
+/* What the creators above all levels have where there is no such thing: as much as anybody has, and as anything takes. */
+static int64_t highest(const struct room_version *rv, const struct json *content)
 {
-	const struct json *users = json_get_object(content, S("users"));
-	int64_t most = MAX(level_or(content, S("state_default"), 50), level_or(content, S("ban"), 50));
+	int64_t most = 100;
 
-	JSON_EACH (json_get_object(content, S("events")), m)
-		most = MAX(most, level_or(json_get_object(content, S("events")), m->key, 0));
-	for (size_t i = 0; i < old->bans.n; i++) {
-		const int64_t level =
-			level_or(users, old->bans.p[i]->state_key, level_or(content, S("users_default"), 0));
-
-		most = MAX(most, MIN(level + 1, EVENT_MAX_DEPTH));
+	JSON_EACH (content, m) {
+		most = MAX(most, level_or(rv, content, m->key, 0));
+		if (json_is(m->value, JSON_OBJECT))
+			most = MAX(most, highest(rv, m->value));
 	}
 	return most;
 }
@@ -313,7 +310,7 @@ static void set_user(struct arena *a, struct json *content, str user_id, int64_t
 
 /* Creators above all levels are in no list of users; in a version without such, they are to be found there. */
 static void move_creators(const struct creation *c, const struct old_room *old, const struct json *additional,
-			  struct json *content, int64_t needed)
+			  struct json *content)
 {
 	const struct json *more = json_get_array(old->create->content, S("additional_creators"));
 	const struct json *users = json_get_object(content, S("users"));
@@ -326,35 +323,25 @@ static void move_creators(const struct creation *c, const struct old_room *old, 
 			json_del(copy, json_str(additional->array.items[i]));
 		json_set(c->a, content, S("users"), copy);
 	} else if (!c->rv->creators_above_all && old->rv->creators_above_all) {
-		set_user(c->a, content, old->create->sender, MAX(needed, 100));
+		const int64_t level = highest(old->rv, content);
+
+		set_user(c->a, content, old->create->sender, level);
 		JSON_ITEMS (more, i)
 			if (id_user_valid(json_str(more->array.items[i])))
-				set_user(c->a, content, more->array.items[i]->s, MAX(needed, 100));
+				set_user(c->a, content, more->array.items[i]->s, level);
 	}
 }
 
-/* *out_last: what is in force in the end, if that is something else. */
-static void wish_power(struct creation *c, const struct old_room *old, const struct json *additional,
-		       const struct json **out_last)
+static void wish_power(struct creation *c, const struct old_room *old, const struct json *additional)
 {
-	struct json *content, *first;
-	int64_t needed, own;
+	struct json *content;
 
-	*out_last = NULL;
 	/* Without the event, the creator has 100 and is alone in it: who may replace the room is its creator. And so it stays. */
 	if (!old->power && !old->rv->creators_above_all)
 		return;
-	content = old->power ? power_content(c->a, old->power->content) : json_new_object(c->a);
-	needed = level_needed(content, old);
-	move_creators(c, old, additional, content, needed);
-	own = level_or(json_get_object(content, S("users")), c->by->user_id, level_or(content, S("users_default"), 0));
-	first = content;
-	if (!c->rv->creators_above_all && own < needed) {
-		first = json_copy(c->a, content);
-		set_user(c->a, first, c->by->user_id, needed);
-		*out_last = content;
-	}
-	creation_wish(c, STEP_STATE, S("m.room.power_levels"), S(""), first);
+	content = old->power ? power_content(c->a, old->rv, old->power->content) : json_new_object(c->a);
+	move_creators(c, old, additional, content);
+	creation_wish(c, STEP_STATE, S("m.room.power_levels"), S(""), content);
 }
 
 /*
@@ -379,7 +366,7 @@ static void wish_create(struct creation *c, const struct old_room *old, const st
 		const struct json *v = json_get(old->create->content, copied[i]);
 
 		if (v)
-			json_set(c->a, content, copied[i], c->rv->strict_json ? canonical(c->a, v) : v);
+			json_set(c->a, content, copied[i], carried(c, old, v));
 	}
 	if (c->rv->creators_above_all && additional && additional->array.n)
 		json_set(c->a, content, S("additional_creators"), additional);
@@ -458,11 +445,8 @@ static void wish_state(struct creation *c, const struct old_room *old)
 
 err *upgrade_wish(struct creation *c, const struct old_room *old, const struct json *additional, str tombstone_id)
 {
-	const struct json *last;
-
 	wish_create(c, old, additional, tombstone_id);
 	TRY(creation_wish_creator(c));
-	wish_power(c, old, additional, &last);
 	wish_canonical(c, old);
 	wish_state(c, old);
 	for (size_t i = 0; i < old->bans.n; i++) {
@@ -471,10 +455,9 @@ err *upgrade_wish(struct creation *c, const struct old_room *old, const struct j
 		/* Who is made a creator is not banned. */
 		if (c->rv->creators_above_all && lists(additional, ev->state_key))
 			continue;
-		creation_wish(c, STEP_STATE, ev->type, ev->state_key, carried(c, old, ev->content));
+		creation_wish(c, STEP_STATE, ev->type, ev->state_key, ban_content(c, old, ev->content));
 	}
-	if (last)
-		creation_wish(c, STEP_STATE, S("m.room.power_levels"), S(""), last);
+	wish_power(c, old, additional);
 	return NULL;
 }
 
@@ -493,11 +476,11 @@ const struct json *upgrade_power_left(struct arena *a, const struct old_room *ol
 {
 	static const str raised[] = { STR("events_default"), STR("invite") };
 	struct json *content = old->power ? json_copy(a, old->power->content) : json_new_object(a);
-	const int64_t level = MAX(50, level_or(content, S("users_default"), 0) + 1);
+	const int64_t level = MAX(50, level_or(old->rv, content, S("users_default"), 0) + 1);
 	bool changed = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(raised); i++) {
-		if (level_or(content, raised[i], 0) >= level)
+		if (level_or(old->rv, content, raised[i], 0) >= level)
 			continue;
 		json_set(a, content, raised[i], json_new_int(a, level));
 		changed = true;

@@ -141,6 +141,28 @@ def test_who_is_banned_with_power_stays_banned(alice):
     assert got["m.room.power_levels", ""]["users"] == {alice.user_id: 100, "@v:elsewhere.example": 100}
 
 
+def test_who_is_banned_with_all_the_power_there_is(alice):
+    room = alice.create_room(room_version="12")
+    alice.post(f"/rooms/{q(room)}/ban", {"user_id": "@v:elsewhere.example"})
+    levels = {**alice.get_state(room, "m.room.power_levels"), "users": {"@v:elsewhere.example": 2**53 - 1}}
+    alice.set_state(room, "m.room.power_levels", levels)
+    new = upgrade(alice, room, "11")
+    got = state(alice, new)
+    assert got["m.room.member", "@v:elsewhere.example"]["membership"] == "ban"
+    # Its creators are below nobody.
+    assert got["m.room.power_levels", ""]["users"] == {alice.user_id: 2**53 - 1, "@v:elsewhere.example": 2**53 - 1}
+
+
+@pytest.mark.parametrize("version", ["6", "8", "12"])
+def test_a_ban_says_nothing_of_how_one_came_in(alice, version):
+    """Since 8 that would have to be signed by the server it names: nobody could replace the room any more."""
+    room = alice.create_room(room_version="7")
+    more = {"join_authorised_via_users_server": "@x:elsewhere.example", "third_party_invite": {"display_name": "x"}}
+    alice.set_state(room, "m.room.member", {"membership": "ban", "reason": "spam", **more}, "@v:elsewhere.example")
+    got = alice.get_state(upgrade(alice, room, version), "m.room.member", "@v:elsewhere.example")
+    assert got == {"membership": "ban", "reason": "spam"}
+
+
 def test_creators_above_all(alice, bob):
     room = alice.create_room(room_version="11", preset="public_chat")
     bob.join(room)

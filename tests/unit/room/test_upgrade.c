@@ -159,6 +159,8 @@ static const struct {
 	{ "9", "11", "{'users':{'@alice:test':'100'},'ban':'0045','org.example':'text','org.list':[1]}",
 	  "{'users':{'@alice:test':100},'ban':45}" },
 	{ "5", "6", "{'users':{'@alice:test':100.9},'ban':-3.0}", "{'users':{'@alice:test':100},'ban':-3}" },
+	{ "5", "11", "{'users':{'@alice:test':1.0e2,'@bob:test':'9'},'kick':5e1}",
+	  "{'users':{'@alice:test':100,'@bob:test':9},'kick':50}" },
 	{ "9", "12", "{'users':{'@alice:test':'100','@bob:test':'50'}}", "{'users':{'@bob:test':50}}" },
 };
 
