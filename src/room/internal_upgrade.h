@@ -25,6 +25,8 @@ NODISCARD err *upgrade_read(struct rooms *rs, struct arena *a, const struct acto
 NODISCARD err *upgrade_wish(struct creation *c, const struct old_room *old, const struct json *additional_creators,
 			    str tombstone_id);
 
+/* Reads anew, of the held old room, what stays behind of it: while its successor was made, it went on. */
+NODISCARD err *upgrade_read_left(struct room *room, struct old_room *old);
 /* The old room's m.room.canonical_alias without what moves, and its power levels with which nobody but its moderators says
  * anything there; NULL: they stay. */
 const struct json *upgrade_canonical_left(struct arena *a, const struct old_room *old);

@@ -18,7 +18,8 @@
 #include "room/internal_upgrade.h"
 #include "store/tx.h"
 
-enum { SAME_MS = 5 * 60 * 1000, CLOSING_MOST = 3 };
+enum { SAME_MS = 5 * 60 * 1000 };
+enum closing { CLOSING_TOMBSTONE, CLOSING_CANONICAL, CLOSING_POWER, CLOSING_EVENTS };
 
 struct upgrade {
 	struct rooms *rs;
@@ -26,9 +27,8 @@ struct upgrade {
 	const struct upgrade_cmd *cmd;
 	const struct room_version *rv;
 	struct old_room old;
-	const struct event *tombstone;         /* built beforehand; or NULL */
-	struct proposal closing[CLOSING_MOST]; /* the old room's last events, the tombstone first */
-	size_t n_closing;
+	const struct event *tombstone;           /* built beforehand; or NULL */
+	struct proposal closing[CLOSING_EVENTS]; /* the old room's last events; whose content is NULL is none */
 	str successor;
 	int64_t successor_nid;
 };
@@ -81,36 +81,36 @@ static err *find_repeat(struct upgrade *u, str *out_room_id)
 /*
  * The old room's last events
  */
-static struct proposal *closing_event(struct upgrade *u, str type, const struct json *content)
-{
-	struct proposal *p = &u->closing[u->n_closing++];
-
-	*p = (struct proposal){
-		.type = type,
-		.state_key = S(""),
-		.sender = u->cmd->by.user_id,
-		.content = content,
-		.ts = clock_ms(),
-	};
-	return p;
-}
-
 static err *wish_closing(struct upgrade *u)
 {
+	static const str types[CLOSING_EVENTS] = {
+		[CLOSING_TOMBSTONE] = STR("m.room.tombstone"),
+		[CLOSING_CANONICAL] = STR("m.room.canonical_alias"),
+		[CLOSING_POWER] = STR("m.room.power_levels"),
+	};
 	struct json *content = json_new_object(u->a);
-	const struct json *left;
 
 	json_set(u->a, content, S("body"), json_new_str(u->a, S("This room has been replaced")));
 	json_set(u->a, content, S("replacement_room"), json_new_str(u->a, u->successor));
-	closing_event(u, S("m.room.tombstone"), content);
-	left = upgrade_canonical_left(u->a, &u->old);
-	if (left)
-		closing_event(u, S("m.room.canonical_alias"), left);
-	left = upgrade_power_left(u->a, &u->old);
-	if (left)
-		closing_event(u, S("m.room.power_levels"), left);
-	for (size_t i = 0; i < u->n_closing; i++)
+	for (size_t i = 0; i < CLOSING_EVENTS; i++) {
+		u->closing[i] = (struct proposal){
+			.type = types[i],
+			.state_key = S(""),
+			.sender = u->cmd->by.user_id,
+			.content = i == CLOSING_TOMBSTONE ? content : NULL,
+			.ts = clock_ms(),
+		};
 		TRY(proposal_number(u->rs, u->a, &u->closing[i]));
+	}
+	return NULL;
+}
+
+/* What the others say is said of the room as it is when they are sent: nobody's change of a moment ago is undone. */
+static err *wish_left(struct upgrade *u, struct room *room)
+{
+	TRY(upgrade_read_left(room, &u->old));
+	u->closing[CLOSING_CANONICAL].content = upgrade_canonical_left(u->a, &u->old);
+	u->closing[CLOSING_POWER].content = upgrade_power_left(u->a, &u->old);
 	return NULL;
 }
 
@@ -126,7 +126,7 @@ static err *build_tombstone(struct upgrade *u)
 	if (!room)
 		return err_new(u->a, ERR_NOT_FOUND, "there is no such room here");
 	draft_begin(room, &d);
-	TRY(draft_build(d, &u->closing[0], &built));
+	TRY(draft_build(d, &u->closing[CLOSING_TOMBSTONE], &built));
 	TRY(event_load(u->a, room->rv, arena_keep(u->a, built->event_id), arena_keep(u->a, built->bytes), &copy));
 	u->tombstone = copy;
 	return NULL;
@@ -138,8 +138,8 @@ static err *add_tombstone(struct upgrade *u, struct draft *d)
 	const struct event *ev;
 
 	if (!u->tombstone)
-		return draft_add(d, &u->closing[0], &ev);
-	TRY(draft_add_received(d, u->tombstone, &u->closing[0], &outcome));
+		return draft_add(d, &u->closing[CLOSING_TOMBSTONE], &ev);
+	TRY(draft_add_received(d, u->tombstone, &u->closing[CLOSING_TOMBSTONE], &outcome));
 	return outcome == APPEND_ACCEPTED ? NULL
 					  : err_new(u->a, ERR_FORBIDDEN, "you may not replace the room any more");
 }
@@ -158,7 +158,7 @@ static err *move_names(struct tx *tx, void *arg)
 	return store_room_set_published(tx, u->successor_nid, true);
 }
 
-/* All closing events but those left out (by bit). out_refused: the rules refuse this one, by index; n_closing: none. */
+/* All closing events but those left out (by bit). out_refused: the rules refuse this one, by index; CLOSING_EVENTS: none. */
 static err *queue_closing(struct upgrade *u, unsigned without, size_t *out_refused, struct ticket **out_ticket)
 {
 	AUTO_ROOM room = NULL;
@@ -168,13 +168,15 @@ static err *queue_closing(struct upgrade *u, unsigned without, size_t *out_refus
 	TRY(room_hold(u->rs, u->a, u->cmd->room_id, &room));
 	if (!room)
 		return err_new(u->a, ERR_NOT_FOUND, "there is no such room here");
+	TRY(wish_left(u, room));
 	draft_begin(room, &d);
-	for (*out_refused = 0; *out_refused < u->n_closing; ++*out_refused) {
+	for (*out_refused = 0; *out_refused < CLOSING_EVENTS; ++*out_refused) {
 		const struct event *ev;
 
-		if (without & 1u << *out_refused)
+		if (without & 1u << *out_refused || !u->closing[*out_refused].content)
 			continue;
-		e = *out_refused == 0 ? add_tombstone(u, d) : draft_add(d, &u->closing[*out_refused], &ev);
+		e = *out_refused == CLOSING_TOMBSTONE ? add_tombstone(u, d)
+						      : draft_add(d, &u->closing[*out_refused], &ev);
 		if (e)
 			return e;
 	}
@@ -183,7 +185,8 @@ static err *queue_closing(struct upgrade *u, unsigned without, size_t *out_refus
 	return draft_queue(&d, out_ticket);
 }
 
-/* "If possible, the power levels in the old room should also be modified": a user who may not change them may still replace the room. */
+/* "If possible, the power levels in the old room should also be modified": a user who may not change them may still replace the room, and
+ * so it is where they have no room for more. */
 static err *close_old(struct upgrade *u)
 {
 	struct ticket *ticket = NULL;
@@ -193,7 +196,8 @@ static err *close_old(struct upgrade *u)
 	while (!ticket) {
 		err *e = queue_closing(u, without, &refused, &ticket);
 
-		if (e && (e->code != ERR_FORBIDDEN || refused == 0 || refused >= u->n_closing))
+		if (e && ((e->code != ERR_FORBIDDEN && e->code != ERR_TOO_LARGE) || refused == CLOSING_TOMBSTONE ||
+			  refused == CLOSING_EVENTS))
 			return e;
 		if (e)
 			without |= 1u << refused;

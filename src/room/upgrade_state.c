@@ -32,6 +32,12 @@ static err *keep(struct room *room, str type, const struct event **out)
 	return NULL;
 }
 
+err *upgrade_read_left(struct room *room, struct old_room *old)
+{
+	TRY(keep(room, S("m.room.power_levels"), &old->power));
+	return keep(room, S("m.room.canonical_alias"), &old->canonical);
+}
+
 static err *read_state(struct room *room, struct old_room *out)
 {
 	static const str types[] = {
@@ -42,8 +48,7 @@ static err *read_state(struct room *room, struct old_room *out)
 	};
 
 	TRY(keep(room, S("m.room.create"), &out->create));
-	TRY(keep(room, S("m.room.power_levels"), &out->power));
-	TRY(keep(room, S("m.room.canonical_alias"), &out->canonical));
+	TRY(upgrade_read_left(room, out));
 	TRY(keep(room, S("m.room.tombstone"), &out->tombstone));
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		const struct event *ev;

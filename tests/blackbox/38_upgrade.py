@@ -256,6 +256,21 @@ def test_names_and_the_listing_move(alice, nobody):
     assert nobody.get(f"/directory/list/room/{q(new)}")["visibility"] == "public"
 
 
+def test_power_levels_without_room_for_more(alice):
+    """Silence in the old room is one byte more than fits into the event: it is replaced all the same."""
+    room = alice.create_room(room_version="10", preset="public_chat")
+    levels = {**alice.get_state(room, "m.room.power_levels"), "events_default": 0}
+    fits, too_many = 60000, 66000
+    while too_many - fits > 1:
+        n = (fits + too_many) // 2
+        answer = alice.raw("PUT", f"/rooms/{q(room)}/state/m.room.power_levels/", {**levels, "org.example.pad": "x" * n})
+        fits, too_many = (n, too_many) if answer.status_code == 200 else (fits, n)
+    alice.set_state(room, "m.room.power_levels", {**levels, "org.example.pad": "x" * fits})
+    new = upgrade(alice, room, "11")
+    assert alice.get_state(room, "m.room.tombstone")["replacement_room"] == new
+    assert alice.get_state(room, "m.room.power_levels")["events_default"] == 0
+
+
 def test_a_private_room_stays_unlisted(alice, nobody):
     new = upgrade(alice, alice.create_room(), "12")
     assert nobody.get(f"/directory/list/room/{q(new)}")["visibility"] == "private"

@@ -233,6 +233,92 @@ static void a_failure_leaves_the_room_as_it_was(struct world *w)
 }
 WORLD(a_failure_leaves_the_room_as_it_was)
 
+/* Somebody else's change of the old room, queued while the successor's first commit is still being told. */
+struct meanwhile {
+	struct world *w;
+	str old;
+	struct proposal p;
+	struct lock lock;
+	struct cond cond;
+	bool begun, done;
+};
+
+static void when_the_successor_is_there(void *ctx, const struct rooms_stored *ev)
+{
+	struct meanwhile *m = ctx;
+
+	if (!str_eq(ev->event->type, S("m.room.create")) || str_eq(ev->room_id, m->old) || str_is_none(m->old))
+		return;
+	LOCKED(&m->lock);
+	m->begun = true;
+	cond_broadcast(&m->cond);
+	while (!m->done)
+		cond_wait(&m->cond, &m->lock);
+}
+
+static void queue_the_change(struct meanwhile *m, struct arena *a, struct ticket **out)
+{
+	AUTO_ROOM room = NULL;
+	str id;
+
+	good(room_hold(m->w->rs, a, m->old, &room));
+	good(room_queue_one(room, &m->p, NULL, &id, out));
+}
+
+static void change_meanwhile(void *arg)
+{
+	struct meanwhile *m = arg;
+	AUTO_ARENA a = arena_new();
+	struct ticket *ticket = NULL;
+
+	lock_take(&m->lock);
+	while (!m->begun)
+		cond_wait(&m->cond, &m->lock);
+	lock_drop(&m->lock);
+	queue_the_change(m, a, &ticket);
+	lock_take(&m->lock);
+	m->done = true;
+	cond_broadcast(&m->cond);
+	lock_drop(&m->lock);
+	good(store_wait(a, ticket));
+}
+
+static void a_change_meanwhile_is_not_undone(struct world *w)
+{
+	static const char *const versions[] = { "11", "12" };
+	struct meanwhile m = { .w = w, .old = STR_NONE };
+
+	lock_init(&m.lock, RANK_LEAF);
+	cond_init(&m.cond);
+	rooms_on_stored(w->rs, when_the_successor_is_there, &m);
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		const str id = make_room(w, who(w, "alice"), "{'room_version':'10','preset':'public_chat'}");
+		struct thread *t;
+
+		m.p = (struct proposal){
+			.type = S("m.room.power_levels"),
+			.state_key = S(""),
+			.sender = S("@alice:test"),
+			.content = js(w->a, "{'users':{'@alice:test':100},'kick':77,'events_default':3}"),
+			.ts = 1,
+		};
+		good(proposal_number(w->rs, w->a, &m.p));
+		m.begun = m.done = false;
+		m.old = id;
+		t = thread_start("meanwhile", change_meanwhile, &m);
+		upgrade(w, who(w, "alice"), id, versions[i]);
+		thread_join(&t);
+		m.old = STR_NONE;
+		ok(json_equal(state_of(w, id, "m.room.power_levels"),
+			      js(w->a, "{'users':{'@alice:test':100},'kick':77,'events_default':50,'invite':50}")),
+		   "what was changed meanwhile, and silence");
+		check_flat(w, id);
+	}
+	lock_done(&m.lock);
+	cond_done(&m.cond);
+}
+WORLD(a_change_meanwhile_is_not_undone)
+
 static void only_both_together_make_a_successor(struct world *w)
 {
 	const struct actor alice = who(w, "alice"), bob = who(w, "bob");
@@ -259,6 +345,7 @@ int main(void)
 		WORLD_TESTS(levels_become_integers),
 		WORLD_TESTS(silence_is_above_the_default_level),
 		WORLD_TESTS(a_failure_leaves_the_room_as_it_was),
+		WORLD_TESTS(a_change_meanwhile_is_not_undone),
 		WORLD_TESTS(only_both_together_make_a_successor),
 	};
 
