@@ -59,8 +59,6 @@ err *event_filter_parse(struct arena *a, const struct json *json, struct event_f
 	TRY(parse_list(a, json, S("not_senders"), '@', &f.not_senders));
 	TRY(parse_list(a, json, S("rooms"), '!', &f.rooms));
 	TRY(parse_list(a, json, S("not_rooms"), '!', &f.not_rooms));
-	TRY(parse_list(a, json, S("related_by_rel_types"), 0, &f.related_by_rel_types));
-	TRY(parse_list(a, json, S("related_by_senders"), '@', &f.related_by_senders));
 	url = json_get(json, S("contains_url"));
 	if (url && url->kind != JSON_BOOL && url->kind != JSON_NULL)
 		return err_new(a, ERR_BAD_JSON, "filter: contains_url is no boolean");
@@ -117,14 +115,7 @@ static void keep_list(struct arena *a, struct str_list *l)
 
 static void keep_event_filter(struct arena *a, struct event_filter *f)
 {
-	struct str_list *lists[] = { &f->types,
-				     &f->not_types,
-				     &f->senders,
-				     &f->not_senders,
-				     &f->rooms,
-				     &f->not_rooms,
-				     &f->related_by_rel_types,
-				     &f->related_by_senders };
+	struct str_list *lists[] = { &f->types, &f->not_types, &f->senders, &f->not_senders, &f->rooms, &f->not_rooms };
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		keep_list(a, lists[i]);
@@ -195,8 +186,7 @@ bool event_filter_match(const struct event_filter *f, str type, str sender, cons
 bool event_filter_is_open(const struct event_filter *f)
 {
 	return !f->types.present && !f->not_types.present && !f->senders.present && !f->not_senders.present &&
-	       !f->rooms.present && !f->not_rooms.present && f->contains_url == URL_ANY &&
-	       !f->related_by_rel_types.present && !f->related_by_senders.present;
+	       !f->rooms.present && !f->not_rooms.present && f->contains_url == URL_ANY;
 }
 
 static bool is_escape(str path, size_t i)

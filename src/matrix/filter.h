@@ -15,7 +15,6 @@ struct event_filter {       /* "EventFilter" and "RoomEventFilter" in one */
 	int64_t limit;      /* 0: not given */
 	bool limit_is_zero; /* it was given, as 0: "greater than 0", but clients ask for no timeline at all by it */
 	struct str_list types, not_types, senders, not_senders, rooms, not_rooms;
-	struct str_list related_by_rel_types, related_by_senders;
 	enum { URL_ANY, URL_WITH, URL_WITHOUT } contains_url;
 	bool lazy_load_members, include_redundant_members, unread_thread_notifications;
 };

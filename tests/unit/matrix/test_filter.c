@@ -107,8 +107,6 @@ static void test_what_is_no_filter_is_refused(void **state)
 		STR("{\"room\":{\"state\":{\"include_redundant_members\":\"true\"}}}"),
 		STR("{\"room\":{\"state\":{\"contains_url\":1}}}"),
 		STR("{\"room\":{\"timeline\":{\"unread_thread_notifications\":[]}}}"),
-		STR("{\"room\":{\"timeline\":{\"related_by_rel_types\":[1]}}}"),
-		STR("{\"room\":{\"timeline\":{\"related_by_senders\":[\"x\"]}}}"),
 		STR("{\"room\":{\"ephemeral\":\"none\"}}"),
 		STR("{\"room\":{\"account_data\":{\"types\":[[]]}}}"),
 		STR("{\"event_format\":7}"),
@@ -141,8 +139,7 @@ static void test_all_of_it_is_read(void **state)
 			 "\"room\":{\"rooms\":[\"!a:x\"],\"not_rooms\":[\"!b:x\"],\"include_leave\":true,"
 			 "\"state\":{\"lazy_load_members\":true,\"include_redundant_members\":true,\"contains_url\":null},"
 			 "\"timeline\":{\"limit\":0,\"unread_thread_notifications\":true,\"contains_url\":true,\"rooms\":[\"!c:x\"],"
-			 "\"not_rooms\":[\"!d:x\"],\"senders\":[\"@a:x\"],\"not_senders\":[\"@b:x\"],\"related_by_rel_types\":[\"m.x\"],"
-			 "\"related_by_senders\":[\"@c:x\"]},"
+			 "\"not_rooms\":[\"!d:x\"],\"senders\":[\"@a:x\"],\"not_senders\":[\"@b:x\"]},"
 			 "\"ephemeral\":{\"types\":[]},\"account_data\":{\"contains_url\":false,\"limit\":9007199254740991}}}")),
 		&f));
 	assert_true(f.event_fields.n == 1 && f.federation_format && f.include_leave);
@@ -152,7 +149,6 @@ static void test_all_of_it_is_read(void **state)
 	assert_true(f.timeline.limit == 0 && f.timeline.limit_is_zero && f.timeline.unread_thread_notifications);
 	assert_true(f.timeline.contains_url == URL_WITH && f.timeline.rooms.n == 1 && f.timeline.not_rooms.n == 1);
 	assert_true(f.timeline.senders.n == 1 && f.timeline.not_senders.n == 1);
-	assert_true(f.timeline.related_by_rel_types.n == 1 && f.timeline.related_by_senders.n == 1);
 	assert_true(f.ephemeral.types.present && f.ephemeral.types.n == 0);
 	assert_true(f.room_account_data.contains_url == URL_WITHOUT && !f.room_account_data.limit_is_zero);
 	/* What is open says so: then nobody looks further. */
@@ -162,6 +158,42 @@ static void test_all_of_it_is_read(void **state)
 	assert_false(event_filter_is_open(&f.timeline));
 	assert_false(event_filter_is_open(&f.ephemeral));
 	assert_false(event_filter_is_open(&f.room_account_data));
+}
+
+/* What the specification's filters do not have is neither looked at nor applied: such a filter stays open. */
+static void test_unknown_members_mean_nothing(void **state)
+{
+	static const str unknown[] = {
+		STR("{\"related_by_rel_types\":[\"m.thread\"],\"related_by_senders\":[\"@a:x\"]}"),
+		STR("{\"related_by_rel_types\":7,\"related_by_senders\":[\"no id\"]}"),
+		STR("{\"org.example\":{\"types\":[]}}"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(unknown); i++) {
+		AUTO_ARENA a = arena_new();
+		struct event_filter f;
+
+		assert_null(event_filter_parse(a, parsed(a, unknown[i]), &f));
+		assert_true(event_filter_is_open(&f));
+	}
+}
+
+/* The longest list there may be, and one entry more. */
+static void test_lists_are_bounded(void **state)
+{
+	(void)state;
+	for (int n = 1000; n <= 1001; n++) {
+		AUTO_ARENA a = arena_new();
+		AUTO_BUF b = BUF_INIT(1 << 16);
+		struct event_filter f;
+
+		buf_add(&b, S("{\"not_types\":["));
+		for (int i = 0; i < n; i++)
+			buf_printf(&b, "%s\"m.%d\"", i ? "," : "", i);
+		buf_add(&b, S("]}"));
+		assert_true(!event_filter_parse(a, parsed(a, buf_str(&b)), &f) == (n == 1000));
+	}
 }
 
 static void test_fields(void **state)
@@ -235,6 +267,8 @@ int main(void)
 		cmocka_unit_test(test_rooms),
 		cmocka_unit_test(test_what_is_no_filter_is_refused),
 		cmocka_unit_test(test_all_of_it_is_read),
+		cmocka_unit_test(test_unknown_members_mean_nothing),
+		cmocka_unit_test(test_lists_are_bounded),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_a_long_path_into_a_deep_event_costs_little),
 	};

@@ -100,11 +100,33 @@ static void the_oldest_filters_make_room(struct both *b)
 }
 BOTH(the_oldest_filters_make_room)
 
+/* Members that the specification does not have are kept for who asks for the filter. */
+static void a_filter_is_given_back_as_it_is(struct both *b)
+{
+	static const str text =
+		STR("{\"org.example\":[1],\"room\":{\"timeline\":{\"related_by_rel_types\":[\"m.thread\"],"
+		    "\"related_by_senders\":[\"@a:x\"]}}}");
+	struct kept k = begin(b);
+	struct filter f;
+	struct json *json;
+	str id, back;
+
+	both_ok(json_parse(b->a, text, &json_limits_request, &json));
+	both_ok(user_filter_add(k.us, b->a, USER, json, &id));
+	both_ok(user_filter_get(k.us, b->a, USER, id, &back));
+	eq(back, text);
+	both_ok(user_filter_resolve(k.us, b->a, USER, id, &f));
+	assert_true(event_filter_is_open(&f.timeline));
+	end(&k);
+}
+BOTH(a_filter_is_given_back_as_it_is)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOTH_TESTS(a_full_house_takes_nothing_new_and_still_changes),
 		BOTH_TESTS(the_oldest_filters_make_room),
+		BOTH_TESTS(a_filter_is_given_back_as_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
