@@ -22,8 +22,8 @@ struct glob {
 	uint64_t any[MAX_WORDS];        /* states whose token is `?` */
 	uint64_t stay[MAX_WORDS];       /* states before which stands a `*` */
 	uint64_t inside[MAX_WORDS];     /* states after a `?` */
-	bool known[256];                /* is takes[] made for this byte? */
-	uint64_t takes[256][MAX_WORDS]; /* states whose token takes the byte: made when first met */
+	bool known[256];                /* is takes[] made for this byte? For those of the literals it is at once */
+	uint64_t takes[256][MAX_WORDS]; /* states whose token takes the byte */
 };
 
 static void set(uint64_t *states, size_t i) { states[i / BITS] |= UINT64_C(1) << (i % BITS); }
@@ -72,6 +72,21 @@ static bool is_wild(char c, bool exact) { return c == '*' || (c == '?' && !exact
 
 /* --- the pattern as states --- */
 
+/* A byte that no literal is, is taken by the `?` alone. */
+static uint64_t *takes(struct glob *g, uint8_t byte)
+{
+	uint64_t *states = g->takes[byte];
+
+	if (g->known[byte])
+		return states;
+	if (is_continuation((char)byte))
+		memset(states, 0, g->words * sizeof(*states));
+	else
+		memcpy(states, g->any, g->words * sizeof(*states));
+	g->known[byte] = true;
+	return states;
+}
+
 /* False when the pattern is too long. */
 static bool compile(struct glob *g, str pattern, bool exact)
 {
@@ -102,28 +117,16 @@ static bool compile(struct glob *g, str pattern, bool exact)
 		g->n += n;
 	}
 	g->words = g->n / BITS + 1;
-	return true;
-}
-
-static const uint64_t *takes(struct glob *g, char c)
-{
-	const uint8_t byte = (uint8_t)c;
-	uint64_t *states = g->takes[byte];
-
-	if (g->known[byte])
-		return states;
-	memset(states, 0, g->words * sizeof(*states));
 	for (size_t i = 0; i < g->n; i++)
-		if (has(g->any, i) ? !is_continuation(c) : g->literal[i] == byte)
-			set(states, i);
-	g->known[byte] = true;
-	return states;
+		if (!has(g->any, i))
+			set(takes(g, g->literal[i]), i);
+	return true;
 }
 
 /* All states one byte further; false when none is left. */
 static bool step(struct glob *g, uint64_t *states, char c)
 {
-	const uint64_t *takers = takes(g, c);
+	const uint64_t *takers = takes(g, (uint8_t)c);
 	const uint64_t inside = is_continuation(c) ? UINT64_MAX : 0;
 	uint64_t carry = 0, any = 0;
 

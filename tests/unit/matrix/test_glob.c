@@ -174,6 +174,39 @@ static void wasteful_patterns_waste_nothing(void **state)
 	assert_false(glob_match((str){ pattern, GLOB_MAX + 2 }, (str){ text, n })); /* one too many */
 }
 
+static int64_t time_of(str pattern, str text)
+{
+	int64_t least = INT64_MAX;
+
+	for (int round = 0; round < 5; round++) {
+		const int64_t start = clock_thread_us();
+
+		for (int i = 0; i < 200; i++)
+			assert_false(glob_match(pattern, text));
+		least = MIN(least, clock_thread_us() - start);
+	}
+	return least;
+}
+
+/* A text may hold all the bytes there are: a long pattern is not gone through for each kind of them. */
+static void many_kinds_of_bytes_cost_what_one_does(void **state)
+{
+	char *pattern = arena_alloc(A, GLOB_MAX + 1), *same = arena_alloc(A, 1024);
+	AUTO_BUF b = BUF_INIT(1024);
+
+	(void)state;
+	for (uint32_t cp = 1; cp < 0x800; cp += cp < 0x80 ? 1 : 31) {
+		char c[4];
+
+		buf_add(&b, (str){ c, utf8_put(c, cp) });
+	}
+	memset(pattern, '?', GLOB_MAX + 1);
+	pattern[0] = '*';
+	memset(same, 'a', 1024);
+	assert_true(time_of((str){ pattern, GLOB_MAX + 1 }, buf_str(&b)) <
+		    6 * time_of((str){ pattern, GLOB_MAX + 1 }, (str){ same, buf_str(&b).n }));
+}
+
 /* Likewise for plain text: a name that almost stands everywhere, and one that stands everywhere but inside words. */
 static void wasteful_words_waste_nothing(void **state)
 {
@@ -203,6 +236,7 @@ int main(void)
 		TEST(crosses_words_of_the_state_set),
 		TEST(matches_words_in_a_body),
 		TEST(wasteful_patterns_waste_nothing),
+		TEST(many_kinds_of_bytes_cost_what_one_does),
 		TEST(wasteful_words_waste_nothing),
 	};
 
