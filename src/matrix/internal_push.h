@@ -18,7 +18,7 @@ struct push_condition {
 
 /* False: unknown, so that the rule never matches. is_default: "pattern_type" and "value_type" mean something. */
 bool push_condition_compile(struct arena *a, const struct json *json, bool is_default, struct push_condition *out);
-/* *work: what patterns may still cost; beyond it they do not match. */
+/* *work: what conditions may still cost; beyond it they do not match. */
 bool push_condition_holds(const struct push_condition *c, const struct push_event *ev, str user_id, str display_name,
 			  size_t *work);
 

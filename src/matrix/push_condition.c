@@ -108,15 +108,22 @@ static str id_property(const struct push_condition *c, const struct push_event *
 }
 
 /* A thousand patterns of one user against a body of 60 KB would take a second, for every event of the room. */
-static bool may_match(const struct push_condition *c, str value, size_t *work)
+static bool may_cost(size_t cost, size_t *work)
 {
-	/* Plain text in a short value, as a type is, costs nothing worth counting. */
-	const size_t cost = c->is_wild ? value.n * (c->pattern.n / 64 + 1) : value.n > ID_MAX ? value.n / 4 : 0;
 	const bool may = cost <= *work;
 
 	*work -= may ? cost : *work; /* once it is used up, the order of the rules decides, not their length */
 	return may;
 }
+
+/* Plain text in a short value, as a type is, costs nothing worth counting. */
+static size_t cost_of_text(str value) { return value.n > ID_MAX ? value.n / 4 : 0; }
+
+/* A pass over the value for each 64 states. */
+static size_t cost_of_pattern(str pattern, str value) { return value.n * (pattern.n / 64 + 1); }
+
+/* The user's own id; nobody's is no text that an event could hold. */
+static bool is_own(str value, str user_id) { return !str_is_empty(user_id) && str_eq(value, user_id); }
 
 /* "If the property specified by key is completely absent from the event, or does not have a string value, then the condition will
  * not match, even if pattern is *." */
@@ -129,8 +136,8 @@ static bool holds_match(const struct push_condition *c, const struct push_event 
 	if (str_is_none(value))
 		return false;
 	if (c->is_user)
-		return str_eq(value, user_id);
-	if (!may_match(c, value, work))
+		return is_own(value, user_id);
+	if (!may_cost(c->is_wild ? cost_of_pattern(c->pattern, value) : cost_of_text(value), work))
 		return false;
 	return c->is_body ? glob_match_word(c->pattern, value) : glob_match(c->pattern, value);
 }
@@ -138,7 +145,7 @@ static bool holds_match(const struct push_condition *c, const struct push_event 
 static bool same(const struct push_condition *c, const struct json *v, str user_id)
 {
 	if (c->is_user)
-		return json_is(v, JSON_STR) && str_eq(v->s, user_id);
+		return json_is(v, JSON_STR) && is_own(v->s, user_id);
 	return is_plain(v) && v->kind == c->value->kind && json_equal(v, c->value);
 }
 
@@ -149,10 +156,12 @@ static bool holds_is(const struct push_condition *c, const struct push_event *ev
 	return str_is_none(id) ? same(c, property(c, ev), user_id) : str_eq(json_str(c->value), id);
 }
 
-static bool holds_contains(const struct push_condition *c, const struct push_event *ev, str user_id)
+static bool holds_contains(const struct push_condition *c, const struct push_event *ev, str user_id, size_t *work)
 {
 	const struct json *list = property(c, ev);
 
+	if (!json_is(list, JSON_ARRAY) || !may_cost(list->array.n, work))
+		return false;
 	JSON_ITEMS (list, i) {
 		if (same(c, list->array.items[i], user_id))
 			return true;
@@ -178,11 +187,11 @@ static bool holds_count(const struct push_condition *c, int64_t members)
 }
 
 /* A display name is no pattern: stars and question marks in it stand for themselves. */
-static bool holds_display_name(const struct push_event *ev, str name)
+static bool holds_display_name(const struct push_event *ev, str name, size_t *work)
 {
 	const str body = json_get_str(ev->event->content, S("body"));
 
-	return !str_is_none(body) && glob_has_words(body, name);
+	return !str_is_none(body) && may_cost(cost_of_text(body), work) && glob_has_words(body, name);
 }
 
 bool push_condition_holds(const struct push_condition *c, const struct push_event *ev, str user_id, str display_name,
@@ -194,9 +203,9 @@ bool push_condition_holds(const struct push_condition *c, const struct push_even
 	case COND_IS:
 		return holds_is(c, ev, user_id);
 	case COND_CONTAINS:
-		return holds_contains(c, ev, user_id);
+		return holds_contains(c, ev, user_id, work);
 	case COND_DISPLAY_NAME:
-		return holds_display_name(ev, display_name);
+		return holds_display_name(ev, display_name, work);
 	case COND_MEMBER_COUNT:
 		return holds_count(c, ev->joined_members);
 	case COND_PERMISSION:

@@ -248,46 +248,82 @@ bool push_rules_name_room(struct arena *a, str stored, str room_id)
 	return false;
 }
 
-static struct json *body_for_room(struct arena *a, const struct push_rule *rule, str old_room, str new_room)
+/* The rule as it is stored, for the other room. */
+static struct json *rule_for_room(struct arena *a, const struct json *rule, str id, str old_room, str new_room)
 {
-	struct json *body = json_new_object(a), *conditions = json_new_array(a);
+	struct json *copy = json_copy(a, rule), *conditions;
 
-	JSON_ITEMS (rule->conditions, i) {
-		const struct json *condition = rule->conditions->array.items[i];
-		const bool pattern = !str_is_none(json_get_str(condition, S("pattern")));
-		struct json *copy;
+	json_set(a, copy, S("rule_id"), json_new_str(a, id));
+	if (!json_get_array(rule, S("conditions")))
+		return copy;
+	conditions = json_new_array(a);
+	JSON_ITEMS (json_get(rule, S("conditions")), i) {
+		const struct json *condition = json_get(rule, S("conditions"))->array.items[i];
+		const bool is_match = str_eq(json_get_str(condition, S("kind")), S("event_match"));
+		struct json *changed = json_copy(a, condition);
 
-		if (!names_room(condition, old_room)) {
-			json_append(a, conditions, condition);
-			continue;
-		}
-		copy = json_copy(a, condition);
-		json_set(a, copy, pattern ? S("pattern") : S("value"), json_new_str(a, new_room));
-		json_append(a, conditions, copy);
+		if (names_room(condition, old_room))
+			json_set(a, changed, is_match ? S("pattern") : S("value"), json_new_str(a, new_room));
+		json_append(a, conditions, changed);
 	}
-	json_set(a, body, S("actions"), rule->actions);
-	if (rule->conditions)
-		json_set(a, body, S("conditions"), conditions);
-	return body;
+	json_set(a, copy, S("conditions"), conditions);
+	return copy;
 }
 
+/* The list of one kind, whose compiled rules begin at *r, with what it has to say of the new room. NULL: nothing. */
+static const struct json *list_for_room(struct arena *a, const struct json *old, const struct push_rule *r,
+					str old_room, str new_room)
+{
+	struct json *list = json_new_array(a);
+	size_t room_for = old->array.n < PUSH_RULES_MAX ? PUSH_RULES_MAX - old->array.n : 0;
+	bool changed = false;
+
+	JSON_ITEMS (old, i) {
+		str id = new_room;
+
+		if (!str_eq(r[i].rule_id, old_room))
+			id = arena_printf(a, "%.*s %.*s", STR_ARG(r[i].rule_id), STR_ARG(new_room));
+		if (room_for > 0 && rule_names_room(&r[i], old_room) && rule_index(old, id) == old->array.n) {
+			json_append(a, list, rule_for_room(a, old->array.items[i], id, old_room, new_room));
+			room_for--;
+			changed = true;
+		}
+		json_append(a, list, old->array.items[i]);
+	}
+	return changed ? list : NULL;
+}
+
+/* In one go: a thousand rules changed one by one would be read and written a thousand times. */
 err *push_rules_follow_room(struct arena *a, str stored, str old_room, str new_room, str *out)
 {
 	const struct push_rules *r = push_rules_load(a, stored);
+	struct json *json = NULL, *rules;
+	bool changed = false;
+	err *e;
 
-	for (size_t i = 0; i < r->n; i++) {
-		const struct push_rule *rule = &r->rules[i];
-		str id = new_room;
-
-		if (!rule_names_room(rule, old_room))
-			continue;
-		if (!str_eq(rule->rule_id, old_room))
-			id = arena_printf(a, "%.*s %.*s", STR_ARG(rule->rule_id), STR_ARG(new_room));
-		if (push_rule_find(push_rules_load(a, stored), rule->kind, id))
-			continue;
-		TRY(push_rules_put(a, stored, rule->kind, id, body_for_room(a, rule, old_room, new_room), rule->rule_id,
-				   STR_NONE, &stored));
-	}
 	*out = stored;
+	if (str_is_none(stored))
+		return NULL;
+	TRY(read_stored(a, stored, &json));
+	rules = as_object(a, json_get(json, S("rules")));
+	for (size_t i = 0; i < r->n; i++) {
+		const str kind = push_kind_names[r->rules[i].kind];
+		const struct json *old = json_get_array(rules, kind), *list;
+
+		if (r->rules[i].is_default)
+			continue;
+		list = list_for_room(a, old, &r->rules[i], old_room, new_room);
+		if (list)
+			json_set(a, rules, kind, list);
+		changed = changed || list;
+		i += old->array.n - 1; /* a kind's own rules stand side by side, as in the list */
+	}
+	if (!changed)
+		return NULL;
+	json_set(a, json, S("rules"), rules);
+	e = write_stored(a, json, &stored);
+	if (e && e->code != ERR_TOO_LARGE)
+		return e;
+	*out = stored; /* too much of it: then they stay as they are */
 	return NULL;
 }

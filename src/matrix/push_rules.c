@@ -14,8 +14,8 @@
 
 const str push_kind_names[PUSH_KINDS] = { STR("override"), STR("content"), STR("room"), STR("sender"),
 					  STR("underride") };
-/* What one user's patterns may cost for one event, in bytes looked at: 60 of them over the longest body there is, all that
- * are allowed over an ordinary one. */
+/* What one user's conditions may cost for one event, in bytes and list entries looked at: 60 patterns over the longest body there
+ * is, all that are allowed over an ordinary one. */
 enum { PUSH_WORK = 4 << 20 };
 
 const struct json_limits push_stored_limits = { PUSH_RULES_BYTES, 32, 100000 };

@@ -58,7 +58,7 @@ NODISCARD err *push_rules_set_actions(struct arena *a, str stored, enum push_kin
 				      const struct json *actions, str *out);
 
 /* A room's successor: every enabled rule of the user's own that names the old room (a room rule, a condition on room_id) stands a second
- * time, right above, for the new one. Gives the stored text as it was where there is none. */
+ * time, right above, for the new one, as far as there is room for it. Gives the stored text as it was where there is none. */
 NODISCARD err *push_rules_follow_room(struct arena *a, str stored, str old_room, str new_room, str *out);
 /* Is there one? */
 bool push_rules_name_room(struct arena *a, str stored, str room_id);
@@ -76,7 +76,7 @@ struct push_result {
 	bool notify, highlight;
 	const struct json *actions; /* of the rule that matched; NULL: none did */
 };
-/* Patterns beyond what PUSH_WORK allows for one event do not match: no list of them holds up a room.
- * display_name: the user's own in the room, or STR_NONE. Senders are not notified of their own events: the caller's matter. */
+/* Conditions beyond what PUSH_WORK allows for one event do not match: no list of them holds up a room.
+ * user_id: empty for nobody in particular, whom no event names. display_name: the user's own in the room, or STR_NONE. Senders are not notified of their own events: the caller's matter. */
 struct push_result push_evaluate(const struct push_rules *r, const struct push_event *ev, str user_id,
 				 str display_name);

@@ -261,6 +261,54 @@ static void test_rules_follow_a_room(void **state)
 	assert_true(str_is_none(none));
 }
 
+/* All the rules of one kind that there may be, more than half of them of the old room: this is done while the store waits. */
+static void test_many_rules_follow_a_room_at_once(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	AUTO_BUF b = BUF_INIT(PUSH_RULES_BYTES);
+	const struct push_rules *r;
+	size_t before, follow = 0;
+	str out;
+
+	(void)state;
+	buf_add(&b, S("{\"rules\":{\"override\":["));
+	for (int i = 0; i < 700; i++)
+		buf_printf(&b,
+			   "%s{\"rule_id\":\"r%d\",\"actions\":[],\"conditions\":[{\"kind\":\"event_property_is\","
+			   "\"key\":\"room_id\",\"value\":\"!old:x\",\"pattern\":\"p\"}]}",
+			   i ? "," : "", i);
+	buf_add(&b, S("]}}"));
+	before = arena_used(a);
+	assert_null(push_rules_follow_room(a, buf_str(&b), S("!old:x"), S("!new:x"), &out));
+	assert_true(arena_used(a) - before < (size_t)16 << 20);
+	r = push_rules_load(a, out);
+	for (size_t i = 0; i < r->n; i++)
+		if (!r->rules[i].is_default && str_ends(r->rules[i].rule_id, S(" !new:x"))) {
+			const struct json *condition = r->rules[i].conditions->array.items[0];
+
+			assert_true(str_eq(json_get_str(condition, S("value")), S("!new:x")));
+			assert_true(str_eq(json_get_str(condition, S("pattern")), S("p")));
+			follow++;
+		}
+	assert_int_equal(follow, PUSH_RULES_MAX - 700);
+}
+
+/* What would be too much is not written, and is no error: other settings follow as well. */
+static void test_rules_too_large_to_follow_stay(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	AUTO_BUF b = BUF_INIT(PUSH_RULES_BYTES);
+	str out;
+
+	(void)state;
+	buf_add(&b, S("{\"rules\":{\"room\":[{\"rule_id\":\"!old:x\",\"actions\":[{\"set_tweak\":\""));
+	while (b.n < PUSH_RULES_BYTES * 2 / 3)
+		buf_byte(&b, 'x');
+	buf_add(&b, S("\"}]}]}}"));
+	assert_null(push_rules_follow_room(a, buf_str(&b), S("!old:x"), S("!new:x"), &out));
+	assert_true(str_eq(out, buf_str(&b)));
+}
+
 static void test_written_rules_name_the_user(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -411,6 +459,66 @@ static void test_hundreds_of_words_do_not_hold_up_a_room(void **state)
 		evaluate(A, buf_str(&b), message_of(A, 60000), 3).notify); /* the last one was not looked at any more */
 }
 
+/* `n` override rules that do nothing, each of this condition; then one that silences everything. */
+static str rules_of(struct arena *a, int n, const char *condition)
+{
+	AUTO_BUF b = BUF_INIT(PUSH_RULES_BYTES);
+
+	buf_add(&b, S("{\"rules\":{\"override\":["));
+	for (int i = 0; i < n; i++)
+		buf_printf(&b, "{\"rule_id\":\"r%d\",\"actions\":[\"notify\"],\"conditions\":[%s]},", i, condition);
+	buf_add(&b, S("{\"rule_id\":\"last\",\"actions\":[],\"conditions\":[{\"kind\":\"event_property_contains\","
+		      "\"key\":\"content.v\",\"value\":3}]}]}}"));
+	return arena_keep(a, buf_str(&b));
+}
+
+/* A body of the text over and over, and a list that ends with 3. */
+static str message_with(struct arena *a, const char *text, int times, int list)
+{
+	AUTO_BUF b = BUF_INIT(1 << 17);
+
+	buf_add(&b, S("{\"type\":\"m.room.message\",\"sender\":\"@o:x\",\"content\":{\"v\":["));
+	for (int i = 0; i < list; i++)
+		buf_add(&b, S("1,"));
+	buf_add(&b, S("3],\"body\":\""));
+	for (int i = 0; i < times; i++)
+		buf_add(&b, str_c(text));
+	buf_add(&b, S("\"}}"));
+	return arena_keep(a, buf_str(&b));
+}
+
+/* It is not only patterns that cost. The last rule matches; where the others used up what there is, it is not looked at any more. */
+static void test_other_conditions_do_not_hold_up_a_room(void **state)
+{
+	static const char contains[] = "{\"kind\":\"event_property_contains\",\"key\":\"content.v\",\"value\":2}";
+	static const char name[] = "{\"kind\":\"contains_display_name\"}";
+
+	(void)state;
+	assert_false(evaluate(A, rules_of(A, 900, contains), message_with(A, "", 0, 1000), 3).notify);
+	assert_true(evaluate(A, rules_of(A, 900, contains), message_with(A, "", 0, 28000), 3).notify);
+	assert_false(evaluate(A, rules_of(A, 900, name), message_with(A, "Me?", 300, 1), 3).notify);
+	assert_true(evaluate(A, rules_of(A, 900, name), message_with(A, "Me?", 20000, 1), 3).notify);
+}
+
+/* What an event means to everybody is asked for nobody: an id that is empty names no one, least of all everybody. */
+static void test_no_event_names_nobody(void **state)
+{
+	static const str events[] = {
+		STR("{\"type\":\"org.x\",\"sender\":\"@o:x\",\"content\":{\"m.mentions\":{\"user_ids\":[\"\"]}}}"),
+		STR("{\"type\":\"m.room.member\",\"sender\":\"@o:x\",\"state_key\":\"\",\"content\":{\"membership\":\"invite\"}}"),
+	};
+	const struct power_levels pl = power_levels_of(room_version_find(S("11")), NULL, NULL);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+		const struct event ev = event_of(A, events[i]);
+		const struct push_event pe = { &ev, &pl, 3 };
+
+		assert_false(push_evaluate(push_rules_load(A, STR_NONE), &pe, S(""), STR_NONE).notify);
+		assert_false(push_evaluate(push_rules_load(A, STR_NONE), &pe, STR_NONE, STR_NONE).notify);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,12 +527,16 @@ int main(void)
 		cmocka_unit_test(test_the_master_rule_is_above_all),
 		cmocka_unit_test(test_order_and_changes),
 		cmocka_unit_test(test_rules_follow_a_room),
+		cmocka_unit_test(test_many_rules_follow_a_room_at_once),
+		cmocka_unit_test(test_rules_too_large_to_follow_stay),
 		cmocka_unit_test(test_written_rules_name_the_user),
 		cmocka_unit_test(test_a_full_list_still_changes),
 		cmocka_unit_test(test_hundreds_of_patterns_do_not_hold_up_a_room),
 		TEST(test_conditions),
 		TEST(test_the_default_rules_are_the_specifications),
 		TEST(test_hundreds_of_words_do_not_hold_up_a_room),
+		TEST(test_other_conditions_do_not_hold_up_a_room),
+		TEST(test_no_event_names_nobody),
 	};
 
 	push_rules_init();
