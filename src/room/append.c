@@ -88,6 +88,7 @@ void draft_drop(struct draft **draft)
 	if (!d)
 		return;
 	a = d->job->a; /* holds the draft itself */
+	job_names_drop(d->job);
 	*draft = NULL;
 	d->room->draft = NULL;
 	mem_free(d->room->tip.ext);

@@ -273,6 +273,7 @@ static void job_forget(struct room *room, struct job *job)
 	struct arena *a = job->a; /* holds the job itself */
 
 	list_del(&job->node);
+	job_names_drop(job);
 	for (size_t i = 0; i < job->events.n; i++) {
 		map_del_i(&room->pending, job->events.p[i]->row.nid);
 		map_del(&room->pending_ids, job->events.p[i]->ev->event_id);

@@ -56,6 +56,7 @@ struct job {               /* one piece; everything in it lives in its arena */
 	size_t n_auth;
 	const str *awaited; /* received state events' ids */
 	size_t n_awaited;
+	VEC(str) names; /* v1, v2: which rs->names has for it */
 	bool late_more; /* edges of who awaited them are left over */
 	const struct node_row *rows;
 	size_t n_rows;
@@ -123,6 +124,9 @@ NODISCARD err *draft_accept(struct draft *d, struct job_event *je);
 NODISCARD err *draft_after(struct draft *d, struct job_event *je);
 /* The rows that others add (rooms_on_prepare). */
 NODISCARD err *draft_prepare(struct draft *d, struct job_event *je);
+/* v1, v2: nobody else is to call an event so until the job has ended; false: somebody does (receive.c). */
+bool job_name_take(struct job *job, str event_id);
+void job_names_drop(struct job *job);
 /* Stored, but not part of the room. */
 void draft_keep(struct draft *d, struct job_event *je);
 /* An accepted m.room.redaction: what becomes of its target (redact.c). */

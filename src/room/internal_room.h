@@ -119,6 +119,7 @@ struct rooms {
 		void *ctx;
 	} stored[8];
 	size_t n_stored;
+	struct map names; /* v1, v2: id of a received event that is queued -> struct job, whichever room's. `lock` */
 	struct lock upgrade_lock; /* upgrade.c */
 	struct cond upgrade_done;
 	struct map upgrading;             /* room id -> struct upgrade */

@@ -51,18 +51,50 @@ static err *find_known(struct received *r)
 	return NULL;
 }
 
-/* v1 and v2: any server may call its event whatever it likes, also what one of another room is called. The first one has the name. */
-static err *check_name(struct received *r)
+/*
+ * v1 and v2: any server may call its event whatever it likes, also what one of another room is called. The first one has the name. What is
+ * only queued has it, too: two of a name in the store's queue would cost the second room all that was built upon it.
+ */
+bool job_name_take(struct job *job, str event_id)
+{
+	struct rooms *rs = job->room->rs;
+	const str id = arena_keep(job->a, event_id);
+
+	LOCKED(&rs->lock);
+	if (map_get(&rs->names, id))
+		return false;
+	(void)map_put(&rs->names, id, job);
+	vec_push(job->a, &job->names, id);
+	return true;
+}
+
+void job_names_drop(struct job *job)
+{
+	if (!job->names.n)
+		return;
+	LOCKED(&job->room->rs->lock);
+	for (size_t i = 0; i < job->names.n; i++)
+		(void)map_del(&job->room->rs->names, job->names.p[i]);
+}
+
+static err *name_taken(const struct received *r)
+{
+	return err_new(r->room->a, ERR_FORBIDDEN, "there is an event %.*s already", STR_ARG(r->ev->event_id));
+}
+
+static err *check_name(struct draft *d, const struct received *r)
 {
 	struct event_row *other;
-	struct tx *tx;
+	AUTO_TX tx = NULL;
 
 	if (r->room->rv->event_format != EVENT_FORMAT_NAMED)
 		return NULL;
-	TRY(room_tx(r->room, &tx));
+	if (!job_name_take(d->job, r->ev->event_id))
+		return name_taken(r);
+	/* Who had it until now has ended since: seen by a snapshot of after that, not by the hold's. */
+	TRY(store_read(r->room->rs->opt.store, r->room->a, &tx));
 	TRY(store_event_by_id(tx, r->ev->event_id, &other));
-	return other ? err_new(r->room->a, ERR_FORBIDDEN, "there is an event %.*s already", STR_ARG(r->ev->event_id))
-		     : NULL;
+	return other ? name_taken(r) : NULL;
 }
 
 /* The event against a state: ERR_FORBIDDEN when that refuses it. */
@@ -144,7 +176,7 @@ err *draft_add_received(struct draft *d, const struct event *ev, const struct pr
 {
 	struct received r = { .room = d->room, .ev = ev, .p = *p };
 
-	TRY(check_name(&r));
+	TRY(check_name(d, &r));
 	TRY(find_known(&r));
 	return receive(d, &r, out);
 }

@@ -56,6 +56,7 @@ err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **
 	map_init(&rs->by_id, NULL);
 	map_init(&rs->by_nid, NULL);
 	list_init(&rs->lru);
+	map_init(&rs->names, NULL);
 	lock_init(&rs->upgrade_lock, RANK_SERVICE);
 	cond_init(&rs->upgrade_done);
 	map_init(&rs->upgrading, NULL);
@@ -151,6 +152,7 @@ void rooms_free(struct rooms **rs)
 	node_cache_free(&all->node_cache);
 	map_done(&all->by_id);
 	map_done(&all->by_nid);
+	map_done(&all->names);
 	map_done(&all->upgrading);
 	cond_done(&all->upgrade_done);
 	lock_done(&all->upgrade_lock);

@@ -157,15 +157,14 @@ static void a_branch_keeps_its_state(struct world *w)
 }
 WORLD(a_branch_keeps_its_state)
 
-/* v1 and v2: a server calls its event what another one is called, in this room or in another. Nothing comes of it, and nobody is held up. */
-static void the_first_event_of_a_name_has_it(struct world *w)
+/* An event on `base` that is called as one likes. */
+static struct event *forge_named(struct world *w, str room_id, const char *version, str base, str name)
 {
-	const str one = open_room(w, "1"), two = open_room(w, "2"), taken = say(w, who(w, "alice"), one, "base"),
-		  base = say(w, who(w, "alice"), two, "base"),
-		  base_hash = hash_of(&(struct forge){ w, two, room_version_find(S("2")), 0, 0 }, base);
+	const struct room_version *rv = room_version_find(str_c(version));
+	const str base_hash = hash_of(&(struct forge){ w, room_id, rv, 0, 0 }, base);
 	const struct event_fields fields = {
-		.event_id = taken,
-		.room_id = two,
+		.event_id = name,
+		.room_id = room_id,
 		.sender = S("@alice:test"),
 		.type = S("m.room.message"),
 		.content = js(w->a, "{}"),
@@ -176,17 +175,97 @@ static void the_first_event_of_a_name_has_it(struct world *w)
 		.n_prev_events = 1,
 		.auth_hashes = &base_hash,
 	};
-	const struct event_row *before = event_row(w, taken);
-	enum append_outcome out;
 	struct event *ev;
 
-	good(event_build(w->a, room_version_find(S("2")), &fields, &w->opt.signer, &ev));
-	assert_int_equal(rooms_append_event(w->rs, w->a, ev, &out)->code, ERR_FORBIDDEN);
+	good(event_build(w->a, rv, &fields, &w->opt.signer, &ev));
+	return ev;
+}
+
+/* v1 and v2: a server calls its event what another one is called, in this room or in another. Nothing comes of it, and nobody is held up. */
+static void the_first_event_of_a_name_has_it(struct world *w)
+{
+	const str one = open_room(w, "1"), two = open_room(w, "2"), taken = say(w, who(w, "alice"), one, "base"),
+		  base = say(w, who(w, "alice"), two, "base");
+	const struct event_row *before = event_row(w, taken);
+	enum append_outcome out;
+
+	fails_with(rooms_append_event(w->rs, w->a, forge_named(w, two, "2", base, taken), &out), ERR_FORBIDDEN);
 	same_str(event_row(w, taken)->json, before->json);
 	say(w, who(w, "alice"), two, "goes on");
 	say(w, who(w, "alice"), one, "goes on");
 }
 WORLD(the_first_event_of_a_name_has_it)
+
+struct gate { /* keeps a writer from what is queued behind it */
+	struct lock lock;
+	struct cond cond;
+	bool open;
+};
+
+static err *wait_at_gate(struct tx *tx, void *arg)
+{
+	struct gate *g = arg;
+
+	(void)tx;
+	LOCKED(&g->lock);
+	while (!g->open)
+		cond_wait(&g->cond, &g->lock);
+	return NULL;
+}
+
+static err *queue_only(struct world *w, const struct event *ev, struct ticket **out_ticket)
+{
+	struct proposal p = { .type = ev->type, .state_key = STR_NONE, .sender = ev->sender };
+	AUTO_ROOM room = NULL;
+	AUTO_DRAFT d = NULL;
+	enum append_outcome out;
+
+	TRY(proposal_number(w->rs, w->a, &p));
+	TRY(room_hold(w->rs, w->a, ev->room_id, &room));
+	draft_begin(room, &d);
+	TRY(draft_add_received(d, ev, &p, &out));
+	return draft_queue(&d, out_ticket);
+}
+
+/* The same while the first one is on its way: only the second event is refused, and no commit fails for it. */
+static void what_is_queued_has_its_name(struct world *w)
+{
+	const str one = open_room(w, "1"), two = open_room(w, "2"), base1 = say(w, who(w, "alice"), one, "base"),
+		  base2 = say(w, who(w, "alice"), two, "base"), name = event_name(w->rs, w->a);
+	const struct event *first = forge_named(w, one, "1", base1, name),
+			   *second = forge_named(w, two, "2", base2, name);
+	struct gate g = { .open = false };
+	struct ticket *gate, *ticket;
+
+	lock_init(&g.lock, RANK_LEAF);
+	cond_init(&g.cond);
+	good(proposal_number(
+		w->rs, w->a,
+		&(struct proposal){ .type = first->type, .state_key = STR_NONE, .sender = first->sender }));
+	for (int failing = 1; failing >= 0; failing--) {
+		struct ticket *none = NULL;
+
+		g.open = false;
+		good(store_write(w->b->st, w->a,
+				 &(struct piece){ .run = wait_at_gate, .arg = &g, .shard = room_nid(w, one) }, &gate));
+		good(queue_only(w, first, &ticket));
+		fails_with(queue_only(w, second, &none), ERR_FORBIDDEN);
+		lock_take(&g.lock);
+		store_fault(w->b->st, FAULT_COMMIT, failing);
+		g.open = true;
+		cond_broadcast(&g.cond);
+		lock_drop(&g.lock);
+		(void)!store_wait(w->a, gate);
+		ok((store_wait(w->a, ticket) != NULL) == (failing != 0), "the first one");
+		say(w, who(w, "alice"), one, "goes on");
+		say(w, who(w, "alice"), two, "goes on");
+	}
+	same_str(event_row(w, name)->json, first->bytes);
+	fails_with(queue_only(w, second, &ticket), ERR_FORBIDDEN);
+	lock_done(&g.lock);
+	cond_done(&g.cond);
+}
+WORLD(what_is_queued_has_its_name)
 
 /* Two topics on two branches, in either order of arrival: the same one wins everywhere. */
 static void topics_are_resolved(struct world *w, const char *version)
@@ -375,6 +454,7 @@ int main(void)
 		WORLD_TESTS(messages_fork_and_meet),
 		WORLD_TESTS(a_branch_keeps_its_state),
 		WORLD_TESTS(the_first_event_of_a_name_has_it),
+		WORLD_TESTS(what_is_queued_has_its_name),
 		WORLD_TESTS(topics_are_resolved_v1),
 		WORLD_TESTS(topics_are_resolved_v2),
 		WORLD_TESTS(topics_are_resolved_v11),
