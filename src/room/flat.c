@@ -22,6 +22,16 @@ static const str value_key[SUMMARY_COLUMNS] = {
 	[SUMMARY_ENCRYPTION] = STR("algorithm"),
 };
 
+/* What a room says of itself is shown far from it, to people who expect the form: what has another one is not shown. */
+static str shown(enum summary_column c, str value)
+{
+	if (c == SUMMARY_CANONICAL_ALIAS && !id_alias_valid(value))
+		return STR_NONE;
+	if (c == SUMMARY_AVATAR_URL && !str_starts(value, S("mxc://")))
+		return STR_NONE;
+	return value;
+}
+
 static void describe_summary(const struct rooms *rs, const struct event *ev, struct change *ch)
 {
 	if (ch->key != rs->empty)
@@ -30,7 +40,7 @@ static void describe_summary(const struct rooms *rs, const struct event *ev, str
 		if (rs->summary_types[c] != ch->type)
 			continue;
 		ch->summary = c;
-		ch->value = ev ? json_get_str(ev->content, value_key[c]) : STR_NONE;
+		ch->value = ev ? shown(c, json_get_str(ev->content, value_key[c])) : STR_NONE;
 	}
 }
 
