@@ -121,10 +121,37 @@ static err *check_state(struct draft *d, const struct received *r, struct state_
 	return auth_check(room->a, room->rv, ev, state_list_lookup, &list);
 }
 
-static err *refused(err *e, bool *out)
+/* "Passes authorisation rules based on the event's auth events": what they are, and then they as a state, with the create
+ * event, which the room's id names where they do not. */
+static err *check_auth_events(const struct received *r)
 {
-	*out = e && e->code == ERR_FORBIDDEN;
+	struct room *room = r->room;
+	const struct event *ev = r->ev, **events = ARENA_ARRAY(room->a, const struct event *, ev->n_auth_events + 1);
+	struct state_list list = { events, ev->n_auth_events };
+
+	TRY(auth_check_auth_events(room->a, room->rv, ev, r->auth_events, ev->n_auth_events));
+	for (size_t i = 0; i < ev->n_auth_events; i++)
+		events[i] = r->auth_events[i];
+	if (room->rv->create_not_in_auth_events) {
+		const str id = arena_join2(room->a, S("$"), str_from(ev->room_id, 1));
+
+		TRY(room_event_by_id(room, id, &events[list.n], NULL));
+		list.n += events[list.n] != NULL;
+	}
+	return auth_check(room->a, room->rv, ev, state_list_lookup, &list);
+}
+
+/* A refusal becomes *out. */
+static err *refused(err *e, err **out)
+{
+	*out = e && e->code == ERR_FORBIDDEN ? e : NULL;
 	return *out ? NULL : e;
+}
+
+static void log_refused(const struct room *room, const struct event *ev, const char *what, const err *why)
+{
+	log_info(room->rs->opt.log, what, F("room_id", ev->room_id), F("event_id", ev->event_id), F("why", why->msg),
+		 F("rule", auth_rule_text(room->a, room->rv, auth_rule_of(why))));
 }
 
 static err *receive(struct draft *d, struct received *r, enum append_outcome *out)
@@ -132,7 +159,7 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	struct room *room = d->room;
 	struct job_event *je;
 	struct event *ev;
-	bool by_auth, by_before = false, by_current = false;
+	err *why = NULL, *now = NULL; /* it was refused for good; by the current state */
 
 	TRY(event_load(d->job->a, room->rv, arena_keep(d->job->a, r->ev->event_id), arena_keep(d->job->a, r->ev->bytes),
 		       &ev));
@@ -141,14 +168,16 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	je->received = true;
 	TRY(draft_resolve(d, r->roots, r->ev->n_prev_events, &je->before));
 
-	TRY(refused(auth_check_auth_events(room->a, room->rv, ev, r->auth_events, ev->n_auth_events), &by_auth));
+	TRY(refused(check_auth_events(r), &why));
 	/* The rules let every m.room.create pass that is one by itself: they know no room that has begun already. */
-	by_auth = by_auth || str_eq(ev->type, S("m.room.create"));
-	if (!by_auth)
-		TRY(refused(check_state(d, r, je->before), &by_before));
-	if (!by_auth && !by_before)
-		TRY(refused(check_state(d, r, room->tip.root), &by_current));
-	if (by_auth || by_before) {
+	if (!why && str_eq(ev->type, S("m.room.create")))
+		why = err_new(room->a, ERR_FORBIDDEN, "The room has a create event");
+	if (!why)
+		TRY(refused(check_state(d, r, je->before), &why));
+	if (!why)
+		TRY(refused(check_state(d, r, room->tip.root), &now));
+	if (why) {
+		log_refused(room, ev, "event rejected", why);
 		ev->rejected = true;
 		je->row.flags |= EVENT_REJECTED;
 		je->after = je->before;
@@ -156,7 +185,8 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 		*out = APPEND_REJECTED;
 		return NULL;
 	}
-	if (by_current) {
+	if (now) {
+		log_refused(room, ev, "event soft-failed", now);
 		je->row.flags |= EVENT_SOFT_FAILED;
 		TRY(draft_after(d, je));
 		draft_keep(d, je);

@@ -382,6 +382,43 @@ static void who_is_not_in_is_rejected(struct world *w)
 }
 WORLD(who_is_not_in_is_rejected)
 
+/* The state lets bob speak. That he does not say by what is decided first, as on all other servers. */
+static void what_its_auth_events_do_not_allow_is_rejected(struct world *w)
+{
+	static const char *const versions[] = { "3", "11", "12" };
+
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		const str id = open_room(w, versions[i]), base = say(w, who(w, "alice"), id, "base");
+		const struct room_version *rv = room_version_find(str_c(versions[i]));
+		const str all[] = { current(w, id, "m.room.power_levels", "")->event_id,
+				    current(w, id, "m.room.member", "@bob:test")->event_id,
+				    current(w, id, "m.room.create", "")->event_id };
+		const size_t create = !rv->create_not_in_auth_events;
+		struct event_fields fields = {
+			.room_id = id,
+			.sender = S("@bob:test"),
+			.type = S("m.room.message"),
+			.content = js(w->a, "{}"),
+			.origin_server_ts = 1,
+			.depth = 50,
+			.prev_events = &base,
+			.n_prev_events = 1,
+			.auth_events = (const str[]){ all[0], all[2] },
+			.n_auth_events = 1 + create,
+		};
+		struct event *ev;
+
+		good(event_build(w->a, rv, &fields, &w->opt.signer, &ev));
+		ok(put(w, ev) == APPEND_REJECTED, "v%s", versions[i]);
+		fields.auth_events = all;
+		fields.n_auth_events = 2 + create;
+		good(event_build(w->a, rv, &fields, &w->opt.signer, &ev));
+		ok(put(w, ev) == APPEND_ACCEPTED, "v%s", versions[i]);
+		check_flat(w, id);
+	}
+}
+WORLD(what_its_auth_events_do_not_allow_is_rejected)
+
 /* More branches than an event can name: it names the newest twenty, the others wait. */
 static void many_branches(struct world *w)
 {
@@ -463,6 +500,7 @@ int main(void)
 		WORLD_TESTS(a_ban_wins_v12),
 		WORLD_TESTS(members_of_both_branches_stay),
 		WORLD_TESTS(who_is_not_in_is_rejected),
+		WORLD_TESTS(what_its_auth_events_do_not_allow_is_rejected),
 		WORLD_TESTS(many_branches),
 		WORLD_TESTS(a_redaction_before_its_target),
 		WORLD_TESTS(renumbering_keeps_the_order),
