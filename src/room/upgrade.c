@@ -58,10 +58,11 @@ static void gate_leave(struct upgrade *u)
 	cond_broadcast(&u->rs->upgrade_done);
 }
 
-/* Has the same user just done it? */
+/* Has the same user just done it, and is there still? */
 static err *find_repeat(struct upgrade *u, str *out_room_id)
 {
 	const struct event *t = u->old.tombstone, *create = NULL;
+	enum membership m = MEMBER_NONE;
 	AUTO_ROOM room = NULL;
 
 	*out_room_id = STR_NONE;
@@ -72,7 +73,8 @@ static err *find_repeat(struct upgrade *u, str *out_room_id)
 	if (!room || room->rv != u->rv)
 		return NULL;
 	TRY(room_current_text(room, S("m.room.create"), S(""), &create));
-	if (create &&
+	TRY(room_membership(room, u->cmd->by.user_id, &m));
+	if (create && str_eq(create->sender, u->cmd->by.user_id) && m == MEMBER_JOIN &&
 	    str_eq(json_get_str(json_get_object(create->content, S("predecessor")), S("room_id")), u->old.room_id))
 		*out_room_id = arena_keep(u->a, room->room_id);
 	return NULL;

@@ -394,6 +394,18 @@ def test_a_repetition_gives_the_same_successor(alice, bob):
     bob.join(room)
 
 
+def test_a_successor_of_ones_own(alice, bob):
+    """What one has left, or what another one has made, is not given again."""
+    room = alice.create_room(room_version="10", preset="public_chat")
+    first = upgrade(alice, room, "11")
+    alice.leave(first)
+    assert upgrade(alice, room, "11") != first
+    other = bob.create_room(room_version="11", preset="public_chat", creation_content={"predecessor": {"room_id": room}})
+    alice.join(other)
+    alice.set_state(room, "m.room.tombstone", {"body": "", "replacement_room": other})
+    assert upgrade(alice, room, "11") != other
+
+
 @pytest.mark.parametrize("version", ["9", "12"])
 def test_two_at_once_are_one(hs, alice, version):
     room = alice.create_room(room_version="10")
