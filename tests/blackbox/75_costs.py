@@ -105,7 +105,8 @@ def test_state_event(each_hs, people, room):
         for n in range(5):
             people[0].set_state(room, "org.example.cost", {"n": 1}, f"k{n}")
     statements, commits = c.of("PUT", "state")
-    assert statements <= 9 and commits == 1
+    # Three of them for its place in the index of auth chains: where its auth_events stand, its own, a link or the end of its line.
+    assert statements <= 12 and commits == 1
 
 
 def test_create_room_is_one_commit(each_hs, people, room):
@@ -113,7 +114,8 @@ def test_create_room_is_one_commit(each_hs, people, room):
         for _ in range(5):
             people[0].create_room(preset="private_chat", name="another", topic="of costs")
     statements, commits = c.of("POST", "createRoom")
-    assert statements <= 55 and commits == 1
+    # Its first events find each other in the index of auth chains without asking; their places and links are written.
+    assert statements <= 62 and commits == 1
 
 
 def test_join_and_leave_are_one_commit(each_hs, people, room):
@@ -123,9 +125,9 @@ def test_join_and_leave_are_one_commit(each_hs, people, room):
             p.join(room)
             p.leave(room)
     statements, commits = c.of("POST", "join")
-    assert statements <= 12 and commits == 1
+    assert statements <= 15 and commits == 1
     statements, commits = c.of("POST", "leave")
-    assert statements <= 10 and commits == 1
+    assert statements <= 13 and commits == 1
 
 
 def test_pages_cost_the_same_at_any_length(each_hs, people, room):
