@@ -6,8 +6,8 @@
  * 1e16 and then with ".0" where it is whole, else with an exponent of at least two digits. So must we, to the byte.
  *
  * libc rounds correctly both ways, so that "fewest digits" is found by trying. What it prints with n digits may fail to
- * read back although another number of n digits does: above a power of two doubles lie twice as far apart as below it, and
- * the nearest decimal can be the one below, out of reach, where the one above is not. Hence the second try.
+ * read back although another number of n digits does: above a power of two doubles lie twice as far apart as below it,
+ * and the nearest decimal can be the one below, out of reach, where the one above is not. Hence the second try.
  */
 #include <assert.h>
 #include <locale.h>
@@ -82,10 +82,27 @@ static bool reads_back(double v, unsigned n, struct decimal *d)
 	return value_of(d) == v;
 }
 
-/* What n digits can say, more can: so the least is found by halving. */
-static void shortest(double v, struct decimal *d)
+/* How many digits the text has from the first to the last that is not zero: that many say the number, so the fewest are
+ * no more. At least 1. */
+static unsigned count_digits(str text)
 {
-	unsigned low = 1, high = MAX_DIGITS;
+	size_t n = 0, least = 0;
+
+	for (size_t i = 0; i < text.n && text.p[i] != 'e' && text.p[i] != 'E'; i++) {
+		const char c = text.p[i];
+
+		if (c >= '0' && c <= '9')
+			n += n > 0 || c != '0';
+		if (c >= '1' && c <= '9')
+			least = n;
+	}
+	return (unsigned)MIN(MAX(least, 1), MAX_DIGITS);
+}
+
+/* What n digits can say, more can: so the least is found by halving. `high` digits are known to do. */
+static void shortest(double v, unsigned high, struct decimal *d)
+{
+	unsigned low = 1;
 
 	while (low < high) {
 		const unsigned middle = (low + high) / 2;
@@ -179,7 +196,7 @@ size_t json_double_text(struct arena *a, str text, char out[JSON_DOUBLE_MAX])
 		*o++ = '-';
 	if (v == 0)
 		return (size_t)(put_digits(o, "0.0", 3) - out);
-	shortest(fabs(v), &d);
+	shortest(fabs(v), count_digits(text), &d);
 	o = d.exponent >= -4 && d.exponent < 16 ? put_plain(o, &d) : put_exponent(o, &d);
 	assert(o <= out + JSON_DOUBLE_MAX);
 	return (size_t)(o - out);
