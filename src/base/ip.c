@@ -8,15 +8,19 @@ static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 bool ip_parse(str text, struct ip *out)
 {
 	char z[INET6_ADDRSTRLEN];
+	struct ip ip;
 
 	if (text.n == 0 || text.n >= sizeof(z) || memchr(text.p, 0, text.n))
 		return false;
 	memcpy(z, text.p, text.n);
 	z[text.n] = 0;
-	if (inet_pton(AF_INET6, z, out->bytes) == 1)
-		return true;
-	memcpy(out->bytes, mapped, sizeof(mapped));
-	return inet_pton(AF_INET, z, out->bytes + sizeof(mapped)) == 1;
+	if (inet_pton(AF_INET6, z, ip.bytes) != 1) {
+		memcpy(ip.bytes, mapped, sizeof(mapped));
+		if (inet_pton(AF_INET, z, ip.bytes + sizeof(mapped)) != 1)
+			return false;
+	}
+	*out = ip;
+	return true;
 }
 
 bool ip_net_parse(str text, struct ip_net *out)
@@ -26,12 +30,13 @@ bool ip_net_parse(str text, struct ip_net *out)
 	const bool is_v4 = str_find(base, ':') == base.n;
 	const unsigned most = is_v4 ? 32 : 128;
 	uint64_t bits = most;
+	struct ip ip;
 
-	if (!ip_parse(base, &out->base))
+	if (!ip_parse(base, &ip))
 		return false;
 	if (slash < text.n && (!str_to_u64(str_from(text, slash + 1), &bits) || bits > most))
 		return false;
-	out->bits = (unsigned)bits + (is_v4 ? 96 : 0);
+	*out = (struct ip_net){ ip, (unsigned)bits + (is_v4 ? 96 : 0) };
 	return true;
 }
 

@@ -18,10 +18,14 @@ static void addresses_are_read_strictly(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct ip ip;
+		const struct ip before = { .bytes = "what was there!" };
+		struct ip ip = before;
 
 		if (ip_parse(str_c(cases[i].text), &ip) != cases[i].good)
 			fail_msg("%s", cases[i].text);
+		/* What is no address leaves no half of one. */
+		if (!cases[i].good)
+			assert_memory_equal(&ip, &before, sizeof(ip));
 	}
 	struct ip ip;
 
@@ -69,10 +73,12 @@ static void networks_are_read_strictly(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		struct ip_net net;
+		const struct ip_net before = { .base.bytes = "what was there!", .bits = 77 };
+		struct ip_net net = before;
 
 		if (ip_net_parse(str_c(bad[i]), &net))
 			fail_msg("%s", bad[i]);
+		assert_memory_equal(&net, &before, sizeof(net));
 	}
 }
 
