@@ -1,8 +1,8 @@
 /*
  * ip.h - addresses and networks of the Internet Protocol, as numbers.
  *
- * Both families are one: an IPv4 address is held as its IPv4-mapped IPv6 form, so that 127.0.0.1 and ::ffff:127.0.0.1 are
- * the same peer.
+ * Both families are one: an IPv4 address is held as its IPv4-mapped IPv6 form, so that 127.0.0.1 and ::ffff:127.0.0.1
+ * are the same peer.
  */
 #pragma once
 

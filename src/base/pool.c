@@ -1,10 +1,10 @@
 /*
  * pool.c - work on an array, spread over cores.
  *
- * A call puts its job, which lives on its stack, at the end of a queue and takes slices of it as the threads do; the one
- * that takes the last slice takes the job off the queue, and the one that finishes last wakes the caller. So a job is in
- * the queue exactly while it has slices to give, and its caller cannot leave while anybody works on it. The lock is held
- * for giving and finishing slices only.
+ * A call puts its job, which lives on its stack, at the end of a queue and takes slices of it as the threads do; the
+ * one that takes the last slice takes the job off the queue, and the one that finishes last wakes the caller. So a job
+ * is in the queue exactly while it has slices to give, and its caller cannot leave while anybody works on it. The lock
+ * is held for giving and finishing slices only.
  */
 #include "base/pool.h"
 

@@ -17,8 +17,8 @@ void pool_free(struct pool **p);
 /* Items from..to-1 of the array that ctx knows. */
 typedef void pool_fn(void *ctx, size_t from, size_t to);
 /*
- * Calls fn for slices of at most `slice` items until all n were given out, each once, on any of the threads, and returns
- * when all are done: what fn wrote is then seen here. Several callers at a time share the threads. Not with a lock held:
- * this waits (asserted). fn may not call pool_each.
+ * Calls fn for slices of at most `slice` items until all n were given out, each once, on any of the threads, and
+ * returns when all are done: what fn wrote is then seen here. Several callers at a time share the threads. Not with a
+ * lock held: this waits (asserted). fn may not call pool_each.
  */
 void pool_each(struct pool *p, size_t n, size_t slice, pool_fn *fn, void *ctx);

@@ -31,7 +31,8 @@ struct parser {
 	const struct json_limits *limits;
 	struct entry *stack;
 	size_t n, cap;
-	size_t open; /* the innermost array or object that is not closed, or NO_ENTRY; its v.array.n is the one around it */
+	/* The innermost array or object that is not closed, or NO_ENTRY; its v.array.n is the one around it. */
+	size_t open;
 	unsigned depth;
 	size_t values;
 	const char *bad; /* what is wrong at p */
@@ -182,7 +183,8 @@ static bool parse_string(struct parser *ps, str *out)
 		if (*p == '"')
 			break;
 		if (*p == '\\') {
-			/* What follows is judged when the text is unescaped; a byte that is not ASCII is refused there. */
+			/* What follows is judged when the text is unescaped; a byte that is not ASCII is refused
+			 * there. */
 			if (end - p < 2)
 				return fail(ps, p, "unfinished string");
 			escaped = true;

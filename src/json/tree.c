@@ -198,7 +198,8 @@ static void settle(struct json *object)
 	object->raw = STR_NONE;
 	if (!object->dup)
 		return;
-	/* Which ones are last is asked of the members as they were: the answer must not depend on those already moved. */
+	/* Which ones are last is asked of the members as they were: the answer must not depend on those already
+	 * moved. */
 	for (size_t i = 0; i < object->object.n; i++)
 		if (find(object, object->object.members[i].key) != &object->object.members[i])
 			object->object.members[i].value = NULL;

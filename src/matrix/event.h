@@ -26,10 +26,12 @@ struct event {
 	str room_id;  /* of a version 12 create event, too, which does not carry it: made from event_id */
 	str sender, type;
 	str state_key; /* STR_NONE: a message */
-	str redacts; /* the redacted event's id, from where the room version puts it; STR_NONE when absent or no string */
+	/* The redacted event's id, from where the room version puts it; STR_NONE when absent or no string. */
+	str redacts;
 	const struct json *content;
-	/* What peers choose freely: depth decides nothing (but for state resolution in version 1). Before version 6 both
-	 * may be integers of any size: beyond 64 bits they are held as INT64_MIN or INT64_MAX. Never add to them. */
+	/* What peers choose freely: depth decides nothing (but for state resolution in version 1). Before version 6
+	 * both may be integers of any size: beyond 64 bits they are held as INT64_MIN or INT64_MAX. Never add to
+	 * them. */
 	int64_t origin_server_ts, depth;
 	const str *prev_events, *auth_events; /* ids, also where the event has them in pairs with their hashes */
 	size_t n_prev_events, n_auth_events;
@@ -66,7 +68,7 @@ NODISCARD err *event_build(struct arena *a, const struct room_version *rv, const
 NODISCARD err *event_load(struct arena *a, const struct room_version *rv, str event_id, str bytes, struct event **out);
 
 /* An event from outside: the whole format is checked ("Checks performed on receipt of a PDU", 1 and 3; 2 is
- * event_verify). When the content hash does not fit, *out is the redacted copy and says so. ERR_BAD_JSON, ERR_NOT_JSON,
+ * event_well_signed). When the content hash does not fit, *out is the redacted copy and says so. ERR_BAD_JSON, ERR_NOT_JSON,
  * ERR_TOO_LARGE. `text` must live as long as the event. */
 NODISCARD err *event_parse(struct arena *a, const struct room_version *rv, str text, struct event **out);
 /* The same from a tree that was parsed already (an event inside a transaction). */

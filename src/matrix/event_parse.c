@@ -6,8 +6,8 @@
  * is made. `depth` and origin_server_ts are any integers that the version can write, for nothing hangs on them.
  *
  * The canonical text is written once. What the content hash covers is that text less two members, and what signatures
- * and reference hash cover are slices of it (redact.c). Other servers send canonical text, mostly: then the tree that was
- * read is that of the canonical text already, and it is not read again.
+ * and reference hash cover are slices of it (redact.c). Other servers send canonical text, mostly: then the tree that
+ * was read is that of the canonical text already, and it is not read again.
  */
 #include "matrix/event.h"
 

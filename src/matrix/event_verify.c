@@ -38,9 +38,9 @@ size_t event_signers(const struct room_version *rv, const struct event *ev, str 
 	 * differs from the originating server." */
 	if (rv->event_format == EVENT_FORMAT_NAMED)
 		n = add(out_servers, n, id_server(ev->event_id));
-	/* v8, "Authorisation rules": "If content has a join_authorised_via_users_server key: If the event is not validly
-	 * signed by the homeserver of the user ID denoted by the key, reject." What is no user ID has no homeserver:
-	 * nobody can sign for "". */
+	/* v8, "Authorisation rules": "If content has a join_authorised_via_users_server key: If the event is not
+	 * validly signed by the homeserver of the user ID denoted by the key, reject." What is no user ID has no
+	 * homeserver: nobody can sign for "". */
 	if (rv->restricted && member && authoriser)
 		n = add(out_servers, n, id_user_valid(json_str(authoriser)) ? id_server(json_str(authoriser)) : S(""));
 	return n;

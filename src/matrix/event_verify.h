@@ -1,9 +1,9 @@
 /*
  * event_verify.h - is an event signed by whoever must have signed it?
  *
- * Server-Server API, "Validating hashes and signatures on received events". In two steps, since the second is what costs:
- * event_claims says which signatures by which keys must be good; ed25519_verify_all (of any part of them, on any thread)
- * says whether they are. Neither knows where keys come from.
+ * Server-Server API, "Validating hashes and signatures on received events". In two steps, since the second is what
+ * costs: event_claims says which signatures by which keys must be good; ed25519_verify_all (of any part of them, on any
+ * thread) says whether they are. Neither knows where keys come from.
  */
 #pragma once
 

@@ -41,8 +41,8 @@ bool id_is_ipv4(str s)
 	return numbers == 4;
 }
 
-/* RFC 3513, 2.2: eight groups of up to four hex digits; "::" stands once for one or more groups of zeros; the last two may be
- * an IPv4 address. "IPv6address = 2*45IPv6char" */
+/* RFC 3513, 2.2: eight groups of up to four hex digits; "::" stands once for one or more groups of zeros; the last two
+ * may be an IPv4 address. "IPv6address = 2*45IPv6char" */
 static bool is_ipv6(str s)
 {
 	size_t groups = 0, i = 0;

@@ -1,6 +1,6 @@
 /*
- * Every kind of event in every room version as another implementation hashes, signs, names and redacts it, and what must
- * hold of any event: it reads back as itself however it is spelled, and redaction changes neither its id nor its
+ * Every kind of event in every room version as another implementation hashes, signs, names and redacts it, and what
+ * must hold of any event: it reads back as itself however it is spelled, and redaction changes neither its id nor its
  * signatures.
  */
 #include "matrix/event_verify.h"
