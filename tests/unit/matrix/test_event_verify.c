@@ -53,12 +53,11 @@ static struct known known[] = {
 	{ .server = STR("domain"), .key_id = STR("ed25519:old"), .key = { .until = NOW - DAY, .old = true } },
 	{ .server = STR("other"), .key_id = STR("ed25519:1"), .key = { .until = NOW } },
 	{ .server = STR("elsewhere:80"), .key_id = STR("ed25519:x"), .key = { .until = NOW } },
-	/* Signed with, but not known to find(): */
+	/* Signed with, but without a time not known to find(): */
 	{ .server = STR("domain"), .key_id = STR("ed25519:unknown") },
-	{ .server = STR("domain"), .key_id = STR("rsa:1") },
+	{ .server = STR("domain"), .key_id = STR("rsa:1"), .key = { .until = NOW } },
 	{ .server = STR("policy"), .key_id = STR("ed25519:policy_server") },
 };
-enum { FINDABLE = 5 };
 
 static int setup(void **state)
 {
@@ -78,8 +77,8 @@ static const struct server_key *find(void *ctx, str server, str key_id)
 
 	if (asked)
 		(*asked)++;
-	for (size_t i = 0; i < FINDABLE; i++)
-		if (str_eq(known[i].server, server) && str_eq(known[i].key_id, key_id))
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (known[i].key.until && str_eq(known[i].server, server) && str_eq(known[i].key_id, key_id))
 			return &known[i].key;
 	return NULL;
 }
@@ -103,6 +102,7 @@ static const struct row rows[] = {
 	{ "by an unknown key, too", "11", "m.x", "{}", NULL, NOW, "05", NULL, NULL },
 	{ "by an unknown key only", "11", "m.x", "{}", NULL, NOW, "5", NULL, "domain" },
 	{ "by an algorithm nobody knows", "11", "m.x", "{}", NULL, NOW, "6", NULL, "domain" },
+	{ "by an algorithm nobody knows, too", "11", "m.x", "{}", NULL, NOW, "0", "rsa:1 !!", NULL },
 	{ "one of two signatures is bad", "11", "m.x", "{}", NULL, NOW, "01",
 	  "ed25519:2 "
 	  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
