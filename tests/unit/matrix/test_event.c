@@ -204,6 +204,26 @@ static str repeat(char c, size_t n)
 	return (str){ p, n };
 }
 
+/* A damaged store is not read over. */
+static void loads_only_what_was_stored(void **state)
+{
+	static const char *const damaged[] = {
+		"{\"auth_events\":[],\"content\":{},\"room_id\":\"!r:d\",\"sender\":\"@a:d\",\"type\":\"x\"}",
+		"{\"content\":{},\"prev_events\":[],\"room_id\":\"!r:d\",\"sender\":\"@a:d\",\"type\":\"x\"}",
+		"{\"auth_events\":[],\"content\":{},\"prev_events\":[],\"room_id\":\"!r:d\",\"sender\":\"@a:d\","
+		"\"state_key\":1,\"type\":\"x\"}",
+	};
+	const struct event_fields f = message_in(rv("1"), "{}");
+	struct event *ev, *loaded;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(damaged); i++)
+		ok(event_load(A, rv("11"), S("$" ID43), str_c(damaged[i]), &loaded) != NULL, "%s", damaged[i]);
+	must(event_build(A, rv("1"), &f, &SIGNER, &ev));
+	must(event_load(A, rv("1"), ev->event_id, ev->bytes, &loaded));
+	ok(event_load(A, rv("1"), S("$another:domain"), ev->bytes, &loaded) != NULL, "the row of another event");
+}
+
 static void refuses_to_build_what_others_would_refuse(void **state)
 {
 	struct event *ev;
@@ -231,7 +251,12 @@ static void refuses_to_build_what_others_would_refuse(void **state)
 	REFUSED("{}", f.type = repeat('t', 256), ERR_TOO_LARGE);
 	REFUSED("{}", f.state_key = repeat('t', 256), ERR_TOO_LARGE);
 	REFUSED("{}", f.origin_server_ts = INT64_MAX, ERR_BAD_JSON);
+	REFUSED("{}", f.origin_server_ts = INT64_MIN, ERR_BAD_JSON);
 #undef REFUSED
+	f = message_in(rv("1"), "{}");
+	f.event_id = S("$" ID43);
+	e = event_build(A, rv("1"), &f, &SIGNER, &ev);
+	ok(e && e->code == ERR_INVALID_PARAM, "an event_id without a domain in version 1");
 	f = message("{}");
 	f.type = repeat('t', 255);
 	f.state_key = repeat('k', 255);
@@ -785,6 +810,7 @@ int main(void)
 		TEST(a_built_event_reads_back_the_same),
 		TEST(a_version_12_room_is_named_by_its_create_event),
 		TEST(redacts_stands_where_the_version_wants_it),
+		TEST(loads_only_what_was_stored),
 		TEST(refuses_to_build_what_others_would_refuse),
 		TEST(an_event_is_65536_bytes_at_most),
 		TEST(refuses_events_of_a_wrong_form),
