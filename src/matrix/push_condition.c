@@ -39,7 +39,7 @@ static bool compile_count(str is, struct push_condition *out)
 			break;
 		}
 	}
-	return is.n > 0 && is.p[0] != '+' && str_to_i64(is, &out->count);
+	return str_to_i64(is, &out->count);
 }
 
 /* "only supports non-compound canonical JSON values: strings, integers [...], booleans, and null" */
@@ -146,7 +146,7 @@ static bool same(const struct push_condition *c, const struct json *v, str user_
 {
 	if (c->is_user)
 		return json_is(v, JSON_STR) && is_own(v->s, user_id);
-	return is_plain(v) && v->kind == c->value->kind && json_equal(v, c->value);
+	return is_plain(v) && json_equal(v, c->value);
 }
 
 static bool holds_is(const struct push_condition *c, const struct push_event *ev, str user_id)

@@ -174,6 +174,49 @@ static void wasteful_patterns_waste_nothing(void **state)
 	assert_false(glob_match((str){ pattern, GLOB_MAX + 2 }, (str){ text, n })); /* one too many */
 }
 
+/* A display name may begin and end with anything: between it and what stands beside it there must not be a word. */
+static void names_stand_between_words(void **state)
+{
+	static const struct {
+		str name, text;
+		bool has;
+	} rows[] = {
+		{ STR("@me"), STR("x@ME"), true },
+		{ STR("me!"), STR("me!x"), true },
+		{ STR("me"), STR("xme"), false },
+		{ STR("me"), STR("mex"), false },
+		{ STR("me"), STR("_me"), false },
+		{ STR("me"), STR("\xc3\xa9me"), true },
+		{ STR("m*"), STR("mx"), false },
+		{ STR("?"), STR("what?"), true },
+		{ STR(""), STR("me"), false },
+		{ STR("\xc3\x89"),
+		  STR("a\xc3\xa9"
+		      "b"),
+		  true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		ok(glob_has_words(rows[i].text, rows[i].name) == rows[i].has, "%.*s in %.*s", STR_ARG(rows[i].name),
+		   STR_ARG(rows[i].text));
+}
+
+/* What is too long matches nothing, whichever way it would be found out. */
+static void longer_patterns_match_nothing(void **state)
+{
+	char text[GLOB_MAX + 2];
+	const str whole = { text, GLOB_MAX + 1 };
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	assert_true(glob_match(str_head(whole, GLOB_MAX), str_head(whole, GLOB_MAX)));
+	assert_false(glob_match(whole, whole));
+	assert_true(glob_match(arena_join2(A, str_head(whole, GLOB_MAX), S("*")), whole));
+	assert_false(glob_match(arena_join2(A, whole, S("*")), whole));
+	assert_false(glob_match(arena_join2(A, S("*"), whole), whole));
+}
+
 static int64_t time_of(str pattern, str text)
 {
 	int64_t least = INT64_MAX;
@@ -235,6 +278,8 @@ int main(void)
 		TEST(agrees_with_the_definition),
 		TEST(crosses_words_of_the_state_set),
 		TEST(matches_words_in_a_body),
+		TEST(names_stand_between_words),
+		TEST(longer_patterns_match_nothing),
 		TEST(wasteful_patterns_waste_nothing),
 		TEST(many_kinds_of_bytes_cost_what_one_does),
 		TEST(wasteful_words_waste_nothing),

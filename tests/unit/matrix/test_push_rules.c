@@ -145,6 +145,8 @@ static void test_own_rules(void **state)
 		{ "event_property_is does not cast", "override", STR("c"),
 		  STR("{\"conditions\":[{\"kind\":\"event_property_is\",\"key\":\"content.n\",\"value\":\"5\"}],\"actions\":[]}"),
 		  true, false },
+		{ "no highlight without notify", "override", STR("c"),
+		  STR("{\"conditions\":[],\"actions\":[{\"set_tweak\":\"highlight\"}]}"), false, false },
 		{ "highlight false", "override", STR("c"),
 		  STR("{\"conditions\":[],\"actions\":[\"notify\",{\"set_tweak\":\"highlight\",\"value\":false}]}"),
 		  true, false },
@@ -227,6 +229,68 @@ static void test_order_and_changes(void **state)
 	assert_int_equal(push_rules_put(a, s, PUSH_CONTENT, S("x"), body, S("nope"), STR_NONE, &s)->code, ERR_UNKNOWN);
 	assert_null(push_rules_set_actions(a, s, PUSH_UNDERRIDE, S(".m.rule.message"), parsed(a, S("[]")), &s));
 	assert_false(evaluate(a, s, S(MESSAGE), 3).notify);
+}
+
+/* What comes from clients: an existing rule keeps its place unless another is asked for; what could not be read again is refused. */
+static void test_what_is_put(void **state)
+{
+	static const struct {
+		str rule_id, body;
+		unsigned code;
+	} bad[] = {
+		{ STR("x\\y"), STR("{\"actions\":[]}"), ERR_INVALID_PARAM },
+		{ STR(""), STR("{\"actions\":[]}"), ERR_INVALID_PARAM },
+		{ STR("x"), STR("{\"actions\":{}}"), ERR_BAD_JSON },
+		{ STR("x"), STR("{\"actions\":[7]}"), ERR_INVALID_PARAM },
+		{ STR("x"), STR("{\"actions\":[{\"org.example\":1}]}"), ERR_INVALID_PARAM },
+		{ STR("x"), STR("{\"actions\":[],\"conditions\":{}}"), ERR_BAD_JSON },
+		{ STR("x"), STR("{\"actions\":[],\"conditions\":[{\"key\":\"type\"}]}"), ERR_INVALID_PARAM },
+		{ STR("x"), STR("{\"actions\":[],\"conditions\":[\"event_match\"]}"), ERR_INVALID_PARAM },
+	};
+	AUTO_ARENA a = arena_new();
+	AUTO_BUF deep = BUF_INIT(4096);
+	const struct json *body = parsed(a, S("{\"actions\":[\"notify\",\"coalesce\",\"dont_notify\"]}"));
+	const struct push_rule *rule;
+	str s = STR_NONE;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		const err *e = push_rules_put(a, s, PUSH_OVERRIDE, bad[i].rule_id, parsed(a, bad[i].body), STR_NONE,
+					      STR_NONE, &s);
+
+		ok(e && e->code == bad[i].code, "row %zu", i);
+	}
+	buf_add(&deep, S("{\"actions\":[{\"set_tweak\":\"x\",\"value\":"));
+	for (int i = 0; i < 40; i++)
+		buf_byte(&deep, '[');
+	for (int i = 0; i < 40; i++)
+		buf_byte(&deep, ']');
+	buf_add(&deep, S("}]}"));
+	assert_non_null(push_rules_put(a, s, PUSH_ROOM, S("!a:x"), parsed(a, buf_str(&deep)), STR_NONE, STR_NONE, &s));
+	assert_null(push_rules_put(a, s, PUSH_OVERRIDE, S("a"), body, STR_NONE, STR_NONE, &s));
+	assert_null(push_rules_put(a, s, PUSH_OVERRIDE, S("b"), body, STR_NONE, STR_NONE, &s));
+	assert_null(push_rules_put(a, s, PUSH_OVERRIDE, S("a"), body, STR_NONE, STR_NONE, &s));
+	assert_true(str_eq(order(a, s), S("b a ")));
+	rule = push_rule_find(push_rules_load(a, s), PUSH_OVERRIDE, S("a"));
+	assert_int_equal(rule->actions->array.n, 1); /* without the historical ones */
+	assert_null(
+		push_rules_set_actions(a, s, PUSH_UNDERRIDE, S(".m.rule.message"), json_get(body, S("actions")), &s));
+	rule = push_rule_find(push_rules_load(a, s), PUSH_UNDERRIDE, S(".m.rule.message"));
+	assert_int_equal(rule->actions->array.n, 1);
+}
+
+/* Only who looks for their name is asked for it. */
+static void test_a_name_is_wanted_by_enabled_rules(void **state)
+{
+	const str stored = S("{\"rules\":{\"override\":[{\"rule_id\":\"n\",\"actions\":[],\"conditions\":["
+			     "{\"kind\":\"room_member_count\",\"is\":\"2\"},{\"kind\":\"contains_display_name\"}]}]}}");
+	str off;
+
+	(void)state;
+	assert_false(push_rules_want_name(push_rules_load(A, STR_NONE)));
+	assert_true(push_rules_want_name(push_rules_load(A, stored)));
+	assert_null(push_rules_set_enabled(A, stored, PUSH_OVERRIDE, S("n"), false, &off));
+	assert_false(push_rules_want_name(push_rules_load(A, off)));
 }
 
 /* A room's successor: what the user's own rules say of the old room is said of the new one, too, right above; and nothing else is. */
@@ -526,6 +590,8 @@ int main(void)
 		cmocka_unit_test(test_own_rules),
 		cmocka_unit_test(test_the_master_rule_is_above_all),
 		cmocka_unit_test(test_order_and_changes),
+		cmocka_unit_test(test_what_is_put),
+		TEST(test_a_name_is_wanted_by_enabled_rules),
 		cmocka_unit_test(test_rules_follow_a_room),
 		cmocka_unit_test(test_many_rules_follow_a_room_at_once),
 		cmocka_unit_test(test_rules_too_large_to_follow_stay),

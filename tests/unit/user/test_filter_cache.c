@@ -99,6 +99,14 @@ static void the_least_used_go_first(void **state)
 	assert_null(filter_cache_parse(c, a, text, &f));
 	assert_null(filter_cache_parse(c, a, text, &f));
 	assert_int_equal(filter_cache_parses(c), 103);
+	assert_null(filter_cache_parse(c, a, S("{}"), &f));
+	for (int i = 200; i < 204; i++) /* four fill it */
+		assert_null(filter_cache_parse(c, a, arena_printf(a, "{\"presence\":{\"limit\":%d}}", i), &f));
+	for (int i = 203; i >= 200; i--)
+		assert_null(filter_cache_parse(c, a, arena_printf(a, "{\"presence\":{\"limit\":%d}}", i), &f));
+	assert_int_equal(filter_cache_parses(c), 107);
+	assert_null(filter_cache_parse(c, a, S("{}"), &f));
+	assert_int_equal(filter_cache_parses(c), 108); /* they left no room for this one */
 	filter_cache_free(&c);
 }
 
