@@ -48,8 +48,9 @@ slice() {
 failed=0
 for name in "$@"; do
 	if [ -n "$merge" ]; then
+		rm -rf "build-fuzz/merged/$name"
 		mkdir -p "build-fuzz/merged/$name" "build-fuzz/corpus/$name"
-		"build-fuzz/tests/fuzz/fuzz_$name" -merge=1 $(flags "$name") "build-fuzz/merged/$name" "tests/fuzz/corpus/$name" \
+		"build-fuzz/tests/fuzz/fuzz_$name" -set_cover_merge=1 -use_counters=0 $(flags "$name") -max_len=1024 "build-fuzz/merged/$name" "tests/fuzz/corpus/$name" \
 			"build-fuzz/corpus/$name" >"build-fuzz/$name.merge.log" 2>&1 || failed=1
 		continue
 	fi

@@ -1,4 +1,8 @@
-/* replay.c - runs a fuzzer's function over the files named, so that what was once found stays found: an ordinary test. */
+/*
+ * replay.c - runs a fuzzer's function over the files of folders, so that what was once found stays found: an ordinary test.
+ *
+ *	fuzz_x STEP FOLDER...        every STEPth beginning of each file, too: 1 where a run costs little
+ */
 #include <dirent.h>
 #include <stdio.h>
 
@@ -17,8 +21,8 @@ static void run_alone(str input)
 	mem_free(copy);
 }
 
-/* Each input, and each of its beginnings: cut short is the commonest damage. */
-static void run_file(const char *path)
+/* Each input, and its beginnings: cut short is the commonest damage. */
+static void run_file(const char *path, size_t step)
 {
 	AUTO_BUF b = BUF_INIT(8 << 20);
 	FILE *f = fopen(path, "rb");
@@ -34,16 +38,18 @@ static void run_file(const char *path)
 	}
 	(void)fclose(f);
 	run_alone(buf_str(&b));
-	for (size_t cut = 0; cut < b.n && cut < 4096; cut++)
+	for (size_t cut = 0; cut < b.n && cut < 4096; cut += step)
 		run_alone(str_head(buf_str(&b), cut));
 }
 
 int main(int argc, char **argv)
 {
+	int64_t step;
 	size_t n = 0;
 
 	crypto_init();
-	for (int i = 1; i < argc; i++) {
+	assert(argc > 2 && str_to_i64(str_c(argv[1]), &step) && step > 0);
+	for (int i = 2; i < argc; i++) {
 		DIR *d = opendir(argv[i]);
 		const struct dirent *entry;
 
@@ -54,7 +60,7 @@ int main(int argc, char **argv)
 			if (entry->d_name[0] == '.')
 				continue;
 			(void)snprintf(path, sizeof(path), "%s/%s", argv[i], entry->d_name);
-			run_file(path);
+			run_file(path, (size_t)step);
 			n++;
 		}
 		(void)closedir(d);
