@@ -73,23 +73,48 @@ void redaction_forget(struct room *room, const struct job_event *je)
 		map_del_i(&room->redactions, je->redact_target);
 }
 
-err *draft_redact_waiting(struct draft *d, struct job_event *je)
+/* The first redaction that came before the event and may be applied to it, 0 for none. That one may not says nothing of the
+ * next: else whoever has no power could keep those who have it from redacting. */
+static err *waiting_for(struct draft *d, const struct event *ev, int64_t *out)
 {
+	struct room *room = d->room;
 	const struct event *redaction;
-	int64_t nid;
+	int64_t *nids, nid;
+	size_t n;
 	struct tx *tx;
-	struct event *redacted;
+	void *queued;
 	bool allowed;
 
-	TRY(room_tx(d->room, &tx));
-	TRY(store_redaction_waiting(tx, je->ev->event_id, &nid));
+	*out = 0;
+	TRY(room_tx(room, &tx));
+	TRY(store_redactions_waiting(tx, room->nid, ev->event_id, &nids, &n));
+	for (size_t i = 0; i < n; i++) {
+		TRY(room_event(room, nids[i], &redaction));
+		TRY(applies(room, redaction, ev, &allowed));
+		if (allowed) {
+			*out = nids[i];
+			return NULL;
+		}
+	}
+	for (size_t i = 0; map_next_i(&room->pending, &i, &nid, &queued);) {
+		const struct job_event *je = queued;
+
+		if (!je->redact_waits || !str_eq(je->ev->redacts, ev->event_id))
+			continue;
+		TRY(applies(room, je->ev, ev, &allowed));
+		if (allowed && (*out == 0 || nid < *out))
+			*out = nid;
+	}
+	return NULL;
+}
+
+err *draft_redact_waiting(struct draft *d, struct job_event *je)
+{
+	int64_t nid;
+	struct event *redacted;
+
+	TRY(waiting_for(d, je->ev, &nid));
 	if (!nid)
-		return NULL;
-	TRY(room_event(d->room, nid, &redaction));
-	if (!str_eq(redaction->room_id, je->ev->room_id))
-		return NULL;
-	TRY(applies(d->room, redaction, je->ev, &allowed));
-	if (!allowed)
 		return NULL;
 	TRY(event_redact(d->job->a, d->room->rv, je->ev, &je->row.json));
 	je->row.json = arena_keep(d->job->a, je->row.json);

@@ -279,13 +279,12 @@ err *store_redaction_wait(struct tx *tx, str redacts, int64_t redaction)
 		      BIND(B(redacts), B(redaction)));
 }
 
-err *store_redaction_waiting(struct tx *tx, str event_id, int64_t *out_redaction)
+err *store_redactions_waiting(struct tx *tx, int64_t room, str event_id, int64_t **out, size_t *out_n)
 {
-	struct row *row;
+	static const char sql[] = "SELECT w.redaction FROM redactions_waiting w JOIN events e ON e.nid = w.redaction"
+				  " WHERE w.redacts = $1 AND e.room = $2 ORDER BY w.redaction";
 
-	TRY(tx_one(tx, "SELECT MIN(redaction) FROM redactions_waiting WHERE redacts = $1", BIND(B(event_id)), &row));
-	*out_redaction = row ? row_i64(row, 0) : 0;
-	return NULL;
+	return tx_ints(tx, sql, BIND(B(event_id), B(room)), out, out_n);
 }
 
 err *store_timeline_renumber(struct tx *tx, int64_t room, int64_t spacing, int64_t *out_top)

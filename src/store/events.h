@@ -88,9 +88,9 @@ NODISCARD err *store_event_successors(struct tx *tx, int64_t nid, int64_t **out,
 NODISCARD err *store_event_redact(struct tx *tx, int64_t nid, int64_t redacted_by, str redacted_json, int64_t now);
 /* Originals kept since before `before` (ms) go, at most `limit`. */
 NODISCARD err *store_originals_prune(struct tx *tx, int64_t before, size_t limit, int64_t *out_n);
-/* A redaction that came before its target waits; the earliest one for an event that comes now, or 0. */
+/* A redaction that came before its target waits; those in the room for an event that comes now, the earliest first. */
 NODISCARD err *store_redaction_wait(struct tx *tx, str redacts, int64_t redaction);
-NODISCARD err *store_redaction_waiting(struct tx *tx, str event_id, int64_t *out_redaction);
+NODISCARD err *store_redactions_waiting(struct tx *tx, int64_t room, str event_id, int64_t **out, size_t *out_n);
 /* Gives every event of the room a new timeline position, `spacing` apart from `spacing` on, in the order they have;
  * out_top: the highest one. Not while the room's history is purged (room->purge), which goes by these positions. */
 NODISCARD err *store_timeline_renumber(struct tx *tx, int64_t room, int64_t spacing, int64_t *out_top);

@@ -288,12 +288,75 @@ static void a_redacted_create_event_leaves_the_room_what_it_is(struct world *w)
 }
 WORLD(a_redacted_create_event_leaves_the_room_what_it_is)
 
+/* An event's text and its id: nobody has it yet. */
+static str text_of(struct siege *s, struct arena *a, const char *sender, const char *put, str *out_id)
+{
+	struct hostile_base base = base_of(s, a, &s->w->opt.signer);
+	struct event *ev;
+	str text;
+
+	base.sender = str_c(sender);
+	base.auth = auth_of(s, a, sender);
+	text = hostile_text(a, &base, js(a, put));
+	good(event_parse(a, s->rv, text, &ev));
+	*out_id = ev->event_id;
+	return text;
+}
+
+/* A redaction by who may not redact does not stand in the way of the one by who may, though it came first, and both before the event. */
+static void a_bad_redaction_does_not_keep_a_good_one_out(struct world *w)
+{
+	static const char *const versions[] = { "3", "10", "12" };
+
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		const str body = arena_printf(w->a, "{'room_version':'%s','preset':'public_chat'}", versions[i]);
+		struct siege s = { .w = w, .rv = room_version_find(str_c(versions[i])) };
+		AUTO_ARENA a = arena_new();
+		struct hostile_base base;
+		str target, id, text, ignored;
+		const struct event_row *row;
+
+		s.room_id = make_room(w, who(w, "alice"), body.p);
+		good(join(w, who(w, "bob"), s.room_id));
+		somebody_is_there(&s, "alice");
+		base = base_of(&s, a, &w->opt.signer);
+		base.sender = S("@eve:elsewhere");
+		base.auth = auth_of(&s, a, "@bob:test"); /* to join she needs the join rules instead of a membership */
+		base.auth = arena_join3(a, str_head(base.auth, str_rfind(base.auth, ',') + 1),
+					hostile_ref(a, s.rv, id_under(&s, a, "m.room.join_rules", "")), S("]"));
+		receive(&s,
+			hostile_text(a, &base,
+				     js(a, "{'put':{'type':'\\'m.room.member\\'','state_key':'\\'@eve:elsewhere\\'',"
+					   "'content':'{\\'membership\\':\\'join\\'}'}}")),
+			S("eve joins"));
+		ok(s.taken == 1, "version %s: eve is in", versions[i]);
+		s.last = id_under(&s, a, "m.room.member", "@eve:elsewhere");
+		target = text_of(&s, a, "@alice:test", "{'put':{'content':'{\\'body\\':\\'secret\\'}'}}", &id);
+		const str puts = arena_printf(a,
+					      "{'put':{'type':'\\'m.room.redaction\\'','redacts':'\\'%.*s\\'',"
+					      "'content':'{\\'redacts\\':\\'%.*s\\'}'}}",
+					      STR_ARG(id), STR_ARG(id));
+
+		text = text_of(&s, a, "@eve:elsewhere", arena_cstr(a, puts), &ignored);
+		receive(&s, text, S("eve's redaction"));
+		text = text_of(&s, a, "@alice:test", arena_cstr(a, puts), &ignored);
+		receive(&s, text, S("alice's redaction"));
+		receive(&s, target, S("what they redact"));
+		ok(s.taken == 4, "version %s: all of them are taken", versions[i]);
+		row = event_row(w, id);
+		ok(row->flags & EVENT_REDACTED, "version %s: redacted", versions[i]);
+		ok(!json_get(content_of(w, row), S("body")), "version %s: nothing is left of it", versions[i]);
+	}
+}
+WORLD(a_bad_redaction_does_not_keep_a_good_one_out)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TESTS(a_room_goes_on_in_the_first_versions),
 		WORLD_TESTS(a_room_goes_on_in_the_later_versions),
 		WORLD_TESTS(a_redacted_create_event_leaves_the_room_what_it_is),
+		WORLD_TESTS(a_bad_redaction_does_not_keep_a_good_one_out),
 	};
 
 	crypto_init();
