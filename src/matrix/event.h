@@ -29,6 +29,7 @@ struct event {
 	/* The redacted event's id, from where the room version puts it; STR_NONE when absent or no string. */
 	str redacts;
 	const struct json *content;
+	const struct json *creators; /* content.additional_creators by name, where there are many; NULL: not made */
 	/* What peers choose freely: depth decides nothing (but for state resolution in version 1). Before version 6
 	 * both may be integers of any size: beyond 64 bits they are held as INT64_MIN or INT64_MAX. Never add to
 	 * them. */

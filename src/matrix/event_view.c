@@ -121,6 +121,24 @@ static bool take_member(struct arena *a, const struct room_version *rv, struct e
 	}
 }
 
+/* "Any user IDs contained in the additional_creators array": who sends anything is looked for among them, and there may
+ * be thousands. */
+static const struct json *creators_by_name(struct arena *a, const struct event *create)
+{
+	enum { FEW = 8 };
+	const struct json *list = json_get_array(create->content, S("additional_creators"));
+	struct json *names;
+
+	if (!list || list->array.n <= FEW)
+		return NULL;
+	names = json_new_object(a);
+	JSON_ITEMS (list, i) {
+		if (json_is(list->array.items[i], JSON_STR))
+			json_set(a, names, json_str(list->array.items[i]), list->array.items[i]);
+	}
+	return names;
+}
+
 err *event_view(struct arena *a, const struct room_version *rv, const struct json *json, str event_id, str bytes,
 		struct event **out)
 {
@@ -140,6 +158,8 @@ err *event_view(struct arena *a, const struct room_version *rv, const struct jso
 		ev->room_id = arena_join2(a, S("!"), str_from(event_id, 1));
 	else if (str_is_none(ev->room_id))
 		return err_new(a, ERR_BAD_JSON, "Event has no room_id");
+	if (rv->creators_above_all && str_eq(ev->type, S("m.room.create")))
+		ev->creators = creators_by_name(a, ev);
 	/* v11: "The redacts property of m.room.redaction events is moved from a top-level event property to a property
 	 * under the event content." */
 	if (rv->redacts_in_content)

@@ -44,6 +44,8 @@ bool power_is_creator(const struct room_version *rv, const struct event *create,
 		return false;
 	/* v12: "Any user IDs contained in the additional_creators array in content of the m.room.create event in the
 	 * room" */
+	if (create->creators)
+		return json_get(create->creators, user_id) != NULL;
 	const struct json *more = json_get_array(create->content, S("additional_creators"));
 
 	JSON_ITEMS (more, i) {

@@ -240,6 +240,36 @@ static void creators(void **state)
 	assert_false(power_is_creator(room_version_find(S("12")), NULL, S("@c:d")));
 }
 
+/* Thousands fit into a create event, and each message asks: they are looked up, not gone through. */
+static void many_creators(void **state)
+{
+	const struct room_version *rv = room_version_find(S("12"));
+	struct buf text = BUF_INIT(1 << 16);
+	struct event *ev;
+	str bytes;
+
+	(void)state;
+	buf_add(&text, S("{\"auth_events\":[],\"content\":{\"additional_creators\":[\"@0:d\""));
+	for (unsigned i = 1; i < 1000; i++)
+		buf_printf(&text, ",\"@%u:d\"", i % 900);
+	buf_add(&text, S("]},\"depth\":1,\"origin_server_ts\":1,\"prev_events\":[],\"sender\":\"@c:d\","
+			 "\"state_key\":\"\",\"type\":\"m.room.create\"}"));
+	bytes = arena_keep(A, (str){ text.p, text.n });
+	buf_done(&text);
+	assert_null(event_load(A, rv, S("$C"), bytes, &ev));
+	assert_non_null(ev->creators);
+	assert_true(power_is_creator(rv, ev, S("@c:d")));
+	assert_true(power_is_creator(rv, ev, S("@0:d")));
+	assert_true(power_is_creator(rv, ev, S("@899:d")));
+	assert_false(power_is_creator(rv, ev, S("@900:d")));
+	assert_false(power_is_creator(rv, ev, S("")));
+	/* Nobody's in versions before. */
+	assert_null(event_load(A, room_version_find(S("11")), S("$C"),
+			       arena_join2(A, S("{\"room_id\":\"!r:d\","), str_from(bytes, 1)), &ev));
+	assert_null(ev->creators);
+	assert_false(power_is_creator(room_version_find(S("11")), ev, S("@0:d")));
+}
+
 static void redactions(void **state)
 {
 	static const struct {
@@ -294,6 +324,7 @@ int main(void)
 		TEST(levels_are_read_as_the_version_writes_them),
 		TEST(the_range_of_doubles_is_exact),
 		TEST(creators),
+		TEST(many_creators),
 		TEST(redactions),
 		TEST(stripped_state_has_four_members),
 	};
