@@ -16,12 +16,28 @@ static const char *const results[] = {
 	[CHECK_SKIPPED] = "skipped",
 };
 
+/* Events say what they like, also line ends and what moves a terminal's cursor: nothing of theirs shall look like ours. */
+static void write_plain(struct buf *out, str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		const unsigned char c = (unsigned char)s.p[i];
+		const bool c1 = c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0;
+
+		if (c < ' ' || c == 0x7f || c1)
+			buf_printf(out, "\\u%04x", c1 ? (unsigned char)s.p[++i] : c);
+		else
+			buf_byte(out, s.p[i]);
+	}
+}
+
 static void write_text(struct buf *out, const struct event_report *r)
 {
 	for (size_t i = 0; i < r->checks.n; i++) {
 		const struct check *c = &r->checks.p[i];
 
-		buf_printf(out, "%-8s  %s: %.*s\n", results[c->result], c->name, STR_ARG(c->says));
+		buf_printf(out, "%-8s  %s: ", results[c->result], c->name);
+		write_plain(out, c->says);
+		buf_byte(out, '\n');
 		if (c->cites.page.n)
 			buf_printf(out, "          %.*s, %.*s%s%.*s: \"%.*s\"\n", STR_ARG(c->cites.page),
 				   STR_ARG(c->cites.section), c->cites.number.n ? ", " : "", STR_ARG(c->cites.number),
@@ -88,13 +104,18 @@ int cli_event(const struct call *called)
 	crypto_init();
 	e = event_check(c.a, text, &report);
 	if (e) {
-		(void)fprintf(stderr, "%s: %s: %.*s\n", c.program, c.argv[0], STR_ARG(e->msg));
+		write_plain(&out, e->msg);
+		(void)fprintf(stderr, "%s: %s: %.*s\n", c.program, c.argv[0], (int)out.n, out.p);
 		return 2;
 	}
 	if (json)
 		write_json(&out, &report);
 	else
 		write_text(&out, &report);
+	if (out.overflow) {
+		(void)fprintf(stderr, "%s: %s: the answer is too long\n", c.program, c.argv[0]);
+		return 2;
+	}
 	if (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0)
 		return 2;
 	return strcmp(report.verdict, "accepted") == 0 ? 0 : 1;

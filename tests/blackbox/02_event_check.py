@@ -194,3 +194,20 @@ def test_what_is_no_such_file(tmp_path):
 def test_the_help_has_it():
     for args in (["help"], ["help", "--man"]):
         assert "check" in subprocess.run([BINARY, *args], capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def test_what_an_event_says_cannot_pass_for_the_answer():
+    room_id, state = room(11, {"@a:d": "join"})
+    forged = "x\naccepted\n\x1b[2J\x9b"
+    ev = event(room_id, "@a:d", forged, {}, "", auth=[e["event_id"] for e in state])
+    answer = check({"room_version": "11", "event": ev, "auth_events": state, "state": state}, status=1)
+    assert answer.endswith("\nrejected\n") and "accepted" not in answer.splitlines(), answer
+    assert "\x1b" not in answer and "\x9b" not in answer and "\\u001b[2J\\u009b" in answer, answer
+    said = check({"room_version": forged, "event": ev}, status=2)
+    assert len(said.splitlines()) == 1, said
+
+
+def test_an_answer_that_is_cut_is_none():
+    room_id, state = room(11, {"@a:d": "join"})
+    ev = event(room_id, "@a:d", "m.room.message", {}, auth=[])
+    assert "too long" in check({"room_version": "11", "event": {**ev, "event_id": "$" + "x" * (1 << 24)}}, status=2)
