@@ -158,8 +158,12 @@ static bool holds_is(const struct push_condition *c, const struct push_event *ev
 
 static bool holds_contains(const struct push_condition *c, const struct push_event *ev, str user_id, size_t *work)
 {
-	const struct json *list = property(c, ev);
+	const struct json *list;
 
+	/* Of the default rules, that is of mentions: the only one that looks for the user in a list. */
+	if (c->is_user && ev->mentioned)
+		return map_get(ev->mentioned, user_id) != NULL;
+	list = property(c, ev);
 	if (!json_is(list, JSON_ARRAY) || !may_cost(list->array.n, work))
 		return false;
 	JSON_ITEMS (list, i) {

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "base/map.h"
 #include "json/writer.h"
 #include "matrix/event.h"
 #include "matrix/power_levels.h"
@@ -71,6 +72,7 @@ struct push_event { /* the same for all users */
 	const struct event *event;
 	const struct power_levels *levels;
 	int64_t joined_members;
+	const struct map *mentioned; /* the texts in m.mentions.user_ids, where many users are asked about; or NULL */
 };
 struct push_result {
 	bool notify, highlight;

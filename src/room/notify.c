@@ -8,6 +8,9 @@
 #include "store/tx.h"
 #include "user/account_data.h"
 
+/* So many mentions are looked up one by one. */
+enum { FEW_NAMED = 16 };
+
 static err *insert_late(struct tx *tx, void *arg) { return store_notify_insert(tx, arg); }
 
 struct evaluation {
@@ -17,7 +20,8 @@ struct evaluation {
 	struct push_event ev;
 	const struct push_rules *defaults;
 	unsigned plain;
-	struct map done; /* users looked at already */
+	struct map done;  /* users looked at already */
+	struct map named; /* texts of m.mentions that may be users of this server */
 	struct buf special;
 };
 
@@ -69,35 +73,55 @@ static err *look_at_id(struct evaluation *e, str user_id)
 	return user ? look_at(e, user) : NULL;
 }
 
-static err *look_at_all(struct evaluation *e, const struct map *users)
+/* Each text once, so that nobody has to go through the list again: it may be as long as an event. */
+static void find_named(struct evaluation *e)
 {
+	const struct json *mentions =
+		json_get_array(json_get_object(e->ev.event->content, S("m.mentions")), S("user_ids"));
+
+	map_init(&e->named, e->a);
+	JSON_ITEMS (mentions, i) {
+		const str text = json_str(mentions->array.items[i]);
+
+		if (!str_is_none(text) && id_is_of(text, e->room->rs->opt.signer.server_name))
+			(void)map_put(&e->named, text, e);
+	}
+	e->ev.mentioned = &e->named;
+}
+
+/* Many texts cost a look at each member, however many of them are nobody's. */
+static err *look_at_mentioned(struct evaluation *e, const struct map *locals)
+{
+	const bool many = e->named.n > FEW_NAMED && e->named.n > locals->n / FEW_NAMED;
 	int64_t user;
 	void *value;
+	str text;
 
-	for (size_t i = 0; map_next_i(users, &i, &user, &value);)
-		TRY(look_at(e, user));
+	if (!many) {
+		for (size_t i = 0; map_next(&e->named, &i, &text, &value);)
+			TRY(look_at_id(e, text));
+		return NULL;
+	}
+	for (size_t i = 0; map_next_i(locals, &i, &user, &value);) {
+		TRY(store_intern_text(e->room->rs->opt.store, e->a, user, &text));
+		if (map_get(&e->named, text))
+			TRY(look_at(e, user));
+	}
 	return NULL;
 }
 
 static err *look_at_special_users(struct evaluation *e)
 {
 	const struct event *ev = e->ev.event;
-	const struct json *mentions = json_get_array(json_get_object(ev->content, S("m.mentions")), S("user_ids"));
 	const struct map *locals;
 	const int64_t *owners;
 	size_t n_owners;
 
 	TRY(room_locals(e->room, &locals));
-	/* A list of mentions costs no more than the room has members, whatever stands in it. */
-	if (mentions && mentions->array.n > locals->n)
-		return look_at_all(e, locals);
 	user_push_rules_owners(e->n->users, e->a, locals, &owners, &n_owners);
 	for (size_t i = 0; i < n_owners; i++)
 		TRY(look_at(e, owners[i]));
-	JSON_ITEMS (mentions, i) {
-		if (json_is(mentions->array.items[i], JSON_STR))
-			TRY(look_at_id(e, mentions->array.items[i]->s));
-	}
+	TRY(look_at_mentioned(e, locals));
 	return str_eq(ev->type, S("m.room.member")) && event_is_state(ev) ? look_at_id(e, ev->state_key) : NULL;
 }
 
@@ -140,6 +164,7 @@ static err *evaluate(struct evaluation *e, struct arena *keep, struct rooms_prep
 	const struct event *ev = e->ev.event;
 	struct notify_row *row;
 
+	find_named(e);
 	e->defaults = push_rules_load(e->a, STR_NONE);
 	e->plain = flags_of(push_evaluate(e->defaults, &e->ev, S(""), STR_NONE));
 	TRY(look_at_special_users(e));
@@ -164,7 +189,7 @@ static err *prepare(void *ctx, struct arena *keep, struct room *room, const stru
 				.room = room,
 				.a = room->a,
 				.special = BUF_INIT(1024 * 1024),
-				.ev = { ev, &levels, room->tip.joined } };
+				.ev = { ev, &levels, room->tip.joined, NULL } };
 	err *error;
 
 	TRY(room_power(room, &levels));

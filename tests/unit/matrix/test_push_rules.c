@@ -279,6 +279,73 @@ static void test_what_is_put(void **state)
 	assert_int_equal(rule->actions->array.n, 1);
 }
 
+/* "the sender of the event has high enough power": where levels are silent or absent, and where creators stand above them. */
+static void test_who_may_notify_the_room(void **state)
+{
+	static const struct {
+		const char *name;
+		str version, levels, sender;
+		bool highlight;
+	} rows[] = {
+		{ "without levels the creator has 100", STR("11"), { 0 }, STR("@creator:x"), true },
+		{ "and all others nothing", STR("11"), { 0 }, STR("@o:x"), false },
+		{ "levels that do not name the creator", STR("11"), STR("{}"), STR("@creator:x"), false },
+		{ "users_default", STR("11"), STR("{\"users_default\":50}"), STR("@o:x"), true },
+		{ "just too little", STR("11"), STR("{\"users_default\":49}"), STR("@o:x"), false },
+		{ "no additional creators before 12", STR("11"), { 0 }, STR("@more:x"), false },
+		{ "12: the creator", STR("12"), STR("{\"notifications\":{\"room\":9007199254740991}}"),
+		  STR("@creator:x"), true },
+		{ "12: an additional one", STR("12"), STR("{\"notifications\":{\"room\":9007199254740991}}"),
+		  STR("@more:x"), true },
+		{ "12: without levels", STR("12"), { 0 }, STR("@more:x"), true },
+		{ "12: anybody", STR("12"), { 0 }, STR("@o:x"), false },
+		{ "12: no level is a string", STR("12"), STR("{\"notifications\":{\"room\":\"0\"}}"), STR("@o:x"),
+		  false },
+		{ "9: a level may be one", STR("9"), STR("{\"notifications\":{\"room\":\"0\"}}"), STR("@o:x"), true },
+	};
+	const struct event create =
+		event_of(A, S("{\"type\":\"m.room.create\",\"sender\":\"@creator:x\",\"state_key\":\"\","
+			      "\"content\":{\"creator\":\"@creator:x\",\"additional_creators\":[\"@more:x\"]}}"));
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const str none = S("{}");
+		const struct event levels =
+			event_of(A, arena_join3(A, S("{\"content\":"),
+						str_is_none(rows[i].levels) ? none : rows[i].levels, S("}")));
+		const struct event ev = event_of(
+			A,
+			arena_join3(
+				A,
+				S("{\"type\":\"m.room.message\",\"content\":{\"m.mentions\":{\"room\":true}},\"sender\":\""),
+				rows[i].sender, S("\"}")));
+		const struct power_levels pl = power_levels_of(room_version_find(rows[i].version), &create,
+							       str_is_none(rows[i].levels) ? NULL : &levels);
+		const struct push_event pe = { &ev, &pl, 3 };
+
+		ok(push_evaluate(push_rules_load(A, STR_NONE), &pe, me, STR_NONE).highlight == rows[i].highlight, "%s",
+		   rows[i].name);
+	}
+}
+
+/* Thousands are asked about one event: who is mentioned was found out once, and the list is not gone through for each. */
+static void test_mentions_are_found_out_once(void **state)
+{
+	const struct event ev = event_of(
+		A,
+		S("{\"type\":\"org.x\",\"sender\":\"@o:x\",\"content\":{\"m.mentions\":{\"user_ids\":[\"@you:x\"]}}}"));
+	const struct power_levels pl = power_levels_of(room_version_find(S("11")), NULL, NULL);
+	struct map mentioned;
+	const struct push_event pe = { &ev, &pl, 3, &mentioned };
+
+	(void)state;
+	map_init(&mentioned, A);
+	(void)map_put(&mentioned, me, A);
+	assert_true(push_evaluate(push_rules_load(A, STR_NONE), &pe, me, STR_NONE).highlight);
+	assert_false(push_evaluate(push_rules_load(A, STR_NONE), &pe, S("@you:x"), STR_NONE).notify);
+	assert_false(push_evaluate(push_rules_load(A, STR_NONE), &pe, S(""), STR_NONE).notify);
+}
+
 /* Only who looks for their name is asked for it. */
 static void test_a_name_is_wanted_by_enabled_rules(void **state)
 {
@@ -591,6 +658,8 @@ int main(void)
 		cmocka_unit_test(test_the_master_rule_is_above_all),
 		cmocka_unit_test(test_order_and_changes),
 		cmocka_unit_test(test_what_is_put),
+		TEST(test_who_may_notify_the_room),
+		TEST(test_mentions_are_found_out_once),
 		TEST(test_a_name_is_wanted_by_enabled_rules),
 		cmocka_unit_test(test_rules_follow_a_room),
 		cmocka_unit_test(test_many_rules_follow_a_room_at_once),

@@ -50,6 +50,7 @@ static void default_rules_decide_for_everybody_but_the_sender(struct notified *t
 		  1 },
 		{ "mentions that are none", "m.room.message", NULL,
 		  "{'body':'x','m.mentions':{'room':1,'user_ids':[1,null,'bob',['@bob:test']]}}", 1, 0 },
+		{ "a mention of nobody", "m.room.message", NULL, "{'body':'x','m.mentions':{'user_ids':['']}}", 1, 0 },
 		{ "a tombstone", "m.room.tombstone", "", "{'body':'x','replacement_room':'!x:y'}", 1, 1 },
 	};
 	const struct three p = three(t);
