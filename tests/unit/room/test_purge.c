@@ -167,7 +167,8 @@ static void failing_statements_leave_it_ordered(struct world *w)
 		store_fault(w->b->st, FAULT_STATEMENT, nth);
 		e = rooms_purge_run(w->rs, w->a, NULL, NULL);
 		store_fault(w->b->st, FAULT_STATEMENT, 0);
-		if (e)
+		/* Once it is complete another order is looked for, which may be what failed. */
+		if (e && outcome(w, id).state != PURGE_IS_COMPLETE)
 			assert_int_equal(outcome(w, id).state, PURGE_IS_ACTIVE);
 		check_states(&before);
 		good(rooms_purge_run(w->rs, w->a, NULL, NULL));
