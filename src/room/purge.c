@@ -6,7 +6,7 @@
  *
  *	1. the horizon is set (in memory): nothing new is built upon what is below it
  *	2. what stays is found out (purge_plan.c)
- *	3. below the horizon, messages are deleted, state events leave the timeline: oldest first
+ *	3. below the horizon, messages are deleted, state events and redactions leave the timeline: oldest first
  *	4. of those, the ones that nothing refers to are deleted, and the older part of the journal
  *	5. rows of nodes are packed or deleted
  *
@@ -81,13 +81,12 @@ static err *work(struct purge *p, const struct stopper *s, err *(*fn)(struct tx 
 }
 
 /* Step 3. Kept aside although nothing refers to it: what may be the only copy, and what a client may send once more. */
-static err *is_kept(const struct purge *p, struct tx *tx, const struct purge_event *ev, bool *out)
+static err *is_kept(const struct purge *p, const struct purge_event *ev, bool *out)
 {
 	const struct rooms *rs = p->room->rs;
 	str sender;
 
-	(void)tx;
-	*out = (ev->flags & EVENT_STATE) || (ev->has_txn && ev->ts > clock_ms() - KEPT_MS);
+	*out = purge_may_be_needed(p, ev) || (ev->has_txn && ev->ts > clock_ms() - KEPT_MS);
 	if (*out || p->row.with_local)
 		return NULL;
 	TRY(store_intern_text(rs->opt.store, p->scratch, ev->sender, &sender));
@@ -109,7 +108,7 @@ static err *take_from_timeline(struct tx *tx, struct piece_of *x)
 		x->to = ev[i].timeline;
 		if (!purge_is_past(x->p, &ev[i]))
 			continue;
-		TRY(is_kept(x->p, tx, &ev[i], &kept));
+		TRY(is_kept(x->p, &ev[i], &kept));
 		if (kept)
 			vec_push(a, &demoted, ev[i]);
 		else
@@ -195,7 +194,6 @@ static err *set_horizon(struct purge *p, bool *out_gone)
 {
 	AUTO_ROOM room = NULL;
 	struct event_row *row;
-	int64_t *stay;
 	struct tx *tx;
 
 	*out_gone = true;
@@ -209,10 +207,8 @@ static err *set_horizon(struct purge *p, bool *out_gone)
 		return NULL;
 	*out_gone = false;
 	p->horizon = row->timeline;
-	stay = ARENA_ARRAY(p->a, int64_t, room->tip.n_ext);
 	for (size_t i = 0; i < room->tip.n_ext; i++)
-		stay[p->n_stay++] = room->tip.ext[i].nid;
-	p->stay = stay;
+		vec_push(p->a, &p->stay, room->tip.ext[i].nid);
 	p->noted_in = arena_new();
 	room->purge = p;
 	return NULL;
@@ -231,6 +227,24 @@ static err *nothing(struct tx *tx, void *arg)
 	return NULL;
 }
 
+/* What was queued when the horizon was set may have failed: then the room goes on from older extremities, those that are stored. */
+static err *keep_stored_extremities(struct purge *p)
+{
+	struct room_head_row *head;
+	AUTO_TX tx = NULL;
+	int64_t *nids;
+	size_t n;
+
+	TRY(store_read(p->room->rs->opt.store, p->scratch, &tx));
+	TRY(store_head_load(tx, p->room->nid, &head));
+	n = head ? store_nids_unpack(p->scratch, head->extremities, &nids) : 0;
+	store_read_end(&tx);
+	LOCKED(&p->room->lock);
+	for (size_t i = 0; i < n; i++)
+		vec_push(p->a, &p->stay, nids[i]);
+	return NULL;
+}
+
 static err *decide(struct purge *p)
 {
 	LOCKED(&p->room->lock);
@@ -243,6 +257,7 @@ static err *purge_steps(struct purge *p, const struct stopper *s)
 
 	/* A room's pieces commit in order: what was queued before the horizon was set is stored, or has failed. */
 	TRY(write_piece(p, nothing, NULL));
+	TRY(keep_stored_extremities(p));
 	TRY(purge_plan(p, s->stop, s->ctx, &stopped_early));
 	if (stopped_early)
 		return NULL;

@@ -1,9 +1,10 @@
 /*
  * purge_plan.c - what of a room's history must stay.
  *
- * Whatever stays in the timeline keeps what it refers to: its state with every event in it, its auth events with theirs, the event it
- * replaced. So: which roots stay is read from the events and the journal; the rows of nodes are read once, downwards, which
- * marks the nodes alive and names the events in these states; then auth_events are followed until nothing new is found.
+ * Whatever stays in the timeline keeps what it refers to: its state with every event in it, its auth events with theirs, the event
+ * it replaced; and whatever stays at all keeps the redaction that emptied it, by which clients know that it was. So: which roots stay
+ * is read from the events and the journal; the rows of nodes are read once, downwards, which marks the nodes alive and names the
+ * events in these states; then auth_events and redactions are followed until nothing new is found.
  *
  * Only candidates are remembered: events that would go. The room goes on meanwhile. A new event builds on states that stay, and on new
  * nodes, which no purge touches; what it names as auth_events is noted (receive.c) until the decision has fallen, and
@@ -24,19 +25,26 @@ static struct arena *fresh(struct purge *p)
 	return p->scratch;
 }
 
-static struct candidate *candidate(struct purge *p, int64_t nid)
+static struct candidate *find(struct candidate *list, size_t n, int64_t nid)
 {
-	size_t lo = 0, hi = p->list.n;
+	size_t lo = 0, hi = n;
 
 	while (lo < hi) {
 		const size_t mid = (lo + hi) / 2;
 
-		if (p->list.p[mid].nid < nid)
+		if (list[mid].nid < nid)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < p->list.n && p->list.p[lo].nid == nid ? &p->list.p[lo] : NULL;
+	return lo < n && list[lo].nid == nid ? &list[lo] : NULL;
+}
+
+static struct candidate *candidate(struct purge *p, int64_t nid)
+{
+	struct candidate *c = find(p->list.p, p->n_placed, nid);
+
+	return c ? c : find(p->list.p + p->n_placed, p->list.n - p->n_placed, nid);
 }
 
 static void need(void *purge, int64_t nid)
@@ -52,10 +60,15 @@ static void need(void *purge, int64_t nid)
 
 bool purge_stays_anyhow(const struct purge *p, int64_t nid)
 {
-	for (size_t i = 0; i < p->n_stay; i++)
-		if (p->stay[i] == nid)
+	for (size_t i = 0; i < p->stay.n; i++)
+		if (p->stay.p[i] == nid)
 			return true;
 	return false;
+}
+
+bool purge_may_be_needed(const struct purge *p, const struct purge_event *ev)
+{
+	return ev->flags & EVENT_STATE || ev->type == p->type_redaction;
 }
 
 bool purge_is_past(const struct purge *p, const struct purge_event *ev)
@@ -87,7 +100,7 @@ static err *list_placed(struct purge *p)
 		TRY(store_purge_placed(tx, p->room->nid, at, p->horizon, EVENTS_AT_ONCE, &ev, &n));
 		for (size_t i = 0; i < n; i++) {
 			at = ev[i].timeline;
-			if ((ev[i].flags & EVENT_STATE) && !purge_stays_anyhow(p, ev[i].nid))
+			if (purge_may_be_needed(p, &ev[i]) && !purge_stays_anyhow(p, ev[i].nid))
 				vec_push(p->a, &p->list, (struct candidate){ .nid = ev[i].nid });
 		}
 	} while (n == EVENTS_AT_ONCE);
@@ -131,19 +144,9 @@ static void stays(struct purge *p, const struct purge_event *ev)
 	for (size_t i = 0; i < ev->n_auths; i++)
 		need(p, ev->auths[i]);
 	need(p, ev->replaces);
+	need(p, ev->redacted_by);
 	if (ev->stream)
 		p->shown_from = MIN(p->shown_from, ev->stream);
-}
-
-/* They come by rising number, mostly higher ones than all that is listed. */
-static void list_unplaced(struct purge *p, int64_t nid)
-{
-	size_t i = p->list.n;
-
-	vec_push(p->a, &p->list, (struct candidate){ 0 });
-	for (; i > 0 && p->list.p[i - 1].nid > nid; i--)
-		p->list.p[i] = p->list.p[i - 1];
-	p->list.p[i] = (struct candidate){ .nid = nid, .unplaced = true };
 }
 
 /* Their own kind may be what they were built upon, so the candidates among them are listed before any other is asked for: two rounds. */
@@ -168,7 +171,7 @@ static err *walk_unplaced(struct purge *p, bool listing)
 				if (!candidate(p, ev[i].nid))
 					stays(p, &ev[i]);
 			} else if (belongs_to_past(p, &ev[i], &prevs)) {
-				list_unplaced(p, ev[i].nid);
+				vec_push(p->a, &p->list, (struct candidate){ .nid = at, .unplaced = true });
 			}
 		}
 	} while (n == EVENTS_AT_ONCE);
@@ -194,10 +197,10 @@ static err *walk_placed(struct purge *p)
 			at = ev[i].timeline;
 			stays(p, &ev[i]);
 		}
-		if (n < EVENTS_AT_ONCE && p->n_stay) {
+		if (n < EVENTS_AT_ONCE && p->stay.n) {
 			size_t n_ext;
 
-			TRY(store_purge_events_of(tx, p->stay, p->n_stay, &ev, &n_ext));
+			TRY(store_purge_events_of(tx, p->stay.p, p->stay.n, &ev, &n_ext));
 			for (size_t i = 0; i < n_ext; i++)
 				stays(p, &ev[i]);
 		}
@@ -281,7 +284,7 @@ static err *mark_rows(struct purge *p, bool (*stop)(void *ctx), void *ctx, bool 
 	return NULL;
 }
 
-/* Auth events of what is needed are needed. */
+/* Auth events and redactions of what is needed are needed. */
 static err *follow_auths(struct purge *p)
 {
 	while (p->todo.n > 0) {
@@ -294,9 +297,11 @@ static err *follow_auths(struct purge *p)
 		TRY(store_read(p->room->rs->opt.store, a, &tx));
 		p->todo.n -= n;
 		TRY(store_purge_events_of(tx, p->todo.p + p->todo.n, n, &ev, &found));
-		for (size_t i = 0; i < found; i++)
+		for (size_t i = 0; i < found; i++) {
+			need(p, ev[i].redacted_by);
 			for (size_t k = 0; k < ev[i].n_auths; k++)
 				need(p, ev[i].auths[k]);
+		}
 	}
 	return NULL;
 }
@@ -306,7 +311,9 @@ err *purge_plan(struct purge *p, bool (*stop)(void *ctx), void *ctx, bool *out_s
 	*out_stopped = false;
 	p->shown_from = INT64_MAX;
 	TRY(begin_marks(p));
+	TRY(store_intern_find(p->room->rs->opt.store, fresh(p), S("m.room.redaction"), &p->type_redaction));
 	TRY(list_placed(p));
+	p->n_placed = p->list.n;
 	if (p->list.n > 0)
 		qsort(p->list.p, p->list.n, sizeof(*p->list.p), by_nid);
 	TRY(walk_unplaced(p, true));

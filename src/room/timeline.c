@@ -21,9 +21,21 @@ str timeline_token(struct arena *a, int64_t event, bool after)
 	return arena_printf(a, "p%" PRId64 "%c", event, after ? 'a' : 'b');
 }
 
+/* The first event of a room whose history was purged; NULL: this one was not. */
+static err *oldest_left(struct room_view *v, struct tx *tx, const struct event_row **out)
+{
+	struct event_row **rows;
+	size_t n;
+
+	TRY(store_events_by_timeline(tx, room_view_room(v), 0, false, 1, &rows, &n));
+	*out = n && rows[0]->prevs.n ? rows[0] : NULL;
+	return NULL;
+}
+
 /* A place between two events: everything before it has a timeline position at or below `place`. */
 static err *place_of_token(struct room_view *v, struct tx *tx, struct arena *a, str token, int64_t *out_place)
 {
+	const struct event_row *oldest = NULL;
 	struct event_row *row;
 	int64_t number;
 
@@ -36,6 +48,10 @@ static err *place_of_token(struct room_view *v, struct tx *tx, struct arena *a, 
 	if (number == 0)
 		return NULL;
 	TRY(store_event_by_nid(tx, number, &row));
+	if (!row || !row->timeline)
+		TRY(oldest_left(v, tx, &oldest));
+	if (oldest && (!row || (row->room == room_view_room(v) && row->flags & EVENT_PURGED)))
+		return NULL; /* it was purged, and with it all that was older */
 	if (!row || row->room != room_view_room(v) || !row->timeline)
 		return err_new(a, ERR_INVALID_PARAM, "that pagination token is of another room");
 	*out_place = token.p[token.n - 1] == 'a' ? row->timeline : row->timeline - 1;
@@ -45,8 +61,10 @@ static err *place_of_token(struct room_view *v, struct tx *tx, struct arena *a, 
 err *timeline_root_of_token(struct room_view *v, str token, struct state_root *out)
 {
 	struct tx *tx = room_view_tx(v);
+	const struct event_row *at = NULL;
 	int64_t place, until, stream;
 	struct event_row **rows;
+	bool purged = false;
 	size_t n;
 
 	TRY(place_of_token(v, tx, room_view_arena(v), token, &place));
@@ -55,17 +73,23 @@ err *timeline_root_of_token(struct room_view *v, str token, struct state_root *o
 	if (place >= until)
 		return NULL;
 	TRY(store_events_by_timeline(tx, room_view_room(v), place + 1, true, 1, &rows, &n));
-	/* A state is as visible as the event that it is after. */
 	if (n > 0) {
+		at = rows[0];
+	} else { /* of what was purged, the oldest state that is left comes nearest */
+		TRY(oldest_left(v, tx, &at));
+		purged = at != NULL;
+	}
+	/* A state is as visible as the event that it is after. */
+	if (at) {
 		bool seen;
 
-		TRY(room_view_sees(v, (const struct event_row *const *)rows, 1, &seen));
+		TRY(room_view_sees(v, &at, 1, &seen));
 		if (!seen)
 			return err_new(room_view_arena(v), ERR_FORBIDDEN, "you may not see the room as it was then");
 	}
-	if (sync_token_stream && sync_token_stream(token, &stream))
+	if (!purged && sync_token_stream && sync_token_stream(token, &stream))
 		return store_room_root_at(tx, room_view_room(v), stream, out);
-	return state_root_of(room_view_tree(v), room_view_arena(v), n ? rows[0]->root_after : 0, out);
+	return state_root_of(room_view_tree(v), room_view_arena(v), at ? at->root_after : 0, out);
 }
 
 struct page {

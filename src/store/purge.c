@@ -82,7 +82,9 @@ err *store_purges_prune(struct tx *tx, int64_t before)
 /*
  * Events
  */
-#define PURGE_EVENT "nid, stream, timeline, sender, root_after, replaces, origin_server_ts, flags, txn_id, prevs, auths"
+#define PURGE_EVENT                                                                                                       \
+	"nid, stream, timeline, type, sender, root_after, replaces, redacted_by, origin_server_ts, flags, txn_id, prevs," \
+	" auths"
 
 static err *read_purge_events(struct tx *tx, const char *sql, const struct bind *b, size_t n, struct purge_event **out,
 			      size_t *out_n)
@@ -97,18 +99,20 @@ static err *read_purge_events(struct tx *tx, const char *sql, const struct bind 
 			.nid = rows_i64(rs, 0),
 			.stream = rows_i64(rs, 1),
 			.timeline = rows_i64(rs, 2),
-			.sender = rows_i64(rs, 3),
-			.root_after = rows_i64(rs, 4),
-			.replaces = rows_i64(rs, 5),
-			.ts = rows_i64(rs, 6),
-			.flags = (unsigned)rows_i64(rs, 7),
-			.has_txn = !rows_null(rs, 8),
+			.type = rows_i64(rs, 3),
+			.sender = rows_i64(rs, 4),
+			.root_after = rows_i64(rs, 5),
+			.replaces = rows_i64(rs, 6),
+			.redacted_by = rows_i64(rs, 7),
+			.ts = rows_i64(rs, 8),
+			.flags = (unsigned)rows_i64(rs, 9),
+			.has_txn = !rows_null(rs, 10),
 		};
 		int64_t *nids;
 
-		ev.n_prevs = store_nids_unpack(a, rows_str(rs, 9), &nids);
+		ev.n_prevs = store_nids_unpack(a, rows_str(rs, 11), &nids);
 		ev.prevs = nids;
-		ev.n_auths = store_nids_unpack(a, rows_str(rs, 10), &nids);
+		ev.n_auths = store_nids_unpack(a, rows_str(rs, 12), &nids);
 		ev.auths = nids;
 		vec_push(a, &list, ev);
 	}

@@ -30,7 +30,7 @@ NODISCARD err *store_purges_prune(struct tx *tx, int64_t before);
 
 /* What a purge has to know of an event. */
 struct purge_event {
-	int64_t nid, stream, timeline, sender, root_after, replaces, ts;
+	int64_t nid, stream, timeline, type, sender, root_after, replaces, redacted_by, ts;
 	unsigned flags;
 	bool has_txn;
 	const int64_t *prevs, *auths;

@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "room/timeline.h"
+
 static struct purge_outcome outcome(struct world *w, int64_t purge)
 {
 	struct purge_outcome o;
@@ -303,6 +305,420 @@ static void while_others_write(struct world *w)
 }
 WORLD(while_others_write)
 
+/*
+ * What refers to what
+ */
+static str redact(struct world *w, struct actor by, str room_id, str event_id)
+{
+	const struct send_cmd cmd = {
+		.by = by,
+		.room_id = room_id,
+		.type = S("m.room.redaction"),
+		.content = js(w->a, "{}"),
+		.redacts = event_id,
+	};
+	str id;
+
+	good(room_send(w->rs, w->a, &cmd, &id));
+	return id;
+}
+
+/* Clients know a redacted event by its redaction alone. */
+static void a_redaction_stays_with_what_it_emptied(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	const str id = make_room(w, alice, "{}"), said = say(w, alice, id, "said"),
+		  name = set_state(w, alice, id, "m.room.name", "", "{'name':'bad'}"),
+		  of_name = redact(w, alice, id, name), of_said = redact(w, alice, id, said),
+		  horizon = say(w, alice, id, "horizon");
+	const struct event_row *row;
+
+	purge(w, id, horizon, true);
+	row = event_row(w, of_name);
+	ok(row && !row->timeline && event_row(w, name)->redacted_by == row->nid, "the name's redaction is not there");
+	ok(!stored(w, of_said) && !stored(w, said), "a message and its redaction stay");
+	set_state(w, alice, id, "m.room.name", "", "{'name':'good'}");
+	purge(w, id, say(w, alice, id, "later"), true);
+	ok(!stored(w, name) && !stored(w, of_name), "nobody needs them any more");
+}
+WORLD(a_redaction_stays_with_what_it_emptied)
+
+/* An event as another server might send it, on one event of the room. */
+static str event_upon(struct world *w, struct actor by, str room_id, str prev, int64_t n, const char *type,
+		      const char *key)
+{
+	const str auth[] = { current(w, room_id, "m.room.create", "")->event_id,
+			     current(w, room_id, "m.room.power_levels", "")->event_id,
+			     current(w, room_id, "m.room.member", arena_cstr(w->a, by.user_id))->event_id };
+	const struct room_version *rv = room_version_find(S("11"));
+	const struct event_fields fields = {
+		.room_id = room_id,
+		.sender = by.user_id,
+		.type = str_c(type),
+		.state_key = str_c(key),
+		.content = js(w->a, "{'body':'x'}"),
+		.origin_server_ts = n,
+		.depth = 50 + n,
+		.prev_events = &prev,
+		.n_prev_events = 1,
+		.auth_events = auth,
+		.n_auth_events = ARRAY_LEN(auth),
+	};
+	enum append_outcome what;
+	struct event *ev;
+
+	good(event_build(w->a, rv, &fields, &w->opt.signer, &ev));
+	good(rooms_append_event(w->rs, w->a, ev, &what));
+	assert_int_equal(what, APPEND_ACCEPTED);
+	return ev->event_id;
+}
+
+static str message_upon(struct world *w, struct actor by, str room_id, str prev, int64_t n)
+{
+	return event_upon(w, by, room_id, prev, n, "m.room.message", NULL);
+}
+
+/* What two extremities make the current state is after no event: the journal alone names it, for tokens of that time. */
+static void states_of_the_journal_stay(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	const str id = make_room(w, alice, "{'room_version':'11'}");
+	str base, one, two;
+	int64_t room, stream;
+
+	set_state(w, alice, id, "m.room.topic", "", "{'topic':'old'}");
+	base = say(w, alice, id, "base");
+	one = event_upon(w, alice, id, base, 1, "org.one", "");
+	two = event_upon(w, alice, id, base, 2, "org.two", "");
+	event_upon(w, alice, id, two, 3, "org.three", "");
+	say(w, alice, id, "met");
+	set_state(w, alice, id, "m.room.topic", "", "{'topic':'new'}");
+	room = room_nid(w, id);
+	stream = event_row(w, two)->stream;
+	for (int again = 0; again < 2; again++) {
+		struct state_root then;
+		AUTO_TX tx = NULL;
+
+		good(store_read(w->b->st, w->a, &tx));
+		good(store_room_root_at(tx, room, stream, &then));
+		ok(then.node != event_row(w, one)->root_after && then.node != event_row(w, two)->root_after,
+		   "the state is that after an event");
+		store_read_end(&tx);
+		if (!again)
+			purge(w, id, base, true);
+		world_restart(w);
+		check_no_leak(w, room);
+	}
+}
+WORLD(states_of_the_journal_stay)
+
+/* A piece that stays in the writer until it may go on, and fails then. */
+struct failing {
+	_Atomic bool go_on;
+};
+
+static err *wait_and_fail(struct tx *tx, void *arg)
+{
+	struct failing *f = arg;
+
+	while (!f->go_on)
+		sched_yield();
+	return err_new(tx_arena(tx), ERR_INTERNAL, "as the test wants it");
+}
+
+static void run_purges(void *world)
+{
+	AUTO_ARENA a = arena_new();
+
+	good(rooms_purge_run(((struct world *)world)->rs, a, NULL, NULL));
+}
+
+static void queue_failing(struct world *w, struct actor by, str room_id, struct failing *f, struct room **out)
+{
+	struct proposal p = {
+		.type = S("m.room.message"),
+		.state_key = STR_NONE,
+		.sender = by.user_id,
+		.content = js(w->a, "{'body':'never'}"),
+		.ts = 1,
+	};
+	AUTO_ROOM room = NULL;
+	AUTO_DRAFT d = NULL;
+	const struct event *ev;
+	struct ticket *t;
+
+	good(proposal_number(w->rs, w->a, &p));
+	good(room_hold(w->rs, w->a, room_id, &room));
+	draft_begin(room, &d);
+	good(draft_add(d, &p, &ev));
+	d->job->extra = wait_and_fail;
+	d->job->extra_arg = f;
+	good(draft_queue(&d, &t));
+	*out = room;
+}
+
+static bool is_being_purged(struct room *room)
+{
+	LOCKED(&room->lock);
+	return room->purge != NULL;
+}
+
+/* An event that is queued when a purge begins has older extremities as its prev_events, and then fails: the room goes on from those. */
+static void extremities_of_what_fails_stay(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	const str id = make_room(w, alice, "{'room_version':'11'}"), base = say(w, alice, id, "base"),
+		  aside = message_upon(w, alice, id, base, 1), gone = message_upon(w, alice, id, base, 2),
+		  last = message_upon(w, alice, id, gone, 3);
+	struct failing f = { false };
+	struct thread *purger;
+	struct room *room;
+
+	order(w, id, last, true);
+	queue_failing(w, alice, id, &f, &room);
+	purger = thread_start("purger", run_purges, w);
+	while (!is_being_purged(room))
+		sched_yield();
+	f.go_on = true;
+	thread_join(&purger);
+	ok(in_timeline(w, aside), "an extremity went");
+	ok(!stored(w, gone) && in_timeline(w, last), "the rest is as ordered");
+	world_restart(w);
+	const struct event_row *next = event_row(w, say(w, alice, id, "on"));
+	assert_int_equal(next->prevs.n, 2 * sizeof(int64_t));
+	check_no_leak(w, room_nid(w, id));
+}
+WORLD(extremities_of_what_fails_stay)
+
+/*
+ * Readers
+ */
+static enum err_code page(struct world *w, struct actor by, str room_id, str from, bool backwards, size_t *out_n)
+{
+	const struct client_view view = { .user = by.user, .user_id = by.user_id, .device_id = by.device_id, .now = 5 };
+	const struct messages_cmd cmd = {
+		.room_id = room_id, .from = from, .to = STR_NONE, .backwards = backwards, .limit = 100, .view = &view
+	};
+	AUTO_BUF b = BUF_INIT(16 << 20);
+	struct jw jw = jw_to(&b);
+	struct json *j;
+	err *e;
+
+	jw_object(&jw, NULL);
+	e = room_messages(w->rs, w->a, &cmd, &jw);
+	jw_end(&jw);
+	*out_n = 0;
+	if (e)
+		return e->code;
+	good(json_parse(w->a, arena_keep(w->a, buf_str(&b)), &json_limits_request, &j));
+	*out_n = json_get_array(j, S("chunk"))->array.n;
+	return ERR_NONE;
+}
+
+static err *get_event(struct world *w, struct actor by, str room_id, str event_id)
+{
+	const struct client_view view = { .user = by.user, .user_id = by.user_id, .device_id = by.device_id, .now = 5 };
+	AUTO_BUF b = BUF_INIT(16 << 20);
+	struct jw jw = jw_to(&b);
+
+	return room_event_get(w->rs, w->a, room_id, event_id, &view, &jw);
+}
+
+/* A client that scrolls back comes to where the room begins now; what is kept for others' sake is shown to nobody. */
+static void places_in_the_past_are_before_what_is_left(struct world *w)
+{
+	const struct history h = make_history(w, 2);
+	const struct actor alice = who(w, "alice");
+	const int64_t deleted = event_row(w, h.first_message)->nid, kept = event_row(w, h.old_name)->nid;
+	const str other = make_room(w, alice, "{}"), theirs = say(w, alice, other, "x");
+	size_t n, left;
+
+	purge(w, h.room_id, h.horizon, true);
+	timeline_of(w, room_nid(w, h.room_id), &left);
+	for (int after = 0; after < 2; after++) {
+		const int64_t of[] = { deleted, kept };
+
+		for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+			const str token = timeline_token(w->a, of[i], after);
+
+			assert_int_equal(page(w, alice, h.room_id, token, true, &n), ERR_NONE);
+			assert_int_equal(n, 0);
+			assert_int_equal(page(w, alice, h.room_id, token, false, &n), ERR_NONE);
+			assert_int_equal(n, left);
+		}
+	}
+	assert_int_equal(page(w, alice, h.room_id, timeline_token(w->a, event_row(w, theirs)->nid, true), true, &n),
+			 ERR_INVALID_PARAM);
+	fails_with(get_event(w, alice, h.room_id, h.first_message), ERR_NOT_FOUND);
+	fails_with(get_event(w, alice, h.room_id, h.old_name), ERR_NOT_FOUND);
+	good(get_event(w, alice, h.room_id, h.horizon));
+}
+WORLD(places_in_the_past_are_before_what_is_left)
+
+/*
+ * Pieces
+ */
+struct filling {
+	int64_t room, nids, n;
+};
+
+/* Old messages by the thousand; no more than rows, which is all that a purge asks of what goes. */
+static err *fill(struct tx *tx, void *arg)
+{
+	const struct filling *f = arg;
+
+	for (int64_t i = 0; i < f->n; i++) {
+		const struct event_row ev = {
+			.nid = f->nids + i,
+			.room = f->room,
+			.type = 1,
+			.sender = 1,
+			.timeline = i - 1000000,
+			.event_id = arena_printf(tx_arena(tx), "$%" PRId64 "-%" PRId64, f->room, i),
+			.json = S("{}"),
+			.txn_device = STR_NONE,
+			.txn_id = STR_NONE,
+			.prevs = S(""),
+			.auths = S(""),
+		};
+
+		TRY(store_event_insert(tx, &ev));
+	}
+	return NULL;
+}
+
+static void fill_room(struct world *w, str room_id, int64_t n)
+{
+	struct filling f = { .room = room_nid(w, room_id), .n = n };
+
+	good(store_next_id(w->b->st, w->a, SEQ_EVENT, (size_t)n, &f.nids));
+	good(store_do(w->b->st, w->a, fill, &f));
+}
+
+struct watching {
+	struct world *w;
+	int64_t room, rows, pieces;
+};
+
+static int64_t rows_of(struct world *w, int64_t room)
+{
+	static const char sql[] = "SELECT (SELECT count(*) FROM events WHERE room = $1) +"
+				  " (SELECT count(*) FROM state_nodes WHERE room = $1) +"
+				  " (SELECT count(*) FROM room_roots WHERE room = $1) +"
+				  " (SELECT count(*) FROM current_state WHERE room = $1) +"
+				  " (SELECT count(*) FROM membership WHERE room = $1)";
+
+	return counted(w, sql, room);
+}
+
+static bool watch_piece(void *arg)
+{
+	struct watching *x = arg;
+	const int64_t rows = rows_of(x->w, x->room);
+
+	ok(x->rows - rows <= 1000, "a piece took %d rows", (int)(x->rows - rows));
+	x->pieces += rows != x->rows;
+	x->rows = rows;
+	return false;
+}
+
+/* The writer is held by a piece for as long as it takes: that is by so many rows. */
+static void a_piece_is_bounded(struct world *w)
+{
+	for (int whole = 0; whole < 2; whole++) {
+		const struct history h = make_history(w, 2);
+		struct watching x = { .w = w, .room = room_nid(w, h.room_id) };
+		int64_t id;
+
+		fill_room(w, h.room_id, 5000);
+		x.rows = rows_of(w, x.room);
+		if (whole)
+			good(rooms_purge(w->rs, w->a, h.room_id, true, &id));
+		else
+			id = order(w, h.room_id, h.horizon, true);
+		good(rooms_purge_run(w->rs, w->a, watch_piece, &x));
+		assert_int_equal(outcome(w, id).state, PURGE_IS_COMPLETE);
+		ok(x.pieces >= 6, "all went in %d pieces", (int)x.pieces);
+	}
+}
+WORLD(a_piece_is_bounded)
+
+/*
+ * kill -9
+ */
+static bool tell_piece(void *fd)
+{
+	if (write(*(int *)fd, "x", 1) != 1)
+		_exit(4);
+	return false;
+}
+
+/* In the child: what is ordered is carried out, and each piece told, until it is killed. */
+static void child_purges(struct both *b, int out)
+{
+	static struct world w;
+
+	both_open(b);
+	world_begin(&w, b);
+	good(rooms_purge_run(w.rs, w.a, tell_piece, &out));
+	close(out);
+	for (;;)
+		pause();
+}
+
+static void kill_after(struct both *b, int pieces)
+{
+	int fds[2], status;
+	pid_t child;
+	char c;
+
+	assert_int_equal(pipe(fds), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		close(fds[0]);
+		child_purges(b, fds[1]);
+	}
+	close(fds[1]);
+	for (int i = 0; i < pieces && read(fds[0], &c, 1) == 1; i++)
+		;
+	kill(child, SIGKILL);
+	close(fds[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the child ended by itself: %d", status);
+}
+
+/* Of two rooms with a purge each, one of all of it, wherever it was: the next start ends both, and nothing is left over. */
+static void killed_at_any_time(struct world *w)
+{
+	for (int pieces = 1; pieces < 26; pieces += 3) {
+		const struct history h = make_history(w, 4), gone = make_history(w, 4);
+		const struct seen before = see_room(w, h.room_id);
+		const int64_t gone_nid = room_nid(w, gone.room_id);
+		int64_t of_gone, of_h;
+
+		fill_room(w, gone.room_id, 300);
+		good(rooms_purge(w->rs, w->a, gone.room_id, true, &of_gone));
+		of_h = order(w, h.room_id, h.horizon, true);
+		world_end(w); /* no thread may be there while forking */
+		kill_after(w->b, pieces);
+		both_open(w->b);
+		world_open(w);
+		check_states(&before);
+		check_flat(w, h.room_id);
+		assert_int_equal(room_nid(w, gone.room_id), 0);
+		say(w, who(w, "alice"), h.room_id, "meanwhile");
+		good(rooms_purge_run(w->rs, w->a, NULL, NULL));
+		assert_int_equal(outcome(w, of_gone).state, PURGE_IS_COMPLETE);
+		assert_int_equal(outcome(w, of_h).state, PURGE_IS_COMPLETE);
+		check_nothing_left(w, gone_nid);
+		check_states(&before);
+		check_no_leak(w, before.room);
+		ok(!stored(w, h.old_topic) && stored(w, h.old_name), "the outcome is the same");
+	}
+}
+WORLD(killed_at_any_time)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +729,12 @@ int main(void)
 		WORLD_TESTS(what_cannot_be_ordered),
 		WORLD_TESTS(a_whole_room),
 		WORLD_TESTS(while_others_write),
+		WORLD_TESTS(a_redaction_stays_with_what_it_emptied),
+		WORLD_TESTS(states_of_the_journal_stay),
+		WORLD_TESTS(extremities_of_what_fails_stay),
+		WORLD_TESTS(places_in_the_past_are_before_what_is_left),
+		WORLD_TESTS(a_piece_is_bounded),
+		WORLD_TESTS(killed_at_any_time),
 	};
 
 	crypto_init();
