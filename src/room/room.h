@@ -183,4 +183,5 @@ NODISCARD bool rooms_newest(struct rooms *rs, struct arena *a, int64_t room, int
 /* The room's number without SQL where it is known: 0 when there is no such room. */
 NODISCARD err *rooms_find(struct rooms *rs, struct arena *a, str room_id, int64_t *out_room,
 			  const struct room_version **out_version);
+/* ERR_NOT_FOUND: there is no such room, or none any more. */
 NODISCARD err *rooms_version(struct rooms *rs, struct arena *a, int64_t room, const struct room_version **out);

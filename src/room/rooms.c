@@ -310,15 +310,16 @@ err *rooms_find(struct rooms *rs, struct arena *a, str room_id, int64_t *out_roo
 err *rooms_version(struct rooms *rs, struct arena *a, int64_t room_nid, const struct room_version **out)
 {
 	struct room *room;
+	int64_t found;
 	str room_id;
 
 	lock_take(&rs->lock);
 	room = map_get_i(&rs->by_nid, room_nid);
-	*out = room ? room->rv : NULL;
+	*out = room && !room->gone ? room->rv : NULL;
 	lock_drop(&rs->lock);
 	if (*out)
 		return NULL;
 	TRY(store_intern_text(rs->opt.store, a, room_nid, &room_id));
-	TRY(rooms_find(rs, a, room_id, &room_nid, out));
-	return *out ? NULL : err_new(a, ERR_INTERNAL, "no room %" PRId64, room_nid);
+	TRY(rooms_find(rs, a, room_id, &found, out));
+	return found ? NULL : err_new(a, ERR_NOT_FOUND, "no room %" PRId64, room_nid);
 }

@@ -99,14 +99,27 @@ static err *membership_at(struct run *r, struct task *t, int64_t stream, enum me
 	return membership_of_row(r, row, out);
 }
 
+/* Nobody is in a room that was purged, though rows of memberships may still be there, or in memory. */
+static err *is_purged(struct run *r, int64_t room, bool *out)
+{
+	const struct room_version *rv;
+	err *e = rooms_version(r->ss->opt.rooms, r->a, room, &rv);
+
+	*out = e && e->code == ERR_NOT_FOUND;
+	return *out ? NULL : e;
+}
+
 /* A row that changed after the position, as it was at it. What came with an invitation is gone, and `since` is where that event came. */
 static err *row_as_of(struct run *r, const struct member_row *now, struct member_row *out)
 {
 	struct task t = { .room = now->room, .member = now };
-	struct event_row *row;
+	struct event_row *row = NULL;
+	bool purged;
 
+	TRY(is_purged(r, now->room, &purged));
 	TRY(store_intern_text(r->ss->opt.store, r->a, now->room, &t.room_id));
-	TRY(own_at(r, &t, r->position, &row));
+	if (!purged)
+		TRY(own_at(r, &t, r->position, &row));
 	*out = (struct member_row){ .room = now->room, .user = now->user };
 	if (!row)
 		return NULL;
@@ -134,10 +147,14 @@ static const struct bus_room_news *news_of(const struct run *r, int64_t room)
 static err *add(struct run *r, struct tasks *out, const struct task *like)
 {
 	struct task t = *like;
+	bool purged;
 
 	t.room = t.member->room;
 	TRY(store_intern_text(r->ss->opt.store, r->a, t.room, &t.room_id));
-	if (wanted(r, t.room_id))
+	if (!wanted(r, t.room_id))
+		return NULL;
+	TRY(is_purged(r, t.room, &purged));
+	if (!purged)
 		vec_push(r->a, &out->list, t);
 	return NULL;
 }
@@ -234,8 +251,12 @@ static err *find_changed(struct run *r, struct tasks *out, struct map *seen)
 	TRY(store_memberships_changed(tx, r->rq->user, r->since.stream, INT64_MAX, &rows, &n));
 	for (size_t i = 0; i < n; i++) {
 		struct member_row *m = &rows[i];
+		bool purged;
 
 		(void)map_put_i(seen, m->room, m);
+		TRY(is_purged(r, m->room, &purged));
+		if (purged)
+			continue;
 		if (m->stream > r->position) {
 			enum membership before;
 			struct task t = { .room = m->room, .member = keep_row(r, m) };

@@ -1,6 +1,8 @@
 /* test_v3.c - GET /sync: what an answer costs, what it says after restarts, and as of when. */
 #include "synced.h"
 
+#include "room/purge.h"
+
 static struct client client_of(struct synced *t, const char *name, const char *filter)
 {
 	return (struct client){ .by = who(t->w, name), .filter = filter };
@@ -273,7 +275,87 @@ static void state_that_changes_without_an_event_is_told(struct synced *t)
 }
 SYNCED(state_that_changes_without_an_event_is_told)
 
-TEST_MAIN(SYNCED_TESTS(state_that_changes_without_an_event_is_told),
+/*
+ * Purges
+ */
+static void purge(struct synced *t, str room_id, str before)
+{
+	const struct purge_cmd cmd = { .room_id = room_id, .before_event = before, .with_local = true };
+	int64_t id;
+
+	good(rooms_purge_history(t->w->rs, t->w->a, &cmd, &id));
+	good(rooms_purge_run(t->w->rs, t->w->a, NULL, NULL));
+}
+
+/* A token from before the purge: what is left of the timeline, and all that the state became in between. */
+static void a_token_of_the_purged_past_is_told_the_state(struct synced *t)
+{
+	struct client bob = client_of(t, "bob", NULL);
+	const struct actor alice = who(t->w, "alice");
+	const str room = make_room(t->w, alice, "{'preset':'public_chat'}");
+	const struct json *p, *state;
+	bool told = false;
+	str name, horizon;
+
+	good(join(t->w, bob.by, room));
+	ask(t, &bob);
+	name = set_state(t->w, alice, room, "m.room.name", "", "{'name':'new'}");
+	say(t->w, alice, room, "gone");
+	horizon = say(t->w, alice, room, "horizon");
+	say(t->w, alice, room, "after");
+	purge(t, room, horizon);
+	p = part(ask(t, &bob), "join", room);
+	assert_int_equal(count(events_of(p, "timeline")), 2);
+	state = events_of(p, "state");
+	for (size_t i = 0; i < count(state); i++)
+		told = told || str_eq(json_get_str(state->array.items[i], S("event_id")), name);
+	ok(told, "a name that was set and purged since the token");
+}
+SYNCED(a_token_of_the_purged_past_is_told_the_state)
+
+static void nobody_is_in_a_purged_room(struct synced *t, str room, str other)
+{
+	static const char *const names[] = { "alice", "bob", "carol", "dora" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct client c = client_of(t, names[i], "{'room':{'include_leave':true}}");
+		const struct json *rooms = json_get(ask(t, &c), S("rooms"));
+
+		ok(!json_get(json_get(rooms, S("join")), room), "%s is in it", names[i]);
+		ok(!json_get(json_get(rooms, S("invite")), room), "%s is invited", names[i]);
+		ok(!json_get(json_get(rooms, S("leave")), room), "%s was in it", names[i]);
+		ok(i > 0 || json_get(json_get(rooms, S("join")), other), "another room went, too");
+	}
+}
+
+/* Members' rows go after the room, and what memory knows of them stays: neither makes a room of it, or an error. */
+static void a_purged_room_is_told_to_nobody(struct synced *t)
+{
+	const struct actor alice = who(t->w, "alice"), bob = who(t->w, "bob"), dora = who(t->w, "dora");
+	const str room = make_room(t->w, alice, "{'preset':'public_chat','invite':['@carol:test']}"),
+		  other = make_room(t->w, alice, "{}");
+	struct client before = client_of(t, "alice", NULL), early = client_of(t, "dora", NULL);
+	int64_t id;
+
+	ask(t, &early);
+	good(join(t->w, bob, room));
+	good(join(t->w, dora, room));
+	good(member(t->w, room_leave, dora, room, NULL));
+	ask(t, &before);
+	good(rooms_purge(t->w->rs, t->w->a, room, true, &id));
+	nobody_is_in_a_purged_room(t, room, other);
+	synced_restart(t);
+	nobody_is_in_a_purged_room(t, room, other);
+	ask(t, &early);
+	good(rooms_purge_run(t->w->rs, t->w->a, NULL, NULL));
+	rooms_forget_heads(t->w->rs);
+	nobody_is_in_a_purged_room(t, room, other);
+	ask(t, &before);
+}
+SYNCED(a_purged_room_is_told_to_nobody)
+
+TEST_MAIN(SYNCED_TESTS(a_token_of_the_purged_past_is_told_the_state), SYNCED_TESTS(a_purged_room_is_told_to_nobody),
+	  SYNCED_TESTS(state_that_changes_without_an_event_is_told),
 	  SYNCED_TESTS(nothing_new_and_plain_news_cost_no_statement), SYNCED_TESTS(typing_costs_no_statement),
 	  SYNCED_TESTS(a_restart_is_asked_about_once), SYNCED_TESTS(a_user_whom_the_bus_forgot_is_asked_about_again),
 	  SYNCED_TESTS(tokens_of_other_histories_tell_everything), SYNCED_TESTS(an_answer_is_as_of_its_position),
