@@ -1,8 +1,8 @@
 /*
  * internal_room.h - a room in memory: its head, what is queued of it, and how it moves on.
  *
- * Private to room/; internal_job.h goes on from here. `struct room` is found through the table (rooms.c), loaded and locked by room_hold (head.c), written to
- * through a draft (append.c), which becomes a job: one piece of the store's next commit (commit.c).
+ * Private to room/; internal_job.h goes on from here. `struct room` is found through the table (rooms.c), loaded and locked by
+ * room_hold (head.c), written to through a draft (append.c), which becomes a job: one piece of the store's next commit (commit.c).
  *
  * Three locks: the room's own covers everything below it but the fields that say otherwise; `done_lock` is what a writer
  * thread takes when a job ends, so that it never waits for a builder; the ring of recent events has its own.

@@ -15,8 +15,8 @@
  * write lock: a writer of this process, the checkpointer, or an operator's `sqlite3` in another one. The zeros are written
  * between BEGIN IMMEDIATE and ROLLBACK, that is under this lock, through SQLite's own handle, from where the file ends then:
  * nobody has a frame there, or is about to put one. Readers and checkpoints go by the index and never look behind its last
- * frame. Recovery, after a crash, ends at the first frame that is not valid, and one that is for page 0 never is. The gate is only good manners: our own
- * writer would lose a millisecond by finding the lock taken.
+ * frame. Recovery, after a crash, ends at the first frame that is not valid, and one that is for page 0 never is. The gate is
+ * only good manners: our own writer would lose a millisecond by finding the lock taken.
  */
 #include <assert.h>
 
