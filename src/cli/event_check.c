@@ -20,7 +20,8 @@ struct work {
 	const struct json *file;
 	struct event_report *out;
 	VEC(struct event *) auth, state;
-	struct map by_id; /* auth: id -> event */
+	struct map by_id;    /* auth: id -> event */
+	struct map rejected; /* ids */
 };
 
 static struct check *add(struct work *w, const char *name, enum check_result result, str says)
@@ -53,15 +54,17 @@ static err *read_event(struct work *w, const struct json *json, struct event **o
 	return NULL;
 }
 
-static bool is_rejected(const struct work *w, str event_id)
+static bool is_rejected(const struct work *w, str event_id) { return map_get(&w->rejected, event_id); }
+
+static void read_rejected(struct work *w)
 {
 	const struct json *rejected = json_get_array(w->file, S("rejected"));
 
+	map_init(&w->rejected, w->a);
 	JSON_ITEMS (rejected, i) {
-		if (str_eq(json_str(rejected->array.items[i]), event_id))
-			return true;
+		if (json_is(rejected->array.items[i], JSON_STR))
+			map_put(&w->rejected, json_str(rejected->array.items[i]), w);
 	}
-	return false;
 }
 
 static err *read_auth_events(struct work *w)
@@ -419,6 +422,7 @@ err *event_check(struct arena *a, str text, struct event_report *out)
 	if (!json_get_object(file, S("event")))
 		return err_new(a, ERR_BAD_JSON, "there is no object \"event\"");
 	TRY(find_version(&w));
+	read_rejected(&w);
 	TRY(read_auth_events(&w));
 	TRY(read_state(&w));
 	ev = check_format(&w);

@@ -211,3 +211,11 @@ def test_an_answer_that_is_cut_is_none():
     room_id, state = room(11, {"@a:d": "join"})
     ev = event(room_id, "@a:d", "m.room.message", {}, auth=[])
     assert "too long" in check({"room_version": "11", "event": {**ev, "event_id": "$" + "x" * (1 << 24)}}, status=2)
+
+
+def test_long_lists_take_no_square_of_their_length():
+    room_id, state = room(11, {"@a:d": "join"})
+    ev = event(room_id, "@a:d", "m.room.message", {}, auth=[e["event_id"] for e in state])
+    more = [sketch(f"${i}", "m.room.member", "@c:d", {"membership": "leave"}, f"@{i}:d") for i in range(60000)]
+    check({"room_version": "11", "event": ev, "auth_events": state + more, "state": state + more,
+           "rejected": [f"$x{i}" for i in range(60000)]})
