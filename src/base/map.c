@@ -86,8 +86,8 @@ uint64_t siphash(const uint8_t key[16], const void *data, size_t n)
 
 uint64_t hash_str(str s) { return siphash(process_key, s.p, s.n); }
 
-/* Numbers are the server's own: whoever could choose some would still have to know the key to make them meet. Both halves of
- * a 128-bit product depend on all bits of both factors. */
+/* Numbers are the server's own: whoever could choose some would still have to know the key to make them meet. Both
+ * halves of a 128-bit product depend on all bits of both factors. */
 uint64_t hash_i64(int64_t v)
 {
 	uint64_t k0, k1;

@@ -1,9 +1,10 @@
 /*
  * map.h - a hash map from text, or from a 64-bit number, to a pointer.
  *
- * Text is hashed with SipHash under a key drawn at start-up: peers choose keys, and must not choose collisions. Numbers,
- * which the server gives, are multiplied with that key, at a tenth of the cost. Open addressing. With an arena, nothing is freed and keys are borrowed (they must live as long as the map); without one
- * (NULL), map_done frees the table, and keys are still borrowed: they usually live in the value.
+ * Text is hashed with SipHash under a key drawn at start-up: peers choose keys, and must not choose collisions.
+ * Numbers, which the server gives, are multiplied with that key, at a tenth of the cost. Open addressing. With an
+ * arena, nothing is freed and keys are borrowed (they must live as long as the map); without one (NULL), map_done frees
+ * the table, and keys are still borrowed: they usually live in the value.
  */
 #pragma once
 

@@ -12,6 +12,6 @@ uint32_t utf8_next(str *s);
 size_t utf8_put(char out[4], uint32_t cp);
 /* The longest head of s with at most n bytes that does not end inside a character. */
 str utf8_cut(str s, size_t n);
-/* The lower case of a letter, where the script has cases and the pair is simple (Latin, Greek, Cyrillic, Armenian); any other code
- * point as it is. Takes as many bytes as the letter itself. */
+/* The lower case of a letter, where the script has cases and the pair is simple (Latin, Greek, Cyrillic, Armenian); any
+ * other code point as it is. Takes as many bytes as the letter itself. */
 uint32_t utf8_fold(uint32_t cp);

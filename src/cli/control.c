@@ -2,10 +2,10 @@
  * control.c - the local socket: who may speak, and what may be asked.
  *
  * Requests: {"do": "add", "name", "password", "admin"}, {"do": "passwd", "name", "password", "logout"},
- * {"do": "list", "after"}. The folder is 0700 and the socket 0600; the credentials of the peer are looked at all the same,
- * for a folder's permissions can be changed by mistake. One thread serves one connection at a time: this is for one person
- * at a keyboard. A path to the socket may be longer than a socket's address can hold, so it is named through its folder's
- * descriptor.
+ * {"do": "list", "after"}. The folder is 0700 and the socket 0600; the credentials of the peer are looked at all the
+ * same, for a folder's permissions can be changed by mistake. One thread serves one connection at a time: this is for
+ * one person at a keyboard. A path to the socket may be longer than a socket's address can hold, so it is named through
+ * its folder's descriptor.
  */
 #include "cli/control.h"
 

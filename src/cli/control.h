@@ -1,8 +1,8 @@
 /*
  * control.h - the socket in the data folder by which `hearth user` speaks to the running server.
  *
- * One request a connection, a JSON object and a newline; one answer, likewise. Only root and the user that the server runs as
- * are heard. The answer has a member "error" where something was wrong.
+ * One request a connection, a JSON object and a newline; one answer, likewise. Only root and the user that the server
+ * runs as are heard. The answer has a member "error" where something was wrong.
  */
 #pragma once
 
@@ -17,8 +17,10 @@ NODISCARD err *control_start(struct arena *a, str data_dir, struct users *users,
 			     struct control **out);
 void control_stop(struct control **c); /* finishes a request that is being carried out, and waits for no other */
 
-/* Asks the server of that data folder. *out is STR_NONE when none runs there; ERR_CONFIG when one does, but does not answer. */
+/* Asks the server of that data folder. *out is STR_NONE when none runs there; ERR_CONFIG when one does, but does not
+ * answer. */
 NODISCARD err *control_ask(struct arena *a, str data_dir, str request, str *out);
 
-/* Carries out a request and gives its answer: for the server's thread, and for the command itself where no server runs. */
+/* Carries out a request and gives its answer: for the server's thread, and for the command itself where no server runs.
+ */
 str control_answer(struct arena *a, struct users *users, str request);

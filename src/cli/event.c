@@ -1,4 +1,5 @@
-/* event.c - `hearth event check`: what a server would make of an event, check by check. Nothing of a server is needed. */
+/* event.c - `hearth event check`: what a server would make of an event, check by check. Nothing of a server is needed.
+ */
 #include "cli/event_check.h"
 #include "cli/files.h"
 #include "cli/internal_cli.h"
@@ -16,7 +17,8 @@ static const char *const results[] = {
 	[CHECK_SKIPPED] = "skipped",
 };
 
-/* Events say what they like, also line ends and what moves a terminal's cursor: nothing of theirs shall look like ours. */
+/* Events say what they like, also line ends and what moves a terminal's cursor: nothing of theirs shall look like ours.
+ */
 static void write_plain(struct buf *out, str s)
 {
 	for (size_t i = 0; i < s.n; i++) {

@@ -1,9 +1,9 @@
 /*
  * event_check.c - the "Checks performed on receipt of a PDU" (Server-Server API), 1 to 5, one by one.
  *
- * The library does all of them and this only asks: what it makes of the whole (event_parse) is taken apart here, so that
- * each check has its own line. After a failure the next checks are made nevertheless, where they can be: who looks for
- * the reason of a refusal wants all of them.
+ * The library does all of them and this only asks: what it makes of the whole (event_parse) is taken apart here, so
+ * that each check has its own line. After a failure the next checks are made nevertheless, where they can be: who looks
+ * for the reason of a refusal wants all of them.
  */
 #include "cli/event_check.h"
 

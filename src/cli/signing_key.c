@@ -1,8 +1,8 @@
 /*
  * signing_key.c - reading and making the signing key.
  *
- * Losing the key means that the server can no longer prove that it is itself, so a file is never written over: a new one is
- * made beside it, synced, and linked to its name only if that is free.
+ * Losing the key means that the server can no longer prove that it is itself, so a file is never written over: a new
+ * one is made beside it, synced, and linked to its name only if that is free.
  */
 #include "cli/signing_key.h"
 

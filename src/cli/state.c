@@ -1,7 +1,8 @@
 /*
  * state.c - `hearth state resolve`: the states of files resolved by the library, and why it came out so.
  *
- * Nothing of a server is needed: the events are those of the files, numbered as they come, and the states are trees in memory.
+ * Nothing of a server is needed: the events are those of the files, numbered as they come, and the states are trees in
+ * memory.
  */
 #include "cli/files.h"
 #include "cli/internal_cli.h"

@@ -50,7 +50,8 @@ static str ask_password(struct arena *a)
 	return str_eq(first, second) ? first : STR_NONE;
 }
 
-/* The accounts, once they were opened here for want of a running server: with their lock, so nobody starts one meanwhile. */
+/* The accounts, once they were opened here for want of a running server: with their lock, so nobody starts one
+ * meanwhile. */
 static struct users *opened;
 
 /* The answer, from the server or, without one, from the accounts opened here. */

@@ -74,7 +74,8 @@ struct config_rates { /* burst 0: no limit */
 
 struct config_rooms {
 	str default_version;
-	/* Members to put over a preset's power levels ("power_level_content_override" of createRoom), as JSON; STR_NONE: none. */
+	/* Members to put over a preset's power levels ("power_level_content_override" of createRoom), as JSON;
+	 * STR_NONE: none. */
 	str power_private_chat, power_trusted_private_chat, power_public_chat;
 	enum { CONFIG_ENCRYPT_OFF, CONFIG_ENCRYPT_INVITE, CONFIG_ENCRYPT_ALL } encryption_default;
 	bool public_without_auth, list_search;
@@ -142,8 +143,8 @@ const struct config *config_parse(struct arena *a, str name, str text, struct co
 const struct config *config_load(struct arena *a, str path, struct config_notes *notes);
 /* The settings without a file: server_name localhost, 127.0.0.1:8008, everything in ./data. */
 const struct config *config_default(struct arena *a);
-/* The settings after a reload: those of `new` that may change while the server runs, the others still as in `old`; each of
- * these that differs has a note. Both must live as long as the result. */
+/* The settings after a reload: those of `new` that may change while the server runs, the others still as in `old`; each
+ * of these that differs has a note. Both must live as long as the result. */
 const struct config *config_merge(struct arena *a, const struct config *old, const struct config *new,
 				  struct config_notes *notes);
 

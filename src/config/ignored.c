@@ -1,8 +1,8 @@
 /*
  * ignored.c - keys of Synapse's homeserver.yaml that are not taken, each with what the operator should know.
  *
- * A key stands here with all that is below it. One warning a key: a file that was Synapse's stays readable, and nothing in
- * it is dropped in silence.
+ * A key stands here with all that is below it. One warning a key: a file that was Synapse's stays readable, and nothing
+ * in it is dropped in silence.
  */
 #include "config/internal_options.h"
 

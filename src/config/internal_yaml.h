@@ -27,8 +27,8 @@ struct ynode *yaml_read(struct arena *a, str text, size_t *out_line, str *out_pr
 const struct ymember *ynode_member(const struct ynode *map, str key);
 /* true/false as YAML 1.1 spells them. */
 bool ynode_bool(const struct ynode *n, bool *out);
-/* The value as JSON text: what looks like a number or a truth value and is not quoted becomes one. STR_NONE: over 1 MB, or
- * nested too deeply. */
+/* The value as JSON text: what looks like a number or a truth value and is not quoted becomes one. STR_NONE: over 1 MB,
+ * or nested too deeply. */
 str ynode_json(struct arena *a, const struct ynode *n);
 /* For messages: "found" what: `"abc"`, `a list`, `a map`, `nothing`. */
 str ynode_describe(struct arena *a, const struct ynode *n);

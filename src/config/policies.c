@@ -52,7 +52,8 @@ void read_policies(struct reader *r, const struct option *o, const struct ynode 
 	r->conf->n_policies = out.n;
 }
 
-/* "One of the properties contacts and support_page must be present." A contact needs a role, and an address of some kind. */
+/* "One of the properties contacts and support_page must be present." A contact needs a role, and an address of some
+ * kind. */
 void read_support(struct reader *r, const struct option *o, const struct ynode *n)
 {
 	const struct ymember *contacts = ynode_member(n, S("contacts")), *page = ynode_member(n, S("support_page"));

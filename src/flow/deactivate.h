@@ -5,6 +5,6 @@
 
 struct rooms;
 
-/* Leaves every room the user is joined to, declines invitations, takes knocks back. A room that refuses is logged and passed over. Can be
- * run again: rooms that were left are not asked twice. */
+/* Leaves every room the user is joined to, declines invitations, takes knocks back. A room that refuses is logged and
+ * passed over. Can be run again: rooms that were left are not asked twice. */
 NODISCARD err *deactivate_rooms(struct rooms *rs, const struct log *log, struct arena *a, int64_t user, str user_id);

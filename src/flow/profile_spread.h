@@ -1,8 +1,8 @@
 /*
  * profile_spread.h - a new display name or avatar on its way into every room its user is in.
  *
- * The profile change itself notes in the store that it is to be spread; a thread of its own tells one room after the other and
- * remembers how far it is. A restart goes on where it stopped; a second change begins again.
+ * The profile change itself notes in the store that it is to be spread; a thread of its own tells one room after the
+ * other and remembers how far it is. A restart goes on where it stopped; a second change begins again.
  */
 #pragma once
 

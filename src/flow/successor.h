@@ -1,8 +1,8 @@
 /*
  * successor.h - a room was replaced: what its users keep for it goes along. Client-Server API, "Room Upgrades".
  *
- * Twice: for everybody of this server who is in the old room when it is replaced, and for who joins the successor (whoever was missed,
- * or the process ended in between). The second time nothing is done again (user/account_data.h).
+ * Twice: for everybody of this server who is in the old room when it is replaced, and for who joins the successor
+ * (whoever was missed, or the process ended in between). The second time nothing is done again (user/account_data.h).
  */
 #pragma once
 

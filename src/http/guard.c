@@ -25,8 +25,9 @@ static bool is_token(const char *name)
 	return true;
 }
 
-/* The library joins what a continuation line holds to the header's name ("Content-Length:" + " 2" has no length), and lets
- * it stand behind the value, which a header in one line never does: whoever unfolds it sees another request than we do. */
+/* The library joins what a continuation line holds to the header's name ("Content-Length:" + " 2" has no length), and
+ * lets it stand behind the value, which a header in one line never does: whoever unfolds it sees another request than
+ * we do. */
 static bool is_folded(const char *name, const char *value) { return (uintptr_t)value < (uintptr_t)name; }
 
 /* RFC 9110, "Field Values": "Field values containing CR, LF, or NUL characters are invalid and dangerous" */

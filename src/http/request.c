@@ -46,8 +46,8 @@ static str without_authority(str uri)
 	return str_from(rest, str_find(rest, '/'));
 }
 
-/* The library keeps every argument of a query in the connection's memory, and where that is too small it says nothing, and
- * waits: the connection is closed instead. */
+/* The library keeps every argument of a query in the connection's memory, and where that is too small it says nothing,
+ * and waits: the connection is closed instead. */
 static bool has_too_many_arguments(str query)
 {
 	size_t n = 0;

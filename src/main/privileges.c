@@ -1,9 +1,9 @@
 /*
  * privileges.c - gives up what a homeserver does not need.
  *
- * It needs no root. Started as root all the same (in a container, by a test), it keeps the two capabilities that starting so
- * is usually meant for: ports below 1024, and files that others own. Nothing it may later execute gains more than it has.
- * Capabilities belong to threads, so this comes before the first one is made.
+ * It needs no root. Started as root all the same (in a container, by a test), it keeps the two capabilities that
+ * starting so is usually meant for: ports below 1024, and files that others own. Nothing it may later execute gains
+ * more than it has. Capabilities belong to threads, so this comes before the first one is made.
  */
 #include "main/server.h"
 

@@ -1,9 +1,9 @@
 /*
  * serve.c - the life of the server: made from the settings, run until a signal, taken down without losing what it took.
  *
- * Signals are blocked in every thread and taken here, one at a time, so nothing runs inside a signal handler. A reload swaps
- * the settings for a merged copy; old ones are never freed, for handlers read them without a lock. That costs a few kilobytes a
- * reload, which is a person's act.
+ * Signals are blocked in every thread and taken here, one at a time, so nothing runs inside a signal handler. A reload
+ * swaps the settings for a merged copy; old ones are never freed, for handlers read them without a lock. That costs a
+ * few kilobytes a reload, which is a person's act.
  */
 #include "api/authenticate.h"
 #include "api/routes.h"
@@ -30,8 +30,8 @@ static err *read_pem(struct arena *a, str path, str *out)
 	return NULL;
 }
 
-/* A host's name stands for all its addresses; those that this machine cannot bind (IPv6 where there is none) are passed over as long
- * as one can be. */
+/* A host's name stands for all its addresses; those that this machine cannot bind (IPv6 where there is none) are passed
+ * over as long as one can be. */
 static err *listen_on(struct server *s, struct http_listener *l)
 {
 	const struct addrinfo want = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM };
@@ -209,8 +209,8 @@ static err *run(struct server *s, const sigset_t *signals, const char *program)
 	return NULL;
 }
 
-/* Memory over the last bit of speed: threads share few heaps, and what large requests and answers took goes back to the system
- * (by itself, the library would learn to keep it: 700 MB after a burst of large bodies). */
+/* Memory over the last bit of speed: threads share few heaps, and what large requests and answers took goes back to the
+ * system (by itself, the library would learn to keep it: 700 MB after a burst of large bodies). */
 static void tune_malloc(void)
 {
 	(void)mallopt(M_ARENA_MAX, 4);

@@ -1,9 +1,9 @@
 /*
  * services.c - the services, each made with what it stands on, and what passes between them by callback.
  *
- * The order is that of the ranks: settings, store, bus, accounts, rooms, jobs. What a low one needs of a high one is a hook set
- * here. They are taken down in the opposite order, and only after http/ and the control socket have stopped, so that nobody
- * calls into what is gone.
+ * The order is that of the ranks: settings, store, bus, accounts, rooms, jobs. What a low one needs of a high one is a
+ * hook set here. They are taken down in the opposite order, and only after http/ and the control socket have stopped,
+ * so that nobody calls into what is gone.
  */
 #include "bus/bus.h"
 #include "cli/files.h"

@@ -29,7 +29,8 @@ bool acl_allows(const struct json *content, str server_name)
 	/* "1. If there is no m.room.server_acl event in the room state, allow." */
 	if (!content)
 		return true;
-	/* "2. If the server name is an IP address (v4 or v6) literal, and allow_ip_literals is present and false, deny." */
+	/* "2. If the server name is an IP address (v4 or v6) literal, and allow_ip_literals is present and false,
+	 * deny." */
 	if (!json_get_bool(content, S("allow_ip_literals"), true) && (str_starts(host, S("[")) || id_is_ipv4(host)))
 		return false;
 	/* "3. If the server name matches an entry in the deny list, deny." */

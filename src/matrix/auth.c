@@ -75,8 +75,8 @@ static err *check_room(const struct auth *au)
 	const bool hashed = au->rv->room_id_is_create_hash;
 
 	/* v12: "If the event's room_id is not an event ID for an accepted (not rejected) m.room.create event, with the
-	 * sigil ! instead of $, reject." Before: "If there are entries which were themselves rejected [...] If any event
-	 * in auth_events has a room_id which does not match that of the event being authorised, reject." */
+	 * sigil ! instead of $, reject." Before: "If there are entries which were themselves rejected [...] If any
+	 * event in auth_events has a room_id which does not match that of the event being authorised, reject." */
 	if (au->create->rejected)
 		return auth_reject(au, hashed ? RULE_ROOM : RULE_AUTH_EVENTS_REJECTED,
 				   "The room's create event was rejected");

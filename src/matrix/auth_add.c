@@ -1,12 +1,13 @@
 /*
  * auth_add.c - a place in the index for new events.
  *
- * An event goes on with the line of the event under its key that it names, if that is the line's last; else it begins a line. What
- * else it names becomes links, except for what it reaches anyhow: through another parent that names the same (nearly everybody names
- * the create event, and so do the power levels that everybody names), or along its line.
+ * An event goes on with the line of the event under its key that it names, if that is the line's last; else it begins a
+ * line. What else it names becomes links, except for what it reaches anyhow: through another parent that names the same
+ * (nearly everybody names the create event, and so do the power levels that everybody names), or along its line.
  *
- * One rule needs care, for peers can make circles: nothing may be left out because of something that was left out because of it. So a
- * parent is implied only by one that was not left out itself, and that came before the event, whose own edges are there.
+ * One rule needs care, for peers can make circles: nothing may be left out because of something that was left out
+ * because of it. So a parent is implied only by one that was not left out itself, and that came before the event, whose
+ * own edges are there.
  */
 #include "base/map.h"
 #include "matrix/auth_index.h"

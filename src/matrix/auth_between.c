@@ -1,9 +1,10 @@
 /*
  * auth_between.c - what lies between events: on a path from one of them to one of them.
  *
- * Such a place is reached from an event, and reaches one. Either side alone may be large and have nothing to do with the other: all who
- * joined under some power levels stand above these, and below a member may be a long history. So both are searched for in turns, on lines
- * and links, the one that cost less so far first, until one of them is known as a whole:
+ * Such a place is reached from an event, and reaches one. Either side alone may be large and have nothing to do with
+ * the other: all who joined under some power levels stand above these, and below a member may be a long history. So
+ * both are searched for in turns, on lines and links, the one that cost less so far first, until one of them is known
+ * as a whole:
  * - all that is above: the question is answered;
  * - all that is below: then every path lies in it, and what is above is found among its links.
  * The caller, who comes from above, asks only for vertices that are reached from an event.

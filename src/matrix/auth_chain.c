@@ -1,16 +1,17 @@
 /*
  * auth_chain.c - the auth difference and the conflicted subgraph.
  *
- * The chains of two whole states are nearly the same, and nearly all of the room's history that matters; walking them would
- * cost the size of the room. But what the states have in common (the same event under the same key) is in every chain,
- * with everything below it. So only events reachable from those that are in some states only can be in some chains
- * only; the walk down from these stops wherever it meets a common event, which is soon, and usually nothing is found on
- * the way.
+ * The chains of two whole states are nearly the same, and nearly all of the room's history that matters; walking them
+ * would cost the size of the room. But what the states have in common (the same event under the same key) is in every
+ * chain, with everything below it. So only events reachable from those that are in some states only can be in some
+ * chains only; the walk down from these stops wherever it meets a common event, which is soon, and usually nothing is
+ * found on the way.
  *
  * What is found on the way might still be reachable from a common event, and then is in every chain. That is the one
- * question which may need whole states. With an index (auth_index.h) it is put for each vertex when it is met, and the walk goes on only
- * below what is in the difference: it costs what it finds. Without one, the chains are walked whole, then those of the common events just
- * met, which mostly hold what is looked for, and the others only if something is still open.
+ * question which may need whole states. With an index (auth_index.h) it is put for each vertex when it is met, and the
+ * walk goes on only below what is in the difference: it costs what it finds. Without one, the chains are walked whole,
+ * then those of the common events just met, which mostly hold what is looked for, and the others only if something is
+ * still open.
  */
 #include "matrix/auth_chain.h"
 

@@ -1,8 +1,8 @@
 /*
  * auth_chain.h - walking the graph of auth_events.
  *
- * Events are the store's numbers, edges come by callback. What state resolution asks: which events are in the auth chains
- * of some, but not all, states ("auth difference"), and which lie between conflicted events ("conflicted state
+ * Events are the store's numbers, edges come by callback. What state resolution asks: which events are in the auth
+ * chains of some, but not all, states ("auth difference"), and which lie between conflicted events ("conflicted state
  * subgraph"). rooms/v2 and rooms/v12, "State resolution", "Definitions".
  */
 #pragma once
@@ -11,9 +11,9 @@
 
 struct auth_graph {
 	void *ctx;
-	/* The auth_events of each of n events, into out[0..n), lists in arena a. (Whether the create event stands in the
-	 * lists of room version 12 makes no difference.) Asked for many at once so that a store answers in one query; never
-	 * twice for the same event within one call of this file. */
+	/* The auth_events of each of n events, into out[0..n), lists in arena a. (Whether the create event stands in
+	 * the lists of room version 12 makes no difference.) Asked for many at once so that a store answers in one
+	 * query; never twice for the same event within one call of this file. */
 	err *(*auth_events)(void *ctx, struct arena *a, const int64_t *events, size_t n, struct auth_list *out);
 	/* Or NULL: then chains are walked, and whole states where that has to be. */
 	const struct auth_index *index;
@@ -41,8 +41,8 @@ struct auth_states {
 NODISCARD err *auth_difference(struct arena *a, const struct auth_graph *g, const struct auth_states *s,
 			       struct auth_list *out);
 
-/* "The union of all such paths between any pair of events in the conflicted state set (including endpoints)": the events
- * given, and what lies between them. */
+/* "The union of all such paths between any pair of events in the conflicted state set (including endpoints)": the
+ * events given, and what lies between them. */
 NODISCARD err *auth_subgraph(struct arena *a, const struct auth_graph *g, const int64_t *events, size_t n,
 			     struct auth_list *out);
 

@@ -1,14 +1,16 @@
 /*
  * auth_index.h - an index of the graph of auth_events: who reaches whom, without walking there.
  *
- * Events under one key (type, state key), each naming the one before it in its auth_events, stand on one *line*, at places 1, 2, ...:
- * a member's history, the room's power levels. Whoever reaches a place reaches all below it on the line. The other edges are *links*
- * from a place of one line to a place of another; those are left out that follow from others. So a member who came once costs a place and
- * a link or two, and one who flipped his membership 50,000 times a place each, and no more.
+ * Events under one key (type, state key), each naming the one before it in its auth_events, stand on one *line*, at
+ * places 1, 2, ...: a member's history, the room's power levels. Whoever reaches a place reaches all below it on the
+ * line. The other edges are *links* from a place of one line to a place of another; those are left out that follow from
+ * others. So a member who came once costs a place and a link or two, and one who flipped his membership 50,000 times a
+ * place each, and no more.
  *
- * Links are edges, not paths: an edge that becomes known late (of an outlier whose parent came after it) is one more link, and
- * nothing that hangs on it has to be indexed again. Circles, which peers can make in room versions 1 and 2, are circles of links, and
- * every search here visits a place once. The index knows state events alone; others are in nobody's auth chain.
+ * Links are edges, not paths: an edge that becomes known late (of an outlier whose parent came after it) is one more
+ * link, and nothing that hangs on it has to be indexed again. Circles, which peers can make in room versions 1 and 2,
+ * are circles of links, and every search here visits a place once. The index knows state events alone; others are in
+ * nobody's auth chain.
  *
  * auth_chain.h puts the questions. docs/internals/auth-index.md says why it is cut so, and what it costs.
  */
@@ -52,7 +54,8 @@ struct auth_stands {
 	struct auth_place at;
 	bool last;
 };
-/* The edges from an event to the auth_events that are given: those that are known, and were added before it. In arena a. */
+/* The edges from an event to the auth_events that are given: those that are known, and were added before it. In arena
+ * a. */
 const struct auth_parent *auth_parents(struct arena *a, const struct event *ev, const struct event *const *auth,
 				       size_t n);
 /* The same from numbers: named[i] are the auth_events of auth[i], or none where that one was not added before. */
@@ -63,8 +66,8 @@ const struct auth_parent *auth_parents_of(struct arena *a, struct auth_key key, 
 					  const struct auth_key *keys, const struct auth_list *named);
 /* Those parents of the entries that are not among the entries: their places are asked for once. */
 void auth_outside(struct arena *a, const struct auth_entry *entries, size_t n, struct auth_list *out);
-/* Finds a place for each of n entries, in whatever order they come. outside[i] is where parent i of auth_outside stands; one that is
- * nowhere (line 0: a message that somebody names) is left out. */
+/* Finds a place for each of n entries, in whatever order they come. outside[i] is where parent i of auth_outside
+ * stands; one that is nowhere (line 0: a message that somebody names) is left out. */
 void auth_add(struct arena *a, struct auth_entry *entries, size_t n, const struct auth_list *outside,
 	      const struct auth_stands *stands);
 

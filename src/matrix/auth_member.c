@@ -85,8 +85,8 @@ static err *check_join(struct auth *au)
 	/* "If the sender is banned, reject." */
 	if (str_eq(membership, S("ban")))
 		return auth_reject(au, RULE_JOIN_BANNED, "You are banned from this room");
-	/* v1 to v6: "If the join_rule is invite then allow if membership state is invite or join." From v7 on: "invite or
-	 * knock". */
+	/* v1 to v6: "If the join_rule is invite then allow if membership state is invite or join." From v7 on: "invite
+	 * or knock". */
 	if (str_eq(rule, S("invite")) || (rv->knock && str_eq(rule, S("knock")))) {
 		if (str_eq(membership, S("invite")) || str_eq(membership, S("join")))
 			return auth_allow(au, RULE_JOIN_INVITED);
@@ -216,8 +216,8 @@ static err *check_leave(struct auth *au)
 	const struct event *ev = au->ev;
 	const str mine = auth_membership_of(au, ev->sender);
 
-	/* v1 to v6: "If the sender matches state_key, allow if and only if that user's current membership state is invite
-	 * or join." From v7 on: "invite, join, or knock". */
+	/* v1 to v6: "If the sender matches state_key, allow if and only if that user's current membership state is
+	 * invite or join." From v7 on: "invite, join, or knock". */
 	if (str_eq(ev->sender, ev->state_key)) {
 		if (str_eq(mine, S("invite")) || str_eq(mine, S("join")) || (au->rv->knock && str_eq(mine, S("knock"))))
 			return auth_allow(au, RULE_LEAVE_OWN);
@@ -263,7 +263,8 @@ static err *check_knock(struct auth *au)
 	const struct event *ev = au->ev;
 	const str rule = join_rule(au);
 
-	/* v7 to v9: "If the join_rule is anything other than knock, reject." From v10 on: "knock or knock_restricted". */
+	/* v7 to v9: "If the join_rule is anything other than knock, reject." From v10 on: "knock or knock_restricted".
+	 */
 	if (!str_eq(rule, S("knock")) && !(au->rv->knock_restricted && str_eq(rule, S("knock_restricted"))))
 		return auth_reject(au, RULE_KNOCK_RULE, "This room cannot be knocked on");
 	/* "If sender does not match state_key, reject." */

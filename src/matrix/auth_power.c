@@ -2,9 +2,9 @@
  * "If type is m.room.power_levels".
  *
  * What a level may be written as is the room version's (power_levels_read.c). The rules compare levels, not how they
- * are written: "50" and 50 are no change. Of all rules that a change breaks the first in the list is named. Where levels
- * may be more than integers, the list asks that of users alone; the others are asked where their levels are compared,
- * so that the first event of a room may hold any, which then nobody can use.
+ * are written: "50" and 50 are no change. Of all rules that a change breaks the first in the list is named. Where
+ * levels may be more than integers, the list asks that of users alone; the others are asked where their levels are
+ * compared, so that the first event of a room may hold any, which then nobody can use.
  */
 #include "matrix/internal_auth.h"
 
@@ -219,17 +219,17 @@ err *auth_check_power_levels(struct auth *au)
 	/* "If there is no previous m.room.power_levels event in the room, allow." */
 	if (!before)
 		return auth_allow(au, RULE_LEVELS_FIRST);
-	/* "For the properties users_default, events_default, state_default, ban, redact, kick, invite check if they were
-	 * added, changed or removed. For each found alteration:" */
+	/* "For the properties users_default, events_default, state_default, ban, redact, kick, invite check if they
+	 * were added, changed or removed. For each found alteration:" */
 	for (size_t i = 0; i < ARRAY_LEN(level_names); i++)
 		check_change(au, &named, before, au->ev->content, level_names[i], &b);
-	/* "For each entry being changed in, or removed from, the events property [...] For each entry being added to, or
-	 * changed in, the events property"; from v6 on "the events or notifications properties". */
+	/* "For each entry being changed in, or removed from, the events property [...] For each entry being added to,
+	 * or changed in, the events property"; from v6 on "the events or notifications properties". */
 	check_map(au, &maps, S("events"), &b);
 	if (au->rv->notifications_rule)
 		check_map(au, &maps, S("notifications"), &b);
-	/* "For each entry being changed in, or removed from, the users property, other than the sender's own entry [...]
-	 * For each entry being added to, or changed in, the users property" */
+	/* "For each entry being changed in, or removed from, the users property, other than the sender's own entry
+	 * [...] For each entry being added to, or changed in, the users property" */
 	check_map(au, &users, S("users"), &b);
 	/* "Otherwise, allow." */
 	return b.rule ? change_error(au, &b) : auth_allow(au, RULE_LEVELS_ALLOW);

@@ -1,15 +1,15 @@
 /*
  * auth_search.c - whose chain holds an event?
  *
- * A state holds an event in its chain if one of the state's own events reaches it. The search goes up from the event: along its line,
- * then over the links that end there, to the lines these come from, and so on; and at each line it asks what the states have under
- * that line's key. It ends when every state was met, which is soon: what everybody names (power levels, join rules) is
- * followed on its own line by what the states have now, and an old event that somebody joined under is met at the first
- * who is still there. Only what a state really does not reach has to be searched for to the end, and that is what the
- * difference consists of.
+ * A state holds an event in its chain if one of the state's own events reaches it. The search goes up from the event:
+ * along its line, then over the links that end there, to the lines these come from, and so on; and at each line it asks
+ * what the states have under that line's key. It ends when every state was met, which is soon: what everybody names
+ * (power levels, join rules) is followed on its own line by what the states have now, and an old event that somebody
+ * joined under is met at the first who is still there. Only what a state really does not reach has to be searched for
+ * to the end, and that is what the difference consists of.
  *
- * What a search finds out about a line is kept for the next: which states reach how high (`known`), and from where on there is nothing of
- * some states (`barren`).
+ * What a search finds out about a line is kept for the next: which states reach how high (`known`), and from where on
+ * there is nothing of some states (`barren`).
  */
 #include "base/map.h"
 #include "matrix/internal_auth_index.h"

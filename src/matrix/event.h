@@ -69,8 +69,8 @@ NODISCARD err *event_build(struct arena *a, const struct room_version *rv, const
 NODISCARD err *event_load(struct arena *a, const struct room_version *rv, str event_id, str bytes, struct event **out);
 
 /* An event from outside: the whole format is checked ("Checks performed on receipt of a PDU", 1 and 3; 2 is
- * event_well_signed). When the content hash does not fit, *out is the redacted copy and says so. ERR_BAD_JSON, ERR_NOT_JSON,
- * ERR_TOO_LARGE. `text` must live as long as the event. */
+ * event_well_signed). When the content hash does not fit, *out is the redacted copy and says so. ERR_BAD_JSON,
+ * ERR_NOT_JSON, ERR_TOO_LARGE. `text` must live as long as the event. */
 NODISCARD err *event_parse(struct arena *a, const struct room_version *rv, str text, struct event **out);
 /* The same from a tree that was parsed already (an event inside a transaction). */
 NODISCARD err *event_parse_json(struct arena *a, const struct room_version *rv, const struct json *json,

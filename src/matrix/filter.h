@@ -28,8 +28,8 @@ struct filter { /* "Filter" */
 	struct event_filter state, timeline, ephemeral, room_account_data;
 };
 
-/* Read strictly: what the schema does not allow is ERR_BAD_JSON with words; unknown members are ignored. Texts are borrowed from
- * the tree. An absent filter (NULL) lets everything through. */
+/* Read strictly: what the schema does not allow is ERR_BAD_JSON with words; unknown members are ignored. Texts are
+ * borrowed from the tree. An absent filter (NULL) lets everything through. */
 NODISCARD err *filter_parse(struct arena *a, const struct json *json, struct filter *out);
 NODISCARD err *event_filter_parse(struct arena *a, const struct json *json, struct event_filter *out);
 
@@ -46,7 +46,8 @@ bool event_filter_match(const struct event_filter *f, str type, str sender, cons
 /* Does it let everything through (but for limit and lazy loading)? */
 bool event_filter_is_open(const struct event_filter *f);
 
-/* "event_fields": the members named by dot-separated paths (appendix "Dot-separated property paths"), nothing else, as a new tree. */
+/* "event_fields": the members named by dot-separated paths (appendix "Dot-separated property paths"), nothing else, as
+ * a new tree. */
 const struct json *filter_fields(struct arena *a, const struct json *event, const struct str_list *fields);
 /* Takes the next key off such a path, which becomes STR_NONE after its last; `\` escapes dots and itself. */
 str json_path_key(struct arena *a, str *path);

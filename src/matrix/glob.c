@@ -6,8 +6,9 @@
  * State i means: the tokens before i (literals and `?`) have matched. A `*` before token i lets state i stay on any
  * byte; after a `?` the state stays on the continuation bytes of the character that the `?` took.
  *
- * Most patterns do not match most texts, and that shows before: by the plain text at the pattern's ends, or by a piece of it
- * that the text does not hold. Letters are folded to lower case as they are met, which never changes their length.
+ * Most patterns do not match most texts, and that shows before: by the plain text at the pattern's ends, or by a piece
+ * of it that the text does not hold. Letters are folded to lower case as they are met, which never changes their
+ * length.
  */
 #include "matrix/glob.h"
 
@@ -174,7 +175,8 @@ static bool match(str pattern, str text, bool words, bool exact)
 
 /* --- plain text --- */
 
-/* In lower case, with what Knuth, Morris and Pratt need: after how many bytes to go on when the next one does not fit. */
+/* In lower case, with what Knuth, Morris and Pratt need: after how many bytes to go on when the next one does not fit.
+ */
 struct needle {
 	size_t n;
 	char folded[GLOB_MAX];
@@ -222,8 +224,8 @@ static size_t skip(const struct needle *nd, str text, size_t from, size_t next[2
 
 enum ends { ANYWHERE, OUTSIDE, BETWEEN };
 
-/* May what is found stand there? OUTSIDE: the characters around it are not of words; BETWEEN: at neither end are the character
- * outside and the one inside both of words. */
+/* May what is found stand there? OUTSIDE: the characters around it are not of words; BETWEEN: at neither end are the
+ * character outside and the one inside both of words. */
 static bool stands(str text, size_t start, size_t end, enum ends ends)
 {
 	if (ends == ANYWHERE)

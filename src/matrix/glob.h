@@ -8,7 +8,8 @@
  * texts). */
 enum { GLOB_MAX = 1023 };
 
-/* Is it more than a text? Matching one that is takes some ten nanoseconds a byte for each 64 characters of the pattern. */
+/* Is it more than a text? Matching one that is takes some ten nanoseconds a byte for each 64 characters of the pattern.
+ */
 bool glob_is_wild(str pattern);
 /* Does the whole text match? Both must be valid UTF-8. */
 bool glob_match(str pattern, str text);

@@ -7,8 +7,8 @@
 struct auth_search;
 NODISCARD err *auth_search_begin(struct arena *a, const struct auth_index *index, const struct auth_states *s,
 				 struct auth_search **out);
-/* in[i]: the states known to reach event i before; afterwards all that do. (An event that is not in the index is in every chain: it
- * can be in no difference.) */
+/* in[i]: the states known to reach event i before; afterwards all that do. (An event that is not in the index is in
+ * every chain: it can be in no difference.) */
 NODISCARD err *auth_search_states(struct auth_search *se, const int64_t *events, size_t n, uint64_t *in);
 
 /* The places from which one of the events is reached, or where one stands, as far as they can be reached from one of

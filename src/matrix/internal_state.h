@@ -7,7 +7,8 @@
 /* Rows of a whole state are cut here: a read of one node reads its row. */
 enum { STATE_ROW_NODES = 64, STATE_ROW_BYTES = 2000 };
 
-/* What hangs in a slot: nothing, one leaf, or a node (and then there are two leaves below it or more, but for a top). */
+/* What hangs in a slot: nothing, one leaf, or a node (and then there are two leaves below it or more, but for a top).
+ */
 struct state_sub {
 	enum { SUB_NONE, SUB_LEAF, SUB_NODE } kind;
 	int64_t node;

@@ -21,7 +21,8 @@ enum membership membership_of_text(str s)
 	return MEMBER_NONE;
 }
 
-/* "The table below represents the various changes over time and how clients and servers must interpret those changes." */
+/* "The table below represents the various changes over time and how clients and servers must interpret those changes."
+ */
 static const enum member_change changes[][6] = {
 	[MEMBER_INVITE] = { [MEMBER_INVITE] = CHANGE_NOTHING,
 			    [MEMBER_JOIN] = CHANGE_JOINED,

@@ -1,6 +1,6 @@
 /*
- * membership.h - the states a user can be in towards a room, and what going from one to another means. m.room.member, its table;
- * Client-Server API, "Room membership". Who may do it is for the authorisation rules (auth.h).
+ * membership.h - the states a user can be in towards a room, and what going from one to another means. m.room.member,
+ * its table; Client-Server API, "Room membership". Who may do it is for the authorisation rules (auth.h).
  */
 #pragma once
 
@@ -32,5 +32,6 @@ enum member_change {
 	CHANGE_KICKED_BANNED, /* who was in */
 	CHANGE_UNBANNED,
 };
-/* by_self: state_key and sender are the same. MEMBER_NONE before counts as leave; `to` is none of an event's: CHANGE_NEVER. */
+/* by_self: state_key and sender are the same. MEMBER_NONE before counts as leave; `to` is none of an event's:
+ * CHANGE_NEVER. */
 enum member_change membership_change(enum membership from, enum membership to, bool by_self);

@@ -6,7 +6,8 @@
  * the decimal point counts. Levels beyond 64 bits all count as the largest one there is: they stay above every level
  * that is less, and POWER_INFINITE and POWER_NONE stay above and below them.
  *
- * Where the specification is silent it is done as Synapse does: a boolean is 0 or 1, white space is C's and beyond ASCII Unicode's.
+ * Where the specification is silent it is done as Synapse does: a boolean is 0 or 1, white space is C's and beyond
+ * ASCII Unicode's.
  *
  * https://spec.matrix.org/latest/rooms/v1/#deprecated-event-content-schemas
  */

@@ -96,8 +96,8 @@ static const struct json *property(const struct push_condition *c, const struct 
 	return at;
 }
 
-/* Events have ids for clients that are not always written in them: event_id from room version 3 on, and the room_id of a version
- * 12 create event. STR_NONE: the condition is on something else. */
+/* Events have ids for clients that are not always written in them: event_id from room version 3 on, and the room_id of
+ * a version 12 create event. STR_NONE: the condition is on something else. */
 static str id_property(const struct push_condition *c, const struct push_event *ev)
 {
 	if (c->n_path != 1)
@@ -125,8 +125,8 @@ static size_t cost_of_pattern(str pattern, str value) { return value.n * (patter
 /* The user's own id; nobody's is no text that an event could hold. */
 static bool is_own(str value, str user_id) { return !str_is_empty(user_id) && str_eq(value, user_id); }
 
-/* "If the property specified by key is completely absent from the event, or does not have a string value, then the condition will
- * not match, even if pattern is *." */
+/* "If the property specified by key is completely absent from the event, or does not have a string value, then the
+ * condition will not match, even if pattern is *." */
 static bool holds_match(const struct push_condition *c, const struct push_event *ev, str user_id, size_t *work)
 {
 	str value = id_property(c, ev);

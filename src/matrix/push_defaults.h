@@ -1,5 +1,5 @@
-/* push_defaults.h - the predefined rules of v1.19, in order of priority within their kind. A "pattern_type" or "value_type" of
- * user_id stands for the user's own id. */
+/* push_defaults.h - the predefined rules of v1.19, in order of priority within their kind. A "pattern_type" or
+ * "value_type" of user_id stands for the user's own id. */
 #pragma once
 
 #include "base/str.h"

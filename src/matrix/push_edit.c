@@ -42,7 +42,8 @@ static err *check_actions(struct arena *a, const struct json *actions)
 	JSON_ITEMS (actions, i) {
 		const struct json *x = actions->array.items[i];
 
-		/* Actions this server does not know are kept for clients that do, as long as they have an action's form. */
+		/* Actions this server does not know are kept for clients that do, as long as they have an action's
+		 * form. */
 		if (!json_is(x, JSON_STR) && str_is_none(json_get_str(x, S("set_tweak"))))
 			return err_new(a, ERR_INVALID_PARAM, "an action is neither a string nor a tweak");
 	}

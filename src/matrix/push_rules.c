@@ -1,9 +1,9 @@
 /*
  * push_rules.c - a user's rules in order of priority, and which of them an event meets first.
  *
- * The order: .m.rule.master; then, kind by kind (override, content, room, sender, underride), the user's own rules before the
- * default ones. The default set is compiled once and shared; a user with changes gets a set of their own which borrows the default
- * rules' conditions.
+ * The order: .m.rule.master; then, kind by kind (override, content, room, sender, underride), the user's own rules
+ * before the default ones. The default set is compiled once and shared; a user with changes gets a set of their own
+ * which borrows the default rules' conditions.
  */
 #include "matrix/push_rules.h"
 
@@ -14,8 +14,8 @@
 
 const str push_kind_names[PUSH_KINDS] = { STR("override"), STR("content"), STR("room"), STR("sender"),
 					  STR("underride") };
-/* What one user's conditions may cost for one event, in bytes and list entries looked at: 60 patterns over the longest body there
- * is, all that are allowed over an ordinary one. */
+/* What one user's conditions may cost for one event, in bytes and list entries looked at: 60 patterns over the longest
+ * body there is, all that are allowed over an ordinary one. */
 enum { PUSH_WORK = 4 << 20 };
 
 const struct json_limits push_stored_limits = { PUSH_RULES_BYTES, 32, 100000 };
@@ -44,7 +44,8 @@ static const struct json *strip_actions(struct arena *a, const struct json *acti
 	return out;
 }
 
-/* room and sender rules: "the rule_id of the rule determines its behaviour"; content rules match their pattern in the body. */
+/* room and sender rules: "the rule_id of the rule determines its behaviour"; content rules match their pattern in the
+ * body. */
 static const struct json *implied_condition(struct arena *a, enum push_kind kind, str rule_id, str pattern)
 {
 	struct json *c = json_new_object(a);

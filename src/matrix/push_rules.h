@@ -1,7 +1,8 @@
 /*
  * push_rules.h - which events a user is told about, and how loudly. Client-Server API, "Push Notifications".
  *
- * A user's rules are the server's default rules plus what the user changed. Only the changes are stored, as one JSON text:
+ * A user's rules are the server's default rules plus what the user changed. Only the changes are stored, as one JSON
+ * text:
  *     {"rules": {"override": [{rule}...], ...}, "defaults": {".m.rule.x": {"enabled": false, "actions": [...]}}}
  * so that new default rules reach everybody. A user without changes shares one compiled set with all the others.
  */
@@ -49,7 +50,8 @@ const struct push_rule *push_rule_find(const struct push_rules *r, enum push_kin
  * ERR_INVALID_PARAM, ERR_BAD_JSON, ERR_MISSING_PARAM for what cannot be.
  */
 enum { PUSH_RULES_MAX = 1000, PUSH_RULES_BYTES = 256 * 1024 }; /* of one user */
-/* before, after: a user's rule of the same kind, or STR_NONE. An existing rule is replaced (and stays enabled or not). */
+/* before, after: a user's rule of the same kind, or STR_NONE. An existing rule is replaced (and stays enabled or not).
+ */
 NODISCARD err *push_rules_put(struct arena *a, str stored, enum push_kind kind, str rule_id, const struct json *body,
 			      str before, str after, str *out);
 NODISCARD err *push_rules_delete(struct arena *a, str stored, enum push_kind kind, str rule_id, str *out);
@@ -58,8 +60,9 @@ NODISCARD err *push_rules_set_enabled(struct arena *a, str stored, enum push_kin
 NODISCARD err *push_rules_set_actions(struct arena *a, str stored, enum push_kind kind, str rule_id,
 				      const struct json *actions, str *out);
 
-/* A room's successor: every enabled rule of the user's own that names the old room (a room rule, a condition on room_id) stands a second
- * time, right above, for the new one, as far as there is room for it. Gives the stored text as it was where there is none. */
+/* A room's successor: every enabled rule of the user's own that names the old room (a room rule, a condition on
+ * room_id) stands a second time, right above, for the new one, as far as there is room for it. Gives the stored text as
+ * it was where there is none. */
 NODISCARD err *push_rules_follow_room(struct arena *a, str stored, str old_room, str new_room, str *out);
 /* Is there one? */
 bool push_rules_name_room(struct arena *a, str stored, str room_id);
@@ -79,6 +82,7 @@ struct push_result {
 	const struct json *actions; /* of the rule that matched; NULL: none did */
 };
 /* Conditions beyond what PUSH_WORK allows for one event do not match: no list of them holds up a room.
- * user_id: empty for nobody in particular, whom no event names. display_name: the user's own in the room, or STR_NONE. Senders are not notified of their own events: the caller's matter. */
+ * user_id: empty for nobody in particular, whom no event names. display_name: the user's own in the room, or STR_NONE.
+ * Senders are not notified of their own events: the caller's matter. */
 struct push_result push_evaluate(const struct push_rules *r, const struct push_event *ev, str user_id,
 				 str display_name);

@@ -1,9 +1,9 @@
 /*
  * state_build.c - making new states out of old ones.
  *
- * One pass for any number of changes: they are sorted by place, so that each slot of a node owns a run of them; a node whose
- * runs change nothing is left as it is, the others are made anew from the leaves up. A single state event and a whole
- * state built from nothing are the same pass.
+ * One pass for any number of changes: they are sorted by place, so that each slot of a node owns a run of them; a node
+ * whose runs change nothing is left as it is, the others are made anew from the leaves up. A single state event and a
+ * whole state built from nothing are the same pass.
  *
  * New nodes have numbers below 0 in their builder. What becomes of them is known only when the event is: then they are
  * sealed, that is numbered children first and written into rows. Nodes that were made on the way to another (the

@@ -1,14 +1,14 @@
 /*
  * state_mark.c - mark and pack, the library's part of a purge.
  *
- * A node's references lead to lower numbers only. So marking needs no walk of the trees, in which a hundred thousand roots would
- * be visited one by one at random places: the rows are read once, downwards, and a node that nobody above has marked is
- * dead. A node is in a trie of types or in one of state keys, which its bytes do not say; the mark does, and that is why
- * there are two bitmaps.
+ * A node's references lead to lower numbers only. So marking needs no walk of the trees, in which a hundred thousand
+ * roots would be visited one by one at random places: the rows are read once, downwards, and a node that nobody above
+ * has marked is dead. A node is in a trie of types or in one of state keys, which its bytes do not say; the mark does,
+ * and that is why there are two bitmaps.
  *
  * Most rows hold the path of one event, of which the lower part stays alive for long and the upper one dies with the
- * next event. Packing leaves an empty place in a row where a node died (one byte), and joins what is left of neighbouring
- * rows, so that a room of which little stays is stored like one that was built whole.
+ * next event. Packing leaves an empty place in a row where a node died (one byte), and joins what is left of
+ * neighbouring rows, so that a room of which little stays is stored like one that was built whole.
  */
 #include "matrix/state_mark.h"
 

@@ -3,17 +3,18 @@
  *
  * The sentences of the specification stand where they are carried out. Three things are worth knowing first.
  *
- * States are trees, so the conflicted keys are the differences between the first tree and each other one, and the result is the
- * first tree with the conflicted keys changed. Unconflicted state is never walked: it is looked up, key by key, when
- * an authorisation rule asks for it.
+ * States are trees, so the conflicted keys are the differences between the first tree and each other one, and the
+ * result is the first tree with the conflicted keys changed. Unconflicted state is never walked: it is looked up, key
+ * by key, when an authorisation rule asks for it.
  *
- * An event of the full conflicted set may belong to a key that is not conflicted (it was in the auth difference). It takes part
- * in all checks, and in the end gives way to the unconflicted event of its key.
+ * An event of the full conflicted set may belong to a key that is not conflicted (it was in the auth difference). It
+ * takes part in all checks, and in the end gives way to the unconflicted event of its key.
  *
  * Where the text can be read in two ways, servers must read it alike, for a room whose servers resolve differently
  * falls apart. docs/internals/state-resolution.md lists those places and how they are read here.
  *
- * https://spec.matrix.org/latest/rooms/v11/#state-resolution and https://spec.matrix.org/latest/rooms/v12/#state-resolution
+ * https://spec.matrix.org/latest/rooms/v11/#state-resolution and
+ * https://spec.matrix.org/latest/rooms/v12/#state-resolution
  */
 #include "matrix/state_res.h"
 
@@ -129,8 +130,8 @@ static err *on_difference(void *arg, int64_t type, int64_t key, int64_t old, int
 	return NULL;
 }
 
-/* "If a given key K is present in every S_i with the same value V in each state map, then the pair (K, V) belongs to the
- * unconflicted state map. Otherwise, V belongs to the conflicted state set." */
+/* "If a given key K is present in every S_i with the same value V in each state map, then the pair (K, V) belongs to
+ * the unconflicted state map. Otherwise, V belongs to the conflicted state set." */
 static err *find_conflicts(struct res *r)
 {
 	for (size_t i = 1; i < r->n_roots; i++) {
@@ -319,8 +320,8 @@ static bool is_power_event(const struct event *ev)
 	return str_eq(event_membership(ev), S("leave")) || str_eq(event_membership(ev), S("ban"));
 }
 
-/* "Select the set X of all power events that appear in the full conflicted set. For each such power event P, enlarge X by adding
- * the events in the auth chain of P which also belong to the full conflicted set." */
+/* "Select the set X of all power events that appear in the full conflicted set. For each such power event P, enlarge X
+ * by adding the events in the auth chain of P which also belong to the full conflicted set." */
 static void choose(struct res *r, struct res_items *out)
 {
 	for (size_t i = 0; i < r->full.n; i++)
@@ -382,9 +383,9 @@ static err *gather(struct res *r, const struct res_item *it, struct res_lookups 
 		TRY(res_current(r, l->key[i].type, l->key[i].state_key, found));
 		if (*found)
 			continue;
-		/* "If a (event_type, state_key) key that is required for checking the authorisation rules is not present in the
-		 * state, then the appropriate state event from the event's auth_events is used if the auth event is not
-		 * rejected." */
+		/* "If a (event_type, state_key) key that is required for checking the authorisation rules is not
+		 * present in the state, then the appropriate state event from the event's auth_events is used if the
+		 * auth event is not rejected." */
 		TRY(res_among(r, &it->auth, l->key[i].type, l->key[i].state_key, found));
 		if (*found && (*found)->rejected)
 			*found = NULL;
@@ -395,9 +396,9 @@ static err *gather(struct res *r, const struct res_item *it, struct res_lookups 
 	return NULL;
 }
 
-/* "constructs a new room state by iterating through the event list and applying the state event to the room state if the state
- * event is allowed by the authorisation rules. If the state event is not allowed by the authorisation rules, then the
- * event is ignored." */
+/* "constructs a new room state by iterating through the event list and applying the state event to the room state if
+ * the state event is allowed by the authorisation rules. If the state event is not allowed by the authorisation rules,
+ * then the event is ignored." */
 static err *auth_checks(struct res *r, enum state_res_step step, const struct res_items *list)
 {
 	for (size_t i = 0; i < list->n; i++) {
@@ -415,8 +416,8 @@ static err *auth_checks(struct res *r, enum state_res_step step, const struct re
  * Step 5
  */
 
-/* "Update the result by replacing any event with the event with the same key from the unconflicted state map, if such an event
- * exists, to get the final resolved state." As changes to the first state. */
+/* "Update the result by replacing any event with the event with the same key from the unconflicted state map, if such
+ * an event exists, to get the final resolved state." As changes to the first state. */
 static err *finish(struct res *r, struct state_builder *b, struct state_root *out)
 {
 	VEC(struct state_entry) changes = { 0 };
@@ -471,14 +472,14 @@ static err *res_v2(struct res *r)
 	TRY(res_sort_by_power(r, &first));
 	/* "2. Apply the iterative auth checks algorithm" */
 	TRY(auth_checks(r, STATE_RES_POWER, &first));
-	/* "3. Take all remaining events that weren't picked in step 1 and order them by the mainline ordering based on the power
-	 * level in the partially resolved state obtained in step 2." */
+	/* "3. Take all remaining events that weren't picked in step 1 and order them by the mainline ordering based on
+	 * the power level in the partially resolved state obtained in step 2." */
 	for (size_t i = 0; i < r->full.n; i++)
 		if (!r->full.p[i]->chosen)
 			vec_push(r->a, &rest, r->full.p[i]);
 	TRY(res_sort_by_mainline(r, &rest));
-	/* "4. Apply the iterative auth checks algorithm on the partial resolved state and the list of events from the previous
-	 * step." */
+	/* "4. Apply the iterative auth checks algorithm on the partial resolved state and the list of events from the
+	 * previous step." */
 	return auth_checks(r, STATE_RES_MAINLINE, &rest);
 }
 

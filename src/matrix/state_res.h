@@ -30,9 +30,9 @@ struct state_res_note {
 
 struct state_res_io {
 	void *ctx;
-	/* The event of a number, with `nid` set, and `rejected` where it was. Every event in a state, and every event of
-	 * its auth chain, must be there: ERR_INTERNAL where one is not. Must stay readable for the arena's life; asked
-	 * again for the same number rarely. */
+	/* The event of a number, with `nid` set, and `rejected` where it was. Every event in a state, and every event
+	 * of its auth chain, must be there: ERR_INTERNAL where one is not. Must stay readable for the arena's life;
+	 * asked again for the same number rarely. */
 	err *(*event)(void *ctx, struct arena *a, int64_t nid, const struct event **out);
 	/* Or NULL. Said before `event` is asked for them one by one: so that a store reads them in one query. */
 	err *(*will_need)(void *ctx, struct arena *a, const int64_t *nids, size_t n);
@@ -45,14 +45,14 @@ struct state_res_io {
 
 enum { STATE_RES_MAX_ROOTS = 64, STATE_RES_MAX_LOSSES = 32 };
 
-/* A membership, the power levels or the join rules of some state, which the authorisation rules refused on the way and which
- * the result does not hold. */
+/* A membership, the power levels or the join rules of some state, which the authorisation rules refused on the way and
+ * which the result does not hold. */
 struct state_res_loss {
 	int64_t type, key;
-	int64_t lost; /* the event */
-	int64_t held; /* what the result has in its place; 0: nothing */
-	int64_t cause; /* the event that made it impossible and that the state with the lost event had not seen (a ban, other
-			* power levels); 0: there is none, the state was reset to something older */
+	int64_t lost;  /* the event */
+	int64_t held;  /* what the result has in its place; 0: nothing */
+	int64_t cause; /* the event that made it impossible and that the state with the lost event had not seen (a ban,
+			* other power levels); 0: there is none, the state was reset to something older */
 };
 /* What came out, beside the root: for the state-reset guard and for metrics. */
 struct state_res_facts {
@@ -64,9 +64,9 @@ struct state_res_facts {
 	size_t n_losses;
 };
 
-/* Resolves n states (at least 1) of one room. New nodes go to the builder, through which *out can be read and in which it
- * waits to be sealed; when the result is one of the states, it is that very root. Temporary memory is taken from `a`.
- * `facts` may be NULL: then losses are not looked for. */
+/* Resolves n states (at least 1) of one room. New nodes go to the builder, through which *out can be read and in which
+ * it waits to be sealed; when the result is one of the states, it is that very root. Temporary memory is taken from
+ * `a`. `facts` may be NULL: then losses are not looked for. */
 NODISCARD err *state_resolve(struct arena *a, const struct room_version *rv, struct state_builder *b,
 			     const struct state_root *roots, size_t n, const struct state_res_io *io,
 			     struct state_root *out, struct state_res_facts *facts);

@@ -1,14 +1,14 @@
 /*
  * state_res_loss.c - what a resolution took away, and why: the facts of the state-reset guard.
  *
- * A membership, power levels or join rules that a state had may be refused for a good reason: an event which that state had not
- * seen forbids them (the sender was banned meanwhile). Or for a bad one: they are judged by less, or by older things, than
- * they were sent under, and the room falls back to something that was over: a state reset. Version 1 is known for
- * that, version 2 does it rarely (MSC4297 has the cases).
+ * A membership, power levels or join rules that a state had may be refused for a good reason: an event which that state
+ * had not seen forbids them (the sender was banned meanwhile). Or for a bad one: they are judged by less, or by older
+ * things, than they were sent under, and the room falls back to something that was over: a state reset. Version 1 is
+ * known for that, version 2 does it rarely (MSC4297 has the cases).
  *
- * The difference shows where the event's own auth_events and the result disagree. What the result holds there is the cause if the
- * state with the event does not hold it and the event's auth chain does not, either. If the event's own auth event was refused in
- * the same resolution, that one's cause is the cause.
+ * The difference shows where the event's own auth_events and the result disagree. What the result holds there is the
+ * cause if the state with the event does not hold it and the event's auth chain does not, either. If the event's own
+ * auth event was refused in the same resolution, that one's cause is the cause.
  */
 #include <stdlib.h>
 

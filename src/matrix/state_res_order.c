@@ -97,8 +97,8 @@ err *res_sort_by_power(struct res *r, struct res_items *items)
 }
 
 /*
- * Mainline ordering. The mainline of a room that changed its power levels often is long, and events usually sit near its
- * beginning: it is followed only as far as the events ask for.
+ * Mainline ordering. The mainline of a room that changed its power levels often is long, and events usually sit near
+ * its beginning: it is followed only as far as the events ask for.
  */
 struct mainline {
 	struct res *r;
@@ -117,7 +117,8 @@ static err *power_levels_before(struct res *r, const struct event *ev, const str
 	return res_among(r, &auth, S("m.room.power_levels"), S(""), out);
 }
 
-/* Power levels that name themselves, by a circle that peers made in a version where they choose the ids, end the mainline. */
+/* Power levels that name themselves, by a circle that peers made in a version where they choose the ids, end the
+ * mainline. */
 static void mainline_add(struct mainline *m, const struct event *levels)
 {
 	m->end = levels && !map_get_i(&m->position, levels->nid) ? levels : NULL;
@@ -137,8 +138,9 @@ static err *mainline_find(struct mainline *m, int64_t nid, size_t *out)
 	return NULL;
 }
 
-/* "Find the smallest index j >= 1 for which e_j belongs to the mainline of P. If such a j exists, then e_j = P_i for some unique
- * index i >= 0. Otherwise set i = infinity". e_1, e_2, ... are the power levels that e was sent under, and those before. */
+/* "Find the smallest index j >= 1 for which e_j belongs to the mainline of P. If such a j exists, then e_j = P_i for
+ * some unique index i >= 0. Otherwise set i = infinity". e_1, e_2, ... are the power levels that e was sent under, and
+ * those before. */
 static err *mainline_position(struct mainline *m, struct res_item *it)
 {
 	VEC(int64_t) passed = { 0 };
@@ -165,8 +167,8 @@ static err *mainline_position(struct mainline *m, struct res_item *it)
 	return NULL;
 }
 
-/* "x < y if 1. the mainline position of x is greater than the mainline position of y ...; or 2. ... x's origin_server_ts is
- * less than y's origin_server_ts; or 3. ... x's event_id is less than y's event_id." */
+/* "x < y if 1. the mainline position of x is greater than the mainline position of y ...; or 2. ... x's
+ * origin_server_ts is less than y's origin_server_ts; or 3. ... x's event_id is less than y's event_id." */
 static int by_mainline(const void *p, const void *q)
 {
 	const struct res_item *x = *(const struct res_item *const *)p, *y = *(const struct res_item *const *)q;

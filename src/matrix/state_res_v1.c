@@ -1,13 +1,14 @@
 /*
  * state_res_v1.c - state resolution of room version 1.
  *
- * Only keys under which the states have different events are in conflict; a key that some states do not have is taken from
- * those that do, without a check. The conflicts are settled in four passes: power levels, join rules, members, all others. Each
- * pass is judged by R, the state as it is after the pass before: what the same pass settles for other keys is not in it
- * yet, so that the order of the keys within a pass makes no difference. Nothing is ever looked up in an event's own
- * auth_events.
+ * Only keys under which the states have different events are in conflict; a key that some states do not have is taken
+ * from those that do, without a check. The conflicts are settled in four passes: power levels, join rules, members, all
+ * others. Each pass is judged by R, the state as it is after the pass before: what the same pass settles for other keys
+ * is not in it yet, so that the order of the keys within a pass makes no difference. Nothing is ever looked up in an
+ * event's own auth_events.
  *
- * depth decides here, though every server writes into it what it likes: that is one of the reasons why there is a version 2.
+ * depth decides here, though every server writes into it what it likes: that is one of the reasons why there is a
+ * version 2.
  *
  * https://spec.matrix.org/latest/rooms/v1/#state-resolution; how the text is read: docs/internals/state-resolution.md.
  */
@@ -69,8 +70,8 @@ static err *open_contest(struct res *r, const int64_t key[2], const int64_t *eve
 	return NULL;
 }
 
-/* "Start by setting R to the union of the states to be resolved, excluding any conflicting events." [...] "A conflict occurs
- * between states where those states have different event_ids for the same (event_type, state_key)." */
+/* "Start by setting R to the union of the states to be resolved, excluding any conflicting events." [...] "A conflict
+ * occurs between states where those states have different event_ids for the same (event_type, state_key)." */
 static err *find_contests(struct res *r, struct contests *out)
 {
 	int64_t *different = ARENA_ARRAY(r->a, int64_t, r->n_roots);
@@ -118,10 +119,10 @@ static err *is_allowed(struct res *r, const struct contest *c, const struct even
 }
 
 /*
- * "Sort the list by ascending depth then descending sha1(event_id). Add the first event in the list to R. For each subsequent
- * event in the list, check that the event would be allowed by the authorisation rules for a room in state R. If the event
- * would be allowed, then update R with the event and continue with the next event in the list. If it would not be allowed,
- * stop".
+ * "Sort the list by ascending depth then descending sha1(event_id). Add the first event in the list to R. For each
+ * subsequent event in the list, check that the event would be allowed by the authorisation rules for a room in state R.
+ * If the event would be allowed, then update R with the event and continue with the next event in the list. If it would
+ * not be allowed, stop".
  */
 static err *climb(struct res *r, struct contest *c)
 {
@@ -144,8 +145,8 @@ static err *climb(struct res *r, struct contest *c)
 	return NULL;
 }
 
-/* "just pick the event with the highest depth and lowest sha1(event_id) that passes authentication in R and add it to R." If
- * none does: the one that would have been tried last. */
+/* "just pick the event with the highest depth and lowest sha1(event_id) that passes authentication in R and add it to
+ * R." If none does: the one that would have been tried last. */
 static err *pick(struct res *r, struct contest *c)
 {
 	bool allowed = false;
@@ -158,8 +159,8 @@ static err *pick(struct res *r, struct contest *c)
 }
 
 /* "First we resolve conflicts between m.room.power_levels events. [...] Repeat the above process for conflicts between
- * m.room.join_rules events. Repeat the above process for conflicts between m.room.member events. No other events affect the
- * authorisation rules, so for all other conflicts" */
+ * m.room.join_rules events. Repeat the above process for conflicts between m.room.member events. No other events affect
+ * the authorisation rules, so for all other conflicts" */
 err *res_v1(struct res *r)
 {
 	struct contests all = { 0 };

@@ -3,21 +3,22 @@
  *
  * A room of fifty thousand members has a state of fifty thousand entries, and nearly every entry has been a state event
  * that made a new state. Storing each state whole is out of the question; storing differences in a chain makes reading
- * slow and comparing two states slower. So a state is the root of an immutable tree: a state event writes only the nodes
- * on the path to its leaf and shares all others with the state before it, and two states are compared by walking both
- * trees and turning back wherever they share a node.
+ * slow and comparing two states slower. So a state is the root of an immutable tree: a state event writes only the
+ * nodes on the path to its leaf and shares all others with the state before it, and two states are compared by walking
+ * both trees and turning back wherever they share a node.
  *
  * Form. Two layers of tries with fan-out 8. The upper one places types by a keyed hash of the type, and its leaves are
- * the tops of lower ones, one for each type, which place state keys by a keyed hash of (type, key). Thus the members (nearly
- * everything, in a big room) are a subtree of their own: reading the state without them, or one type of it, reads nothing
- * else. Hash bits are used three at a time from the top; a leaf stands as high as it is alone under its prefix, so that
- * a trie's form depends on its contents only. Hashes that agree in all 21 levels share a list at the bottom: sixty-three
- * bits make that a matter of principle, and the key makes it a matter of luck only, for peers choose the state keys.
+ * the tops of lower ones, one for each type, which place state keys by a keyed hash of (type, key). Thus the members
+ * (nearly everything, in a big room) are a subtree of their own: reading the state without them, or one type of it,
+ * reads nothing else. Hash bits are used three at a time from the top; a leaf stands as high as it is alone under its
+ * prefix, so that a trie's form depends on its contents only. Hashes that agree in all 21 levels share a list at the
+ * bottom: sixty-three bits make that a matter of principle, and the key makes it a matter of luck only, for peers
+ * choose the state keys.
  *
  * Equality. Node numbers say nothing about contents: the same state reached by two routes has two roots. Each root
- * therefore carries (in its top node) a sum, modulo 2^128, of a keyed hash of every entry, which a change updates by one subtraction and
- * one addition: same contents, same hash, in whatever order they came. (An outsider who could see the sums might
- * search for collisions of such a sum; they are never shown, and the key is secret.)
+ * therefore carries (in its top node) a sum, modulo 2^128, of a keyed hash of every entry, which a change updates by
+ * one subtraction and one addition: same contents, same hash, in whatever order they came. (An outsider who could see
+ * the sums might search for collisions of such a sum; they are never shown, and the key is secret.)
  *
  * state_build.c makes new states, state_node.c knows the bytes.
  */
@@ -203,7 +204,8 @@ err *state_get(const struct state_tree *t, struct arena *a, struct state_root ro
 }
 
 /*
- * Comparing two tries: `gone` and `come` are what hangs in the same slot of both. Walking one trie is comparing it with nothing.
+ * Comparing two tries: `gone` and `come` are what hangs in the same slot of both. Walking one trie is comparing it with
+ * nothing.
  */
 struct compare {
 	const struct state_tree *t;

@@ -3,14 +3,15 @@
  *
  * A state is a `struct state_root`; nothing is ever changed in place. A builder makes new states out of old ones and
  * turns what is new into rows for the store. Nodes are read through a callback, so that they may come from the store, a
- * cache, or the queue of what is not committed yet. Node numbers are sequential in a room, from 1; 0 is the empty state.
- * How it is laid out, and why, stands in state_tree.c and docs/internals/state-tree.md.
+ * cache, or the queue of what is not committed yet. Node numbers are sequential in a room, from 1; 0 is the empty
+ * state. How it is laid out, and why, stands in state_tree.c and docs/internals/state-tree.md.
  */
 #pragma once
 
 #include "base/err.h"
 
-/* Keyed hash of the contents, as a sum modulo 2^128 over the entries: equal contents, equal hash, whatever led there. */
+/* Keyed hash of the contents, as a sum modulo 2^128 over the entries: equal contents, equal hash, whatever led there.
+ */
 struct state_hash {
 	uint64_t hi, lo;
 };
@@ -29,7 +30,8 @@ struct state_entry {
 	int64_t type, key, event;
 };
 
-/* Bits of a placement hash that a level uses. Another number is another format: only tests/bench/store/state_bench.c is built with some. */
+/* Bits of a placement hash that a level uses. Another number is another format: only tests/bench/store/state_bench.c is
+ * built with some. */
 #ifndef STATE_FAN_BITS
 #define STATE_FAN_BITS 3
 #endif
@@ -42,9 +44,10 @@ typedef uint16_t state_slots;
 typedef uint32_t state_slots;
 #endif
 /*
- * A node as it is in memory. There are tries of two kinds, of the same form: one of types, whose leaves are (type, top node
- * of that type's trie), and one a type, whose leaves are (state key, event). A slot holds nothing, a node's number, or a
- * leaf. At the deepest level, where the placement hash has no bits left, a node is a list of leaves instead.
+ * A node as it is in memory. There are tries of two kinds, of the same form: one of types, whose leaves are (type, top
+ * node of that type's trie), and one a type, whose leaves are (state key, event). A slot holds nothing, a node's
+ * number, or a leaf. At the deepest level, where the placement hash has no bits left, a node is a list of leaves
+ * instead.
  */
 struct state_leaf {
 	int64_t id, value; /* in a trie of types as fetched: by how much the type's top node is below this one */
@@ -91,8 +94,8 @@ struct state_tree {
 	unsigned levels; /* 0: STATE_LEVELS. Less only in tests of what happens at the deepest level */
 };
 
-/* The state whose number this is: what is kept of a root is its number, the hash stands in the node. ERR_INTERNAL: that is
- * no state's top node. 0 gives the empty state. */
+/* The state whose number this is: what is kept of a root is its number, the hash stands in the node. ERR_INTERNAL: that
+ * is no state's top node. 0 gives the empty state. */
 NODISCARD err *state_root_of(const struct state_tree *t, struct arena *a, int64_t node, struct state_root *out);
 
 /* The event under a key; 0 when there is none. */

@@ -18,8 +18,8 @@ void stripped_write(struct jw *w, const struct event *ev)
 	jw_end(w);
 }
 
-/* "Servers cannot pass through what they receive over federation to clients as stripped state. Servers are expected to prune the
- * events into the stripped state schema below before passing the details onto clients." */
+/* "Servers cannot pass through what they receive over federation to clients as stripped state. Servers are expected to
+ * prune the events into the stripped state schema below before passing the details onto clients." */
 void stripped_write_pruned(struct jw *w, const char *key, const struct json *list)
 {
 	jw_array(w, key);
@@ -50,9 +50,9 @@ err *stripped_read(struct arena *a, const struct room_version *rv, str room_id, 
 		struct event *ev;
 		const err *e = event_parse_json(a, rv, list->array.items[i], &ev);
 
-		/* "One or more entries in invite_room_state are not formatted according to the room's version." "One or more
-		 * events does not reside in the same room as the invite. Note: Some room versions may require calculating
-		 * the room ID for an event rather than relying on the presence of room_id." */
+		/* "One or more entries in invite_room_state are not formatted according to the room's version." "One or
+		 * more events does not reside in the same room as the invite. Note: Some room versions may require
+		 * calculating the room ID for an event rather than relying on the presence of room_id." */
 		if (!e && event_is_state(ev) && str_eq(ev->room_id, room_id)) {
 			has_create = has_create || event_is(ev, S("m.room.create"), S(""));
 			vec_push(a, &events, ev);

@@ -50,8 +50,8 @@ bool visibility_allows_view(struct visibility_view view, bool joined_later)
 	/* "2. If the user's membership was join, allow." */
 	if (view.member == VISIBILITY_JOINED)
 		return true;
-	/* "3. If history_visibility was set to shared, and the user joined the room at any point after the event was sent,
-	 * allow." */
+	/* "3. If history_visibility was set to shared, and the user joined the room at any point after the event was
+	 * sent, allow." */
 	if (view.history == HISTORY_SHARED && joined_later)
 		return true;
 	/* "4. If the user's membership was invite, and the history_visibility was set to invited, allow." */

@@ -1,8 +1,9 @@
 /*
  * visibility.h - may a user see an event? (Client-Server API, "Room History Visibility".)
  *
- * "The rules governing whether a user is allowed to see an event depend on the state of the room at that event", that is
- * on the state before it; for the two kinds of events that change the answer themselves, on the state after it as well.
+ * "The rules governing whether a user is allowed to see an event depend on the state of the room at that event", that
+ * is on the state before it; for the two kinds of events that change the answer themselves, on the state after it as
+ * well.
  */
 #pragma once
 

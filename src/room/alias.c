@@ -231,9 +231,9 @@ static bool lists(const struct event *current, str alias)
 	return false;
 }
 
-/* "servers SHOULD ensure that any new aliases being listed in the event are valid per their grammar/syntax and that they
- * point to the room ID where the state event is to be sent. Servers do not validate aliases which are being removed or are
- * already present in the state event." */
+/* "servers SHOULD ensure that any new aliases being listed in the event are valid per their grammar/syntax and that
+ * they point to the room ID where the state event is to be sent. Servers do not validate aliases which are being
+ * removed or are already present in the state event." */
 static err *check_listed(struct room *room, const struct event *current, const struct json *value)
 {
 	const str alias = json_str(value);

@@ -1,9 +1,9 @@
 /*
  * annotation.c - no annotation twice. Client-Server API, "Avoiding duplicate annotations".
  *
- * "Homeservers should prevent users from sending a second annotation for a given event with identical event type and annotation key
- * (unless the first event has been redacted)." A row for each stands in the store, written and removed with the events that say so;
- * what is queued of the room counts as if it were there.
+ * "Homeservers should prevent users from sending a second annotation for a given event with identical event type and
+ * annotation key (unless the first event has been redacted)." A row for each stands in the store, written and removed
+ * with the events that say so; what is queued of the room counts as if it were there.
  */
 #include "room/internal_job.h"
 

@@ -1,14 +1,14 @@
 /*
  * append.c - how an event becomes part of a room: build > select auth_events > authorise > resolve > queue.
  *
- * A draft is what one piece of the store's next commit will hold: usually one event, for a new room all of its first ones.
- * Adding to it moves the room's tip on at once, so that the next event builds on this one, queued or not; dropping it puts
- * the tip back. Nothing here waits for a commit.
+ * A draft is what one piece of the store's next commit will hold: usually one event, for a new room all of its first
+ * ones. Adding to it moves the room's tip on at once, so that the next event builds on this one, queued or not;
+ * dropping it puts the tip back. Nothing here waits for a commit.
  *
  * An event of ours names all forward extremities (at most 20) and is authorised against the resolution of the states
  * after them, which is the room's current state. With one extremity, or with equal states, there is nothing to resolve.
- * An event from elsewhere names what it likes: the state before it is resolved from the states after its prev_events, and
- * the new current state from those after the extremities that are left (receive.c).
+ * An event from elsewhere names what it likes: the state before it is resolved from the states after its prev_events,
+ * and the new current state from those after the extremities that are left (receive.c).
  */
 #include "room/internal_job.h"
 

@@ -1,8 +1,9 @@
 /*
  * chains.c - the index of auth chains, with what is queued of a room.
  *
- * The writer gives a state event its place in the index, so one that is queued has none yet. Until then it is a line of its own, with
- * links to all that it names: a poorer index of the same graph. Events are queued for the time of a commit, so there are few of them.
+ * The writer gives a state event its place in the index, so one that is queued has none yet. Until then it is a line of
+ * its own, with links to all that it names: a poorer index of the same graph. Events are queued for the time of a
+ * commit, so there are few of them.
  */
 #include "room/internal_job.h"
 

@@ -17,8 +17,8 @@ static bool is_escaped(const char *quote)
 	return (quote - p) % 2 == 1;
 }
 
-/* The byte after a string whose opening quote is at p. Most bytes of an event are within strings: they are not looked at one by
- * one, for lists of members and states read hundreds of events. */
+/* The byte after a string whose opening quote is at p. Most bytes of an event are within strings: they are not looked
+ * at one by one, for lists of members and states read hundreds of events. */
 static const char *skip_string(const char *p, const char *end)
 {
 	const char *quote = p;
@@ -147,7 +147,8 @@ static void write_unsigned(struct arena *a, struct jw *w, const struct event_row
 		jw_str(w, "redacted_by", extra->redaction->event_id);
 		client_event_write(a, w, "redacted_because", extra->redaction, room_id, NULL, &whole);
 	}
-	/* "The client-supplied transaction ID [...] if the client being given the event is the same one which sent it." */
+	/* "The client-supplied transaction ID [...] if the client being given the event is the same one which sent it."
+	 */
 	if (!str_is_none(row->txn_id) && row->sender == view->user && str_eq(row->txn_device, view->device_id))
 		jw_str(w, "transaction_id", row->txn_id);
 	jw_end(w);
@@ -160,9 +161,10 @@ static void raw_if(struct jw *w, const char *key, str text)
 }
 
 /*
- * A redaction names its target at the top in room versions up to 10, in content from 11 on. "For backwards-compatibility with older
- * clients, servers should add a redacts property to the top level of m.room.redaction events [...]. For improved compatibility with
- * newer clients, servers should add a redacts property to the content of m.room.redaction events in older room versions".
+ * A redaction names its target at the top in room versions up to 10, in content from 11 on. "For
+ * backwards-compatibility with older clients, servers should add a redacts property to the top level of
+ * m.room.redaction events [...]. For improved compatibility with newer clients, servers should add a redacts property
+ * to the content of m.room.redaction events in older room versions".
  */
 static void write_content(struct arena *a, struct jw *w, const struct event_parts *p)
 {
@@ -223,7 +225,8 @@ static void write_members(struct arena *a, struct jw *w, const struct event_row 
 	write_unsigned(a, w, row, room_id, extra, view);
 }
 
-/* "event_format": "federation" gives the raw event as received over federation; event_id and unsigned are added all the same. */
+/* "event_format": "federation" gives the raw event as received over federation; event_id and unsigned are added all the
+ * same. */
 static void write_federation(struct arena *a, struct jw *w, const struct event_row *row, str room_id,
 			     const struct client_extra *extra, const struct client_view *view)
 {

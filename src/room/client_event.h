@@ -1,9 +1,9 @@
 /*
  * client_event.h - events as clients see them. Client-Server API, "Room event format", "Stripped state", `unsigned`.
  *
- * An event is stored as the canonical JSON that servers exchange. What a client gets are slices of those bytes: hashes, signatures,
- * depth and edges are left out, event_id and `unsigned` are put in. Nothing is parsed for it: canonical JSON has no white space
- * and sorted keys, so the top level is found by one walk.
+ * An event is stored as the canonical JSON that servers exchange. What a client gets are slices of those bytes: hashes,
+ * signatures, depth and edges are left out, event_id and `unsigned` are put in. Nothing is parsed for it: canonical
+ * JSON has no white space and sorted keys, so the top level is found by one walk.
  */
 #pragma once
 
@@ -41,12 +41,13 @@ struct client_extra {
 struct client_extras {
 	struct client_extra *p; /* one a row */
 };
-/* Reads what the rows' unsigned need: at most one query, none where nothing is needed. prev_content is shown to those who may see the
- * event itself. */
+/* Reads what the rows' unsigned need: at most one query, none where nothing is needed. prev_content is shown to those
+ * who may see the event itself. */
 NODISCARD err *client_events_load(struct tx *tx, struct arena *a, const struct event_row *const *rows, size_t n,
 				  struct client_extras *out);
 
-/* One event; key NULL inside arrays. room_id: the room's, for a version 12 create event does not carry it. extra may be NULL. */
+/* One event; key NULL inside arrays. room_id: the room's, for a version 12 create event does not carry it. extra may be
+ * NULL. */
 void client_event_write(struct arena *a, struct jw *w, const char *key, const struct event_row *row, str room_id,
 			const struct client_extra *extra, const struct client_view *view);
 /* Stripped: content, sender, state_key, type. */

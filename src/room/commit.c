@@ -1,13 +1,13 @@
 /*
  * commit.c - a draft on its way to the disk: its rows, and what is told once it is there.
  *
- * The rows are written in two rounds: what has no stream position in `run`, what has (and what needs those rows) in `late`.
- * Both may run again when a batch was rolled back for another piece's sake, so they change nothing in memory that a second
- * run would not set anew.
+ * The rows are written in two rounds: what has no stream position in `run`, what has (and what needs those rows) in
+ * `late`. Both may run again when a batch was rolled back for another piece's sake, so they change nothing in memory
+ * that a second run would not set anew.
  *
- * A job that fails takes all queued later ones of its room with it: they were built upon it. They carry the generation of
- * the head they were built upon, and find it marked as failed. `after` runs on the writer thread and takes no room's lock;
- * it leaves the job to the room's next holder, who frees it.
+ * A job that fails takes all queued later ones of its room with it: they were built upon it. They carry the generation
+ * of the head they were built upon, and find it marked as failed. `after` runs on the writer thread and takes no room's
+ * lock; it leaves the job to the room's next holder, who frees it.
  */
 #include "room/internal_job.h"
 
@@ -164,9 +164,9 @@ static void tell_bus(const struct job *job, const struct job_event *je)
 }
 
 /*
- * A job that failed may be stored all the same: where the connection went away in COMMIT, and nobody could be asked (PostgreSQL). So
- * what is remembered of the room's newest events begins anew, and who may be concerned asks the database. A leave is not told: who stays
- * linked is only woken in vain.
+ * A job that failed may be stored all the same: where the connection went away in COMMIT, and nobody could be asked
+ * (PostgreSQL). So what is remembered of the room's newest events begins anew, and who may be concerned asks the
+ * database. A leave is not told: who stays linked is only woken in vain.
  */
 static void tell_failed(const struct job *job)
 {
@@ -251,8 +251,8 @@ err *job_write(struct job *job, struct ticket **out_ticket)
 	return e;
 }
 
-/* The job is in the store's queue: its nodes are readable for who builds on it. If it has ended by now, its `after` may have
- * told the cache too early; otherwise `after` is still to tell it. */
+/* The job is in the store's queue: its nodes are readable for who builds on it. If it has ended by now, its `after` may
+ * have told the cache too early; otherwise `after` is still to tell it. */
 void job_queued(struct job *job)
 {
 	struct room *room = job->room;

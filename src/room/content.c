@@ -1,8 +1,8 @@
 /*
  * content.c - what a client's event must say beyond what the authorisation rules ask of it.
  *
- * Some rules are looser than their event's description, for the sake of what stands in old rooms. What is written new keeps to the
- * description, as with other servers.
+ * Some rules are looser than their event's description, for the sake of what stands in old rooms. What is written new
+ * keeps to the description, as with other servers.
  */
 #include "room/internal_job.h"
 
@@ -20,8 +20,8 @@ static err *check_tombstone(struct arena *a, const struct proposal *p, str room_
 		       : NULL;
 }
 
-/* From version 11 on, `redacts` stands in the content, where any client's door puts what it likes. A redaction is a message: only that way
- * is it asked who may redact what (send.c). */
+/* From version 11 on, `redacts` stands in the content, where any client's door puts what it likes. A redaction is a
+ * message: only that way is it asked who may redact what (send.c). */
 static err *check_redaction(struct arena *a, const struct proposal *p)
 {
 	return str_is_none(p->state_key) ? NULL : err_new(a, ERR_BAD_JSON, "m.room.redaction is not a state event");
@@ -41,8 +41,8 @@ static err *check_level_list(struct arena *a, str key, const struct json *v)
 	return NULL;
 }
 
-/* Up to room version 9 the authorisation rules let strings stand for integers, up to version 5 floats. Nobody is to write them any
- * more. */
+/* Up to room version 9 the authorisation rules let strings stand for integers, up to version 5 floats. Nobody is to
+ * write them any more. */
 static err *check_power(struct arena *a, const struct proposal *p)
 {
 	static const str levels[] = { STR("ban"),    STR("events_default"), STR("invite"),       STR("kick"),

@@ -1,9 +1,9 @@
 /*
  * create.c - POST /createRoom: a room and all its first events, in one commit.
  *
- * The request is read into a list of events in the order that the specification gives; then a room that nobody knows yet
- * is entered, the events are added to one draft, each authorised by those before it, and queued as one piece together
- * with the alias and the entry in the public list. Either all of it is there afterwards or nothing is.
+ * The request is read into a list of events in the order that the specification gives; then a room that nobody knows
+ * yet is entered, the events are added to one draft, each authorised by those before it, and queued as one piece
+ * together with the alias and the entry in the public list. Either all of it is there afterwards or nothing is.
  *
  * In room version 12 the room's id is made from the create event, so that this one is built before there is a room.
  */
@@ -238,8 +238,8 @@ static struct json *power_defaults(struct request *r)
 
 	for (size_t i = 0; i < ARRAY_LEN(events); i++)
 		set_int(r, by_type, events[i].type, events[i].level);
-	/* "If the room's version is 12 or higher, the power level for sending m.room.tombstone events MUST explicitly be
-	 * higher than state_default." */
+	/* "If the room's version is 12 or higher, the power level for sending m.room.tombstone events MUST explicitly
+	 * be higher than state_default." */
 	set_int(r, by_type, S("m.room.tombstone"), r->c.rv->creators_above_all ? 150 : 100);
 	/* "In room versions 12 and later, the room creator [...] cannot be specified in the users field". */
 	if (!r->c.rv->creators_above_all) {
@@ -324,8 +324,8 @@ static err *check_member(struct request *r, str user_id, const struct json *cont
 	return invite_permitted(r->c.rs, r->c.a, user_id);
 }
 
-/* As of every m.room.canonical_alias that a client sends: what it names points to this room, or is not named. Nothing but the name that
- * comes with the request can. */
+/* As of every m.room.canonical_alias that a client sends: what it names points to this room, or is not named. Nothing
+ * but the name that comes with the request can. */
 static err *check_canonical(struct request *r, const struct json *content)
 {
 	const struct json *alias = json_get(content, S("alias")), *alts = json_get(content, S("alt_aliases"));
@@ -377,7 +377,8 @@ static err *wish_name_and_topic(struct request *r)
 		creation_wish_text(&r->c, S("m.room.name"), S("name"), name);
 	if (str_is_none(topic))
 		return NULL;
-	/* m.room.topic: "m.topic" holds the same in the representations there are; text/plain is what goes without saying. */
+	/* m.room.topic: "m.topic" holds the same in the representations there are; text/plain is what goes without
+	 * saying. */
 	struct json *content = json_new_object(r->c.a), *rich = json_new_object(r->c.a),
 		    *texts = json_new_array(r->c.a), *plain = json_new_object(r->c.a);
 	json_set(r->c.a, plain, S("body"), json_new_str(r->c.a, topic));

@@ -1,9 +1,10 @@
 /*
  * creation.c - a room out of its first events, in one commit.
  *
- * A room that nobody knows yet is entered, the events are added to one draft, each authorised by those before it, and queued as one
- * piece together with the alias and the entry in the public list. Either all of it is there afterwards or nothing is. (Of an
- * upgraded room with very many bans, the last of them come in further pieces, so that no commit is held up by them.)
+ * A room that nobody knows yet is entered, the events are added to one draft, each authorised by those before it, and
+ * queued as one piece together with the alias and the entry in the public list. Either all of it is there afterwards or
+ * nothing is. (Of an upgraded room with very many bans, the last of them come in further pieces, so that no commit is
+ * held up by them.)
  *
  * In room version 12 the room's id is made from the create event, so that this one is built before there is a room.
  */
@@ -150,8 +151,8 @@ static err *queue_rest(struct creation *c, size_t from, struct ticket **out_tick
 }
 
 /*
- * A room id nobody has. Where it is the create event's hash, two equal requests of a user within a millisecond would make
- * the same room: then the event is a millisecond younger.
+ * A room id nobody has. Where it is the create event's hash, two equal requests of a user within a millisecond would
+ * make the same room: then the event is a millisecond younger.
  */
 static err *enter_room(struct creation *c, struct event **out_create, struct room **out)
 {

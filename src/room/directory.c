@@ -1,11 +1,11 @@
 /*
  * directory.c - the published rooms of this server: "Published Room Directory".
  *
- * Largest first, by number among equals. A token names the last (or first) room shown by how many it had and which it was,
- * so that paging goes on at the same place whatever has joined meanwhile; its first letter says which way it goes.
+ * Largest first, by number among equals. A token names the last (or first) room shown by how many it had and which it
+ * was, so that paging goes on at the same place whatever has joined meanwhile; its first letter says which way it goes.
  *
- * A search looks at every room, once: their order is asked for in one statement, then their texts a few at a time, of which only those
- * that were found are kept.
+ * A search looks at every room, once: their order is asked for in one statement, then their texts a few at a time, of
+ * which only those that were found are kept.
  */
 #include "room/internal_room.h"
 

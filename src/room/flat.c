@@ -148,8 +148,8 @@ static void count_member(struct tip *tip, const struct change *ch)
 }
 
 /*
- * Design, "State-reset guard": who is out, or which rules are others, without an event that says so. Forks that meet do this
- * rightly (a ban undoes what the banned one did meanwhile), so it is told and counted, not refused.
+ * Design, "State-reset guard": who is out, or which rules are others, without an event that says so. Forks that meet do
+ * this rightly (a ban undoes what the banned one did meanwhile), so it is told and counted, not refused.
  */
 static void guard(struct room *room, const struct job_event *je, const struct change *ch)
 {

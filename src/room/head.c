@@ -1,10 +1,10 @@
 /*
  * head.c - holding a room: its head in memory, and what builders ask of it.
  *
- * Who holds a room sees it as it will be once all that is queued is committed. The current state's events are remembered
- * as they are asked for (create, power levels, join rules, the senders' memberships), so that a message in a busy room is
- * authorised without SQL; an entry goes when its key changes. Events and nodes that are queued are found before the store
- * is asked; the store is asked in one snapshot a hold, opened when first needed.
+ * Who holds a room sees it as it will be once all that is queued is committed. The current state's events are
+ * remembered as they are asked for (create, power levels, join rules, the senders' memberships), so that a message in a
+ * busy room is authorised without SQL; an entry goes when its key changes. Events and nodes that are queued are found
+ * before the store is asked; the store is asked in one snapshot a hold, opened when first needed.
  *
  * When a job has failed, everything built upon it fails as well. The next holder waits until the last of them has ended
  * (earlier ones may still be committing), and reads the head again.

@@ -1,8 +1,8 @@
 /*
  * internal_job.h - how a room moves on: drafts, jobs, and what the doors share.
  *
- * A draft is under the room's lock: events are added to it, and the tip moves with each. Queued, it is a job: one piece of
- * the store's next commit, which belongs to the writer thread until it has ended and then to the room's next holder.
+ * A draft is under the room's lock: events are added to it, and the tip moves with each. Queued, it is a job: one piece
+ * of the store's next commit, which belongs to the writer thread until it has ended and then to the room's next holder.
  */
 #pragma once
 
@@ -86,7 +86,8 @@ struct proposal {                    /* an event as it is wished for */
 NODISCARD err *proposal_texts(struct rooms *rs, struct arena *a, struct proposal *p); /* all but nid */
 NODISCARD err *proposal_number(struct rooms *rs, struct arena *a, struct proposal *p);
 
-/* A name for an event of ours, in the versions where events have one (EVENT_FORMAT_NAMED): by chance, so that there is no other. */
+/* A name for an event of ours, in the versions where events have one (EVENT_FORMAT_NAMED): by chance, so that there is
+ * no other. */
 str event_name(const struct rooms *rs, struct arena *a);
 
 struct draft {
@@ -142,7 +143,8 @@ NODISCARD err *draft_redact_annotation(struct draft *d, struct job_event *je, co
 NODISCARD err *annotation_save(struct tx *tx, const struct job_event *je);
 /* M_DUPLICATE_ANNOTATION for a second one of the same. */
 NODISCARD err *annotation_check(struct room *room, const struct proposal *p);
-/* While the history is purged (purge_plan.c): may a new event not be built upon this one, or not name it in its auth_events? */
+/* While the history is purged (purge_plan.c): may a new event not be built upon this one, or not name it in its
+ * auth_events? */
 bool room_forgets_prev(const struct room *room, const struct event_row *row);
 bool room_forgets_auth(struct room *room, int64_t nid);
 /* One state out of several (resolve.c). */
@@ -181,8 +183,8 @@ NODISCARD err *room_wait_stored(struct rooms *rs, struct arena *a, str room_id, 
 NODISCARD err *member_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, str *out_event_id);
 /* The aliases that a new m.room.canonical_alias adds: M_INVALID_PARAM, M_BAD_ALIAS. */
 NODISCARD err *alias_check_canonical(struct room *room, const struct proposal *p);
-/* What the event's description asks of its content, where the authorisation rules ask less (content.c). room_id: STR_NONE for a room that
- * is being made. M_BAD_JSON, M_INVALID_PARAM. */
+/* What the event's description asks of its content, where the authorisation rules ask less (content.c). room_id:
+ * STR_NONE for a room that is being made. M_BAD_JSON, M_INVALID_PARAM. */
 NODISCARD err *content_check(struct arena *a, const struct proposal *p, str room_id);
 /* M_INVITE_BLOCKED where the user wants no invitations (invite_permission.c). */
 NODISCARD err *invite_permitted(struct rooms *rs, struct arena *a, str user_id);

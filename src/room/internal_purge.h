@@ -5,8 +5,8 @@
 #include "room/purge.h"
 #include "store/purge.h"
 
-/* An event that goes unless something that stays refers to it: state events and redactions before the horizon, and events without a
- * place. (Other messages before the horizon are not listed: nothing refers to them.) */
+/* An event that goes unless something that stays refers to it: state events and redactions before the horizon, and
+ * events without a place. (Other messages before the horizon are not listed: nothing refers to them.) */
 struct candidate {
 	int64_t nid;
 	bool unplaced, needed;

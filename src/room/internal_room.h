@@ -1,11 +1,12 @@
 /*
  * internal_room.h - a room in memory: its head, what is queued of it, and how it moves on.
  *
- * Private to room/; internal_job.h goes on from here. `struct room` is found through the table (rooms.c), loaded and locked by
- * room_hold (head.c), written to through a draft (append.c), which becomes a job: one piece of the store's next commit (commit.c).
+ * Private to room/; internal_job.h goes on from here. `struct room` is found through the table (rooms.c), loaded and
+ * locked by room_hold (head.c), written to through a draft (append.c), which becomes a job: one piece of the store's
+ * next commit (commit.c).
  *
- * Three locks: the room's own covers everything below it but the fields that say otherwise; `done_lock` is what a writer
- * thread takes when a job ends, so that it never waits for a builder; the ring of recent events has its own.
+ * Three locks: the room's own covers everything below it but the fields that say otherwise; `done_lock` is what a
+ * writer thread takes when a job ends, so that it never waits for a builder; the ring of recent events has its own.
  */
 #pragma once
 
@@ -146,7 +147,8 @@ struct state_tree room_tree(struct room *room);
 NODISCARD err *ext_hash(struct room *room, const struct event *ev, struct ext *x);
 /* Reads the head from the store. */
 NODISCARD err *head_load(struct room *room);
-/* What the current state has under a key: from memory after the first time. NULL in *out: nothing. Valid during the hold. */
+/* What the current state has under a key: from memory after the first time. NULL in *out: nothing. Valid during the
+ * hold. */
 NODISCARD err *room_current(struct room *room, int64_t type, int64_t key, const struct event **out);
 NODISCARD err *room_current_text(struct room *room, str type, str state_key, const struct event **out);
 NODISCARD err *room_membership(struct room *room, str user_id, enum membership *out);

@@ -1,5 +1,6 @@
 /*
- * internal_upgrade.h - a room that is to be replaced, and what of it goes along (upgrade_state.c). Private to upgrade.c.
+ * internal_upgrade.h - a room that is to be replaced, and what of it goes along (upgrade_state.c). Private to
+ * upgrade.c.
  */
 #pragma once
 
@@ -27,7 +28,7 @@ NODISCARD err *upgrade_wish(struct creation *c, const struct old_room *old, cons
 
 /* Reads anew, of the held old room, what stays behind of it: while its successor was made, it went on. */
 NODISCARD err *upgrade_read_left(struct room *room, struct old_room *old);
-/* The old room's m.room.canonical_alias without what moves, and its power levels with which nobody but its moderators says
- * anything there; NULL: they stay. */
+/* The old room's m.room.canonical_alias without what moves, and its power levels with which nobody but its moderators
+ * says anything there; NULL: they stay. */
 const struct json *upgrade_canonical_left(struct arena *a, const struct old_room *old);
 const struct json *upgrade_power_left(struct arena *a, const struct old_room *old);

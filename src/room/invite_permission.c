@@ -1,8 +1,8 @@
 /*
  * invite_permission.c - who wants no invitations. Client-Server API, "Invite permission".
  *
- * Said in the account data m.invite_permission_config. "A missing, invalid or unsupported value means that the user wants to receive
- * invites as normal."
+ * Said in the account data m.invite_permission_config. "A missing, invalid or unsupported value means that the user
+ * wants to receive invites as normal."
  */
 #include "room/internal_job.h"
 

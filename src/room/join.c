@@ -2,7 +2,8 @@
  * join.c - the way into a restricted room (Client-Server API, "Restricted rooms"; rooms/v8 and later).
  *
  * The join rule lists rooms; who is in one of them may join, if a member of this room who may invite vouches for it:
- * content.join_authorised_via_users_server names that member, whose server signs the event along (here: the same server).
+ * content.join_authorised_via_users_server names that member, whose server signs the event along (here: the same
+ * server).
  */
 #include "room/internal_job.h"
 

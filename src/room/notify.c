@@ -125,8 +125,9 @@ static err *look_at_special_users(struct evaluation *e)
 	return str_eq(ev->type, S("m.room.member")) && event_is_state(ev) ? look_at_id(e, ev->state_key) : NULL;
 }
 
-/* "When the user updates their read receipt (either by using the API or by sending an event)": is the event's row, whomever it
- * notifies, needed for its sender? Not of one who is alone, nor of their own membership, which profile changes and joins are. */
+/* "When the user updates their read receipt (either by using the API or by sending an event)": is the event's row,
+ * whomever it notifies, needed for its sender? Not of one who is alone, nor of their own membership, which profile
+ * changes and joins are. */
 static bool marks_as_read(const struct evaluation *e)
 {
 	const struct event *ev = e->ev.event;

@@ -1,9 +1,12 @@
 /*
- * notify.h - whom an event notifies, decided with the event itself and stored in its transaction; and how much is unread.
+ * notify.h - whom an event notifies, decided with the event itself and stored in its transaction; and how much is
+ * unread.
  *
- * Nearly all users of a room have the same, default rules. So one evaluation with those says what the event means to everybody
- * ("plain"), and only users for whom it may be different are looked at one by one: those with rules of their own, those it mentions,
- * the one it invites. A message in a room of a thousand costs one row and a handful of evaluations. docs/internals/notify.md.
+ * Nearly all users of a room have the same, default rules. So one evaluation with those says what the event means to
+ * everybody
+ * ("plain"), and only users for whom it may be different are looked at one by one: those with rules of their own, those
+ * it mentions, the one it invites. A message in a room of a thousand costs one row and a handful of evaluations.
+ * docs/internals/notify.md.
  */
 #pragma once
 
@@ -43,8 +46,8 @@ struct unread_query {
 	size_t n_ignored;
 	const struct bus_room_news *news; /* the room's, or NULL where not known */
 };
-/* Kept in memory from call to call: only new rows are read, and a room's newest are in memory, too. No SQL when neither the room's
- * notifications nor the user's receipts in it have changed since the last call, nor after a few new messages. *tx is opened when it is
- * needed and NULL; it is the caller's to end. */
+/* Kept in memory from call to call: only new rows are read, and a room's newest are in memory, too. No SQL when neither
+ * the room's notifications nor the user's receipts in it have changed since the last call, nor after a few new
+ * messages. *tx is opened when it is needed and NULL; it is the caller's to end. */
 NODISCARD err *notify_unread(struct notify *n, struct arena *a, struct tx **tx, const struct unread_query *q,
 			     struct unread *out);

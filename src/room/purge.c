@@ -1,8 +1,8 @@
 /*
  * purge.c - forgetting: what is ordered, and its pieces.
  *
- * A purge of history goes through steps, each of which leaves a room that is whole: whatever is in the timeline has its state, and
- * every event of that state.
+ * A purge of history goes through steps, each of which leaves a room that is whole: whatever is in the timeline has its
+ *state, and every event of that state.
  *
  *	1. the horizon is set (in memory): nothing new is built upon what is below it
  *	2. what stays is found out (purge_plan.c)
@@ -10,10 +10,11 @@
  *	4. of those, the ones that nothing refers to are deleted, and the older part of the journal
  *	5. rows of nodes are packed or deleted
  *
- * After a restart it begins anew, with less to do. Every piece is a transaction of its own among those of the room's events, as
- * large as takes about PIECE_US; the writer is never held for longer than one of them.
+ * After a restart it begins anew, with less to do. Every piece is a transaction of its own among those of the room's
+ *events, as large as takes about PIECE_US; the writer is never held for longer than one of them.
  *
- * A purge of a room first makes it a room that is not there, in memory and in one small transaction, then deletes its rows.
+ * A purge of a room first makes it a room that is not there, in memory and in one small transaction, then deletes its
+ *rows.
  */
 #include "room/purge.h"
 
@@ -227,7 +228,8 @@ static err *nothing(struct tx *tx, void *arg)
 	return NULL;
 }
 
-/* What was queued when the horizon was set may have failed: then the room goes on from older extremities, those that are stored. */
+/* What was queued when the horizon was set may have failed: then the room goes on from older extremities, those that
+ * are stored. */
 static err *keep_stored_extremities(struct purge *p)
 {
 	struct room_head_row *head;

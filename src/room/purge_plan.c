@@ -1,14 +1,15 @@
 /*
  * purge_plan.c - what of a room's history must stay.
  *
- * Whatever stays in the timeline keeps what it refers to: its state with every event in it, its auth events with theirs, the event
- * it replaced; and whatever stays at all keeps the redaction that emptied it, by which clients know that it was. So: which roots stay
- * is read from the events and the journal; the rows of nodes are read once, downwards, which marks the nodes alive and names the
- * events in these states; then auth_events and redactions are followed until nothing new is found.
+ * Whatever stays in the timeline keeps what it refers to: its state with every event in it, its auth events with
+ * theirs, the event it replaced; and whatever stays at all keeps the redaction that emptied it, by which clients know
+ * that it was. So: which roots stay is read from the events and the journal; the rows of nodes are read once,
+ * downwards, which marks the nodes alive and names the events in these states; then auth_events and redactions are
+ * followed until nothing new is found.
  *
- * Only candidates are remembered: events that would go. The room goes on meanwhile. A new event builds on states that stay, and on new
- * nodes, which no purge touches; what it names as auth_events is noted (receive.c) until the decision has fallen, and
- * refused afterwards like an unknown event where it names what goes.
+ * Only candidates are remembered: events that would go. The room goes on meanwhile. A new event builds on states that
+ * stay, and on new nodes, which no purge touches; what it names as auth_events is noted (receive.c) until the decision
+ * has fallen, and refused afterwards like an unknown event where it names what goes.
  */
 #include "room/internal_purge.h"
 
@@ -149,7 +150,8 @@ static void stays(struct purge *p, const struct purge_event *ev)
 		p->shown_from = MIN(p->shown_from, ev->stream);
 }
 
-/* Their own kind may be what they were built upon, so the candidates among them are listed before any other is asked for: two rounds. */
+/* Their own kind may be what they were built upon, so the candidates among them are listed before any other is asked
+ * for: two rounds. */
 static err *walk_unplaced(struct purge *p, bool listing)
 {
 	int64_t at = 0;

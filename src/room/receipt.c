@@ -54,8 +54,8 @@ static err *thread_of(struct tx *tx, struct arena *a, const struct event_row *ro
 	return NULL;
 }
 
-/* "The event_id is not related to the thread_id" is an error. An event of the main timeline may be named for the thread that it is, or
- * would be, the root of. */
+/* "The event_id is not related to the thread_id" is an error. An event of the main timeline may be named for the thread
+ * that it is, or would be, the root of. */
 static err *check_thread(struct tx *tx, struct arena *a, const struct event_row *row, str thread_id,
 			 int64_t *out_thread)
 {
@@ -87,7 +87,8 @@ static err *receipt_late(struct tx *tx, void *arg)
 	return store_receipt_set(tx, &w->row, &w->moved);
 }
 
-/* A private one, too, is told as the room's, so that the user's devices know where to look: nobody else will find anything. */
+/* A private one, too, is told as the room's, so that the user's devices know where to look: nobody else will find
+ * anything. */
 static void receipt_after(void *arg, const err *result)
 {
 	const struct receipt_write *w = arg;

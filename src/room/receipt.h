@@ -1,8 +1,8 @@
 /*
  * receipt.h - how far users have read. Client-Server API, "Receipts", "Fully read markers".
  *
- * A receipt only ever moves on: one that names an older event than the last of its kind and thread is accepted and changes
- * nothing.
+ * A receipt only ever moves on: one that names an older event than the last of its kind and thread is accepted and
+ * changes nothing.
  */
 #pragma once
 
@@ -15,7 +15,8 @@ struct receipt_cmd {
 	enum receipt_kind kind;
 	str thread_id; /* STR_NONE: unthreaded; "main"; or a thread root's event id */
 };
-/* ERR_FORBIDDEN (not in the room), ERR_NOT_FOUND (no such event that the user may see), ERR_INVALID_PARAM (another thread's event). */
+/* ERR_FORBIDDEN (not in the room), ERR_NOT_FOUND (no such event that the user may see), ERR_INVALID_PARAM (another
+ * thread's event). */
 NODISCARD err *room_receipt(struct rooms *rs, struct arena *a, const struct receipt_cmd *cmd);
 /* m.fully_read: the room's account data of that type, moved on. The same errors. */
 NODISCARD err *room_fully_read(struct rooms *rs, struct arena *a, const struct actor *by, str room_id, str event_id);

@@ -1,9 +1,9 @@
 /*
  * receive.c - an event that was made elsewhere becomes part of the room, or is kept aside.
  *
- * "Checks performed on receipt of a PDU" (Server-Server API), 4 to 6: by its auth_events, by the state before it, by the
- * current state. The first two reject it, the last one soft-fails it. What comes before (format, signatures, hashes) is
- * done by who received it, and its prev_events and auth_events are known here.
+ * "Checks performed on receipt of a PDU" (Server-Server API), 4 to 6: by its auth_events, by the state before it, by
+ * the current state. The first two reject it, the last one soft-fails it. What comes before (format, signatures,
+ * hashes) is done by who received it, and its prev_events and auth_events are known here.
  */
 #include "room/internal_job.h"
 
@@ -52,8 +52,9 @@ static err *find_known(struct received *r)
 }
 
 /*
- * v1 and v2: any server may call its event whatever it likes, also what one of another room is called. The first one has the name. What is
- * only queued has it, too: two of a name in the store's queue would cost the second room all that was built upon it.
+ * v1 and v2: any server may call its event whatever it likes, also what one of another room is called. The first one
+ * has the name. What is only queued has it, too: two of a name in the store's queue would cost the second room all that
+ * was built upon it.
  */
 bool job_name_take(struct job *job, str event_id)
 {
@@ -121,8 +122,8 @@ static err *check_state(struct draft *d, const struct received *r, struct state_
 	return auth_check(room->a, room->rv, ev, state_list_lookup, &list);
 }
 
-/* "Passes authorisation rules based on the event's auth events": what they are, and then they as a state, with the create
- * event, which the room's id names where they do not. */
+/* "Passes authorisation rules based on the event's auth events": what they are, and then they as a state, with the
+ * create event, which the room's id names where they do not. */
 static err *check_auth_events(const struct received *r)
 {
 	struct room *room = r->room;

@@ -1,9 +1,9 @@
 /*
  * recent.c - a room's newest events in memory, so that a fan-out to many waiting /syncs reads no SQL.
  *
- * The list gets what is committed, before the bus moves: a reader bounded by the bus's position finds everything up to it.
- * It reaches back to `complete_above`, which rises as the oldest go for want of space. At first nothing is known of what
- * was before: the list is complete from the first event that this process publishes.
+ * The list gets what is committed, before the bus moves: a reader bounded by the bus's position finds everything up to
+ * it. It reaches back to `complete_above`, which rises as the oldest go for want of space. At first nothing is known of
+ * what was before: the list is complete from the first event that this process publishes.
  *
  * A first /sync of a room that was busy lately finds its newest page here, too.
  */

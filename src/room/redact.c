@@ -2,11 +2,12 @@
  * redact.c - what a redaction does to its target ("Handling redactions", rooms/v3 and later).
  *
  * A redaction is an event like any other; whether it applies is decided apart: by the target's sender's server, or by
- * someone with the power to redact. The target's stored form becomes the redacted one in the redaction's own transaction, and
- * what the flat tables copied from it goes with it. A redaction whose target is not known waits for it.
+ * someone with the power to redact. The target's stored form becomes the redacted one in the redaction's own
+ * transaction, and what the flat tables copied from it goes with it. A redaction whose target is not known waits for
+ * it.
  *
- * Until that transaction is committed the store has the whole target, while whoever builds on the redaction must see what it left:
- * room->redactions says which events those are.
+ * Until that transaction is committed the store has the whole target, while whoever builds on the redaction must see
+ * what it left: room->redactions says which events those are.
  */
 #include "room/internal_job.h"
 
@@ -73,8 +74,8 @@ void redaction_forget(struct room *room, const struct job_event *je)
 		map_del_i(&room->redactions, je->redact_target);
 }
 
-/* The first redaction that came before the event and may be applied to it, 0 for none. That one may not says nothing of the
- * next: else whoever has no power could keep those who have it from redacting. */
+/* The first redaction that came before the event and may be applied to it, 0 for none. That one may not says nothing of
+ * the next: else whoever has no power could keep those who have it from redacting. */
 static err *waiting_for(struct draft *d, const struct event *ev, int64_t *out)
 {
 	struct room *room = d->room;

@@ -1,9 +1,9 @@
 /*
  * room.h - rooms: made, written to, entered and left; one writer at a time each.
  *
- * `struct rooms` is the service, made in main/. Every function here blocks until what it wrote is on disk, and gives an error
- * in the specification's words otherwise. Ids of users, rooms, types and state keys are interned numbers where a parameter
- * is an int64_t. What is read of rooms stands in room/state.h and room/timeline.h.
+ * `struct rooms` is the service, made in main/. Every function here blocks until what it wrote is on disk, and gives an
+ * error in the specification's words otherwise. Ids of users, rooms, types and state keys are interned numbers where a
+ * parameter is an int64_t. What is read of rooms stands in room/state.h and room/timeline.h.
  */
 #pragma once
 
@@ -58,8 +58,9 @@ struct send_cmd {
 	str redacts;          /* m.room.redaction only: the event's id; else STR_NONE */
 	int64_t ts;           /* origin_server_ts in ms; 0: now */
 };
-/* A repeated transaction id gives the event of the first time, once that is on disk. A state event equal to the current one
- * gives the current one's id. M_FORBIDDEN, M_TOO_LARGE, M_BAD_JSON, M_BAD_ALIAS, M_NOT_FOUND (no such room is M_FORBIDDEN). */
+/* A repeated transaction id gives the event of the first time, once that is on disk. A state event equal to the current
+ * one gives the current one's id. M_FORBIDDEN, M_TOO_LARGE, M_BAD_JSON, M_BAD_ALIAS, M_NOT_FOUND (no such room is
+ * M_FORBIDDEN). */
 NODISCARD err *room_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, str *out_event_id);
 
 /*
@@ -79,11 +80,12 @@ struct upgrade_cmd {
 	str room_id, new_version;
 	const struct json *additional_creators; /* NULL: none */
 };
-/* The successor's id. Everything of the room moves, and nothing that is its users' own (flow/successor.h). A repetition by the same
- * user within five minutes gives the same room. M_UNSUPPORTED_ROOM_VERSION, M_NOT_FOUND, M_FORBIDDEN; M_UNKNOWN while somebody
- * else is at it. */
+/* The successor's id. Everything of the room moves, and nothing that is its users' own (flow/successor.h). A repetition
+ * by the same user within five minutes gives the same room. M_UNSUPPORTED_ROOM_VERSION, M_NOT_FOUND, M_FORBIDDEN;
+ * M_UNKNOWN while somebody else is at it. */
 NODISCARD err *room_upgrade(struct rooms *rs, struct arena *a, const struct upgrade_cmd *cmd, str *out_room_id);
-/* The room that this one replaces, where both say so; STR_NONE: none. What m.room.create says alone, anybody can say. */
+/* The room that this one replaces, where both say so; STR_NONE: none. What m.room.create says alone, anybody can say.
+ */
 NODISCARD err *room_predecessor(struct rooms *rs, struct arena *a, str room_id, str *out);
 /* The users of this server who are joined. */
 NODISCARD err *room_local_users(struct rooms *rs, struct arena *a, str room_id, const int64_t **out, size_t *out_n);
@@ -106,12 +108,13 @@ NODISCARD err *room_kick(struct rooms *rs, struct arena *a, const struct member_
 NODISCARD err *room_ban(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
 NODISCARD err *room_unban(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
 NODISCARD err *room_forget(struct rooms *rs, struct arena *a, const struct member_cmd *cmd);
-/* Does the user want no invitations (m.invite_permission_config)? Inviting them gives M_INVITE_BLOCKED; those that came before are not to be
- * told. */
+/* Does the user want no invitations (m.invite_permission_config)? Inviting them gives M_INVITE_BLOCKED; those that came
+ * before are not to be told. */
 NODISCARD err *room_blocks_invites(struct tx *tx, struct arena *a, int64_t user, bool *out);
 /* A new display name or avatar in one room: the membership event again, with the profile as it is now. */
 NODISCARD err *room_refresh_profile(struct rooms *rs, struct arena *a, const struct actor *by, str room_id);
-/* The ids of a user's rooms, by what they are in them (a set of MEMBER_MASKs), from the store; rooms_joined: where they are joined. */
+/* The ids of a user's rooms, by what they are in them (a set of MEMBER_MASKs), from the store; rooms_joined: where they
+ * are joined. */
 NODISCARD err *rooms_of_user(struct rooms *rs, struct arena *a, int64_t user, unsigned mask, str **out_ids,
 			     size_t *out_n);
 NODISCARD err *rooms_joined(struct rooms *rs, struct arena *a, int64_t user, str **out_ids, size_t *out_n);
@@ -157,9 +160,9 @@ struct rooms_stored { /* valid during the call */
 /* Run on a writer thread in commit order per room, before the bus is touched: must be quick. At start only. */
 void rooms_on_stored(struct rooms *rs, void (*hook)(void *ctx, const struct rooms_stored *ev), void *ctx);
 
-/* The event's other rows: under the room's lock, with the event built and authorised, before it is queued. The hook may give a
- * function that writes rows in the event's transaction, in its `late` (with *stream set), or NULL. Arena `keep` lives until
- * then. Members are read with room_members_local (room/internal_room.h). At start only, one. */
+/* The event's other rows: under the room's lock, with the event built and authorised, before it is queued. The hook may
+ * give a function that writes rows in the event's transaction, in its `late` (with *stream set), or NULL. Arena `keep`
+ * lives until then. Members are read with room_members_local (room/internal_room.h). At start only, one. */
 struct rooms_prepared {
 	store_fn *late;
 	void *arg;
@@ -170,14 +173,14 @@ typedef err *rooms_prepare_fn(void *ctx, struct arena *keep, struct room *room, 
 void rooms_on_prepare(struct rooms *rs, rooms_prepare_fn *hook, void *ctx);
 
 /*
- * The newest events of a room from memory: those with above < stream <= upto, oldest first, copied into the arena. False when
- * memory does not reach back to `above` or is just being written: ask the store. No SQL either way. *out_linear: each was built on
- * what was the room's current state, and nothing else changed that state in between.
+ * The newest events of a room from memory: those with above < stream <= upto, oldest first, copied into the arena.
+ * False when memory does not reach back to `above` or is just being written: ask the store. No SQL either way.
+ * *out_linear: each was built on what was the room's current state, and nothing else changed that state in between.
  */
 NODISCARD bool rooms_recent(struct rooms *rs, struct arena *a, int64_t room, int64_t above, int64_t upto,
 			    struct event_row ***out, size_t *out_n, bool *out_linear);
-/* The newest `want` events at or below upto, newest first, from memory; fewer only where the room has no more. False when memory does
- * not hold so many: ask the store. */
+/* The newest `want` events at or below upto, newest first, from memory; fewer only where the room has no more. False
+ * when memory does not hold so many: ask the store. */
 NODISCARD bool rooms_newest(struct rooms *rs, struct arena *a, int64_t room, int64_t upto, size_t want,
 			    struct event_row ***out, size_t *out_n);
 /* The room's number without SQL where it is known: 0 when there is no such room. */

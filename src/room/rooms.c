@@ -102,8 +102,9 @@ static void remove_entry(struct rooms *rs, struct room *room)
 }
 
 /*
- * Takes unused entries out of the table, the least recently used first, while there are more than `most`; they are linked
- * into `gone`. One whose jobs failed stays until its next holder has cleared what was queued of it (at the end: `all`).
+ * Takes unused entries out of the table, the least recently used first, while there are more than `most`; they are
+ * linked into `gone`. One whose jobs failed stays until its next holder has cleared what was queued of it (at the end:
+ * `all`).
  */
 static void evict(struct rooms *rs, size_t most, bool all, struct list *gone)
 {

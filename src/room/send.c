@@ -1,11 +1,12 @@
 /*
  * send.c - a client's event, from wish to acknowledged.
  *
- * The lock covers building, authorising and queueing, never a commit. Numbers of new texts are made durable before it is
- * taken, and only for who may speak in the room at all, so that nobody else can fill the table of texts.
+ * The lock covers building, authorising and queueing, never a commit. Numbers of new texts are made durable before it
+ * is taken, and only for who may speak in the room at all, so that nobody else can fill the table of texts.
  *
- * A transaction id is looked up under the lock: first among what is queued, then in the store. A repetition of one that is
- * still queued waits behind it, in the same order of commits, and then finds it in the store, or learns that it failed.
+ * A transaction id is looked up under the lock: first among what is queued, then in the store. A repetition of one that
+ * is still queued waits behind it, in the same order of commits, and then finds it in the store, or learns that it
+ * failed.
  */
 #include "room/internal_job.h"
 
@@ -121,7 +122,8 @@ err *room_same_as_current(struct room *room, const struct proposal *p, str *out_
 	return NULL;
 }
 
-/* v1 to v5, "Authorisation rules", 4: m.room.aliases needs no membership. That is for servers; here, only who is in a room speaks. */
+/* v1 to v5, "Authorisation rules", 4: m.room.aliases needs no membership. That is for servers; here, only who is in a
+ * room speaks. */
 static err *check_aliases(struct room *room, const struct proposal *p)
 {
 	enum membership m;
@@ -149,8 +151,8 @@ static err *check_redaction(struct room *room, const struct proposal *p)
 		return row ? err_new(room->a, ERR_INVALID_PARAM, "the event is of another room")
 			   : err_new(room->a, ERR_NOT_FOUND, "there is no event %.*s", STR_ARG(p->redacts));
 	}
-	/* Without it (in room version 10, without its room_version) nobody could make sense of the room; without server_acl's lists every
-	 * server would be shut out. */
+	/* Without it (in room version 10, without its room_version) nobody could make sense of the room; without
+	 * server_acl's lists every server would be shut out. */
 	if (event_is_state(target) &&
 	    (str_eq(target->type, S("m.room.create")) || str_eq(target->type, S("m.room.server_acl"))))
 		return err_new(room->a, ERR_FORBIDDEN, "%.*s cannot be redacted", STR_ARG(target->type));

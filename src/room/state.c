@@ -1,8 +1,8 @@
 /*
  * state.c - reading a room's state.
  *
- * A state is walked in its tree, whichever it is: the current one, one from before a reader left, one of years ago. Only the
- * member lists of now come from the flat table, which can be asked for one membership alone.
+ * A state is walked in its tree, whichever it is: the current one, one from before a reader left, one of years ago.
+ * Only the member lists of now come from the flat table, which can be asked for one membership alone.
  */
 #include "room/state.h"
 
@@ -202,7 +202,8 @@ err *room_members_write(struct rooms *rs, struct arena *a, const struct members_
 
 static void write_profile(struct jw *w, const struct member_row *m)
 {
-	/* "display_name", not the event's "displayname". null where there is none, as Synapse answers and clients expect. */
+	/* "display_name", not the event's "displayname". null where there is none, as Synapse answers and clients
+	 * expect. */
 	jw_str_or_null(w, "display_name", m->displayname);
 	jw_str_or_null(w, "avatar_url", m->avatar_url);
 }

@@ -1,5 +1,6 @@
 /*
- * state.h - reading a room's state: for the handlers that give it out, and for /sync, which gives out what changed of it.
+ * state.h - reading a room's state: for the handlers that give it out, and for /sync, which gives out what changed of
+ * it.
  *
  * Which state a reader may see is the view's word (view.h). Client-Server API, "Getting events for a room".
  */

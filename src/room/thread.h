@@ -10,10 +10,11 @@ struct relation {
 struct relation relation_of(const struct json *content);
 
 /*
- * The thread's root event id, or STR_NONE for the main timeline. `content_of` gives the content of the event that is related to (NULL:
- * not known). "An event is considered to be in a thread if it has a rel_type of m.thread, or, following the event relationships, it has
- * a parent event which references the thread root with a rel_type of m.thread. [...] A maximum of 3 hops is recommended." An event that
- * relates to a thread root by anything but m.thread stays in the main timeline.
+ * The thread's root event id, or STR_NONE for the main timeline. `content_of` gives the content of the event that is
+ * related to (NULL: not known). "An event is considered to be in a thread if it has a rel_type of m.thread, or,
+ * following the event relationships, it has a parent event which references the thread root with a rel_type of
+ * m.thread. [...] A maximum of 3 hops is recommended." An event that relates to a thread root by anything but m.thread
+ * stays in the main timeline.
  */
 NODISCARD err *thread_root_of(const struct json *content,
 			      err *(*content_of)(void *ctx, str event_id, const struct json **out), void *ctx,

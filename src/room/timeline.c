@@ -1,9 +1,10 @@
 /*
  * timeline.c - pages of a room's history.
  *
- * A page is read in chunks from the store, in timeline order, until enough events were found that the reader may see and the filter
- * lets through, or the room (or `to`) ends, or SCAN_MAX rows were looked at: then the page is what it is, and its `end` leads on. So a
- * run of events that are not for this reader never ends a pagination, and never holds a worker for long.
+ * A page is read in chunks from the store, in timeline order, until enough events were found that the reader may see
+ * and the filter lets through, or the room (or `to`) ends, or SCAN_MAX rows were looked at: then the page is what it
+ * is, and its `end` leads on. So a run of events that are not for this reader never ends a pagination, and never holds
+ * a worker for long.
  */
 #include "room/timeline.h"
 
@@ -264,9 +265,9 @@ err *room_messages(struct rooms *rs, struct arena *a, const struct messages_cmd 
 		jw_str(w, "start", cmd->from);
 	else
 		jw_str(w, "start", timeline_token(a, first ? first->nid : 0, cmd->backwards));
-	/* "If no further events are available (either because we have reached the start of the timeline, or [...] permission [...]),
-	 * this property is omitted": known for sure only by a page with nothing in it. Clients written for other servers expect an
-	 * end beside every event. */
+	/* "If no further events are available (either because we have reached the start of the timeline, or [...]
+	 * permission [...]), this property is omitted": known for sure only by a page with nothing in it. Clients
+	 * written for other servers expect an end beside every event. */
 	if (p.last && (p.rows.n || !(p.ended || p.stopped)))
 		jw_str(w, "end", timeline_token(a, p.last->nid, !cmd->backwards));
 	TRY(write_rows(&p, w, "chunk", p.rows.p, p.rows.n, cmd->view));

@@ -1,8 +1,10 @@
 /*
- * timeline.h - a room's history page by page: /messages, /context, /event. Client-Server API, "Getting events for a room".
+ * timeline.h - a room's history page by page: /messages, /context, /event. Client-Server API, "Getting events for a
+ * room".
  *
- * Order is the room's timeline (docs/internals/room-store.md). A pagination token names an event and a side of it, never a position:
- * positions are given anew when a room is renumbered. Everywhere a token is taken, one of /sync is taken, too.
+ * Order is the room's timeline (docs/internals/room-store.md). A pagination token names an event and a side of it,
+ * never a position: positions are given anew when a room is renumbered. Everywhere a token is taken, one of /sync is
+ * taken, too.
  */
 #pragma once
 
@@ -11,14 +13,15 @@
 #include "room/view.h"
 
 /*
- * Tokens: "p" event number, and "b" (just before it) or "a" (just after it). sync/ hands its stream tokens over by a callback, for
- * their form is its own.
+ * Tokens: "p" event number, and "b" (just before it) or "a" (just after it). sync/ hands its stream tokens over by a
+ * callback, for their form is its own.
  */
 str timeline_token(struct arena *a, int64_t event, bool after);
 /* sync/: the stream position in a /sync token; false when it is none. At start only. */
 void timeline_on_sync_token(bool (*stream_of)(str token, int64_t *out_position));
 
-/* The room's state at the place that a token names (either kind); never one from after the reader left. M_INVALID_PARAM. */
+/* The room's state at the place that a token names (either kind); never one from after the reader left.
+ * M_INVALID_PARAM. */
 NODISCARD err *timeline_root_of_token(struct room_view *v, str token, struct state_root *out);
 
 struct messages_cmd {
@@ -40,6 +43,7 @@ struct context_cmd {
 /* Writes event, events_before, events_after, start, end, state. M_NOT_FOUND, M_FORBIDDEN. */
 NODISCARD err *room_context(struct rooms *rs, struct arena *a, const struct context_cmd *cmd, struct jw *w);
 
-/* Writes the event as the whole answer. M_NOT_FOUND for what the reader may not see, and for rooms that they may not look into. */
+/* Writes the event as the whole answer. M_NOT_FOUND for what the reader may not see, and for rooms that they may not
+ * look into. */
 NODISCARD err *room_event_get(struct rooms *rs, struct arena *a, str room_id, str event_id,
 			      const struct client_view *view, struct jw *w);

@@ -1,8 +1,8 @@
 /*
  * typing.c - see typing.h.
  *
- * A room that once had somebody typing keeps its entry and serial for FORGET_US after the last one stopped, so that every /sync hears
- * of the empty list; then it goes. One thread sleeps until the earliest deadline.
+ * A room that once had somebody typing keeps its entry and serial for FORGET_US after the last one stopped, so that
+ * every /sync hears of the empty list; then it goes. One thread sleeps until the earliest deadline.
  */
 #include "room/typing.h"
 

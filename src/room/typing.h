@@ -1,8 +1,8 @@
 /*
  * typing.h - who is typing where. Client-Server API, "Typing Notifications".
  *
- * In memory only: it is news for seconds. A room's list has a serial of the bus; a /sync token carries the newest serial that was
- * seen, and a list with a later one is sent.
+ * In memory only: it is news for seconds. A room's list has a serial of the bus; a /sync token carries the newest
+ * serial that was seen, and a list with a later one is sent.
  */
 #pragma once
 
@@ -12,8 +12,8 @@
 struct rooms;
 struct typing;
 
-/* Starts the thread that ends what was not ended. Who leaves one of `rs` (or NULL) stops typing there: it is told until the store is
- * closed, so that is when to free it. */
+/* Starts the thread that ends what was not ended. Who leaves one of `rs` (or NULL) stops typing there: it is told until
+ * the store is closed, so that is when to free it. */
 struct typing *typing_new(struct bus *bus, struct rooms *rs);
 void typing_free(struct typing **t);
 

@@ -1,16 +1,19 @@
 /*
- * unread.c - how much is unread: the rows of `notify` above what was read are counted once, and from then on only what is new.
+ * unread.c - how much is unread: the rows of `notify` above what was read are counted once, and from then on only what
+ * is new.
  *
- * A tally says what stood unread for one user in one room at a stream position, thread by thread. It moves on to a later position by
- * reading the rows in between; by nothing at all where there are none, which the room's group knows: every event that is stored
- * passes unread_note_stored before the bus lets readers see it. What a group cannot know, events that passed before it was made,
- * lies at or below its `known_from`: there the store is asked. The group also remembers the room's newest rows themselves, so that a
- * message that goes to a thousand waiting readers is not read a thousand times.
+ * A tally says what stood unread for one user in one room at a stream position, thread by thread. It moves on to a
+ * later position by reading the rows in between; by nothing at all where there are none, which the room's group knows:
+ * every event that is stored passes unread_note_stored before the bus lets readers see it. What a group cannot know,
+ * events that passed before it was made, lies at or below its `known_from`: there the store is asked. The group also
+ * remembers the room's newest rows themselves, so that a message that goes to a thousand waiting readers is not read a
+ * thousand times.
  *
- * Counted anew is what went out of date: when a receipt of the user moved since (its own position tells; everything that a tally does not
- * count is read, so it need not remember how far), when an event of the room was redacted (its row then notifies nobody), when the user
- * ignores others than before. "When the user updates their read receipt (either by using the API or by sending an event), notifications
- * prior to and including that event MUST be marked as read": an own event's row ends what is unread in its thread.
+ * Counted anew is what went out of date: when a receipt of the user moved since (its own position tells; everything
+ * that a tally does not count is read, so it need not remember how far), when an event of the room was redacted (its
+ * row then notifies nobody), when the user ignores others than before. "When the user updates their read receipt
+ * (either by using the API or by sending an event), notifications prior to and including that event MUST be marked as
+ * read": an own event's row ends what is unread in its thread.
  *
  * Only threads with something unread are kept, so a tally is as small as what it tells. docs/internals/notify.md.
  */

@@ -3,16 +3,20 @@
  *
  *  1. The old room is read, and whether the user may replace it.
  *  2. The successor is made, whole: its state, bans, power levels.
- *  3. One commit in the old room: m.room.tombstone; its m.room.canonical_alias without what moves; power levels with which nobody but its
- *     moderators says anything there; and in the same transaction the aliases and the entry in the directory change over.
+ *  3. One commit in the old room: m.room.tombstone; its m.room.canonical_alias without what moves; power levels with
+ * which nobody but its moderators says anything there; and in the same transaction the aliases and the entry in the
+ * directory change over.
  *
- * Who dies between 2 and 3 leaves a room that nobody was told of, with one member in it, and the old one as it was: to be tried again.
- * There is nothing in between. What users keep for the old room (tags, push rules) is not here but in flow/successor.h.
+ * Who dies between 2 and 3 leaves a room that nobody was told of, with one member in it, and the old one as it was: to
+ * be tried again. There is nothing in between. What users keep for the old room (tags, push rules) is not here but in
+ * flow/successor.h.
  *
- * Before room version 12 the successor names the tombstone, and the tombstone its successor. So the tombstone is built in step 1 and
- * becomes part of the old room in step 3 as an event that was made elsewhere would: what was said there meanwhile is beside it.
+ * Before room version 12 the successor names the tombstone, and the tombstone its successor. So the tombstone is built
+ * in step 1 and becomes part of the old room in step 3 as an event that was made elsewhere would: what was said there
+ * meanwhile is beside it.
  *
- * One upgrade of a room at a time. Who asks a second time (the answer was lost) within five minutes gets the same successor.
+ * One upgrade of a room at a time. Who asks a second time (the answer was lost) within five minutes gets the same
+ * successor.
  */
 #include "base/clock.h"
 #include "room/internal_upgrade.h"
@@ -160,7 +164,8 @@ static err *move_names(struct tx *tx, void *arg)
 	return store_room_set_published(tx, u->successor_nid, true);
 }
 
-/* All closing events but those left out (by bit). out_refused: the rules refuse this one, by index; CLOSING_EVENTS: none. */
+/* All closing events but those left out (by bit). out_refused: the rules refuse this one, by index; CLOSING_EVENTS:
+ * none. */
 static err *queue_closing(struct upgrade *u, unsigned without, size_t *out_refused, struct ticket **out_ticket)
 {
 	AUTO_ROOM room = NULL;
@@ -187,8 +192,8 @@ static err *queue_closing(struct upgrade *u, unsigned without, size_t *out_refus
 	return draft_queue(&d, out_ticket);
 }
 
-/* "If possible, the power levels in the old room should also be modified": a user who may not change them may still replace the room, and
- * so it is where they have no room for more. */
+/* "If possible, the power levels in the old room should also be modified": a user who may not change them may still
+ * replace the room, and so it is where they have no room for more. */
 static err *close_old(struct upgrade *u)
 {
 	struct ticket *ticket = NULL;
@@ -248,7 +253,8 @@ static err *replace(struct upgrade *u)
 	TRY(find_repeat(u, &u->successor));
 	if (!str_is_none(u->successor))
 		return NULL;
-	/* v12: "the event_id property inside predecessor MAY be omitted": the room's id is known only when its m.room.create is. */
+	/* v12: "the event_id property inside predecessor MAY be omitted": the room's id is known only when its
+	 * m.room.create is. */
 	if (!u->rv->room_id_is_create_hash) {
 		c.room_id = u->successor = creation_room_id(u->rs, u->a);
 		TRY(wish_closing(u));

@@ -1,12 +1,12 @@
 /*
  * upgrade_state.c - what of a room goes along into its successor.
  *
- * Client-Server API, "Room Upgrades", "Server behaviour", 2 and 3. The events are made anew, by the user who upgrades, in the successor's
- * version: so they must be what that version allows. Levels become integers, join rules that it does not know the nearest that is not wider,
- * other numbers integers where it wants canonical JSON.
+ * Client-Server API, "Room Upgrades", "Server behaviour", 2 and 3. The events are made anew, by the user who upgrades,
+ * in the successor's version: so they must be what that version allows. Levels become integers, join rules that it does
+ * not know the nearest that is not wider, other numbers integers where it wants canonical JSON.
  *
- * Who upgrades need not have the power for all of it. In a room without m.room.power_levels its creator may do everything, to everybody:
- * so that event is the last one.
+ * Who upgrades need not have the power for all of it. In a room without m.room.power_levels its creator may do
+ * everything, to everybody: so that event is the last one.
  */
 #include "room/internal_upgrade.h"
 
@@ -214,7 +214,8 @@ static struct json *power_content(struct arena *a, const struct room_version *rv
 	return out;
 }
 
-/* A value of an old version's event as canonical JSON has it: v6, "numeric values may no longer be formatted as floats". */
+/* A value of an old version's event as canonical JSON has it: v6, "numeric values may no longer be formatted as
+ * floats". */
 static const struct json *canonical(struct arena *a, const struct room_version *rv, const struct json *v)
 {
 	struct json *out;
@@ -291,7 +292,8 @@ static bool lists(const struct json *list, str text)
 	return false;
 }
 
-/* What the creators above all levels have where there is no such thing: as much as anybody has, and as anything takes. */
+/* What the creators above all levels have where there is no such thing: as much as anybody has, and as anything takes.
+ */
 static int64_t highest(const struct room_version *rv, const struct json *content)
 {
 	int64_t most = 100;
@@ -341,7 +343,8 @@ static void wish_power(struct creation *c, const struct old_room *old, const str
 {
 	struct json *content;
 
-	/* Without the event, the creator has 100 and is alone in it: who may replace the room is its creator. And so it stays. */
+	/* Without the event, the creator has 100 and is alone in it: who may replace the room is its creator. And so it
+	 * stays. */
 	if (!old->power && !old->rv->creators_above_all)
 		return;
 	content = old->power ? power_content(c->a, old->rv, old->power->content) : json_new_object(c->a);
@@ -353,8 +356,8 @@ static void wish_power(struct creation *c, const struct old_room *old, const str
  * The successor
  */
 
-/* "Creates a replacement room with a m.room.create event containing a predecessor field, the applicable room_version, and a type field
- * which is copied from the predecessor room." */
+/* "Creates a replacement room with a m.room.create event containing a predecessor field, the applicable room_version,
+ * and a type field which is copied from the predecessor room." */
 static void wish_create(struct creation *c, const struct old_room *old, const struct json *additional, str tombstone_id)
 {
 	static const str copied[] = { STR("type"), STR("m.federate") };

@@ -1,14 +1,14 @@
 /*
  * view.c - see view.h.
  *
- * The two things that decide are keys of the state at the event: m.room.history_visibility, and the user's own m.room.member. They are
- * looked up once per root, and not at all where an event stands alone upon one whose answer is known: its state is that one's but for
- * its own key. For the two kinds of events that change the answer themselves the state before is made from the state after and the
- * event that it replaced.
+ * The two things that decide are keys of the state at the event: m.room.history_visibility, and the user's own
+ * m.room.member. They are looked up once per root, and not at all where an event stands alone upon one whose answer is
+ * known: its state is that one's but for its own key. For the two kinds of events that change the answer themselves the
+ * state before is made from the state after and the event that it replaced.
  *
- * "The user joined the room at any point after the event was sent": one who is joined now did, for every event; for one who is not,
- * it is so before the event that ended their last join, which is found by going back from the membership event through what each
- * replaced. A user has few of those; the walk is bounded all the same.
+ * "The user joined the room at any point after the event was sent": one who is joined now did, for every event; for one
+ * who is not, it is so before the event that ended their last join, which is found by going back from the membership
+ * event through what each replaced. A user has few of those; the walk is bounded all the same.
  */
 #include "room/view.h"
 
@@ -413,8 +413,8 @@ err *room_view_membership_at(struct room_view *v, const struct event_row *row, s
 	const struct seen_root *at;
 
 	TRY(look_at_root(v, row->root_after, &at));
-	/* "If the user had yet to join the room at the time of the event (i.e, they have no m.room.member state), this property is
-	 * set to leave." */
+	/* "If the user had yet to join the room at the time of the event (i.e, they have no m.room.member state), this
+	 * property is set to leave." */
 	*out = str_is_none(at->membership) ? S("leave") : at->membership;
 	return NULL;
 }

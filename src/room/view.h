@@ -1,10 +1,10 @@
 /*
- * view.h - what a user may read of a room: whether at all, which state, and which events. Client-Server API, "Room History
- * Visibility".
+ * view.h - what a user may read of a room: whether at all, which state, and which events. Client-Server API, "Room
+ * History Visibility".
  *
- * Every read path opens a view and asks it; none decides by itself. A view belongs to one snapshot of the store and one arena. What
- * it finds out about a state is remembered by the state's root, and consecutive events share one: a page of messages asks the
- * tree once or twice.
+ * Every read path opens a view and asks it; none decides by itself. A view belongs to one snapshot of the store and one
+ * arena. What it finds out about a state is remembered by the state's root, and consecutive events share one: a page of
+ * messages asks the tree once or twice.
  */
 #pragma once
 
@@ -39,11 +39,11 @@ str room_view_room_id(const struct room_view *v);
 const struct room_version *room_view_version(const struct room_view *v);
 /* The user's membership now; MEMBER_NONE for one who never had any. */
 enum membership room_view_membership(const struct room_view *v);
-/* Where the reader's membership ended, if they are not joined: the timeline position of the event that ended their last join (0: never
- * joined). What is there and above is not theirs to read as a member. INT64_MAX for who is joined. */
+/* Where the reader's membership ended, if they are not joined: the timeline position of the event that ended their last
+ * join (0: never joined). What is there and above is not theirs to read as a member. INT64_MAX for who is joined. */
 NODISCARD err *room_view_joined_until(struct room_view *v, int64_t *out);
-/* The state that the user sees as the room's: the current one, or for who left, that at their leaving (of their last join: an
- * invitation declined since changes nothing). */
+/* The state that the user sees as the room's: the current one, or for who left, that at their leaving (of their last
+ * join: an invitation declined since changes nothing). */
 struct state_root room_view_root(const struct room_view *v);
 /* The room's states, to read with (valid as long as the view). */
 const struct state_tree *room_view_tree(const struct room_view *v);

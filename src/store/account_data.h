@@ -15,8 +15,9 @@ NODISCARD err *store_account_data(struct tx *tx, int64_t user, int64_t room, str
 /* All of the user's rows with above < stream <= upto, oldest first; room: 0 global, -1 every room and global. */
 NODISCARD err *store_account_data_changed(struct tx *tx, int64_t user, int64_t room, int64_t above, int64_t upto,
 					  struct account_data_row **out, size_t *out_n);
-/* In a piece's `late`: gives the row its position, which keeps every other writer out until the commit, and then reads what the row was
- * before (NULL: not there). So what is decided by the old content is decided by the last one, in other processes, too. */
+/* In a piece's `late`: gives the row its position, which keeps every other writer out until the commit, and then reads
+ * what the row was before (NULL: not there). So what is decided by the old content is decided by the last one, in other
+ * processes, too. */
 NODISCARD err *store_account_data_begin(struct tx *tx, int64_t user, struct account_data_row *row,
 					struct account_data_row **out_old);
 /* After store_account_data_begin: stores it. */

@@ -1,10 +1,10 @@
 /*
  * auth_fill.c - the index of auth chains for what was stored before there was one.
  *
- * At opening, before anybody writes: the events of an older database get their places in the order of their numbers, in bounded
- * pieces, each a transaction that also says how far it came; so whatever ends it, the next opening goes on. Numbers rise by and large, so
- * some events are met before what they name: their edges wait, as those of any event whose auth events come late, and are
- * put in at the end.
+ * At opening, before anybody writes: the events of an older database get their places in the order of their numbers, in
+ * bounded pieces, each a transaction that also says how far it came; so whatever ends it, the next opening goes on.
+ * Numbers rise by and large, so some events are met before what they name: their edges wait, as those of any event
+ * whose auth events come late, and are put in at the end.
  */
 #include "store/auth_index.h"
 

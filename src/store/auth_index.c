@@ -1,9 +1,10 @@
 /*
  * auth_index.c - the rows of the index of auth chains.
  *
- * A place's row has numbers that are mostly 0 or 1, which take no space in SQLite, and the links from there, packed: new rows come at the end
- * of the table. Links once more, by where they end, fall into the ranges of the few lines that everybody names. Only events
- * that go on with a line and link to others have an entry by line: where a line begins, its number is the event's.
+ * A place's row has numbers that are mostly 0 or 1, which take no space in SQLite, and the links from there, packed:
+ * new rows come at the end of the table. Links once more, by where they end, fall into the ranges of the few lines that
+ * everybody names. Only events that go on with a line and link to others have an entry by line: where a line begins,
+ * its number is the event's.
  */
 #include "store/auth_index.h"
 

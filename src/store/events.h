@@ -1,9 +1,10 @@
 /*
  * events.h - events, their edges, and how they are read by either order.
  *
- * An event is stored as canonical JSON without `unsigned`, in its redacted form once it is redacted (the original then stands in
- * redacted_originals until its retention ends). Everything a query selects by is a number: `type`, `state_key`, `sender` are
- * interned texts. `stream` and `timeline` are the two positions of docs/internals/room-store.md; 0 means: has none.
+ * An event is stored as canonical JSON without `unsigned`, in its redacted form once it is redacted (the original then
+ * stands in redacted_originals until its retention ends). Everything a query selects by is a number: `type`,
+ * `state_key`, `sender` are interned texts. `stream` and `timeline` are the two positions of
+ * docs/internals/room-store.md; 0 means: has none.
  */
 #pragma once
 
@@ -30,7 +31,8 @@ struct event_row {
 	unsigned flags;
 	str event_id, json;
 	str txn_device, txn_id; /* sent by a client of ours: unsigned.transaction_id is for this device alone */
-	/* prev_events and auth_events as numbers, packed (store_nids_unpack): all of them, 0 for one that has no number */
+	/* prev_events and auth_events as numbers, packed (store_nids_unpack): all of them, 0 for one that has no number
+	 */
 	str prevs, auths;
 };
 
@@ -65,18 +67,20 @@ NODISCARD err *store_event_names(struct tx *tx, const int64_t *nids, size_t n, s
 NODISCARD err *store_events_auths(struct tx *tx, const int64_t *nids, size_t n, str **out);
 
 /*
- * A room's events with above < stream <= upto, at most `limit`: the newest ones (newest_first) or the oldest; given in that
- * order. Only what /sync shows has a stream position.
+ * A room's events with above < stream <= upto, at most `limit`: the newest ones (newest_first) or the oldest; given in
+ * that order. Only what /sync shows has a stream position.
  */
 NODISCARD err *store_events_by_stream(struct tx *tx, int64_t room, int64_t above, int64_t upto, bool newest_first,
 				      size_t limit, struct event_row ***out, size_t *out_n);
-/* Of these rooms, those with an event, or a change of current state, at above < stream <= upto; in no particular order. */
+/* Of these rooms, those with an event, or a change of current state, at above < stream <= upto; in no particular order.
+ */
 NODISCARD err *store_rooms_with_events(struct tx *tx, const int64_t *rooms, size_t n, int64_t above, int64_t upto,
 				       int64_t **out, size_t *out_n);
 /* A room's events by timeline position: backwards those below `from`, forwards those above it. */
 NODISCARD err *store_events_by_timeline(struct tx *tx, int64_t room, int64_t from, bool backwards, size_t limit,
 					struct event_row ***out, size_t *out_n);
-/* The highest timeline position of a room's events with stream <= upto: where a sync token stands in /messages. 0: none. */
+/* The highest timeline position of a room's events with stream <= upto: where a sync token stands in /messages. 0:
+ * none. */
 NODISCARD err *store_timeline_at_stream(struct tx *tx, int64_t room, int64_t upto, int64_t *out);
 
 /* Writing. Edges are kept for the way forward (which events name this one); the way back is in `prevs`. */

@@ -1,8 +1,9 @@
 /*
  * ids.c - numbers that are unique for ever, handed out without asking the database each time.
  *
- * A block of numbers is reserved by moving the row of `sequences` past it; what a process reserved and did not use is lost
- * when it ends, which costs nothing but a gap. When half of a block is gone the next one is ordered in the background.
+ * A block of numbers is reserved by moving the row of `sequences` past it; what a process reserved and did not use is
+ * lost when it ends, which costs nothing but a gap. When half of a block is gone the next one is ordered in the
+ * background.
  */
 #include <assert.h>
 

@@ -3,8 +3,9 @@
  *
  * A pair of text and number never changes and never goes away, so a cache can only be right or empty: it is filled from
  * committed rows alone, by whoever misses. A new text gets its number from a reserved block, is inserted unless another
- * process was faster, and the number that stands in the database counts: on PostgreSQL the insert of a text that another
- * transaction is inserting waits for that one's end. A look-up inside of a transaction goes over that one's connection.
+ * process was faster, and the number that stands in the database counts: on PostgreSQL the insert of a text that
+ * another transaction is inserting waits for that one's end. A look-up inside of a transaction goes over that one's
+ * connection.
  */
 #include <assert.h>
 

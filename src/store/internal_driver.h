@@ -1,8 +1,8 @@
 /*
  * internal_driver.h - what a database has to be able to do.
  *
- * A driver knows connections, statements and rows; what a batch, a ticket or a pool is, it does not know. The files above
- * it (tx.c, writer.c, reader.c, migrate.c) are the same for both databases.
+ * A driver knows connections, statements and rows; what a batch, a ticket or a pool is, it does not know. The files
+ * above it (tx.c, writer.c, reader.c, migrate.c) are the same for both databases.
  */
 #pragma once
 
@@ -26,8 +26,9 @@ enum conn_health {
 enum commit_outcome {
 	COMMIT_DONE,
 	COMMIT_FAILED,      /* and rolled back: nothing of it is there */
-	COMMIT_NEVER_BEGAN, /* an earlier statement turns out to have failed: the transaction is still to be rolled back */
-	COMMIT_UNCERTAIN, /* the connection went away: ask `settle_commit` of a new one */
+	COMMIT_NEVER_BEGAN, /* an earlier statement turns out to have failed: the transaction is still to be rolled back
+			     */
+	COMMIT_UNCERTAIN,   /* the connection went away: ask `settle_commit` of a new one */
 };
 
 struct tx {

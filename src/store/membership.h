@@ -1,8 +1,8 @@
 /*
  * membership.h - who is what in which room: the current state's m.room.member events, flat.
  *
- * A row per room and user who ever had one. Besides what the event says it has what only its user sees: the stripped state
- * that came with an invite or knock, and whether the room was forgotten.
+ * A row per room and user who ever had one. Besides what the event says it has what only its user sees: the stripped
+ * state that came with an invite or knock, and whether the room was forgotten.
  */
 #pragma once
 

@@ -1,4 +1,5 @@
-/* meta.h - single values by name, for the other files of the server that keep one thing for ever (a signing key's id ...). */
+/* meta.h - single values by name, for the other files of the server that keep one thing for ever (a signing key's id
+ * ...). */
 #pragma once
 
 #include "store/store.h"

@@ -1,11 +1,11 @@
 /*
  * migrate.c - bringing a database to the schema that this binary knows, or refusing it.
  *
- * A database remembers which migrations it has, and for each the lowest schema that may still use it (`compat`). A newer
- * binary applies what is missing, each migration in a transaction with its own row, so that a crash leaves a whole number
- * of them. An older binary may go on beside or after a newer one as long as no migration forbids it: that is what makes a
- * roll-back and a rolling upgrade possible. The text of a migration is summed, because a text that was edited after it was
- * applied means that the database is not what the code believes.
+ * A database remembers which migrations it has, and for each the lowest schema that may still use it (`compat`). A
+ * newer binary applies what is missing, each migration in a transaction with its own row, so that a crash leaves a
+ * whole number of them. An older binary may go on beside or after a newer one as long as no migration forbids it: that
+ * is what makes a roll-back and a rolling upgrade possible. The text of a migration is summed, because a text that was
+ * edited after it was applied means that the database is not what the code believes.
  */
 #include "store/internal_migrate.h"
 #include "store/internal_store.h"

@@ -2,8 +2,8 @@
  * node_cache.c - the state nodes that are in memory: those read or written lately, and those not yet in the store.
  *
  * A room's next event is built on the state after the one before, which may still be waiting for its commit. Its nodes
- * are put here when it is queued, where they are found like any other, and may not be evicted until the store has them. If
- * the commit fails they are void, and go.
+ * are put here when it is queued, where they are found like any other, and may not be evicted until the store has them.
+ * If the commit fails they are void, and go.
  *
  * A node never changes once it is committed, so nothing here ever has to be invalidated. Nodes are kept as their bytes
  * (some 50 of them), least recently used ones go first. Rooms are spread over shards with a lock each.
@@ -37,7 +37,8 @@ struct node_cache {
 	struct store *store;
 	uint8_t key[16];
 	size_t share; /* bytes that each shard may have, whatever the others do */
-	size_t pool; /* beyond it one may have more while all together have no more than this: a big room is in one shard */
+	size_t pool;  /* beyond it one may have more while all together have no more than this: a big room is in one
+			 shard */
 	_Atomic size_t bytes;
 	struct shard shards[SHARDS];
 };

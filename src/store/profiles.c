@@ -87,7 +87,8 @@ err *store_user_words_set(struct tx *tx, int64_t user, const str *words, size_t 
 	return NULL;
 }
 
-/* The first text that no text with the prefix reaches: its last byte that can be raised, raised. Words are UTF-8, so never all 0xff. */
+/* The first text that no text with the prefix reaches: its last byte that can be raised, raised. Words are UTF-8, so
+ * never all 0xff. */
 static str after_prefix(struct arena *a, str prefix)
 {
 	char *p = arena_cstr(a, prefix);

@@ -1,8 +1,8 @@
 /*
  * purge.c - forgetting rows, a bounded number at a time.
  *
- * Nothing here decides what goes: that is room/purge.c. What hangs on an event is found by the event, its stream position, or the
- * events it names, so that no statement looks through a table.
+ * Nothing here decides what goes: that is room/purge.c. What hangs on an event is found by the event, its stream
+ * position, or the events it names, so that no statement looks through a table.
  */
 #include "store/purge.h"
 

@@ -1,8 +1,8 @@
 /*
  * purge.h - forgetting: what a purge of a room, or of its history, reads and deletes.
  *
- * Everything here is a bounded piece: room/purge.h puts them together. A purge is a row first, so that one that a restart
- * interrupted is found again.
+ * Everything here is a bounded piece: room/purge.h puts them together. A purge is a row first, so that one that a
+ * restart interrupted is found again.
  */
 #pragma once
 
@@ -52,7 +52,8 @@ NODISCARD err *store_purge_delete(struct tx *tx, int64_t room, const struct purg
 /* They stay for what refers to them, but are in no timeline any more: EVENT_OUTLIER | EVENT_PURGED, without a state. */
 NODISCARD err *store_purge_demote(struct tx *tx, int64_t room, const struct purge_event *ev, size_t n);
 
-/* The journal: the newest entry at or before a position (0: none); numbers of states from there on; and the end of older ones. */
+/* The journal: the newest entry at or before a position (0: none); numbers of states from there on; and the end of
+ * older ones. */
 NODISCARD err *store_journal_before(struct tx *tx, int64_t room, int64_t stream, int64_t *out_stream);
 NODISCARD err *store_journal_nodes(struct tx *tx, int64_t room, int64_t above, size_t limit, int64_t **out_streams,
 				   int64_t **out_nodes, size_t *out_n);

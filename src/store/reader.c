@@ -1,9 +1,9 @@
 /*
  * reader.c - connections to read from, lent for one transaction.
  *
- * Connections are opened when they are first needed and taken again last in, first out, so that a quiet server holds few.
- * When all are lent, a thread waits for one, except where waiting could be for ever: a thread that reads already, or that
- * holds a lock (which a reader may want), gets one more connection, closed afterwards.
+ * Connections are opened when they are first needed and taken again last in, first out, so that a quiet server holds
+ * few. When all are lent, a thread waits for one, except where waiting could be for ever: a thread that reads already,
+ * or that holds a lock (which a reader may want), gets one more connection, closed afterwards.
  */
 #include <assert.h>
 #include <unistd.h>

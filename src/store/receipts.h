@@ -16,7 +16,8 @@ struct receipt_row {
 	int64_t stream; /* the receipt's own */
 };
 
-/* In a piece's `late`: gives the row its position. *out_moved is false (and nothing changes) when the receipt would not move on. */
+/* In a piece's `late`: gives the row its position. *out_moved is false (and nothing changes) when the receipt would not
+ * move on. */
 NODISCARD err *store_receipt_set(struct tx *tx, struct receipt_row *row, bool *out_moved);
 /* Of a room, those with above < stream <= upto that `viewer` may see (private ones only their own), oldest first. */
 NODISCARD err *store_receipts_changed(struct tx *tx, int64_t room, int64_t viewer, int64_t above, int64_t upto,

@@ -1,8 +1,8 @@
 /*
  * rooms.h - rooms, their heads, current state, what is listed of them, and their names (aliases).
  *
- * `rooms` is what never changes of a room and who lists it; `room_heads` is where its next event goes; `current_state` and
- * `room_summary` are flat copies of the current root, written in the transaction that changes it.
+ * `rooms` is what never changes of a room and who lists it; `room_heads` is where its next event goes; `current_state`
+ * and `room_summary` are flat copies of the current root, written in the transaction that changes it.
  */
 #pragma once
 
@@ -67,8 +67,8 @@ NODISCARD err *store_summary_set(struct tx *tx, int64_t room, enum summary_colum
 NODISCARD err *store_summary_load(struct tx *tx, int64_t room,
 				  struct summary_row *out); /* all absent when there is none */
 
-/* Published rooms, most joined members first, then by number. Starts after (joined, room) downwards, or upwards before it. Their order
- * and what they show of themselves are asked for apart: texts are long, and of many rooms. */
+/* Published rooms, most joined members first, then by number. Starts after (joined, room) downwards, or upwards before
+ * it. Their order and what they show of themselves are asked for apart: texts are long, and of many rooms. */
 struct public_place {
 	int64_t room, joined;
 };

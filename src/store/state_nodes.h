@@ -1,9 +1,9 @@
 /*
  * state_nodes.h - state trees at rest: nodes in rows, and the journal of each room's current root.
  *
- * A root's number is its top node's number (unique in its room; 0 is the empty state), and its hash stands in that node. So a
- * state is kept by a number alone, in events and in the journal. The node cache answers most reads without SQL, and holds what is queued
- * and not committed yet: built upon by the room's next event before the store has it.
+ * A root's number is its top node's number (unique in its room; 0 is the empty state), and its hash stands in that
+ * node. So a state is kept by a number alone, in events and in the journal. The node cache answers most reads without
+ * SQL, and holds what is queued and not committed yet: built upon by the room's next event before the store has it.
  */
 #pragma once
 

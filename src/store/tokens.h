@@ -34,8 +34,9 @@ struct refresh_row {
 
 NODISCARD err *store_refresh_add(struct tx *tx, const struct refresh_row *row, str hash);
 NODISCARD err *store_refresh_find(struct tx *tx, str hash, const struct refresh_row **out);
-/* "The old refresh token remains valid until the new access token or refresh token is used": refresh token `id` or its access
- * token was used, so `previous_id`, its other successors, and their access tokens end. Nothing when `id` is no successor of it. */
+/* "The old refresh token remains valid until the new access token or refresh token is used": refresh token `id` or its
+ * access token was used, so `previous_id`, its other successors, and their access tokens end. Nothing when `id` is no
+ * successor of it. */
 NODISCARD err *store_refresh_confirm(struct tx *tx, int64_t id, int64_t previous_id);
 /* Keeps the newest `keep` successors of a refresh token that nobody used yet. */
 NODISCARD err *store_refresh_trim(struct tx *tx, int64_t previous_id, int64_t keep);

@@ -1,8 +1,8 @@
 /*
  * tx.c - statements and rows, for whichever driver; counted, timed, and made to fail on demand.
  *
- * A thread's transactions form a chain (tx_here): a look-up within a read goes over the connection that the thread holds
- * already, so that nobody waits for a second connection while holding a first.
+ * A thread's transactions form a chain (tx_here): a look-up within a read goes over the connection that the thread
+ * holds already, so that nobody waits for a second connection while holding a first.
  */
 #include <assert.h>
 
@@ -236,7 +236,8 @@ static err *raise_by(struct tx *tx, int64_t n)
 	return NULL;
 }
 
-/* Who alone moves the row knows what it says. SQLite makes a table in passing for RETURNING: as dear as inserting an event. */
+/* Who alone moves the row knows what it says. SQLite makes a table in passing for RETURNING: as dear as inserting an
+ * event. */
 static err *raise_to(struct tx *tx, int64_t position)
 {
 	TRY(tx_run(tx, "UPDATE stream_head SET position = $1", BIND(B(position))));

@@ -152,7 +152,8 @@ err *store_policy_accept(struct tx *tx, int64_t nid, str policy, str version, in
  * Registration tokens
  */
 
-/* A use that has begun and not ended is a session that holds the token: nothing has to be counted back when it expires. */
+/* A use that has begun and not ended is a session that holds the token: nothing has to be counted back when it expires.
+ */
 #define TOKEN_SELECT                                                                                                   \
 	"SELECT t.token, t.uses_allowed, t.completed, t.expires_at, (SELECT count(*) FROM uia_sessions s"              \
 	" WHERE s.registration_token = t.token AND s.result_nid = 0 AND s.expires_at > $1) FROM registration_tokens t"

@@ -29,7 +29,8 @@ NODISCARD err *store_account_rehash(struct tx *tx, int64_t nid, str old_hash, st
 NODISCARD err *store_account_set_admin(struct tx *tx, int64_t nid, bool admin);
 NODISCARD err *store_account_set_locked(struct tx *tx, int64_t nid, bool locked);
 NODISCARD err *store_account_set_suspended(struct tx *tx, int64_t nid, bool suspended);
-/* Password gone, deactivated_at set (an earlier date stays), erased remembered; the account is closing until store_account_closed.
+/* Password gone, deactivated_at set (an earlier date stays), erased remembered; the account is closing until
+ * store_account_closed.
  */
 NODISCARD err *store_account_deactivate(struct tx *tx, int64_t nid, int64_t now, bool erase);
 NODISCARD err *store_account_closed(struct tx *tx, int64_t nid);

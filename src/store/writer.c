@@ -1,8 +1,9 @@
 /*
  * writer.c - the queue in front of each writer's thread, and the tickets on which others wait for it.
  *
- * There is no delay to gather pieces: a piece that comes alone is committed alone, and while a COMMIT waits for the disk
- * the next batch gathers by itself. The slower the disk, the larger the batches. What becomes of a batch is in batch.c.
+ * There is no delay to gather pieces: a piece that comes alone is committed alone, and while a COMMIT waits for the
+ * disk the next batch gathers by itself. The slower the disk, the larger the batches. What becomes of a batch is in
+ * batch.c.
  */
 #include <assert.h>
 #include <stdio.h>

@@ -1,8 +1,9 @@
 /*
  * facts.c - what /sync asks of a room again and again, in memory: its current root, its counts, its first members.
  *
- * A fact says as of which position it was read. It is believed as long as the bus has listened to the room since, and heard of no event
- * in it. So it is nobody's duty to take it out, and a room that nobody watches has none that is believed.
+ * A fact says as of which position it was read. It is believed as long as the bus has listened to the room since, and
+ * heard of no event in it. So it is nobody's duty to take it out, and a room that nobody watches has none that is
+ * believed.
  */
 #include "sync/internal_sync.h"
 

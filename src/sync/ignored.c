@@ -1,7 +1,8 @@
 /*
  * ignored.c - whom a user ignores. Client-Server API, "Ignoring Users".
  *
- * The list is in the user's m.ignored_user_list. It is read once, and good as long as the bus knows that no account data changed.
+ * The list is in the user's m.ignored_user_list. It is read once, and good as long as the bus knows that no account
+ * data changed.
  */
 #include "sync/internal_sync.h"
 
@@ -102,8 +103,8 @@ static int by_number(const void *x, const void *y)
 	return (p > q) - (p < q);
 }
 
-/* {"ignored_users": {"@someone:else": {}}}: users whom nobody here has heard of have no number, and send nothing; but they may come, so
- * a list with such is not kept. */
+/* {"ignored_users": {"@someone:else": {}}}: users whom nobody here has heard of have no number, and send nothing; but
+ * they may come, so a list with such is not kept. */
 static err *parse(struct syncs *ss, struct arena *a, str content, struct ignored_list *out, bool *out_whole)
 {
 	VEC(int64_t) users = { 0 };

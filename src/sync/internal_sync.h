@@ -34,8 +34,9 @@ str sync_token_write(struct arena *a, const struct sync_token *t);
 bool sync_token_read(str text, struct sync_token *out);
 
 /*
- * Which members a device was sent (lazy.c). An entry says which m.room.member event was sent, and in an answer up to which position:
- * the device has it for certain once it comes back with a token at or above that. What is forgotten is sent again.
+ * Which members a device was sent (lazy.c). An entry says which m.room.member event was sent, and in an answer up to
+ * which position: the device has it for certain once it comes back with a token at or above that. What is forgotten is
+ * sent again.
  */
 struct lazy *lazy_new(size_t max_bytes);
 void lazy_free(struct lazy **l);
@@ -58,7 +59,8 @@ struct member_list {
 	const struct member_row *p;
 	size_t n;
 };
-/* Copied into the arena. False: not known; read the store with a snapshot younger than `known`, then members_keep with it. */
+/* Copied into the arena. False: not known; read the store with a snapshot younger than `known`, then members_keep with
+ * it. */
 bool members_known(struct members *m, struct arena *a, int64_t user, const struct bus_known *known,
 		   struct member_list *out);
 /* The row of one room alone; NULL in *out: none of those. */

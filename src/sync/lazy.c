@@ -1,9 +1,9 @@
 /*
  * lazy.c - which membership events a device was sent, so that lazy loading sends each once.
  *
- * An answer may be lost on its way: so an entry counts only for a client that comes back with the token of that answer or a later one.
- * One that asks again from before is sent everything again. What is remembered is a convenience: entries go with the least recently
- * used device when there are too many, and redundant membership events are allowed.
+ * An answer may be lost on its way: so an entry counts only for a client that comes back with the token of that answer
+ * or a later one. One that asks again from before is sent everything again. What is remembered is a convenience:
+ * entries go with the least recently used device when there are too many, and redundant membership events are allowed.
  */
 #include "sync/internal_sync.h"
 

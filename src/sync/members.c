@@ -1,9 +1,10 @@
 /*
  * members.c - a user's memberships in memory.
  *
- * The rows of every room that a user is in, invited to or knocking at: read once, and good as long as the bus knows that none changed.
- * A list says up to which position it was read: `as_of` is the bus's position before the snapshot, and the list is believed while the
- * bus knows the user back to that position and has heard of no change of membership above it.
+ * The rows of every room that a user is in, invited to or knocking at: read once, and good as long as the bus knows
+ * that none changed. A list says up to which position it was read: `as_of` is the bus's position before the snapshot,
+ * and the list is believed while the bus knows the user back to that position and has heard of no change of membership
+ * above it.
  */
 #include "sync/internal_sync.h"
 

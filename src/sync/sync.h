@@ -1,8 +1,8 @@
 /*
  * sync.h - what is new for a client: GET /sync, and its deprecated forerunners. Client-Server API, "Syncing".
  *
- * `struct syncs` is the service, made in main/. An answer is gathered first and written afterwards: all reading is over when
- * the first byte is written, and an answer without news is dropped for a wait.
+ * `struct syncs` is the service, made in main/. An answer is gathered first and written afterwards: all reading is over
+ * when the first byte is written, and an answer without news is dropped for a wait.
  */
 #pragma once
 

@@ -1,9 +1,10 @@
 /*
  * token.c - the token of /sync: how far a client has been told.
  *
- * "s1_" epoch "_" stream "_" process "_" serial. The epoch says which database the position counts in; the process says whose
- * serials the last number is of: after a restart, or on another process, it says nothing, and what is ephemeral is told anew. Numbers
- * are decimal or hexadecimal as they are short. Whatever a token says, it only ever chooses what its own user is told again.
+ * "s1_" epoch "_" stream "_" process "_" serial. The epoch says which database the position counts in; the process says
+ * whose serials the last number is of: after a restart, or on another process, it says nothing, and what is ephemeral
+ * is told anew. Numbers are decimal or hexadecimal as they are short. Whatever a token says, it only ever chooses what
+ * its own user is told again.
  */
 #include "sync/internal_sync.h"
 

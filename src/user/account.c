@@ -1,9 +1,9 @@
 /*
  * account.c - the service, and accounts as such: finding, listing, changing, closing them.
  *
- * An account is found by its user id exactly. What a person types is looked up exactly first and then regardless of case,
- * where that leaves one account: new ones are all lower-case, but accounts that came from elsewhere may not be, and "it should
- * be possible to reach @user:matrix.org as @USER:matrix.org" (appendix "User Identifiers").
+ * An account is found by its user id exactly. What a person types is looked up exactly first and then regardless of
+ * case, where that leaves one account: new ones are all lower-case, but accounts that came from elsewhere may not be,
+ * and "it should be possible to reach @user:matrix.org as @USER:matrix.org" (appendix "User Identifiers").
  */
 #include "crypto/crypto.h"
 #include "matrix/id.h"

@@ -22,8 +22,8 @@ struct change {
 	struct arena *arena;
 	int64_t user;
 	struct account_data_row row;
-	/* Makes row.content out of what is there (NULL: nothing), in the transaction, so that two devices do not undo each other's change; or
-	 * NULL: the whole is new. */
+	/* Makes row.content out of what is there (NULL: nothing), in the transaction, so that two devices do not undo
+	 * each other's change; or NULL: the whole is new. */
 	err *(*merge)(struct change *c, const struct account_data_row *old);
 	str tag;
 	const struct json *tag_content; /* NULL: removed */
@@ -51,7 +51,8 @@ static err *merge_tag(struct change *c, const struct account_data_row *old)
 	if (!jw_good(&w))
 		return err_new(c->arena, ERR_TOO_LARGE, "too many tags");
 	c->row.content = arena_keep(c->arena, buf_str(&b));
-	/* The next change must be able to read it: a tag nested as deeply as a request may be would cost all the others. */
+	/* The next change must be able to read it: a tag nested as deeply as a request may be would cost all the
+	 * others. */
 	return json_parse(c->arena, c->row.content, &json_limits_request, &json);
 }
 

@@ -1,9 +1,9 @@
 /*
  * directory.c - finding users by what they are called.
  *
- * Each user has a row per word of their user id and display name, folded to lower case. A search cuts its term the same way; every
- * word of it must begin one of the user's. So "ali won" finds Alice Wonderland, by an index and in any order of words. CJK and other
- * scripts without spaces are cut into characters, so that any part of a name is found.
+ * Each user has a row per word of their user id and display name, folded to lower case. A search cuts its term the same
+ * way; every word of it must begin one of the user's. So "ali won" finds Alice Wonderland, by an index and in any order
+ * of words. CJK and other scripts without spaces are cut into characters, so that any part of a name is found.
  */
 #include "base/utf8.h"
 #include "matrix/id.h"
@@ -86,8 +86,8 @@ static int longest_first(const void *x, const void *y)
 	return (p < q) - (p > q);
 }
 
-/* Users each of whose words in the term begins one of theirs. Begun with the longest word, for that leaves the fewest; where even those
- * are too many, *out_cut says that not all were looked at. */
+/* Users each of whose words in the term begins one of theirs. Begun with the longest word, for that leaves the fewest;
+ * where even those are too many, *out_cut says that not all were looked at. */
 static err *candidates(struct tx *tx, struct arena *a, str term, int64_t **out, size_t *out_n, bool *out_cut)
 {
 	struct words w = { .n = 0 };

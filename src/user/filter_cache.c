@@ -1,10 +1,10 @@
 /*
  * filter_cache.c - what filters' texts mean.
  *
- * Every run of a poll, and a poll that waits runs twice, needs its filter; parsing it was a sixth of what a delivery costs. What a text
- * means never changes and does not depend on whose it is, so the table is by text, nothing ever has to be dropped, and all the users
- * of one client share an entry. Answers are copies in the asker's arena: a few short lists, made under the lock. A long text, which
- * only a test or an attacker sends, is parsed each time instead.
+ * Every run of a poll, and a poll that waits runs twice, needs its filter; parsing it was a sixth of what a delivery
+ * costs. What a text means never changes and does not depend on whose it is, so the table is by text, nothing ever has
+ * to be dropped, and all the users of one client share an entry. Answers are copies in the asker's arena: a few short
+ * lists, made under the lock. A long text, which only a test or an attacker sends, is parsed each time instead.
  */
 #include "user/internal_filter_cache.h"
 

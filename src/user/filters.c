@@ -63,7 +63,8 @@ err *user_filter_resolve(struct users *us, struct arena *a, int64_t user, str id
 
 	if (str_is_empty(id_or_json))
 		return filter_cache_parse(us->filters, a, STR_NONE, out);
-	/* "The server will detect whether it is an ID or a JSON object by whether the first character is a "{" open brace." */
+	/* "The server will detect whether it is an ID or a JSON object by whether the first character is a "{" open
+	 * brace." */
 	if (id_or_json.p[0] != '{')
 		TRY(user_filter_get(us, a, user, id_or_json, &text));
 	return filter_cache_parse(us->filters, a, text, out);

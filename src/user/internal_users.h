@@ -41,11 +41,12 @@ NODISCARD err *account_hash_password(const struct users *us, struct arena *a, st
 /* SHA-256 of a token, in arena a. */
 str token_hash(struct arena *a, str token);
 
-/* What a token means: from the cache, or from the store and into the cache. ERR_UNKNOWN_TOKEN. *out_seen (or NULL): the use
- * should be noted. */
+/* What a token means: from the cache, or from the store and into the cache. ERR_UNKNOWN_TOKEN. *out_seen (or NULL): the
+ * use should be noted. */
 NODISCARD err *token_look_up(struct users *us, struct arena *a, str token, struct cached_token *out, bool *out_seen);
 
-/* A login's rows. login_prepare draws ids and tokens; login_write is a store_fn for the caller's piece, or a part of one. */
+/* A login's rows. login_prepare draws ids and tokens; login_write is a store_fn for the caller's piece, or a part of
+ * one. */
 struct login_write {
 	struct arena *arena; /* of the caller, who waits */
 	struct login_cmd cmd;

@@ -1,10 +1,11 @@
 /*
  * login.c - from a password or a token to a login, its refreshing, and its end.
  *
- * A login is a device with an access token and, for clients that can use one, a refresh token. Refreshing makes a pair that
- * names the refresh token before it: "the old refresh token remains valid until the new access token or refresh token is
- * used". Whichever of the new pair is seen first confirms it (store_refresh_confirm): the old refresh token, its access
- * token and other unused successors are deleted. An access token that was never used is therefore never in the cache.
+ * A login is a device with an access token and, for clients that can use one, a refresh token. Refreshing makes a pair
+ * that names the refresh token before it: "the old refresh token remains valid until the new access token or refresh
+ * token is used". Whichever of the new pair is seen first confirms it (store_refresh_confirm): the old refresh token,
+ * its access token and other unused successors are deleted. An access token that was never used is therefore never in
+ * the cache.
  *
  * Tokens are 40 random letters and digits (238 bits) behind a prefix that a secret scanner can look for.
  */
@@ -78,8 +79,8 @@ static err *rehash(struct users *us, struct arena *a, const struct account_row *
 
 err *login_password(struct users *us, struct arena *a, str name, str password, const struct account **out)
 {
-	/* Unknown names are counted like known ones: whether an account exists must not show. What no id can be as long as is
-	 * not remembered in its length. */
+	/* Unknown names are counted like known ones: whether an account exists must not show. What no id can be as long
+	 * as is not remembered in its length. */
 	const str typed = account_full_id(us, a, name), key = account_fold(a, str_head(typed, MIN(typed.n, ID_MAX)));
 	const int64_t now = clock_mono_ms();
 	const struct account_row *row;
@@ -245,7 +246,8 @@ static err *account_may_log_in(struct tx *tx, struct arena *a, int64_t user, str
 	TRY(store_account_get(tx, user, &row));
 	if (!row || row->deactivated_at)
 		return err_new(a, ERR_USER_DEACTIVATED, "This account has been deactivated");
-	/* Whoever changes a password ends the logins that are there: one that is on its way must not come after that. */
+	/* Whoever changes a password ends the logins that are there: one that is on its way must not come after that.
+	 */
 	if (!str_is_none(shown) && !str_eq(row->password, shown))
 		return err_new(a, ERR_LOGIN_FAILED, "The password was changed meanwhile");
 	if (!row->is_locked)
@@ -279,8 +281,8 @@ err *login_write(struct tx *tx, void *arg)
 	bool added;
 
 	TRY(account_may_log_in(tx, w->arena, w->cmd.user, w->cmd.shown));
-	/* "If the client sets the device_id, the server will invalidate any access and refresh tokens previously assigned
-	 * to that device." */
+	/* "If the client sets the device_id, the server will invalidate any access and refresh tokens previously
+	 * assigned to that device." */
 	TRY(store_tokens_delete_device(tx, device.user, device.device_id));
 	TRY(store_device_add(tx, &device, &added));
 	if (added)

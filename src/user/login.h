@@ -11,8 +11,8 @@
  * unambiguous), or NULL. */
 NODISCARD err *login_find(struct users *us, struct arena *a, str name, const struct account **out);
 
-/* The account whose password this is. ERR_LOGIN_FAILED for every other case, with the same words and after the same time;
- * ERR_LIMIT_EXCEEDED. Rehashes what is stored in an old way. 20-40 ms of CPU: slow lane. */
+/* The account whose password this is. ERR_LOGIN_FAILED for every other case, with the same words and after the same
+ * time; ERR_LIMIT_EXCEEDED. Rehashes what is stored in an old way. 20-40 ms of CPU: slow lane. */
 NODISCARD err *login_password(struct users *us, struct arena *a, str name, str password, const struct account **out);
 /* The account of a login token, which is used up. ERR_LOGIN_FAILED. */
 NODISCARD err *login_token(struct users *us, struct arena *a, str token, const struct account **out);

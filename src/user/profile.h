@@ -13,8 +13,8 @@ enum { PROFILE_MAX_BYTES = 65536, PROFILE_MAX_KEY = 255, PROFILE_MAX_NAME = 1024
 
 /* All fields as members of the object being written. ERR_NOT_FOUND: no such local user. */
 NODISCARD err *user_profile_write(struct users *us, struct arena *a, str user_id, struct jw *w);
-/* One field's value as JSON text; STR_NONE for a displayname or avatar_url that is not set. ERR_NOT_FOUND: no such user, no such other
- * field; ERR_INVALID_PARAM: no field's name. */
+/* One field's value as JSON text; STR_NONE for a displayname or avatar_url that is not set. ERR_NOT_FOUND: no such
+ * user, no such other field; ERR_INVALID_PARAM: no field's name. */
 NODISCARD err *user_profile_field(struct users *us, struct arena *a, str user_id, str field, str *out);
 /* Sets a field; NULL removes it. *out_spread: rooms have to hear of it. ERR_PROFILE_TOO_LARGE, ERR_KEY_TOO_LARGE,
  * ERR_INVALID_PARAM, ERR_BAD_JSON. */

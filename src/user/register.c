@@ -2,8 +2,8 @@
  * register.c - how accounts are made: by their future owner, by the shared secret, by the command line.
  *
  * All of them end in register_account, which writes the account, its first login and what the registration used up (a
- * registration token, the session's answer) in one commit. The user id is interned before; a name that lost the race finds out
- * by the row that is there already.
+ * registration token, the session's answer) in one commit. The user id is interned before; a name that lost the race
+ * finds out by the row that is there already.
  */
 #include "user/register.h"
 
@@ -299,7 +299,8 @@ static err *nonce_write(struct tx *tx, void *arg)
 	return store_one_time_add(tx, ONE_TIME_NONCE, 0, n->hash, n->expires_at, n->now, NONCES_MAX, &n->first);
 }
 
-/* "nonce NUL user NUL password NUL admin|notadmin [NUL user_type]", with HMAC-SHA1, as every provisioning tool writes it. */
+/* "nonce NUL user NUL password NUL admin|notadmin [NUL user_type]", with HMAC-SHA1, as every provisioning tool writes
+ * it. */
 static bool mac_good(const struct users *us, struct arena *a, const struct register_proof *p)
 {
 	AUTO_BUF b = BUF_INIT(64 * 1024);

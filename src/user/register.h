@@ -20,14 +20,15 @@ struct register_cmd {
 	struct login_cmd login; /* without user */
 	const struct uia *uia;  /* or NULL: what its stages proved is used up and kept with the account */
 };
-/* Makes the account and its first login in one commit. With a uia that made an account before: that account's further login.
- * ERR_INVALID_USERNAME, ERR_USER_IN_USE, ERR_WEAK_PASSWORD, ERR_UIA (the registration token was used up). */
+/* Makes the account and its first login in one commit. With a uia that made an account before: that account's further
+ * login. ERR_INVALID_USERNAME, ERR_USER_IN_USE, ERR_WEAK_PASSWORD, ERR_UIA (the registration token was used up). */
 NODISCARD err *register_account(struct users *us, struct arena *a, const struct register_cmd *cmd, str *out_user_id,
 				struct login *out_login);
 /* The stages that POST /register asks for. */
 void register_flows(const struct users *us, struct uia_flow *out);
 
-/* The shared-secret registration: a nonce lives a minute and works once. ERR_UNKNOWN when the secret is not configured. */
+/* The shared-secret registration: a nonce lives a minute and works once. ERR_UNKNOWN when the secret is not configured.
+ */
 NODISCARD err *register_nonce(struct users *us, struct arena *a, str *out_nonce);
 struct register_proof {
 	str nonce, name, password, user_type; /* user_type STR_NONE: not sent */
@@ -62,7 +63,8 @@ NODISCARD err *registration_tokens_list(struct users *us, struct arena *a, struc
 /* NULL: there is none. */
 NODISCARD err *registration_token_get(struct users *us, struct arena *a, str token,
 				      const struct registration_token **out);
-/* token->token STR_NONE: one is made. ERR_INVALID_PARAM for one that exists, or is not an opaque identifier of at most 64. */
+/* token->token STR_NONE: one is made. ERR_INVALID_PARAM for one that exists, or is not an opaque identifier of at
+ * most 64. */
 NODISCARD err *registration_token_add(struct users *us, struct arena *a, struct registration_token *token);
 /* uses_allowed and expires_at. ERR_NOT_FOUND. */
 NODISCARD err *registration_token_update(struct users *us, struct arena *a, const struct registration_token *token);

@@ -1,11 +1,11 @@
 /*
  * room_replaced.c - what a user keeps for a room, for its successor, too: tags, m.direct, push rules.
  *
- * Client-Server API, "Room Upgrades": "When a user joins the new room, the server should automatically transfer/replicate some of the
- * user's personalized settings such as notifications, tags, etc."
+ * Client-Server API, "Room Upgrades": "When a user joins the new room, the server should automatically
+ * transfer/replicate some of the user's personalized settings such as notifications, tags, etc."
  *
- * Done once for a user and a room, and never again, for afterwards the user may have changed their mind there: the new room's m.tag is
- * written last, and where there is one, all was done.
+ * Done once for a user and a room, and never again, for afterwards the user may have changed their mind there: the new
+ * room's m.tag is written last, and where there is one, all was done.
  */
 #include "matrix/push_rules.h"
 #include "store/account_data.h"

@@ -1,9 +1,10 @@
 /*
  * rule_sets.c - compiled push rules by user.
  *
- * A message is evaluated with the rules of every member who has some, under the room's lock: parsing them each time costs five times
- * what evaluating them does. A set is made from the stored text once, in an arena of its own, and counted by its holders, of whom the
- * table is one; so a change takes it from the table and not from those who are reading it. `epoch` counts changes, as in user_cache.c.
+ * A message is evaluated with the rules of every member who has some, under the room's lock: parsing them each time
+ * costs five times what evaluating them does. A set is made from the stored text once, in an arena of its own, and
+ * counted by its holders, of whom the table is one; so a change takes it from the table and not from those who are
+ * reading it. `epoch` counts changes, as in user_cache.c.
  */
 #include "user/internal_rule_sets.h"
 

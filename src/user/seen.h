@@ -1,8 +1,8 @@
 /*
  * seen.h - when and from where devices were last seen, written in batches.
  *
- * A request notes its device at most every SEEN_EVERY_MS; notes are collected and written together, at the latest with the
- * first request after SEEN_FLUSH_MS. A note that the store has no room for is dropped: the next one says the same.
+ * A request notes its device at most every SEEN_EVERY_MS; notes are collected and written together, at the latest with
+ * the first request after SEEN_FLUSH_MS. A note that the store has no room for is dropped: the next one says the same.
  */
 #pragma once
 

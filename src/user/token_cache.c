@@ -1,9 +1,9 @@
 /*
  * token_cache.c - access tokens that were seen lately.
  *
- * Two maps find an entry: by hash for requests, by user (a ring of the user's entries) for logouts. A third ring holds all
- * in order of use. Staleness is excluded by a counter: every drop raises it, and an answer read from the store before
- * the last drop is not put in. That refuses some answers that were good; they are read again next time.
+ * Two maps find an entry: by hash for requests, by user (a ring of the user's entries) for logouts. A third ring holds
+ * all in order of use. Staleness is excluded by a counter: every drop raises it, and an answer read from the store
+ * before the last drop is not put in. That refuses some answers that were good; they are read again next time.
  */
 #include "user/token_cache.h"
 

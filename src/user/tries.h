@@ -1,8 +1,8 @@
 /*
  * tries.h - how often something was tried, by name: a bucket per name that fills again with time.
  *
- * For passwords tried for one account, from wherever. Kept in memory for at most TRIES_MAX names: when full, the one tried
- * longest ago is forgotten.
+ * For passwords tried for one account, from wherever. Kept in memory for at most TRIES_MAX names: when full, the one
+ * tried longest ago is forgotten.
  */
 #pragma once
 

@@ -5,10 +5,10 @@
  * sealed with a key made from the id, for the parameters of a registration are a password, and the store does not know
  * the id. A request that completes a flow at once needs no session, and writes none.
  *
- * What is binding: "the same request with the addition of an auth key". Method, path and user are, from the start; so are the
- * parameters, as soon as something was proven for them. Before that a client may change them: many ask for the flows with an
- * empty body first. A request with nothing but `auth` means the parameters of the session, as the specification's own
- * example of the fallback does.
+ * What is binding: "the same request with the addition of an auth key". Method, path and user are, from the start; so
+ * are the parameters, as soon as something was proven for them. Before that a client may change them: many ask for the
+ * flows with an empty body first. A request with nothing but `auth` means the parameters of the session, as the
+ * specification's own example of the fallback does.
  */
 #include "user/uia.h"
 
@@ -334,7 +334,8 @@ static err *typed_name(struct arena *a, const struct json *auth, str *out)
 	const struct json *identifier = json_get_object(auth, S("identifier"));
 
 	*out = json_get_str(identifier ? identifier : auth, S("user"));
-	/* "In the case that the homeserver does not know about the supplied 3PID, the homeserver must respond with 403" */
+	/* "In the case that the homeserver does not know about the supplied 3PID, the homeserver must respond with 403"
+	 */
 	if (identifier && !str_eq(json_get_str(identifier, S("type")), S("m.id.user")))
 		return err_new(a, ERR_FORBIDDEN, "This identifier is not known");
 	return NULL;

@@ -1,10 +1,10 @@
 /*
  * user.h - the accounts of this server: who they are, and how a request shows whose it is.
  *
- * `struct users` is the service; main/ makes one and api/services.h carries it. Everything that it knows is in the store,
- * so that any process can answer; what it keeps in memory is a bounded cache of access tokens, so that an authenticated
- * request costs no SQL. Its other doors: user/login.h (passwords, login and refresh tokens), user/device.h,
- * user/register.h, user/uia.h (user-interactive authentication).
+ * `struct users` is the service; main/ makes one and api/services.h carries it. Everything that it knows is in the
+ * store, so that any process can answer; what it keeps in memory is a bounded cache of access tokens, so that an
+ * authenticated request costs no SQL. Its other doors: user/login.h (passwords, login and refresh tokens),
+ * user/device.h, user/register.h, user/uia.h (user-interactive authentication).
  */
 #pragma once
 
@@ -58,12 +58,14 @@ struct users_options {
 	struct login_rate {
 		double per_second, burst;
 	} rate_account, rate_failed;
-	/* Other processes log people out, too: ask the store again about a token that is known for longer. 0: we are alone. */
+	/* Other processes log people out, too: ask the store again about a token that is known for longer. 0: we are
+	 * alone. */
 	int64_t token_recheck_ms;
 
 	/* A hook, or NULL, called on the worker thread after the commit, with hooks_ctx. An error is the request's. */
 	void *hooks_ctx;
-	/* The account is closed: leave rooms, forget what is not ours to keep. Called again when it failed or was interrupted. */
+	/* The account is closed: leave rooms, forget what is not ours to keep. Called again when it failed or was
+	 * interrupted. */
 	err *(*on_deactivated)(void *ctx, struct arena *a, int64_t user, str user_id);
 };
 
@@ -83,8 +85,8 @@ struct identity {
 };
 
 /* Fills the request's user from its access token, for struct http_options (api/ wraps it: http/ does not know `us`).
- * ERR_MISSING_TOKEN, ERR_UNKNOWN_TOKEN (with soft_logout where the login lives on), ERR_USER_LOCKED, ERR_GUEST_FORBIDDEN,
- * ERR_FORBIDDEN for AUTH_ADMIN. */
+ * ERR_MISSING_TOKEN, ERR_UNKNOWN_TOKEN (with soft_logout where the login lives on), ERR_USER_LOCKED,
+ * ERR_GUEST_FORBIDDEN, ERR_FORBIDDEN for AUTH_ADMIN. */
 NODISCARD err *users_authenticate(struct users *us, struct req *rq, enum auth auth);
 /* The same by the token alone; strings in arena a. */
 NODISCARD err *users_authenticate_token(struct users *us, struct arena *a, str token, struct identity *out);
@@ -107,8 +109,8 @@ NODISCARD err *users_exists(struct users *us, struct arena *a, str user_id, bool
 /* Does the id belong to this server (by its form; the account may not exist)? */
 bool users_is_local(const struct users *us, str user_id);
 
-/* Makes an account. `name` is a localpart or a whole user id; password STR_NONE: none can log in with one. Takes 20-40 ms of
- * CPU with a password: slow lane. ERR_INVALID_USERNAME, ERR_USER_IN_USE, ERR_WEAK_PASSWORD. */
+/* Makes an account. `name` is a localpart or a whole user id; password STR_NONE: none can log in with one. Takes 20-40
+ * ms of CPU with a password: slow lane. ERR_INVALID_USERNAME, ERR_USER_IN_USE, ERR_WEAK_PASSWORD. */
 NODISCARD err *users_add(struct users *us, struct arena *a, str name, str password, bool admin, str *out_user_id);
 /* Accounts by user id, from the one after `after` (STR_NONE: the first) on. */
 struct accounts {
@@ -116,7 +118,8 @@ struct accounts {
 	size_t n;
 };
 NODISCARD err *users_list(struct users *us, struct arena *a, str after, size_t limit, struct accounts *out);
-/* Sets the password; with logout_devices every login but `keep_device` (or STR_NONE) ends. ERR_NOT_FOUND, ERR_WEAK_PASSWORD. */
+/* Sets the password; with logout_devices every login but `keep_device` (or STR_NONE) ends. ERR_NOT_FOUND,
+ * ERR_WEAK_PASSWORD. */
 NODISCARD err *users_set_password(struct users *us, struct arena *a, str user_id, str password, bool logout_devices,
 				  str keep_device);
 NODISCARD err *users_set_admin(struct users *us, struct arena *a, str user_id, bool admin);

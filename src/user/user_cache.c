@@ -1,8 +1,8 @@
 /*
  * user_cache.c - a bounded cache of small texts by (user, number).
  *
- * Writers drop the entry after their commit. A reader that read the store before that commit must not bring the old text back
- * afterwards: `epoch` counts drops, and a fill carries the epoch of its miss.
+ * Writers drop the entry after their commit. A reader that read the store before that commit must not bring the old
+ * text back afterwards: `epoch` counts drops, and a fill carries the epoch of its miss.
  */
 #include "user/internal_user_cache.h"
 

@@ -1,7 +1,7 @@
 /*
- * fuzz.h - one surface against any bytes: libFuzzer calls the function with inputs of its own making, replay.c with those of the
- * corpus. A target that wants more than bytes takes its decisions from them through a `feed`, which gives zeros at its end, so
- * that every input means something and shorter ones mean less.
+ * fuzz.h - one surface against any bytes: libFuzzer calls the function with inputs of its own making, replay.c with
+ * those of the corpus. A target that wants more than bytes takes its decisions from them through a `feed`, which gives
+ * zeros at its end, so that every input means something and shorter ones mean less.
  */
 #pragma once
 

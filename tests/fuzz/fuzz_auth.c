@@ -1,11 +1,11 @@
 /*
  * fuzz_auth.c - who may do what, in rooms made of bytes, in every version.
  *
- * A room grows event by event: what the rules allow becomes state. Of each verdict: it is the same when asked again and in
- * whatever order the state lies; it was made from what auth_lookups names; and what was allowed keeps the promises that people rely
- * on: nobody is given more power than who gave it had, nobody acts on one of equal power, only members act, who is banned does not
- * join. Now and then a refused event becomes state all the same (state resolution may leave a room anywhere): then only the first
- * two promises are asked for.
+ * A room grows event by event: what the rules allow becomes state. Of each verdict: it is the same when asked again and
+ * in whatever order the state lies; it was made from what auth_lookups names; and what was allowed keeps the promises
+ * that people rely on: nobody is given more power than who gave it had, nobody acts on one of equal power, only members
+ * act, who is banned does not join. Now and then a refused event becomes state all the same (state resolution may leave
+ * a room anywhere): then only the first two promises are asked for.
  */
 #include "matrix/id.h"
 #include "room.h"

@@ -1,9 +1,9 @@
 /*
  * fuzz_event.c - events from outside, in every room version: refused, or whole and within all limits.
  *
- * What is accepted is read again from its own bytes and is the same; its id and what its signatures cover survive redaction, which
- * changes nothing a second time; `unsigned` and signatures do not count. A signature by a key that never signed is none. And an
- * event of ours with the same content is one that every other server takes.
+ * What is accepted is read again from its own bytes and is the same; its id and what its signatures cover survive
+ * redaction, which changes nothing a second time; `unsigned` and signatures do not count. A signature by a key that
+ * never signed is none. And an event of ours with the same content is one that every other server takes.
  */
 #include "base/b64.h"
 #include "fuzz.h"

@@ -2,8 +2,8 @@
  * fuzz_json.c - any bytes as JSON; whatever is accepted must survive being written and read again.
  *
  * Checked are the promises of json.h: a value's raw bytes are its text; canonical text is JSON, equal to what it came
- * from, and its own canonical form, whatever order the members had; strictly canonical is what the appendix says, and then it is
- * the same text as when not strict; a tree built anew is the same tree.
+ * from, and its own canonical form, whatever order the members had; strictly canonical is what the appendix says, and
+ * then it is the same text as when not strict; a tree built anew is the same tree.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -97,7 +97,8 @@ static bool keeps_numbers(const struct json *j)
 	return j->kind != JSON_NUMBER;
 }
 
-/* Appendix "Canonical JSON": "Numbers in the JSON must be integers in the range [-(2**53)+1, (2**53)-1]"; and a key stands once. */
+/* Appendix "Canonical JSON": "Numbers in the JSON must be integers in the range [-(2**53)+1, (2**53)-1]"; and a key
+ * stands once. */
 static bool is_strict(const struct json *j)
 {
 	const int64_t most = (INT64_C(1) << 53) - 1;

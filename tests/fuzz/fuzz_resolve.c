@@ -1,11 +1,11 @@
 /*
  * fuzz_resolve.c - the states of rooms made of bytes, in every room version's algorithm.
  *
- * The first byte chooses how the room grows. By res_rooms.h: then res_property.h says what must hold, the slow model's result above
- * all. Or by room.h, whose contents are wilder: some events choose their auth_events from the state elsewhere, some were
- * rejected, values are of the wrong type. Then states, met or put together by nobody's history, are resolved: the result is the
- * model's, does not depend on their order nor on one standing twice, one state alone is its own result, what all agree on stays, and
- * everything in the result comes from the room.
+ * The first byte chooses how the room grows. By res_rooms.h: then res_property.h says what must hold, the slow model's
+ * result above all. Or by room.h, whose contents are wilder: some events choose their auth_events from the state
+ * elsewhere, some were rejected, values are of the wrong type. Then states, met or put together by nobody's history,
+ * are resolved: the result is the model's, does not depend on their order nor on one standing twice, one state alone is
+ * its own result, what all agree on stays, and everything in the result comes from the room.
  */
 #include <stdio.h>
 #include <stdlib.h>

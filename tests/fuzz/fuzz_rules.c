@@ -1,7 +1,8 @@
 /*
- * fuzz_rules.c - the small languages that users and other servers write to us in: globs, identifiers, server ACLs, filters, push
- * rules. The first byte chooses, the lines after it are the arguments. Globs are held against a slow matcher; an ACL against what
- * it says, whatever the port and the letters' case; a filter's fields against the event; a changed rule is found as it was put.
+ * fuzz_rules.c - the small languages that users and other servers write to us in: globs, identifiers, server ACLs,
+ * filters, push rules. The first byte chooses, the lines after it are the arguments. Globs are held against a slow
+ * matcher; an ACL against what it says, whatever the port and the letters' case; a filter's fields against the event; a
+ * changed rule is found as it was put.
  */
 #include "base/utf8.h"
 #include "fuzz.h"

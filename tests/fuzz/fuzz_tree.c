@@ -1,9 +1,10 @@
 /*
  * fuzz_tree.c - the state tree.
  *
- * The first byte chooses. Bytes as a row of nodes: read or refused, and what is read is written as what reads the same. Or operations:
- * a tree grown by them, beside a plain list of entries, through set, apply, seal, get, each and diff. Or both: the rows that the
- * operations left, damaged by a few bytes, then read: an answer or an error, in bounded time, whatever stands there.
+ * The first byte chooses. Bytes as a row of nodes: read or refused, and what is read is written as what reads the same.
+ * Or operations: a tree grown by them, beside a plain list of entries, through set, apply, seal, get, each and diff. Or
+ * both: the rows that the operations left, damaged by a few bytes, then read: an answer or an error, in bounded time,
+ * whatever stands there.
  */
 #include "fuzz.h"
 #include "matrix/internal_state.h"

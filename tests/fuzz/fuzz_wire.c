@@ -1,7 +1,7 @@
 /*
- * fuzz_wire.c - what clients write around their JSON: paths, queries, forms, tokens, encodings. The first byte chooses. Every path is
- * looked up among the server's own routes; decoded text is UTF-8; what is encoded is decoded to the same; a token that reads is
- * written as one that reads the same.
+ * fuzz_wire.c - what clients write around their JSON: paths, queries, forms, tokens, encodings. The first byte chooses.
+ * Every path is looked up among the server's own routes; decoded text is UTF-8; what is encoded is decoded to the same;
+ * a token that reads is written as one that reads the same.
  */
 #include "api/routes.h"
 #include "base/b64.h"

@@ -1,7 +1,7 @@
 /*
- * room.h - small rooms out of bytes, for the targets that need events which know each other: any room version, members of
- * three servers, contents that are mostly sensible and sometimes of the wrong type or at an extreme. The events are views made by
- * hand: neither hashed nor signed, but with the signatures' names.
+ * room.h - small rooms out of bytes, for the targets that need events which know each other: any room version, members
+ * of three servers, contents that are mostly sensible and sometimes of the wrong type or at an extreme. The events are
+ * views made by hand: neither hashed nor signed, but with the signatures' names.
  */
 #pragma once
 

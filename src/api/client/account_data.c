@@ -2,8 +2,8 @@
 #include "api/internal_api.h"
 #include "user/account_data.h"
 
-/* "Servers MUST reject setting account data for event types that the server manages by using a 405 error response. Currently,
- * this only includes m.fully_read and m.push_rules." */
+/* "Servers MUST reject setting account data for event types that the server manages by using a 405 error response.
+ * Currently, this only includes m.fully_read and m.push_rules." */
 static err *check_type(struct req *rq, str type)
 {
 	if (str_eq(type, S("m.fully_read")) || str_eq(type, S("m.push_rules"))) {

@@ -26,8 +26,8 @@ static void write_room_versions(struct jw *w, str by_default)
 	jw_end(w);
 }
 
-/* "For backwards compatibility, servers that forbid setting the displayname profile field in the m.profile_fields capability MUST
- * still present this capability with "enabled": false." Of avatar_url likewise. */
+/* "For backwards compatibility, servers that forbid setting the displayname profile field in the m.profile_fields
+ * capability MUST still present this capability with "enabled": false." Of avatar_url likewise. */
 static void write_profile_fields(struct jw *w, const struct config_profiles *may)
 {
 	jw_object(w, "m.profile_fields");

@@ -1,8 +1,8 @@
 /*
  * register.c - specification: client-server-api, "Account registration", "Token-authenticated registration".
  *
- * Guests are not served: their registration is refused with M_GUEST_ACCESS_FORBIDDEN, which clients take as "this server
- * has none".
+ * Guests are not served: their registration is refused with M_GUEST_ACCESS_FORBIDDEN, which clients take as "this
+ * server has none".
  */
 #include "user/register.h"
 
@@ -34,7 +34,8 @@ static err *register_args(struct req *rq, const struct json *params, struct regi
 	return NULL;
 }
 
-/* "Homeservers MUST perform the relevant checks and return these codes before performing User-Interactive Authentication". */
+/* "Homeservers MUST perform the relevant checks and return these codes before performing User-Interactive
+ * Authentication". */
 static err *check_early(struct req *rq, const struct register_cmd *cmd)
 {
 	struct users *us = rq->services->users;

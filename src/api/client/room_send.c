@@ -33,8 +33,8 @@ static err *put_send(struct req *rq)
 	return send_event(rq, &cmd);
 }
 
-/* Without a transaction id, as clients did before there were any; no longer specified, still sent, and as safe to repeat as
- * its sender thinks. */
+/* Without a transaction id, as clients did before there were any; no longer specified, still sent, and as safe to
+ * repeat as its sender thinks. */
 static err *post_send(struct req *rq)
 {
 	struct send_cmd cmd = {

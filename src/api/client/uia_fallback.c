@@ -2,8 +2,8 @@
  * uia_fallback.c - web pages on which a person completes a stage that their client does not know: specification:
  * client-server-api, "Fallback".
  *
- * The page is a form that posts to its own address, which carries the session; the answer is one field. Nothing of the request
- * is written into the page but the session's id, and that only when it is an opaque identifier.
+ * The page is a form that posts to its own address, which carries the session; the answer is one field. Nothing of the
+ * request is written into the page but the session's id, and that only when it is an opaque identifier.
  */
 #include "api/services.h"
 #include "matrix/id.h"

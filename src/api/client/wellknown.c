@@ -1,5 +1,6 @@
 /*
- * wellknown.c - what stands under /.well-known/matrix/: Client-Server API, "Well-known URIs". Each answers only when the operator has said what.
+ * wellknown.c - what stands under /.well-known/matrix/: Client-Server API, "Well-known URIs". Each answers only when
+ * the operator has said what.
  */
 #include "api/services.h"
 #include "base/arena.h"

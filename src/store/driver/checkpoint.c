@@ -2,21 +2,23 @@
  * checkpoint.c - moving what was committed from the WAL into the database file, beside the writer.
  *
  * A checkpoint costs two fsyncs and a lot of scattered writes; in a COMMIT, where SQLite would do it, a hundred waiting
- * senders would feel it. So it has a thread and a connection. A passive checkpoint disturbs nobody, but the WAL starts again
- * from its beginning only when all of it was moved and nobody reads from it: under a load that never pauses, the writer is
- * always some frames ahead and the file would grow for ever. Past twice the usual length the checkpointer therefore
- * shuts the writer's gate between two batches, moves the short rest, and waits (bounded) for readers of the WAL to leave.
+ * senders would feel it. So it has a thread and a connection. A passive checkpoint disturbs nobody, but the WAL starts
+ * again from its beginning only when all of it was moved and nobody reads from it: under a load that never pauses, the
+ * writer is always some frames ahead and the file would grow for ever. Past twice the usual length the checkpointer
+ * therefore shuts the writer's gate between two batches, moves the short rest, and waits (bounded) for readers of the
+ * WAL to leave.
  *
- * The same thread keeps the WAL longer than what is written in it. A COMMIT that makes a file longer has to write the file's
- * new length to the disk as well, in a place of its own: on ext4 that costs half as much CPU again and twice the wait of one
- * that writes over blocks which are there. So zeros are put behind the end in time.
+ * The same thread keeps the WAL longer than what is written in it. A COMMIT that makes a file longer has to write the
+ * file's new length to the disk as well, in a place of its own: on ext4 that costs half as much CPU again and twice the
+ * wait of one that writes over blocks which are there. So zeros are put behind the end in time.
  *
- * Why that is safe. Whoever appends frames, starts the WAL again from its beginning, truncates it or recovers it holds SQLite's
- * write lock: a writer of this process, the checkpointer, or an operator's `sqlite3` in another one. The zeros are written
- * between BEGIN IMMEDIATE and ROLLBACK, that is under this lock, through SQLite's own handle, from where the file ends then:
- * nobody has a frame there, or is about to put one. Readers and checkpoints go by the index and never look behind its last
- * frame. Recovery, after a crash, ends at the first frame that is not valid, and one that is for page 0 never is. The gate is
- * only good manners: our own writer would lose a millisecond by finding the lock taken.
+ * Why that is safe. Whoever appends frames, starts the WAL again from its beginning, truncates it or recovers it holds
+ * SQLite's write lock: a writer of this process, the checkpointer, or an operator's `sqlite3` in another one. The zeros
+ * are written between BEGIN IMMEDIATE and ROLLBACK, that is under this lock, through SQLite's own handle, from where
+ * the file ends then: nobody has a frame there, or is about to put one. Readers and checkpoints go by the index and
+ * never look behind its last frame. Recovery, after a crash, ends at the first frame that is not valid, and one that is
+ * for page 0 never is. The gate is only good manners: our own writer would lose a millisecond by finding the lock
+ * taken.
  */
 #include <assert.h>
 

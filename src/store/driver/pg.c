@@ -1,12 +1,13 @@
 /*
  * pg.c - PostgreSQL: transactions, rows, and what became of a COMMIT whose answer was lost.
  *
- * Writers use READ COMMITTED, so that an insert which had to wait for another process's sees the row afterwards; readers
- * REPEATABLE READ, one snapshot from their first statement on. The end of a read is sent and not waited for.
+ * Writers use READ COMMITTED, so that an insert which had to wait for another process's sees the row afterwards;
+ * readers REPEATABLE READ, one snapshot from their first statement on. The end of a read is sent and not waited for.
  *
- * A connection that goes away in COMMIT leaves the question whether the batch is there. Each writing session holds an advisory
- * lock, and each batch leaves its mark in the row of its session (write_marks). A new connection waits for the lock, that is
- * for the old session's end, whatever that brings, and then reads the mark: it is the batch's, or the batch is not there.
+ * A connection that goes away in COMMIT leaves the question whether the batch is there. Each writing session holds an
+ * advisory lock, and each batch leaves its mark in the row of its session (write_marks). A new connection waits for the
+ * lock, that is for the old session's end, whatever that brings, and then reads the mark: it is the batch's, or the
+ * batch is not there.
  */
 #include <assert.h>
 #include <sys/socket.h>

@@ -2,11 +2,12 @@
  * pg_conn.c - one connection to PostgreSQL: opening it, sending statements down its pipeline, reading what is owed.
  *
  * A connection is always in pipeline mode. A statement without rows is sent and not waited for; its answer is read when
- * somebody needs a result, or at the end. After an error the server skips everything up to the next Sync, and everything
- * after that fails until the transaction is rolled back: so the first error is kept, and later calls give it again.
+ * somebody needs a result, or at the end. After an error the server skips everything up to the next Sync, and
+ * everything after that fails until the transaction is rolled back: so the first error is kept, and later calls give it
+ * again.
  *
- * Statements are prepared when they are first used, with the types of their parameters given, so that nothing is guessed
- * from the context; a parameter that is NULL fits every type.
+ * Statements are prepared when they are first used, with the types of their parameters given, so that nothing is
+ * guessed from the context; a parameter that is NULL fits every type.
  */
 #include <assert.h>
 #include <stdio.h>

@@ -115,8 +115,8 @@ static uint16_t u16_at(const char *p)
 	return be16toh(big);
 }
 
-/* NUMERIC: digits in base 10,000, weight of the first one, sign (0x4000: negative), decimals; then the digits. A fraction is
- * cut off. */
+/* NUMERIC: digits in base 10,000, weight of the first one, sign (0x4000: negative), decimals; then the digits. A
+ * fraction is cut off. */
 static int64_t from_numeric(const char *p)
 {
 	const int n = u16_at(p), weight = (int16_t)u16_at(p + 2);

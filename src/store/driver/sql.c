@@ -5,7 +5,8 @@
  *     x NOT IN $1             x NOT IN list($1)                   x <> ALL($1)
  *     FROM EACH $1            FROM list($1) AS each               FROM unnest($1) AS each(value)
  *
- * Statements are constants of this program, so a word-by-word reading is enough: quoted text is skipped, nothing is parsed.
+ * Statements are constants of this program, so a word-by-word reading is enough: quoted text is skipped, nothing is
+ * parsed.
  */
 #include <assert.h>
 #include <ctype.h>

@@ -1,10 +1,11 @@
 /*
  * sqlite.c - the embedded database: connections, statements, rows.
  *
- * One connection writes, a few read, one checkpoints; each is used by one thread at a time, so SQLite's own locking is off.
- * WAL with synchronous=FULL: a COMMIT returns when its frames are on disk. SQLite numbers `$2, $1` by first appearance, so a
- * parameter's place is looked up by name when the statement is prepared. Statements are kept per connection, most recently
- * used first; one that is being stepped through is never reset under its reader: the same text then gets a second statement.
+ * One connection writes, a few read, one checkpoints; each is used by one thread at a time, so SQLite's own locking is
+ * off. WAL with synchronous=FULL: a COMMIT returns when its frames are on disk. SQLite numbers `$2, $1` by first
+ * appearance, so a parameter's place is looked up by name when the statement is prepared. Statements are kept per
+ * connection, most recently used first; one that is being stepped through is never reset under its reader: the same
+ * text then gets a second statement.
  */
 #include <assert.h>
 #include <errno.h>
@@ -243,8 +244,8 @@ static void sqlite_end(struct rows *rs)
 	rs->handle = NULL;
 }
 
-/* Values are taken whole and looked into then: three calls of sqlite3_column_* for one value each cost as much as the first.
- * (That needs no lock, since no connection here is used by two threads: SQLITE_CONFIG_MULTITHREAD.) */
+/* Values are taken whole and looked into then: three calls of sqlite3_column_* for one value each cost as much as the
+ * first. (That needs no lock, since no connection here is used by two threads: SQLITE_CONFIG_MULTITHREAD.) */
 static sqlite3_stmt *handle(const struct rows *rs) { return ((struct stmt *)rs->handle)->h; }
 static int sqlite_columns(const struct rows *rs) { return sqlite3_column_count(handle(rs)); }
 static bool sqlite_is_null(const struct rows *rs, int col)

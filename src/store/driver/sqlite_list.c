@@ -1,7 +1,9 @@
 /*
- * sqlite_list.c - the table-valued function list(?): one column, `value`, with the numbers or byte strings of a bound list.
+ * sqlite_list.c - the table-valued function list(?): one column, `value`, with the numbers or byte strings of a bound
+ * list.
  *
- * SQLite has json_each for this, but JSON holds no bytes; a pointer bound to the hidden second column costs no copy either.
+ * SQLite has json_each for this, but JSON holds no bytes; a pointer bound to the hidden second column costs no copy
+ * either.
  */
 #include <assert.h>
 

@@ -1,8 +1,9 @@
 /*
  * events.c - GET /events: what came since a token, one event after the other, oldest first.
  *
- * The same knowledge and the same rooms as /sync. When there are more events than asked for, the answer ends with the last that fits, and
- * so does its token; what has no place in a room's order (account data, receipts, typing) comes with the last of such answers.
+ * The same knowledge and the same rooms as /sync. When there are more events than asked for, the answer ends with the
+ * last that fits, and so does its token; what has no place in a room's order (account data, receipts, typing) comes
+ * with the last of such answers.
  */
 #include "base/clock.h"
 #include "store/rooms.h"

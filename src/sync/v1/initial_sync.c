@@ -1,5 +1,6 @@
 /*
- * initial_sync.c - GET /initialSync: a first answer of /sync in the older form. The state is that of the end of the timeline.
+ * initial_sync.c - GET /initialSync: a first answer of /sync in the older form. The state is that of the end of the
+ * timeline.
  */
 #include "store/rooms.h"
 #include "sync/legacy.h"

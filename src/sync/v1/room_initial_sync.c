@@ -1,5 +1,6 @@
 /*
- * room_initial_sync.c - GET /rooms/{roomId}/initialSync: one room, which may be one that the reader left, or that anybody may read.
+ * room_initial_sync.c - GET /rooms/{roomId}/initialSync: one room, which may be one that the reader left, or that
+ * anybody may read.
  */
 #include "room/state.h"
 

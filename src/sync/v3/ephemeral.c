@@ -1,8 +1,8 @@
 /*
  * ephemeral.c - who is typing, and who has read how far. Client-Server API, "Typing Notifications", "Receipts".
  *
- * "Receipts SHOULD be batched into one event per room and thread": the thread of a receipt stands beside its time, where two
- * receipts of one user for one event would take each other's place.
+ * "Receipts SHOULD be batched into one event per room and thread": the thread of a receipt stands beside its time,
+ * where two receipts of one user for one event would take each other's place.
  */
 #include "sync/v3/internal_v3.h"
 
@@ -14,7 +14,8 @@
 
 enum { TYPING_USERS_MAX = 200, EPHEMERAL_MAX = 8 << 20 };
 
-/* Serials of another process say nothing, and before a room had a watcher the bus was not listening: then it is told if anybody types. */
+/* Serials of another process say nothing, and before a room had a watcher the bus was not listening: then it is told if
+ * anybody types. */
 static bool is_told_anew(const struct run *r) { return r->full_state || r->foreign || !r->exact; }
 
 bool typing_is_news(const struct run *r, int64_t room, const struct bus_room_news *news)

@@ -1,8 +1,8 @@
 /*
  * rooms.c - which rooms an answer tells of, and from where to where.
  *
- * Everything is told as it was at the run's position. The flat table of memberships says what is true in the snapshot, which may be
- * younger: a row that changed after the position is put back by asking the room's state of that time.
+ * Everything is told as it was at the run's position. The flat table of memberships says what is true in the snapshot,
+ * which may be younger: a row that changed after the position is put back by asking the room's state of that time.
  */
 #include "sync/v3/internal_v3.h"
 
@@ -109,7 +109,8 @@ static err *is_purged(struct run *r, int64_t room, bool *out)
 	return *out ? NULL : e;
 }
 
-/* A row that changed after the position, as it was at it. What came with an invitation is gone, and `since` is where that event came. */
+/* A row that changed after the position, as it was at it. What came with an invitation is gone, and `since` is where
+ * that event came. */
 static err *row_as_of(struct run *r, const struct member_row *now, struct member_row *out)
 {
 	struct task t = { .room = now->room, .member = now };
@@ -168,8 +169,9 @@ static struct member_row *keep_row(struct run *r, const struct member_row *row)
 }
 
 /*
- * "Events [...] received after they left" are not told: the room is told of up to the event that ended the last join. Goes back from the
- * membership event over what each replaced; *out is NULL for who was not joined before: an invitation declined, a ban from outside.
+ * "Events [...] received after they left" are not told: the room is told of up to the event that ended the last join.
+ * Goes back from the membership event over what each replaced; *out is NULL for who was not joined before: an
+ * invitation declined, a ban from outside.
  */
 static err *ending_of(struct run *r, const struct member_row *m, struct event_row **out)
 {
@@ -315,7 +317,8 @@ static err *add_as_of(struct run *r, struct tasks *out, const struct member_row 
 	return then->membership == MEMBER_JOIN ? add_current(r, out, then) : NULL;
 }
 
-/* Rooms that the reader left are asked for by the filter; those that they were thrown out of are told anyway: nothing else says so. */
+/* Rooms that the reader left are asked for by the filter; those that they were thrown out of are told anyway: nothing
+ * else says so. */
 static err *find_left(struct run *r, struct tasks *out, const struct map *seen)
 {
 	struct member_row *rows;

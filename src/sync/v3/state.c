@@ -1,16 +1,16 @@
 /*
  * state.c - what a client must know of a room's state before it applies the timeline, or instead of it.
  *
- * `state` is the difference between the state that the client has, the room's at its token, and the state before the first event of
- * the timeline. On top of that comes what is in force at the end without being in the timeline: what the filter left out of it, and what
- * a fork or a resolution brought into force; a client that applies `state` and then the timeline must arrive where the room
- * is. `state_after` is the difference to the state at the end, timeline or not.
+ * `state` is the difference between the state that the client has, the room's at its token, and the state before the
+ * first event of the timeline. On top of that comes what is in force at the end without being in the timeline: what the
+ * filter left out of it, and what a fork or a resolution brought into force; a client that applies `state` and then the
+ * timeline must arrive where the room is. `state_after` is the difference to the state at the end, timeline or not.
  *
  * The state before an event is the one after it, but for the event's own key, which had what it replaced.
  *
- * With lazy loading, members are left out of whole states, but for those who are needed to show what is told: the senders of the
- * timeline, the heroes of the summary, the reader. Those who changed are always told: "the server MUST return membership events for
- * events in the gap".
+ * With lazy loading, members are left out of whole states, but for those who are needed to show what is told: the
+ * senders of the timeline, the heroes of the summary, the reader. Those who changed are always told: "the server MUST
+ * return membership events for events in the gap".
  */
 #include "sync/v3/internal_v3.h"
 
@@ -161,8 +161,8 @@ static err *add_members(struct delta *d, struct state_root root, int64_t **out, 
 	*out_n = 0;
 	for (size_t i = 0; i < tl->n; i++)
 		TRY(add_member(d, root, tl->rows[i]->sender, redundant, out, out_n));
-	/* "Servers MUST include the syncing user's own membership event when they join a room, or when the full state of rooms is
-	 * requested". */
+	/* "Servers MUST include the syncing user's own membership event when they join a room, or when the full state
+	 * of rooms is requested". */
 	if (d->t->full)
 		TRY(add_member(d, root, d->r->rq->user, true, out, out_n));
 	return NULL;

@@ -1,8 +1,8 @@
 /*
  * summary.c - what a client needs to name a room without knowing its members. Client-Server API, "RoomSummary".
  *
- * Told with a whole state, and when a membership, the name or the canonical alias changed. The numbers are those of the snapshot, which
- * may be younger than the position: what changed above it is told again.
+ * Told with a whole state, and when a membership, the name or the canonical alias changed. The numbers are those of the
+ * snapshot, which may be younger than the position: what changed above it is told again.
  */
 #include "sync/v3/internal_v3.h"
 
@@ -77,8 +77,9 @@ static err *find_gone(struct run *r, struct task *t, struct heroes *h)
 }
 
 /*
- * "This should be the first 5 members of the room, ordered by stream ordering, which are joined or invited. The list must never include
- * the client's own user ID. When no joined or invited members are available, this should consist of the banned and left users."
+ * "This should be the first 5 members of the room, ordered by stream ordering, which are joined or invited. The list
+ * must never include the client's own user ID. When no joined or invited members are available, this should consist of
+ * the banned and left users."
  */
 static err *find_heroes(struct run *r, struct task *t, const struct room_facts *f, struct sync_room *out)
 {
@@ -101,8 +102,8 @@ static err *find_heroes(struct run *r, struct task *t, const struct room_facts *
 	out->summary.has_heroes = true;
 	out->summary.heroes = heroes;
 	out->summary.n_heroes = h.n;
-	/* "When lazy-loading room members is enabled, the membership events for the heroes MUST be included in the state, unless they
-	 * are redundant." */
+	/* "When lazy-loading room members is enabled, the membership events for the heroes MUST be included in the
+	 * state, unless they are redundant." */
 	return r->lazy ? state_add_heroes(r, t, h.users, h.events, h.n, out) : NULL;
 }
 

@@ -1,7 +1,8 @@
 /*
  * sync.c - GET /sync from end to end: what was asked, what is known, what is found.
  *
- * README.md has the order of reading. A request that finds nothing has read nothing where the bus knows back to its token.
+ * README.md has the order of reading. A request that finds nothing has read nothing where the bus knows back to its
+ * token.
  */
 #include "sync/v3/internal_v3.h"
 

@@ -1,12 +1,12 @@
 /*
  * timeline.c - the newest events of a room that the reader may see and the filter lets through.
  *
- * Rows are looked at from the newest back, by stream position: what is older than the first that does not fit is never shown, so that
- * nothing lies beyond a gap. `limited` says that an event was left out which would have been shown; what the filter or the
- * visibility leaves out is no gap.
+ * Rows are looked at from the newest back, by stream position: what is older than the first that does not fit is never
+ * shown, so that nothing lies beyond a gap. `limited` says that an event was left out which would have been shown; what
+ * the filter or the visibility leaves out is no gap.
  *
- * The common case reads nothing: a plain message in a room whose reader was joined all the time comes from the room's memory of
- * its newest events, and needs neither state nor visibility.
+ * The common case reads nothing: a plain message in a room whose reader was joined all the time comes from the room's
+ * memory of its newest events, and needs neither state nor visibility.
  */
 #include "sync/v3/internal_v3.h"
 
@@ -37,8 +37,8 @@ static bool is_own_membership(const struct run *r, const struct event_row *row)
 }
 
 /*
- * State that is in force is no secret from who is joined, though it was set while they could not see: clients build the state from the
- * timeline, too.
+ * State that is in force is no secret from who is joined, though it was set while they could not see: clients build the
+ * state from the timeline, too.
  */
 static err *is_in_force(struct scan *s, const struct event_row *row, bool *out)
 {
@@ -86,7 +86,8 @@ static err *take(struct scan *s, struct event_row **rows, size_t n, bool *done)
 
 		s->oldest = rows[i];
 		TRY(row_passes(s->r, &s->r->filter.timeline, rows[i], &passes));
-		/* "Clients [...] will no longer receive events sent by that user, with the exception of state events." */
+		/* "Clients [...] will no longer receive events sent by that user, with the exception of state events."
+		 */
 		if (!passes || !seen[i] || (!rows[i]->state_key && ignored_has(&s->r->ignored, rows[i]->sender))) {
 			s->left_out_state = s->left_out_state || rows[i]->state_key;
 			continue;
@@ -236,8 +237,9 @@ err *timeline_gather(struct run *r, struct task *t, struct sync_room *out)
 		tl->rows[i] = s.rows.p[tl->n - 1 - i];
 	/* Who joined just now has all that was before to ask for; who comes with a token of another history, too. */
 	tl->limited = s.limited || t->newly_joined || (r->broken && !t->only_own);
-	/* "A token that can be supplied to the from parameter of /messages in order to retrieve earlier messages": before a whole room
-	 * there are none, and a client that asks all the same is shown the room again, as other servers do. */
+	/* "A token that can be supplied to the from parameter of /messages in order to retrieve earlier messages":
+	 * before a whole room there are none, and a client that asks all the same is shown the room again, as other
+	 * servers do. */
 	if (tl->n && (r->since.stream || tl->limited || !str_is_empty(tl->rows[0]->prevs)))
 		tl->prev_batch = timeline_token(r->a, tl->rows[0]->nid, false);
 	else if (s.limited && s.oldest && r->limit)

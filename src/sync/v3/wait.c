@@ -1,9 +1,9 @@
 /*
  * wait.c - what is known without asking the database.
  *
- * The order that loses nothing stands in bus.h: watch the user, take the position with what is known at that moment, then read, with
- * every query bounded by the position. Where the bus knows everything since the client's token and nothing has changed, there is nothing
- * to read: the request waits for the next change.
+ * The order that loses nothing stands in bus.h: watch the user, take the position with what is known at that moment,
+ * then read, with every query bounded by the position. Where the bus knows everything since the client's token and
+ * nothing has changed, there is nothing to read: the request waits for the next change.
  */
 #include "sync/v3/internal_v3.h"
 

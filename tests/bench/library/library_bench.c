@@ -3,10 +3,11 @@
  *
  * Usage: bench-library [--rounds N] [--events FILE]
  *
- * Every operation works on the events of room.c. All of them are measured in turn, some milliseconds each, round after round,
- * and the least of all rounds counts: on a machine with other work the least is what the operation costs, and a ratio between
- * two of them holds because both were measured in every round. Time is the thread's CPU time, except for batches on several
- * threads, whose wall time is the point. --events writes the input for measuring another library, and measures nothing.
+ * Every operation works on the events of room.c. All of them are measured in turn, some milliseconds each, round after
+ * round, and the least of all rounds counts: on a machine with other work the least is what the operation costs, and a
+ * ratio between two of them holds because both were measured in every round. Time is the thread's CPU time, except for
+ * batches on several threads, whose wall time is the point. --events writes the input for measuring another library,
+ * and measures nothing.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * room.h - what the library's bench works on: a room of version 12, small but whole, made by the library itself with fixed
- * keys and times, so that every run (and another library, which reads them from a file) measures the same bytes.
+ * room.h - what the library's bench works on: a room of version 12, small but whole, made by the library itself with
+ * fixed keys and times, so that every run (and another library, which reads them from a file) measures the same bytes.
  */
 #pragma once
 

@@ -3,9 +3,9 @@
  *
  * Usage: bench-resolve DIRECTORY [MEMBERS]        (SQLite, in that directory; 50,000 members)
  *
- * A room gets its members in bulk, as a join of it would bring them. Then: two states of it that differ in five keys are resolved,
- * with caches that are empty (a restart) and that are not; as many branches as a resolution takes; and 10,000 branches that come
- * one by one and are merged ten at a time.
+ * A room gets its members in bulk, as a join of it would bring them. Then: two states of it that differ in five keys
+ * are resolved, with caches that are empty (a restart) and that are not; as many branches as a resolution takes; and
+ * 10,000 branches that come one by one and are merged ten at a time.
  */
 #include <stdio.h>
 #include <stdlib.h>

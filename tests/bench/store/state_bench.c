@@ -1,9 +1,10 @@
 /*
- * state_bench.c - what a state costs, by the size of the room and the fan-out of the trees: bytes in the file and in the WAL for
- * each state event, and the time of every operation, through the real tables and the real cache.
+ * state_bench.c - what a state costs, by the size of the room and the fan-out of the trees: bytes in the file and in
+ * the WAL for each state event, and the time of every operation, through the real tables and the real cache.
  *
- * Usage: bench-state-N FILE, N being the fan-out (4, 8, 16, 32; 8 is what the server has). FILE is made anew. Figures go to
- * docs/benchmarks.md. A state event here is a member's, at random, in a room with ten other types; 20 of them are one commit.
+ * Usage: bench-state-N FILE, N being the fan-out (4, 8, 16, 32; 8 is what the server has). FILE is made anew. Figures
+ * go to docs/benchmarks.md. A state event here is a member's, at random, in a room with ten other types; 20 of them are
+ * one commit.
  */
 #include <sqlite3.h>
 #include <stdio.h>

@@ -2,7 +2,8 @@
  * store_bench.c - how many pieces a second the store commits: threads that each wait for theirs, as requests do.
  *
  * Usage: bench-store sqlite FILE | pg CONNINFO  [threads [seconds [rows a piece]]]
- * Prints pieces and commits a second, CPU per piece, and how long a piece waited. Figures go to docs/internals/store.md.
+ * Prints pieces and commits a second, CPU per piece, and how long a piece waited. Figures go to
+ * docs/internals/store.md.
  */
 #include <assert.h>
 #include <pthread.h>

@@ -16,7 +16,8 @@ static void alphabets(void **state)
 	for (int c = 0; c < 256; c++) {
 		const bool in = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 
-		/* 1000 expected; the standard deviation is 31. Taking a byte modulo 62 would give the first eight 1211. */
+		/* 1000 expected; the standard deviation is 31. Taking a byte modulo 62 would give the first eight 1211.
+		 */
 		ok(in ? seen[c] > 800 && seen[c] < 1200 : seen[c] == 0, "%c: %u", c, seen[c]);
 	}
 	s = rand_alpha(a, 5000);

@@ -318,9 +318,9 @@ static void who_is_not_watched_does_not_sleep(void **state)
 }
 
 /*
- * Writers commit positions one after another (under a lock, as the store does); readers sleep until they have seen the last.
- * A lost wake-up leaves a reader asleep for ever (the test's timeout); a wake that runs twice, or after a successful unwait,
- * is counted.
+ * Writers commit positions one after another (under a lock, as the store does); readers sleep until they have seen the
+ * last. A lost wake-up leaves a reader asleep for ever (the test's timeout); a wake that runs twice, or after a
+ * successful unwait, is counted.
  */
 enum { READERS = 4, WRITERS = 3, ROUNDS = 3000, LAST = WRITERS * ROUNDS };
 struct stress {

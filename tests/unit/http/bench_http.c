@@ -1,5 +1,6 @@
 /*
- * bench_http.c - what http/ itself costs: `ninja -C build tests/unit/http/bench_http && build/tests/unit/http/bench_http`.
+ * bench_http.c - what http/ itself costs: `ninja -C build tests/unit/http/bench_http &&
+ * build/tests/unit/http/bench_http`.
  *
  * The server runs here, its clients in a child, so that getrusage tells the server's CPU time alone. A request is small
  * and its handler does next to nothing. Results: docs/internals/http.md.

@@ -262,7 +262,8 @@ static struct http *start_server(struct http_options opt, struct http_listener l
 
 MAYBE_UNUSED const struct http_listener client_listener = { .client = true, .metrics = true, .health = true };
 
-/* The client -------------------------------------------------------------------------------------------------------- */
+/* The client --------------------------------------------------------------------------------------------------------
+ */
 static int dial_port(uint16_t port)
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET,

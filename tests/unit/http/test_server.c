@@ -256,7 +256,8 @@ static void a_body_that_is_a_little_too_large_costs_no_connection(void **state)
 	close(fd);
 }
 
-/* Each value of a tree costs a hundred times the two bytes that it has here: what is bounded is memory, not text alone. */
+/* Each value of a tree costs a hundred times the two bytes that it has here: what is bounded is memory, not text alone.
+ */
 static void a_body_of_a_great_many_values_is_refused(void **state)
 {
 	enum { BYTES = 400000 };

@@ -1,6 +1,6 @@
 /*
- * auth_graphs.h - random graphs of auth_events and random states of them, and what the closure of the graph, worked out by
- * brute force, says about auth differences and conflicted subgraphs. cmocka only; for an index of whatever kind.
+ * auth_graphs.h - random graphs of auth_events and random states of them, and what the closure of the graph, worked out
+ * by brute force, says about auth differences and conflicted subgraphs. cmocka only; for an index of whatever kind.
  */
 #pragma once
 

@@ -1,4 +1,5 @@
-/* auth_rows.h - an auth index in memory, as rows without any cleverness: what a store keeps, for tests and benchmarks. */
+/* auth_rows.h - an auth index in memory, as rows without any cleverness: what a store keeps, for tests and benchmarks.
+ */
 #pragma once
 
 #include <stdlib.h>

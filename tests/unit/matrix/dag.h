@@ -1,6 +1,6 @@
 /*
- * dag.h - rooms as graphs of events in memory, for the tests of state resolution: events are written as short lines, their
- * states are kept as trees.
+ * dag.h - rooms as graphs of events in memory, for the tests of state resolution: events are written as short lines,
+ * their states are kept as trees.
  */
 #pragma once
 

@@ -1,4 +1,5 @@
-/* fixture.h - what the tests of matrix/ share: an arena per test, JSON from text, the key of the specification's vectors. */
+/* fixture.h - what the tests of matrix/ share: an arena per test, JSON from text, the key of the specification's
+ * vectors. */
 #pragma once
 
 #include <setjmp.h>

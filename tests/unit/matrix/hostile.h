@@ -1,7 +1,8 @@
 /*
  * hostile.h - the rows of tests/vectors/hostile/ as texts and events: what several tests share.
  *
- * Large and unprintable things are spelled out by the macros of the rows: <<x*n>> is x n times (a # in it is the number of the turn),
+ * Large and unprintable things are spelled out by the macros of the rows: <<x*n>> is x n times (a # in it is the number
+ * of the turn),
  * <<hex:..>> are bytes, <<pad>> fills the event to its size.
  */
 #pragma once

@@ -1,7 +1,7 @@
 /*
- * res_model.h - state resolution as slow as it is plain: the sentences of the specification, one after the other, over sets of
- * events that are arrays of bool. No trees, no differences, no index, no shortcut, and nothing of src/matrix/state_res*. Of the
- * library it has events, the authorisation rules, power levels and SHA-1.
+ * res_model.h - state resolution as slow as it is plain: the sentences of the specification, one after the other, over
+ * sets of events that are arrays of bool. No trees, no differences, no index, no shortcut, and nothing of
+ * src/matrix/state_res*. Of the library it has events, the authorisation rules, power levels and SHA-1.
  *
  * What is read into the sentences stands in docs/internals/state-resolution.md.
  */
@@ -58,8 +58,8 @@ static inline int model_find(const struct model *m, str event_id)
 	return 0;
 }
 
-/* The events it names must be there. "The auth chain of an event E is the set containing all of E's auth events, all of their auth
- * events, and so on recursively". */
+/* The events it names must be there. "The auth chain of an event E is the set containing all of E's auth events, all of
+ * their auth events, and so on recursively". */
 static inline int model_add(struct model *m, const struct event *ev)
 {
 	const int x = m->n + 1;
@@ -204,8 +204,9 @@ static inline const struct event *model_look_up(void *ctx, str type, str state_k
 	for (int k = 0; k < m->n_keys; k++)
 		if (c->state->event[k] && str_eq(m->key[k].type, type) && str_eq(m->key[k].state_key, state_key))
 			return m->ev[c->state->event[k]];
-	/* "If a (event_type, state_key) key that is required for checking the authorisation rules is not present in the state, then
-	 * the appropriate state event from the event's auth_events is used if the auth event is not rejected." */
+	/* "If a (event_type, state_key) key that is required for checking the authorisation rules is not present in the
+	 * state, then the appropriate state event from the event's auth_events is used if the auth event is not
+	 * rejected." */
 	y = c->x ? model_auth_of(m, c->x, type, state_key) : 0;
 	if (y && !m->ev[y]->rejected)
 		return m->ev[y];

@@ -1,8 +1,8 @@
 /* res_model_v1.h - the part of res_model.h that is version 1. */
 #pragma once
 
-/* "A conflict occurs between states where those states have different event_ids for the same (event_type, state_key)." A state
- * without the key is in no conflict about it. */
+/* "A conflict occurs between states where those states have different event_ids for the same (event_type, state_key)."
+ * A state without the key is in no conflict about it. */
 static inline int model_rivals(const struct model_state *s, int n, int k, struct model_set *out)
 {
 	int rivals = 0;
@@ -39,7 +39,8 @@ static inline int model_settle(struct model *m, int k, struct model_set left, in
 		left.has[list[i]] = false;
 	}
 	if (model_pass(&m->key[k]) == 4) {
-		/* "just pick the event with the highest depth and lowest sha1(event_id) that passes authentication in R" */
+		/* "just pick the event with the highest depth and lowest sha1(event_id) that passes authentication in
+		 * R" */
 		for (int i = rivals - 1; i > 0; i--)
 			if (model_allowed(m, list[i], r, false))
 				return list[i];
@@ -47,9 +48,9 @@ static inline int model_settle(struct model *m, int k, struct model_set left, in
 		return list[0];
 	}
 	m->met.climbs++;
-	/* "Add the first event in the list to R. For each subsequent event in the list, check that the event would be allowed by the
-	 * authorisation rules for a room in state R. If the event would be allowed, then update R with the event and continue with the
-	 * next event in the list. If it would not be allowed, stop" */
+	/* "Add the first event in the list to R. For each subsequent event in the list, check that the event would be
+	 * allowed by the authorisation rules for a room in state R. If the event would be allowed, then update R with
+	 * the event and continue with the next event in the list. If it would not be allowed, stop" */
 	now.event[k] = list[0];
 	for (int i = 1; i < rivals; i++) {
 		if (!model_allowed(m, list[i], &now, false))

@@ -1,9 +1,10 @@
 /*
- * res_rooms.h - random rooms of any version, as graphs of events for res_model.h: forks and merges, power levels fought over, kicks
- * and bans, join rules that change, invites, knocks, restricted joins, depths and times of all kinds, events that the state
- * before them refuses ("rejected"), and states that no history led to.
+ * res_rooms.h - random rooms of any version, as graphs of events for res_model.h: forks and merges, power levels fought
+ * over, kicks and bans, join rules that change, invites, knocks, restricted joins, depths and times of all kinds,
+ * events that the state before them refuses ("rejected"), and states that no history led to.
  *
- * What is drawn comes from a seed, or from bytes (a fuzzer's), which are the only thing that decides: the same bytes, the same room.
+ * What is drawn comes from a seed, or from bytes (a fuzzer's), which are the only thing that decides: the same bytes,
+ * the same room.
  */
 #pragma once
 
@@ -169,7 +170,8 @@ static inline struct event *res_make(struct res_room *r, const struct res_line *
 		const int key = model_key(m, keys[i].type, keys[i].state_key);
 		int y = before->event[key];
 
-		/* Now and then what another state holds, or what was rejected: as a server may write that sees it so. */
+		/* Now and then what another state holds, or what was rejected: as a server may write that sees it so.
+		 */
 		if (!r->plain && draw(&r->d, 32) == 0)
 			for (int x = m->n, tries = (int)draw(&r->d, 8); x > 0 && tries > 0; x--)
 				if (m->key_of[x] == key) {

@@ -37,7 +37,8 @@ static inline void res_open(struct res_room *r, struct arena *a, const struct ro
 	}
 }
 
-/* Tries to add an event after some of those there are; now and then it stays though the state before refuses it, as rejected. */
+/* Tries to add an event after some of those there are; now and then it stays though the state before refuses it, as
+ * rejected. */
 static inline void res_try(struct res_room *r)
 {
 	struct model *m = &r->m;

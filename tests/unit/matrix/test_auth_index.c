@@ -1,7 +1,7 @@
 /*
- * The index of auth chains against the closure of the graph, worked out by brute force: random graphs of all shapes (added one
- * by one, in bulk, in any order, with edges that become known late, with circles), and the graphs that an adversary
- * would make, where it is counted what a question costs.
+ * The index of auth chains against the closure of the graph, worked out by brute force: random graphs of all shapes
+ * (added one by one, in bulk, in any order, with edges that become known late, with circles), and the graphs that an
+ * adversary would make, where it is counted what a question costs.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
- * Events against the authorisation rules by the rows of tests/vectors/hostile/auth.json, and hostile states resolved by those of
- * resolve.json. Every row in every version it is for.
+ * Events against the authorisation rules by the rows of tests/vectors/hostile/auth.json, and hostile states resolved by
+ * those of resolve.json. Every row in every version it is for.
  */
 #include "matrix/fixture.h"
 

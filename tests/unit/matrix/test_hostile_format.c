@@ -1,6 +1,6 @@
 /*
- * Events from outside by the rows of tests/vectors/hostile/format.json: refused, redacted, or whole, as the specification has it;
- * and signatures by those of signatures.json. Every row in every version it is for.
+ * Events from outside by the rows of tests/vectors/hostile/format.json: refused, redacted, or whole, as the
+ * specification has it; and signatures by those of signatures.json. Every row in every version it is for.
  */
 #include "matrix/fixture.h"
 

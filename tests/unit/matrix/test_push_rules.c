@@ -231,7 +231,8 @@ static void test_order_and_changes(void **state)
 	assert_false(evaluate(a, s, S(MESSAGE), 3).notify);
 }
 
-/* What comes from clients: an existing rule keeps its place unless another is asked for; what could not be read again is refused. */
+/* What comes from clients: an existing rule keeps its place unless another is asked for; what could not be read again
+ * is refused. */
 static void test_what_is_put(void **state)
 {
 	static const struct {
@@ -279,7 +280,8 @@ static void test_what_is_put(void **state)
 	assert_int_equal(rule->actions->array.n, 1);
 }
 
-/* "the sender of the event has high enough power": where levels are silent or absent, and where creators stand above them. */
+/* "the sender of the event has high enough power": where levels are silent or absent, and where creators stand above
+ * them. */
 static void test_who_may_notify_the_room(void **state)
 {
 	static const struct {
@@ -328,7 +330,8 @@ static void test_who_may_notify_the_room(void **state)
 	}
 }
 
-/* Thousands are asked about one event: who is mentioned was found out once, and the list is not gone through for each. */
+/* Thousands are asked about one event: who is mentioned was found out once, and the list is not gone through for each.
+ */
 static void test_mentions_are_found_out_once(void **state)
 {
 	const struct event ev = event_of(
@@ -360,7 +363,8 @@ static void test_a_name_is_wanted_by_enabled_rules(void **state)
 	assert_false(push_rules_want_name(push_rules_load(A, off)));
 }
 
-/* A room's successor: what the user's own rules say of the old room is said of the new one, too, right above; and nothing else is. */
+/* A room's successor: what the user's own rules say of the old room is said of the new one, too, right above; and
+ * nothing else is. */
 static void test_rules_follow_a_room(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -392,7 +396,8 @@ static void test_rules_follow_a_room(void **state)
 	assert_true(str_is_none(none));
 }
 
-/* All the rules of one kind that there may be, more than half of them of the old room: this is done while the store waits. */
+/* All the rules of one kind that there may be, more than half of them of the old room: this is done while the store
+ * waits. */
 static void test_many_rules_follow_a_room_at_once(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -504,7 +509,8 @@ static str message_of(struct arena *a, int length)
 	return arena_keep(a, buf_str(&b));
 }
 
-/* Evaluated under the room's lock, for every event of the room: what one member writes into their rules must not stop it. */
+/* Evaluated under the room's lock, for every event of the room: what one member writes into their rules must not stop
+ * it. */
 static void test_hundreds_of_patterns_do_not_hold_up_a_room(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -618,7 +624,8 @@ static str message_with(struct arena *a, const char *text, int times, int list)
 	return arena_keep(a, buf_str(&b));
 }
 
-/* It is not only patterns that cost. The last rule matches; where the others used up what there is, it is not looked at any more. */
+/* It is not only patterns that cost. The last rule matches; where the others used up what there is, it is not looked at
+ * any more. */
 static void test_other_conditions_do_not_hold_up_a_room(void **state)
 {
 	static const char contains[] = "{\"kind\":\"event_property_contains\",\"key\":\"content.v\",\"value\":2}";

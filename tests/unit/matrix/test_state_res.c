@@ -1,6 +1,6 @@
 /*
- * State resolution: small rooms whose outcome can be worked out by hand. (test_state_res_random.c compares with a slow model
- * on random rooms.)
+ * State resolution: small rooms whose outcome can be worked out by hand. (test_state_res_random.c compares with a slow
+ * model on random rooms.)
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -236,8 +236,9 @@ static void scenarios_end_as_worked_out(void **state)
 		}
 }
 
-/* MSC4297, problem A: erin joined while the rule was public; both states have the rule that came later, one lacks erin. Version
- * 2 judges her join by the later rule, since that is unconflicted, and throws her out; 2.1 by the rule she joined under. */
+/* MSC4297, problem A: erin joined while the rule was public; both states have the rule that came later, one lacks erin.
+ * Version 2 judges her join by the later rule, since that is unconflicted, and throws her out; 2.1 by the rule she
+ * joined under. */
 static void a_join_is_not_judged_by_a_later_rule(void **state)
 {
 	(void)state;
@@ -262,8 +263,9 @@ static void a_join_is_not_judged_by_a_later_rule(void **state)
 	}
 }
 
-/* MSC4297, problem B: power levels p3 were allowed by p2, which is in both states' auth chains (of the topic) and therefore not in the
- * conflicted set of version 2: there p3 is judged by p1 and lost. 2.1 takes p2 in, for it lies between p3 and p1. */
+/* MSC4297, problem B: power levels p3 were allowed by p2, which is in both states' auth chains (of the topic) and
+ * therefore not in the conflicted set of version 2: there p3 is judged by p1 and lost. 2.1 takes p2 in, for it lies
+ * between p3 and p1. */
 static void what_lies_between_conflicted_events_counts(void **state)
 {
 	(void)state;
@@ -303,7 +305,8 @@ static void unconflicted_events_stay(void **state)
 
 	(void)state;
 	add(d, lines, ARRAY_LEN(lines));
-	/* As claimed by another server: bob's topic, which names p1, in a state that still has the first power levels. */
+	/* As claimed by another server: bob's topic, which names p1, in a state that still has the first power levels.
+	 */
 	const struct state_root roots[] = {
 		dag_state(d, "$create $alice $power $rules $bob $carol $dave $t1"),
 		dag_state(d, "$create $alice $power $rules $bob $carol $dave"),
@@ -315,7 +318,8 @@ static void unconflicted_events_stay(void **state)
 	assert_true(str_eq(dag_held(d, out, "m.room.topic", ""), S("$t1")));
 }
 
-/* Who is not in the state is judged by the join that the event itself names; but a rejected one does not vouch for anybody. */
+/* Who is not in the state is judged by the join that the event itself names; but a rejected one does not vouch for
+ * anybody. */
 static void rejected_auth_events_do_not_count(void **state)
 {
 	(void)state;
@@ -350,8 +354,8 @@ static void rejected_auth_events_do_not_count(void **state)
 	}
 }
 
-/* A moderator's change is lost to a ban: the ban is why. A change that is judged by older power levels, or a join by a rule that its state
- * knew all along, is lost to nothing: a reset. */
+/* A moderator's change is lost to a ban: the ban is why. A change that is judged by older power levels, or a join by a
+ * rule that its state knew all along, is lost to nothing: a reset. */
 static void losses_have_a_cause_or_none(void **state)
 {
 	const struct dag_line lines[] = {
@@ -395,7 +399,8 @@ static void losses_have_a_cause_or_none(void **state)
 	assert_int_equal(d->facts.losses[0].cause, 0);
 }
 
-/* Where servers choose the ids, two power levels can name each other. They are not in this house's rooms; still nothing may hang. */
+/* Where servers choose the ids, two power levels can name each other. They are not in this house's rooms; still nothing
+ * may hang. */
 static void power_levels_in_a_circle_end(void **state)
 {
 	(void)state;

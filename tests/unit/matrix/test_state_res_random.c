@@ -1,7 +1,7 @@
 /*
- * State resolution on random rooms of every version, against the slow model (res_property.h). Fixed seeds; a failure names its
- * version and seed. That the rooms are worth something is asserted, too: how many cases had a conflict, a refusal, an auth
- * difference that what all states have takes back, and so on.
+ * State resolution on random rooms of every version, against the slow model (res_property.h). Fixed seeds; a failure
+ * names its version and seed. That the rooms are worth something is asserted, too: how many cases had a conflict, a
+ * refusal, an auth difference that what all states have takes back, and so on.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -425,7 +425,8 @@ static void damaged_rows_are_refused(void **state)
 	assert_true(refused > row.bytes.n);
 }
 
-/* A row whose bytes are whole, and which says that a type's trie came after the node that names it: an error, not the end. */
+/* A row whose bytes are whole, and which says that a type's trie came after the node that names it: an error, not the
+ * end. */
 static void a_type_from_the_future_is_damage(void **state)
 {
 	static const char bytes[] = "\x01" /* one node */

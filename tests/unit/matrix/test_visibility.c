@@ -147,8 +147,9 @@ static void events_that_change_the_answer(void **state)
 }
 
 /*
- * The whole table. Memberships in the order of `memberships`: the row is the one before the event, the column what the user's own
- * m.room.member makes of it; the diagonal is that of every other event. 'x' may see it, '.' may not, 'j' may who joined later.
+ * The whole table. Memberships in the order of `memberships`: the row is the one before the event, the column what the
+ * user's own m.room.member makes of it; the diagonal is that of every other event. 'x' may see it, '.' may not, 'j' may
+ * who joined later.
  */
 static const str memberships[] = { { 0 }, STR("invite"), STR("join"), STR("leave"), STR("ban"), STR("knock") };
 static const struct {

@@ -1,7 +1,7 @@
 /*
- * big_room.h - a room with very many members, made in seconds: their events, state and places in the auth index are written in bulk, as
- * a join of a large room does, instead of one by one. The flat tables do not know them. For tests and benchmarks of what a state
- * costs; of errors the caller makes what it likes.
+ * big_room.h - a room with very many members, made in seconds: their events, state and places in the auth index are
+ * written in bulk, as a join of a large room does, instead of one by one. The flat tables do not know them. For tests
+ * and benchmarks of what a state costs; of errors the caller makes what it likes.
  */
 #pragma once
 
@@ -183,7 +183,8 @@ static inline err *big_intern(struct big_room *b)
 	return NULL;
 }
 
-/* The room, just made and with nobody waiting, gets this many members more, @user0:test and so on. The arena must live as long as b. */
+/* The room, just made and with nobody waiting, gets this many members more, @user0:test and so on. The arena must live
+ * as long as b. */
 static inline err *big_room_fill(struct big_room *b, struct rooms *rs, struct store *st, struct arena *a, str room_id,
 				 size_t members)
 {

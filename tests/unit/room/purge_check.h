@@ -1,4 +1,5 @@
-/* purge_check.h - is a room whole, does it read as it did, and is nothing left over? By walking the trees, not by marking. */
+/* purge_check.h - is a room whole, does it read as it did, and is nothing left over? By walking the trees, not by
+ * marking. */
 #pragma once
 
 #include "flat.h"

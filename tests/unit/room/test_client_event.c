@@ -1,4 +1,5 @@
-/* test_client_event.c - the parts of an event, found in its bytes: quotes, escapes and brackets inside of strings are no structure. */
+/* test_client_event.c - the parts of an event, found in its bytes: quotes, escapes and brackets inside of strings are
+ * no structure. */
 #include "test.h"
 
 #include "room/client_event.h"

@@ -1,4 +1,5 @@
-/* test_directory.c - the list of published rooms: every room once, in pages and in searches, at a cost that grows with the list alone. */
+/* test_directory.c - the list of published rooms: every room once, in pages and in searches, at a cost that grows with
+ * the list alone. */
 #include "world.h"
 
 #include "base/buf.h"

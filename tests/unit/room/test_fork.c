@@ -181,7 +181,8 @@ static struct event *forge_named(struct world *w, str room_id, const char *versi
 	return ev;
 }
 
-/* v1 and v2: a server calls its event what another one is called, in this room or in another. Nothing comes of it, and nobody is held up. */
+/* v1 and v2: a server calls its event what another one is called, in this room or in another. Nothing comes of it, and
+ * nobody is held up. */
 static void the_first_event_of_a_name_has_it(struct world *w)
 {
 	const str one = open_room(w, "1"), two = open_room(w, "2"), taken = say(w, who(w, "alice"), one, "base"),

@@ -1,6 +1,7 @@
 /*
- * test_hostile.c - a room that is sent everything in tests/vectors/hostile/format.json, one event after another, between the talk of its
- * members: what is bad is refused alone, and whatever is let in moves neither the room's power nor the order of what people said.
+ * test_hostile.c - a room that is sent everything in tests/vectors/hostile/format.json, one event after another,
+ * between the talk of its members: what is bad is refused alone, and whatever is let in moves neither the room's power
+ * nor the order of what people said.
  */
 #include "flat.h"
 
@@ -246,8 +247,8 @@ static void a_room_goes_on_in_the_later_versions(struct world *w)
 }
 WORLD(a_room_goes_on_in_the_later_versions)
 
-/* Versions 1 to 10 redact a create event down to its creator: what the room is, is not read from it anew. We send no such
- * redaction; another server may. */
+/* Versions 1 to 10 redact a create event down to its creator: what the room is, is not read from it anew. We send no
+ * such redaction; another server may. */
 static void a_redacted_create_event_leaves_the_room_what_it_is(struct world *w)
 {
 	static const char *const versions[] = { "1", "3", "10", "11", "12" };
@@ -303,7 +304,8 @@ static str text_of(struct siege *s, struct arena *a, const char *sender, const c
 	return text;
 }
 
-/* A redaction by who may not redact does not stand in the way of the one by who may, though it came first, and both before the event. */
+/* A redaction by who may not redact does not stand in the way of the one by who may, though it came first, and both
+ * before the event. */
 static void a_bad_redaction_does_not_keep_a_good_one_out(struct world *w)
 {
 	static const char *const versions[] = { "3", "10", "12" };

@@ -1,4 +1,5 @@
-/* test_purge.c - forgetting: what goes, what stays and still reads as it did, also when it is cut short, killed, or written to. */
+/* test_purge.c - forgetting: what goes, what stays and still reads as it did, also when it is cut short, killed, or
+ * written to. */
 #include "purge_check.h"
 
 #include <sched.h>
@@ -101,7 +102,8 @@ static void the_past_is_gone_and_the_rest_stays(struct world *w)
 		   " event NOT IN (SELECT nid FROM events))",
 		   before.room) == 0,
 	   "no edge leads to nothing");
-	/* The room goes on, and may be purged again: what the first purge had to keep goes, where it is not needed any more. */
+	/* The room goes on, and may be purged again: what the first purge had to keep goes, where it is not needed any
+	 * more. */
 	set_state(w, who(w, "alice"), h.room_id, "m.room.name", "", "{'name':'new'}");
 	const str now = say(w, who(w, "alice"), h.room_id, "after");
 	purge(w, h.room_id, now, true);
@@ -128,7 +130,8 @@ static void local_messages_are_kept_aside(struct world *w)
 }
 WORLD(local_messages_are_kept_aside)
 
-/* Whatever piece it is that was the last before the end of the process: what is shown is whole, and the next start ends it. */
+/* Whatever piece it is that was the last before the end of the process: what is shown is whole, and the next start ends
+ * it. */
 static bool stop_after(void *left) { return (*(int *)left)-- <= 0; }
 
 static void cut_short_anywhere(struct world *w)
@@ -378,7 +381,8 @@ static str message_upon(struct world *w, struct actor by, str room_id, str prev,
 	return event_upon(w, by, room_id, prev, n, "m.room.message", NULL);
 }
 
-/* What two extremities make the current state is after no event: the journal alone names it, for tokens of that time. */
+/* What two extremities make the current state is after no event: the journal alone names it, for tokens of that time.
+ */
 static void states_of_the_journal_stay(struct world *w)
 {
 	const struct actor alice = who(w, "alice");
@@ -463,7 +467,8 @@ static bool is_being_purged(struct room *room)
 	return room->purge != NULL;
 }
 
-/* An event that is queued when a purge begins has older extremities as its prev_events, and then fails: the room goes on from those. */
+/* An event that is queued when a purge begins has older extremities as its prev_events, and then fails: the room goes
+ * on from those. */
 static void extremities_of_what_fails_stay(struct world *w)
 {
 	const struct actor alice = who(w, "alice");
@@ -688,7 +693,8 @@ static void kill_after(struct both *b, int pieces)
 	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the child ended by itself: %d", status);
 }
 
-/* Of two rooms with a purge each, one of all of it, wherever it was: the next start ends both, and nothing is left over. */
+/* Of two rooms with a purge each, one of all of it, wherever it was: the next start ends both, and nothing is left
+ * over. */
 static void killed_at_any_time(struct world *w)
 {
 	for (int pieces = 1; pieces < 26; pieces += 3) {

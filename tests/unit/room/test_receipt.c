@@ -46,7 +46,8 @@ static void a_receipt_only_moves_on(struct notified *t)
 }
 NOTIFIED(a_receipt_only_moves_on)
 
-/* "Each user_id, receipt_type, and categorisation (unthreaded, or thread_id) tuple" has one; private ones are their owner's alone. */
+/* "Each user_id, receipt_type, and categorisation (unthreaded, or thread_id) tuple" has one; private ones are their
+ * owner's alone. */
 static void each_kind_and_thread_has_its_own(struct notified *t)
 {
 	const struct pair p = pair(t);

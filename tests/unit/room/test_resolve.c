@@ -1,6 +1,6 @@
 /*
- * test_resolve.c - what resolving costs in a room on a real store: a big room whose branches differ in five keys, cold and warm;
- * and branches that are still queued, which the index of auth chains has not got yet.
+ * test_resolve.c - what resolving costs in a room on a real store: a big room whose branches differ in five keys, cold
+ * and warm; and branches that are still queued, which the index of auth chains has not got yet.
  */
 #include "flat.h"
 #include "room/big_room.h"
@@ -112,7 +112,8 @@ static struct cost cost_of(struct world *w, const char *version, size_t members)
 	return c;
 }
 
-/* What is common to both branches costs nothing, however much it is: neither statements nor events, which would need memory. */
+/* What is common to both branches costs nothing, however much it is: neither statements nor events, which would need
+ * memory. */
 static void five_keys(struct world *w, const char *version)
 {
 	const struct cost few = cost_of(w, version, 300), many = cost_of(w, version, 50000);

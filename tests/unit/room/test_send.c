@@ -258,7 +258,8 @@ static void what_holds_a_room_is_not_redacted(struct world *w)
 }
 WORLD(what_holds_a_room_is_not_redacted)
 
-/* PostgreSQL: the connection is gone in COMMIT, and so is who could say what became of it. Whatever it was, nobody misses an event. */
+/* PostgreSQL: the connection is gone in COMMIT, and so is who could say what became of it. Whatever it was, nobody
+ * misses an event. */
 static void what_may_be_stored_is_not_missed(struct world *w)
 {
 	const struct actor alice = who(w, "alice");
@@ -471,8 +472,8 @@ static void an_event_costs_few_statements(struct world *w)
 	set_state(w, alice, id, "m.room.topic", "", "{'topic':'1'}");
 	before = store_statements_here();
 	set_state(w, alice, id, "m.room.topic", "", "{'topic':'2'}");
-	/* And nodes, root, current state, summary, journal, the place in the auth index (its parents', its own, a link); the
-	 * topic before is read for comparison. */
+	/* And nodes, root, current state, summary, journal, the place in the auth index (its parents', its own, a
+	 * link); the topic before is read for comparison. */
 	ok(store_statements_here() - before <= 12, "%d statements", (int)(store_statements_here() - before));
 }
 WORLD(an_event_costs_few_statements)

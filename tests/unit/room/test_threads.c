@@ -1,4 +1,5 @@
-/* test_threads.c - many writers: one chain without gaps and repetitions, failures in the middle, the same id twice at once. */
+/* test_threads.c - many writers: one chain without gaps and repetitions, failures in the middle, the same id twice at
+ * once. */
 #include "flat.h"
 
 enum { THREADS = 20, EACH = 25 };

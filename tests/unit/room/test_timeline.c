@@ -1,4 +1,5 @@
-/* test_timeline.c - pages of history: tokens that survive renumbering, filters, lazily loaded members, where a former member's ends. */
+/* test_timeline.c - pages of history: tokens that survive renumbering, filters, lazily loaded members, where a former
+ * member's ends. */
 #include "world.h"
 
 #include "crypto/crypto.h"

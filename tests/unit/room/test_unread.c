@@ -1,4 +1,5 @@
-/* test_unread.c - tallies: threads, receipts of all kinds, and that what memory says is what a count from the beginning says. */
+/* test_unread.c - tallies: threads, receipts of all kinds, and that what memory says is what a count from the beginning
+ * says. */
 #include "notified.h"
 
 #include <stdlib.h>
@@ -173,8 +174,8 @@ static void nothing_new_costs_no_statement(struct notified *t)
 NOTIFIED(nothing_new_costs_no_statement)
 
 /*
- * Memory against the model: whatever happens in whatever order, the tally that moved along says what a service says that never counted
- * before.
+ * Memory against the model: whatever happens in whatever order, the tally that moved along says what a service says
+ * that never counted before.
  */
 enum { STEPS = 250, KEPT = 12 };
 
@@ -266,7 +267,8 @@ static void tallies_say_what_a_fresh_count_says(struct notified *t)
 }
 NOTIFIED(tallies_say_what_a_fresh_count_says)
 
-/* Writers, readers and receipts at once: no count is ever more than what was sent by then, and at rest the count is right. */
+/* Writers, readers and receipts at once: no count is ever more than what was sent by then, and at rest the count is
+ * right. */
 struct crowd {
 	struct notified *t;
 	const struct pair *p;

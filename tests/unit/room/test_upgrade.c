@@ -1,4 +1,5 @@
-/* test_upgrade.c - a room and its successor, in every pair of versions; what old rooms may hold; and what a failure leaves. */
+/* test_upgrade.c - a room and its successor, in every pair of versions; what old rooms may hold; and what a failure
+ * leaves. */
 #include "flat.h"
 
 #include "store/fault.h"

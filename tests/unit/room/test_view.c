@@ -1,6 +1,6 @@
 /*
- * test_view.c - who sees which event: the view against the specification's rules, applied one by one to the whole history of rooms in
- * which anything may happen. "Room History Visibility", server behaviour.
+ * test_view.c - who sees which event: the view against the specification's rules, applied one by one to the whole
+ * history of rooms in which anything may happen. "Room History Visibility", server behaviour.
  */
 #include "world.h"
 

@@ -5,8 +5,8 @@
  *     BOTH(keeps_what_it_got)
  *     const struct CMUnitTest tests[] = { BOTH_TESTS(keeps_what_it_got) };
  *
- * PostgreSQL is a private cluster, started by tests/pg-up.sh and shared by all tests that run at the moment. Where it cannot
- * be started the test fails.
+ * PostgreSQL is a private cluster, started by tests/pg-up.sh and shared by all tests that run at the moment. Where it
+ * cannot be started the test fails.
  */
 #pragma once
 

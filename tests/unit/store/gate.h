@@ -1,6 +1,6 @@
 /*
- * gate.h - a piece that keeps a writer busy until it is let go: what is queued behind it becomes one batch. (In `late`: its own
- * batch does not grow any more.)
+ * gate.h - a piece that keeps a writer busy until it is let go: what is queued behind it becomes one batch. (In `late`:
+ * its own batch does not grow any more.)
  */
 #pragma once
 

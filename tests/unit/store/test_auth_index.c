@@ -1,4 +1,5 @@
-/* test_auth_index.c - the index of auth chains at rest: the same answers as the closure of the graph, however its rows came there. */
+/* test_auth_index.c - the index of auth chains at rest: the same answers as the closure of the graph, however its rows
+ * came there. */
 #include "both.h"
 #include "matrix/auth_graphs.h"
 #include "store/auth_index.h"

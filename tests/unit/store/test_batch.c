@@ -1,6 +1,6 @@
 /*
- * test_batch.c - what becomes of the pieces of a batch: all of a piece is there or nothing, whoever was told "done" is there,
- * whoever was told why not is not, and both are told in order.
+ * test_batch.c - what becomes of the pieces of a batch: all of a piece is there or nothing, whoever was told "done" is
+ * there, whoever was told why not is not, and both are told in order.
  */
 #include "gate.h"
 #include "base/map.h"

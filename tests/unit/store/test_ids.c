@@ -1,4 +1,5 @@
-/* test_ids.c - numbers are given once, texts have one number: by several threads, after a restart, from two processes. */
+/* test_ids.c - numbers are given once, texts have one number: by several threads, after a restart, from two processes.
+ */
 #include <assert.h>
 #include <pthread.h>
 #include <sys/wait.h>

@@ -1,4 +1,5 @@
-/* test_migrate.c - a database is brought up to date in whole steps, by whoever knows it, and refused to whoever does not. */
+/* test_migrate.c - a database is brought up to date in whole steps, by whoever knows it, and refused to whoever does
+ * not. */
 #include "both.h"
 #include "store/internal_migrate.h"
 #include "store/internal_store.h"

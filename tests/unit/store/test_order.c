@@ -1,6 +1,6 @@
 /*
- * test_order.c - positions become visible in order: whoever sees position N sees everything below it, with several writers in
- * one process, with two stores on one PostgreSQL, and with readers all the while.
+ * test_order.c - positions become visible in order: whoever sees position N sees everything below it, with several
+ * writers in one process, with two stores on one PostgreSQL, and with readers all the while.
  */
 #include <assert.h>
 #include <pthread.h>

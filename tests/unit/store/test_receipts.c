@@ -1,4 +1,5 @@
-/* test_receipts.c - receipts that only move on, with two processes, too; rows that notify, and what they are to whom. */
+/* test_receipts.c - receipts that only move on, with two processes, too; rows that notify, and what they are to whom.
+ */
 #include "both.h"
 #include "test.h"
 
@@ -76,7 +77,8 @@ static void each_kind_and_thread_moves_on_alone(struct both *b)
 }
 BOTH(each_kind_and_thread_moves_on_alone)
 
-/* Two processes, on PostgreSQL, each with threads that set what it saw: the furthest stays, and who is told "moved" did move. */
+/* Two processes, on PostgreSQL, each with threads that set what it saw: the furthest stays, and who is told "moved" did
+ * move. */
 struct racer {
 	struct store *st;
 	int64_t first;

@@ -1,4 +1,5 @@
-/* test_state_nodes.c - state trees through the store: what was saved is read back, and what is queued is read before. */
+/* test_state_nodes.c - state trees through the store: what was saved is read back, and what is queued is read before.
+ */
 #include "both.h"
 #include "store/state_nodes.h"
 #include "store/tx.h"

@@ -1,6 +1,7 @@
 /*
- * test_state_purge.c - state trees in the store against plain maps: random states made of one another, dropped, swept, by one who
- * writes meanwhile, with restarts and kill -9. Each state that stays reads as the map says, and no node is left over.
+ * test_state_purge.c - state trees in the store against plain maps: random states made of one another, dropped, swept,
+ * by one who writes meanwhile, with restarts and kill -9. Each state that stays reads as the map says, and no node is
+ * left over.
  */
 #include "both.h"
 #include "test.h"

@@ -292,7 +292,8 @@ static err *member(struct tx *tx, int64_t room, int64_t user, enum membership m)
 static err *rooms_run(struct tx *tx, void *arg)
 {
 	(void)arg;
-	/* 100: viewer 1 and user 2; 101: private, 3; 102: public, 4; 103: anyone may read, 5; 104: viewer left, 6; 105: 7 left. */
+	/* 100: viewer 1 and user 2; 101: private, 3; 102: public, 4; 103: anyone may read, 5; 104: viewer left, 6; 105:
+	 * 7 left. */
 	TRY(store_summary_set(tx, 102, SUMMARY_JOIN_RULE, S("public")));
 	TRY(store_summary_set(tx, 103, SUMMARY_HISTORY_VISIBILITY, S("world_readable")));
 	TRY(store_summary_set(tx, 105, SUMMARY_JOIN_RULE, S("public")));

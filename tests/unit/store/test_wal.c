@@ -1,5 +1,5 @@
-/* test_wal.c - what is written to SQLite's WAL beside its writers (zeros ahead of them, the schema before them) harms nobody:
- * neither those of the store, nor an operator's program that writes to the same file. */
+/* test_wal.c - what is written to SQLite's WAL beside its writers (zeros ahead of them, the schema before them) harms
+ * nobody: neither those of the store, nor an operator's program that writes to the same file. */
 #include <sched.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -77,7 +77,8 @@ static void maker_main(void *arg)
 	}
 }
 
-/* The schema is made by a connection that no gate knows of, while the thread that lengthens the WAL is there already. */
+/* The schema is made by a connection that no gate knows of, while the thread that lengthens the WAL is there already.
+ */
 static void new_databases_are_sound(void **state)
 {
 	char dir[64];
@@ -100,7 +101,8 @@ static void new_databases_are_sound(void **state)
 }
 
 /*
- * Outsiders: writers that come through no gate of ours. One is a thread with a connection of its own, one another process.
+ * Outsiders: writers that come through no gate of ours. One is a thread with a connection of its own, one another
+ * process.
  */
 enum { OUTSIDERS = 2, TURNS = 30, ROWS = 300, ROW_BYTES = 4000, TRUNCATE_EVERY = 12 };
 enum { TRIES = 200, COMMITS = 2 };
@@ -113,8 +115,9 @@ static struct shared {            /* by both processes */
 	_Atomic int64_t lengthened;
 } * shared;
 
-/* Takes the place of libc's (pwrite64: off_t has 64 bits), for SQLite's library, too: when zeros are to be written into the WAL, outsiders have the time to write as much as they can. They write
- * until they find themselves locked out, or have written more than is kept ahead. */
+/* Takes the place of libc's (pwrite64: off_t has 64 bits), for SQLite's library, too: when zeros are to be written into
+ * the WAL, outsiders have the time to write as much as they can. They write until they find themselves locked out, or
+ * have written more than is kept ahead. */
 ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
 {
 	static const char zeros[64 << 10];
@@ -257,8 +260,8 @@ static void copy_file(const char *from, const char *to)
 	close(out);
 }
 
-/* What is left when the machine stops now: the index is lost, the WAL is read to its end. A child copies, for a process that
- * closes the database's file loses its locks on it. */
+/* What is left when the machine stops now: the index is lost, the WAL is read to its end. A child copies, for a process
+ * that closes the database's file loses its locks on it. */
 static void check_recovery(const char *dir, const char *path)
 {
 	char copy[128], from[160], to[160];

@@ -1,9 +1,10 @@
 /*
  * test_follow.c - clients that follow a room in which anything happens.
  *
- * Whatever is sent, forks and resolutions among it, with whatever limits a client asks, and however many answers it loses: a client that
- * takes `state_after` has the room's state, one that takes `state` and the timeline has it where nothing forked, and what it saw is what
- * the store gives in the order of /sync, nothing twice, with gaps where it was told of one.
+ * Whatever is sent, forks and resolutions among it, with whatever limits a client asks, and however many answers it
+ * loses: a client that takes `state_after` has the room's state, one that takes `state` and the timeline has it where
+ * nothing forked, and what it saw is what the store gives in the order of /sync, nothing twice, with gaps where it was
+ * told of one.
  */
 #include "synced.h"
 

@@ -247,8 +247,8 @@ static void message_on(struct synced *t, struct actor by, str room, str base)
 	assert_int_equal(outcome, APPEND_ACCEPTED);
 }
 
-/* Two settings, the earlier one with the later clock; then a branch that knows the earlier one alone. Resolution brings that one back, and
- * the only event that shows is a message. */
+/* Two settings, the earlier one with the later clock; then a branch that knows the earlier one alone. Resolution brings
+ * that one back, and the only event that shows is a message. */
 static void state_that_changes_without_an_event_is_told(struct synced *t)
 {
 	const struct actor alice = who(t->w, "alice");

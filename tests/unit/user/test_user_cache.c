@@ -114,8 +114,8 @@ static void the_least_used_go_first(void **state)
 }
 
 /*
- * Writers count a number up, drop after each "commit"; readers take what the cache says, or read the number and fill. Nobody may see
- * less than what was committed before they asked.
+ * Writers count a number up, drop after each "commit"; readers take what the cache says, or read the number and fill.
+ * Nobody may see less than what was committed before they asked.
  */
 struct shared {
 	struct user_cache *cache;
