@@ -1,9 +1,9 @@
 /*
  * upgrade.c - a room gives way to another one, of another version. Client-Server API, "Room Upgrades".
  *
- *  1. The old room is read, and whether the user may replace it.
- *  2. The successor is made, whole: its state, bans, power levels.
- *  3. One commit in the old room: m.room.tombstone; its m.room.canonical_alias without what moves; power levels with
+ * 1. The old room is read, and whether the user may replace it.
+ * 2. The successor is made, whole: its state, bans, power levels.
+ * 3. One commit in the old room: m.room.tombstone; its m.room.canonical_alias without what moves; power levels with
  * which nobody but its moderators says anything there; and in the same transaction the aliases and the entry in the
  * directory change over.
  *

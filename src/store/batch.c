@@ -3,11 +3,13 @@
  *
  * A batch is tried in up to three ways, each more careful and dearer than the one before:
  *
- *   together   every `run`, then every `late`, then COMMIT; no savepoints. A piece that fails before it wrote anything
- * is simply left out. One that fails later spoils the transaction, which is rolled back and tried apart      with a
- * savepoint around each piece (run and late at once): only the failing ones are undone. A transaction that lost against
- * another writer (PostgreSQL: deadlock), or that an error ended (SQLite: the disk is full), is tried alone      each
- * piece a batch of its own; one that lost is tried again, a little later.
+ * together: every `run`, then every `late`, then COMMIT; no savepoints. A piece that fails before it wrote anything is
+ * simply left out. One that fails later spoils the transaction, which is rolled back and tried
+ *
+ * apart: with a savepoint around each piece (run and late at once): only the failing ones are undone. A transaction
+ * that lost against another writer (PostgreSQL: deadlock), or that an error ended (SQLite: the disk is full), is tried
+ *
+ * alone: each piece a batch of its own; one that lost is tried again, a little later.
  *
  * So a piece may be run more than once before it is answered, and whatever it keeps in its argument must allow for
  * that. What it is told is final: `after` runs once, when it failed for good (at that moment, so that later pieces of

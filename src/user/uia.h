@@ -2,8 +2,9 @@
  * uia.h - user-interactive authentication (specification: client-server-api, "User-Interactive Authentication API").
  *
  *     struct uia *u;
- *     TRY(uia_open(us, rq->arena, &request, &u));   // the session, if there is one; u->params: the request's
- * parameters TRY(uia_prove(us, rq->arena, u));             // ERR_UIA with the 401 body until a flow is complete
+ *     // The session, if there is one; u->params: the request's parameters.
+ *     TRY(uia_open(us, rq->arena, &request, &u));
+ *     TRY(uia_prove(us, rq->arena, u)); // ERR_UIA with the 401 body until a flow is complete
  *     ... do what was asked ...
  *
  * A session is bound to method, path and user, and from its first completed stage on to the parameters. A request that
