@@ -437,7 +437,8 @@ static void run_purges(void *world)
 	good(rooms_purge_run(((struct world *)world)->rs, a, NULL, NULL));
 }
 
-static void queue_failing(struct world *w, struct actor by, str room_id, struct failing *f, struct room **out)
+/* The ticket is to be waited for. */
+static struct ticket *queue_failing(struct world *w, struct actor by, str room_id, struct failing *f, struct room **out)
 {
 	struct proposal p = {
 		.type = S("m.room.message"),
@@ -459,6 +460,7 @@ static void queue_failing(struct world *w, struct actor by, str room_id, struct 
 	d->job->extra_arg = f;
 	good(draft_queue(&d, &t));
 	*out = room;
+	return t;
 }
 
 static bool is_being_purged(struct room *room)
@@ -476,15 +478,17 @@ static void extremities_of_what_fails_stay(struct world *w)
 		  aside = message_upon(w, alice, id, base, 1), gone = message_upon(w, alice, id, base, 2),
 		  last = message_upon(w, alice, id, gone, 3);
 	struct failing f = { false };
+	struct ticket *ticket;
 	struct thread *purger;
 	struct room *room;
 
 	order(w, id, last, true);
-	queue_failing(w, alice, id, &f, &room);
+	ticket = queue_failing(w, alice, id, &f, &room);
 	purger = thread_start("purger", run_purges, w);
 	while (!is_being_purged(room))
 		sched_yield();
 	f.go_on = true;
+	ok(store_wait(w->a, ticket) != NULL, "it was to fail");
 	thread_join(&purger);
 	ok(in_timeline(w, aside), "an extremity went");
 	ok(!stored(w, gone) && in_timeline(w, last), "the rest is as ordered");
