@@ -263,7 +263,8 @@ static void write_meanwhile(void *arg)
 	str id;
 
 	good(store_intern(x->w->b->st, a, by.user_id, &me.user));
-	for (int i = 0; !*x->stop; i++) {
+	/* At most so often: writers that are faster than the purger would keep it at work for ever. */
+	for (int i = 0; !*x->stop && i < 300; i++) {
 		AUTO_ARENA b = arena_new();
 		const struct member_cmd cmd = { .by = me, .room_id = x->room_id };
 
