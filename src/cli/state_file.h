@@ -7,7 +7,7 @@
  *	{ "pdus": [ EVENT, ... ], "auth_chain": [ EVENT, ... ] }
  *
  * The second is the answer to GET /_matrix/federation/v1/state/{roomId}, and one state. Without room_version, what the
- *create event says holds.
+ * create event says holds.
  *
  * Events are those of event_file.h; a sketch needs state_key and auth_events, too.
  */

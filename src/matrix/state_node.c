@@ -3,7 +3,7 @@
  *
  * Every number is a varint (seven bits a byte, low ones first). References to nodes are written as distances below the
  * node they stand in: nodes are numbered from the leaves up, so that the new child is at distance 1 and its siblings,
- *mostly made not long ago, are near. All new nodes of an event are one row:
+ * mostly made not long ago, are near. All new nodes of an event are one row:
  *
  *	row    count, the lengths of all nodes but the last, the nodes
  *	node   byte: slots with a node, byte: slots with a leaf, then the slots in order

@@ -2,7 +2,7 @@
  * purge.c - forgetting: what is ordered, and its pieces.
  *
  * A purge of history goes through steps, each of which leaves a room that is whole: whatever is in the timeline has its
- *state, and every event of that state.
+ * state, and every event of that state.
  *
  *	1. the horizon is set (in memory): nothing new is built upon what is below it
  *	2. what stays is found out (purge_plan.c)
@@ -11,10 +11,10 @@
  *	5. rows of nodes are packed or deleted
  *
  * After a restart it begins anew, with less to do. Every piece is a transaction of its own among those of the room's
- *events, as large as takes about PIECE_US; the writer is never held for longer than one of them.
+ * events, as large as takes about PIECE_US; the writer is never held for longer than one of them.
  *
  * A purge of a room first makes it a room that is not there, in memory and in one small transaction, then deletes its
- *rows.
+ * rows.
  */
 #include "room/purge.h"
 

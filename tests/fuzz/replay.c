@@ -1,6 +1,6 @@
 /*
  * replay.c - runs a fuzzer's function over the files of folders, so that what was once found stays found: an ordinary
- *test.
+ * test.
  *
  *	fuzz_x STEP FOLDER...        every STEPth beginning of each file, too: 1 where a run costs little
  */

@@ -1,7 +1,7 @@
 /*
  * res_property.h - what state resolution owes everybody, on one random room: the same as the slow model, whatever the
- *order of the states, given twice or not, with and without an index of auth chains, and in whatever order events got
- *their numbers; a state with itself is that state.
+ * order of the states, given twice or not, with and without an index of auth chains, and in whatever order events got
+ * their numbers; a state with itself is that state.
  *
  *	struct res_seen seen = { 0 };
  *	str complaint = res_property(version, (struct draws){ .bytes = data, .left = size }, 40, 6, &seen);
