@@ -7,8 +7,8 @@
  *	  "rejected": [ EVENT_ID, ... ], "keys": { SERVER: { KEY_ID: BASE64, ... }, ... } }
  *
  * Without room_version, what a create event among them says holds. auth_events may hold more than the event names
- * (their own auth_events, say); state is the one before the event. What is missing is not checked against. The events
- *of both are those of event_file.h: sketches will do.
+ * (their own auth_events, say); state is the one before the event. What is missing is not checked against. Both hold
+ * events as event_file.h has them: sketches will do.
  */
 #pragma once
 
