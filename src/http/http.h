@@ -34,6 +34,28 @@ struct req {
 
 typedef err *handler(struct req *rq);
 
+/*
+ * A body that must not be held in memory goes to a sink as it comes. All of it runs on the route's lane, one call at a
+ * time, and no thread is held while the client is slow: `begin` once the head has come and the request is authenticated
+ * (an error is the answer, before the body was read), `take` for each piece of at most HTTP_STREAM_BYTES, then the
+ * route's handler, which finds the sink with req_sink; `drop` at the end of the request, however it came, also after a
+ * good answer. With a sink max_body bounds nothing: that is for `begin` and `take` (ERR_TOO_LARGE).
+ */
+struct sink_ops {
+	err *(*begin)(struct req *rq, void **out_sink);
+	err *(*take)(struct req *rq, void *sink, str bytes);
+	void (*drop)(void *sink);
+};
+/*
+ * An answer's body that must not be held in memory. `fill` runs on the route's lane whenever the connection can take
+ * more; no thread is held while the client is slow. It gives at least one byte, or fails, which cuts the connection
+ * (the head is long gone). `drop` once, at the end, however it comes.
+ */
+struct source_ops {
+	err *(*fill)(void *source, struct arena *a, char *p, size_t max, size_t *out_n);
+	void (*drop)(void *source);
+};
+
 enum auth {
 	AUTH_NONE,
 	AUTH_OPTIONAL, /* a good token is honoured, its absence too; a bad one refused */
@@ -73,7 +95,8 @@ struct route {
 	enum auth auth;
 	enum rate_class rate;
 	enum lane lane;
-	size_t max_body; /* bytes; 0: the default for JSON (limits.c) */
+	size_t max_body;             /* bytes; 0: the default for JSON (limits.h) */
+	const struct sink_ops *sink; /* NULL: the body is collected, and read with req_body */
 };
 
 /* Arguments. Path parameters are percent-decoded and valid UTF-8. */
@@ -91,6 +114,10 @@ str req_form(const struct req *rq, const char *name);
 /* The body as an object: ERR_NOT_JSON (an empty one, too; _or_empty takes it as {}), ERR_BAD_JSON (no object). */
 NODISCARD err *req_body_object(struct req *rq, const struct json **out);
 NODISCARD err *req_body_object_or_empty(struct req *rq, const struct json **out);
+/* Of a route with a sink: what its `begin` gave, all bytes taken. */
+void *req_sink(const struct req *rq);
+/* Content-Length; -1: not told (chunked). */
+int64_t req_body_length(const struct req *rq);
 /* The client's access token as it was sent, or STR_NONE. */
 str req_access_token(const struct req *rq);
 
@@ -105,6 +132,9 @@ struct jw *reply_json(struct req *rq, int status);
 void reply_empty(struct req *rq);                           /* 200 {} */
 void reply_json_text(struct req *rq, int status, str json); /* whole and already written */
 void reply_bytes(struct req *rq, int status, const char *content_type, str bytes);
+/* `length` bytes of the source, never compressed; it belongs to http/ from here on. HEAD asks it for nothing. */
+void reply_stream(struct req *rq, int status, str content_type, uint64_t length, const struct source_ops *ops,
+		  void *source);
 /* A further header, or another value for Cache-Control, which http/ sets. Ignored when it holds control characters. */
 void reply_header(struct req *rq, const char *name, str value);
 
