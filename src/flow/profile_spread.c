@@ -1,27 +1,15 @@
 #include "flow/profile_spread.h"
 
-#include "base/clock.h"
-#include "base/thread.h"
+#include "base/chore.h"
 #include "room/room.h"
 #include "user/profile.h"
-
-enum { RETRY_US = 30 * 1000000 };
 
 struct profile_spread {
 	struct users *users;
 	struct rooms *rooms;
 	const struct log *log;
-	struct lock lock;
-	struct cond changed;
-	bool kicked, stopping;
-	struct thread *thread;
+	struct chore *chore;
 };
-
-static bool stopping(struct profile_spread *ps)
-{
-	LOCKED(&ps->lock);
-	return ps->stopping;
-}
 
 /* The store's trouble, not the room's word. */
 static bool is_passing(const err *e) { return e->code == ERR_STORE || e->code == ERR_BUSY; }
@@ -39,7 +27,7 @@ static err *tell_room(struct profile_spread *ps, struct arena *a, const struct a
 }
 
 /* One user's rooms, from where the note says. */
-static err *spread_user(struct profile_spread *ps, struct arena *a, const struct user_spread *at)
+static err *spread_user(struct profile_spread *ps, struct chore *c, struct arena *a, const struct user_spread *at)
 {
 	struct actor by = { .user = at->user };
 	int64_t *rooms;
@@ -52,7 +40,7 @@ static err *spread_user(struct profile_spread *ps, struct arena *a, const struct
 		const struct user_spread told = { at->user, rooms[i], at->turn };
 		err *e;
 
-		if (stopping(ps))
+		if (chore_stopping(c))
 			return NULL;
 		e = tell_room(ps, room_arena, &by, ids[i]);
 		if (!e && i + 1 < n)
@@ -63,47 +51,16 @@ static err *spread_user(struct profile_spread *ps, struct arena *a, const struct
 	return user_spread_reached(ps->users, a, &(struct user_spread){ at->user, 0, at->turn });
 }
 
-static err *spread_all(struct profile_spread *ps, struct arena *a)
+static err *spread_all(struct chore *c, void *ctx, struct arena *a)
 {
+	struct profile_spread *ps = ctx;
 	struct user_spread *todo;
 	size_t n;
 
 	TRY(user_spreads(ps->users, a, &todo, &n));
-	for (size_t i = 0; i < n && !stopping(ps); i++)
-		TRY(spread_user(ps, a, &todo[i]));
+	for (size_t i = 0; i < n && !chore_stopping(c); i++)
+		TRY(spread_user(ps, c, a, &todo[i]));
 	return NULL;
-}
-
-/* Until something changes; after a failure not for longer than RETRY_US. False: stop. */
-static bool wait_for_work(struct profile_spread *ps, bool failed)
-{
-	const int64_t deadline = clock_mono_us() + RETRY_US;
-	bool patient = true;
-
-	LOCKED(&ps->lock);
-	while (!ps->kicked && !ps->stopping && patient) {
-		if (failed)
-			patient = cond_wait_until(&ps->changed, &ps->lock, deadline);
-		else
-			cond_wait(&ps->changed, &ps->lock);
-	}
-	ps->kicked = false;
-	return !ps->stopping;
-}
-
-static void run(void *arg)
-{
-	struct profile_spread *ps = arg;
-	bool failed;
-
-	do {
-		AUTO_ARENA a = arena_new();
-		const err *e = spread_all(ps, a);
-
-		failed = e != NULL;
-		if (failed)
-			log_warn(ps->log, "spreading profiles failed for now", F("error", e->msg));
-	} while (wait_for_work(ps, failed));
 }
 
 struct profile_spread *profile_spread_new(struct users *us, struct rooms *rs, const struct log *log)
@@ -111,9 +68,7 @@ struct profile_spread *profile_spread_new(struct users *us, struct rooms *rs, co
 	struct profile_spread *ps = MEM_NEW(struct profile_spread);
 
 	*ps = (struct profile_spread){ .users = us, .rooms = rs, .log = log };
-	lock_init(&ps->lock, RANK_LEAF);
-	cond_init(&ps->changed);
-	ps->thread = thread_start("profiles", run, ps);
+	ps->chore = chore_new("profiles", spread_all, ps, log, "spreading profiles failed for now");
 	return ps;
 }
 
@@ -121,21 +76,9 @@ void profile_spread_free(struct profile_spread **ps)
 {
 	if (!*ps)
 		return;
-	{
-		LOCKED(&(*ps)->lock);
-		(*ps)->stopping = true;
-		cond_signal(&(*ps)->changed);
-	}
-	thread_join(&(*ps)->thread);
-	cond_done(&(*ps)->changed);
-	lock_done(&(*ps)->lock);
+	chore_free(&(*ps)->chore);
 	mem_free(*ps);
 	*ps = NULL;
 }
 
-void profile_spread_kick(struct profile_spread *ps)
-{
-	LOCKED(&ps->lock);
-	ps->kicked = true;
-	cond_signal(&ps->changed);
-}
+void profile_spread_kick(struct profile_spread *ps) { chore_kick(ps->chore); }

@@ -15,7 +15,6 @@ struct server {
 	struct signing_key key;
 	struct store *store;
 	struct services services;
-	struct purger *purger;
 	struct http *http;
 	size_t n_listening; /* sockets */
 	struct control *control;

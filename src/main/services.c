@@ -174,7 +174,7 @@ err *server_open_services(struct server *s)
 	s->services.typing = typing_new(s->services.bus, s->services.rooms);
 	TRY(open_syncs(s));
 	s->services.spread = profile_spread_new(s->services.users, s->services.rooms, s->log);
-	s->purger = purger_new(s->services.rooms);
+	rooms_purging_start(s->services.rooms);
 	finish_deactivations(s);
 	atomic_store(&s->services.config, s->config);
 	return NULL;
@@ -184,7 +184,8 @@ void server_close_services(struct server *s)
 {
 	struct services *all = &s->services;
 
-	purger_free(&s->purger);
+	if (all->rooms)
+		rooms_purging_stop(all->rooms);
 	if (all->spread)
 		profile_spread_free(&all->spread);
 	syncs_free(&all->syncs);

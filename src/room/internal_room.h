@@ -123,10 +123,9 @@ struct rooms {
 	struct map names; /* v1, v2: id of a received event that is queued -> struct job, whichever room's. `lock` */
 	struct lock upgrade_lock; /* upgrade.c */
 	struct cond upgrade_done;
-	struct map upgrading;             /* room id -> struct upgrade */
-	struct metric *resets;            /* of state, see flat.c */
-	void (*purge_ordered)(void *ctx); /* wakes who carries purges out; or NULL. `lock` */
-	void *purge_ctx;
+	struct map upgrading;  /* room id -> struct upgrade */
+	struct metric *resets; /* of state, see flat.c */
+	struct chore *purging; /* purger.c; or NULL. `lock` */
 	rooms_prepare_fn *prepare;
 	void *prepare_ctx;
 };

@@ -20,6 +20,7 @@
 
 #include <assert.h>
 
+#include "base/chore.h"
 #include "base/clock.h"
 #include "room/internal_purge.h"
 #include "store/tx.h"
@@ -402,8 +403,8 @@ static err *give_order(struct rooms *rs, struct arena *a, struct order *o, int64
 	TRY(store_wait(a, t));
 	*out_purge = o->row.purge;
 	LOCKED(&rs->lock);
-	if (rs->purge_ordered)
-		rs->purge_ordered(rs->purge_ctx);
+	if (rs->purging)
+		chore_kick(rs->purging);
 	return NULL;
 }
 

@@ -37,6 +37,5 @@ NODISCARD err *rooms_purge_status(struct rooms *rs, struct arena *a, int64_t pur
 NODISCARD err *rooms_purge_run(struct rooms *rs, struct arena *a, bool (*stop)(void *ctx), void *ctx);
 
 /* The thread that does so: at its start, and whenever something is ordered. */
-struct purger;
-struct purger *purger_new(struct rooms *rs);
-void purger_free(struct purger **p);
+void rooms_purging_start(struct rooms *rs);
+void rooms_purging_stop(struct rooms *rs);
