@@ -58,6 +58,7 @@ bool json_get_int(const struct json *object, str key, int64_t *out);    /* false
 bool json_get_bool(const struct json *object, str key, bool otherwise); /* absent or no bool: otherwise */
 const struct json *json_get_object(const struct json *object, str key); /* NULL: absent or no object */
 const struct json *json_get_array(const struct json *object, str key);  /* NULL: absent or no array */
+bool json_lists(const struct json *array, str text);                    /* is the string among its items? */
 static inline bool json_is(const struct json *j, enum json_kind kind) { return j && j->kind == kind; }
 static inline str json_str(const struct json *j) { return json_is(j, JSON_STR) ? j->s : STR_NONE; }
 

@@ -116,6 +116,14 @@ const struct json *json_get_array(const struct json *object, str key)
 	return json_is(v, JSON_ARRAY) ? v : NULL;
 }
 
+bool json_lists(const struct json *array, str text)
+{
+	JSON_ITEMS (array, i)
+		if (json_is(array->array.items[i], JSON_STR) && str_eq(array->array.items[i]->s, text))
+			return true;
+	return false;
+}
+
 static struct json *new_value(struct arena *a, enum json_kind kind)
 {
 	struct json *v = ARENA_NEW(a, struct json);

@@ -46,13 +46,7 @@ bool power_is_creator(const struct room_version *rv, const struct event *create,
 	 * room" */
 	if (create->creators)
 		return json_get(create->creators, user_id) != NULL;
-	const struct json *more = json_get_array(create->content, S("additional_creators"));
-
-	JSON_ITEMS (more, i) {
-		if (str_eq(json_str(more->array.items[i]), user_id))
-			return true;
-	}
-	return false;
+	return json_lists(json_get_array(create->content, S("additional_creators")), user_id);
 }
 
 int64_t power_of_user(const struct power_levels *pl, str user_id)

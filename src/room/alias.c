@@ -218,17 +218,8 @@ err *room_aliases(struct rooms *rs, struct arena *a, const struct actor *by, str
  */
 static bool lists(const struct event *current, str alias)
 {
-	const struct json *alts;
-
-	if (!current)
-		return false;
-	if (str_eq(json_get_str(current->content, S("alias")), alias))
-		return true;
-	alts = json_get_array(current->content, S("alt_aliases"));
-	JSON_ITEMS (alts, i)
-		if (str_eq(json_str(alts->array.items[i]), alias))
-			return true;
-	return false;
+	return current && (str_eq(json_get_str(current->content, S("alias")), alias) ||
+			   json_lists(json_get_array(current->content, S("alt_aliases")), alias));
 }
 
 /* "servers SHOULD ensure that any new aliases being listed in the event are valid per their grammar/syntax and that

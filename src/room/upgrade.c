@@ -62,6 +62,12 @@ static void gate_leave(struct upgrade *u)
 	cond_broadcast(&u->rs->upgrade_done);
 }
 
+/* Not checked to be a room id. */
+static str predecessor_in(const struct event *create)
+{
+	return json_get_str(json_get_object(create->content, S("predecessor")), S("room_id"));
+}
+
 /* Has the same user just done it, and is there still? */
 static err *find_repeat(struct upgrade *u, str *out_room_id)
 {
@@ -79,7 +85,7 @@ static err *find_repeat(struct upgrade *u, str *out_room_id)
 	TRY(room_current_text(room, S("m.room.create"), S(""), &create));
 	TRY(room_membership(room, u->cmd->by.user_id, &m));
 	if (create && str_eq(create->sender, u->cmd->by.user_id) && m == MEMBER_JOIN &&
-	    str_eq(json_get_str(json_get_object(create->content, S("predecessor")), S("room_id")), u->old.room_id))
+	    str_eq(predecessor_in(create), u->old.room_id))
 		*out_room_id = arena_keep(u->a, room->room_id);
 	return NULL;
 }
@@ -291,17 +297,13 @@ static err *named_predecessor(struct rooms *rs, struct arena *a, str room_id, st
 {
 	AUTO_ROOM room = NULL;
 	const struct event *create = NULL;
-	str named;
 
 	*out = STR_NONE;
 	TRY(room_hold(rs, a, room_id, &room));
 	if (room)
 		TRY(room_current_text(room, S("m.room.create"), S(""), &create));
-	if (!create)
-		return NULL;
-	named = json_get_str(json_get_object(create->content, S("predecessor")), S("room_id"));
-	if (id_room_valid(named))
-		*out = arena_keep(a, named);
+	if (create && id_room_valid(predecessor_in(create)))
+		*out = arena_keep(a, predecessor_in(create));
 	return NULL;
 }
 

@@ -284,14 +284,6 @@ static const struct json *join_rules(const struct creation *c, const struct json
 /*
  * Power
  */
-static bool lists(const struct json *list, str text)
-{
-	JSON_ITEMS (list, i)
-		if (str_eq(json_str(list->array.items[i]), text))
-			return true;
-	return false;
-}
-
 /* What the creators above all levels have where there is no such thing: as much as anybody has, and as anything takes.
  */
 static int64_t highest(const struct room_version *rv, const struct json *content)
@@ -306,13 +298,14 @@ static int64_t highest(const struct room_version *rv, const struct json *content
 	return most;
 }
 
-static void set_user(struct arena *a, struct json *content, str user_id, int64_t level)
+/* The levels of users, to be changed. */
+static struct json *own_users(struct arena *a, struct json *content)
 {
 	const struct json *users = json_get_object(content, S("users"));
-	struct json *copy = users ? json_copy(a, users) : json_new_object(a);
+	struct json *own = users ? json_copy(a, users) : json_new_object(a);
 
-	json_set(a, copy, user_id, json_new_int(a, level));
-	json_set(a, content, S("users"), copy);
+	json_set(a, content, S("users"), own);
+	return own;
 }
 
 /* Creators above all levels are in no list of users; in a version without such, they are to be found there. */
@@ -321,21 +314,21 @@ static void move_creators(const struct creation *c, const struct old_room *old, 
 {
 	const struct json *more = json_get_array(old->create->content, S("additional_creators"));
 	const struct json *users = json_get_object(content, S("users"));
-	struct json *copy;
+	struct json *own;
 
 	if (c->rv->creators_above_all && users) {
-		copy = json_copy(c->a, users);
-		json_del(copy, c->by->user_id);
+		own = own_users(c->a, content);
+		json_del(own, c->by->user_id);
 		JSON_ITEMS (additional, i)
-			json_del(copy, json_str(additional->array.items[i]));
-		json_set(c->a, content, S("users"), copy);
+			json_del(own, json_str(additional->array.items[i]));
 	} else if (!c->rv->creators_above_all && old->rv->creators_above_all) {
 		const int64_t level = highest(old->rv, content);
 
-		set_user(c->a, content, old->create->sender, level);
+		own = own_users(c->a, content);
+		json_set(c->a, own, old->create->sender, json_new_int(c->a, level));
 		JSON_ITEMS (more, i)
 			if (id_user_valid(json_str(more->array.items[i])))
-				set_user(c->a, content, more->array.items[i]->s, level);
+				json_set(c->a, own, more->array.items[i]->s, json_new_int(c->a, level));
 	}
 }
 
@@ -461,7 +454,7 @@ err *upgrade_wish(struct creation *c, const struct old_room *old, const struct j
 		const struct event *ev = old->bans.p[i];
 
 		/* Who is made a creator is not banned. */
-		if (c->rv->creators_above_all && lists(additional, ev->state_key))
+		if (c->rv->creators_above_all && json_lists(additional, ev->state_key))
 			continue;
 		creation_wish(c, STEP_STATE, ev->type, ev->state_key, ban_content(c, old, ev->content));
 	}
@@ -494,6 +487,6 @@ const struct json *upgrade_power_left(struct arena *a, const struct old_room *ol
 		changed = true;
 	}
 	if (!old->power && !old->rv->creators_above_all) /* what the creator had without the event */
-		set_user(a, content, old->create->sender, 100);
+		json_set(a, own_users(a, content), old->create->sender, json_new_int(a, 100));
 	return changed ? content : NULL;
 }

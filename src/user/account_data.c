@@ -118,14 +118,6 @@ err *user_tag_set(struct users *us, struct arena *a, int64_t user, int64_t room,
 /*
  * m.direct: users, and the rooms in which the user speaks with them alone
  */
-static bool lists(const struct json *list, str text)
-{
-	JSON_ITEMS (list, i)
-		if (str_eq(json_str(list->array.items[i]), text))
-			return true;
-	return false;
-}
-
 bool direct_lists(struct arena *a, str content, str room_id)
 {
 	struct json *json;
@@ -133,7 +125,7 @@ bool direct_lists(struct arena *a, str content, str room_id)
 	if (str_is_none(content) || json_parse(a, content, &json_limits_request, &json))
 		return false;
 	JSON_EACH (json, m)
-		if (lists(m->value, room_id))
+		if (json_lists(m->value, room_id))
 			return true;
 	return false;
 }
@@ -150,7 +142,7 @@ static err *merge_direct(struct change *c, const struct account_data_row *old)
 		struct json *rooms = json_new_array(c->arena);
 
 		json_set(c->arena, content, m->key, m->value);
-		if (!lists(m->value, c->old_room) || lists(m->value, c->new_room))
+		if (!json_lists(m->value, c->old_room) || json_lists(m->value, c->new_room))
 			continue;
 		JSON_ITEMS (m->value, i)
 			json_append(c->arena, rooms, m->value->array.items[i]);

@@ -21,6 +21,22 @@ static str written(struct arena *a, const struct json *j)
 	return arena_keep(a, buf_str(&b));
 }
 
+/* A string that is among the items, and nothing that merely looks like one. */
+static void lists_strings(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	const struct json *list = parse(a, S("[\"a\",5,null,[\"b\"],\"\\u0063\"]"));
+
+	(void)state;
+	assert_true(json_lists(list, S("a")));
+	assert_true(json_lists(list, S("c")));
+	assert_false(json_lists(list, S("b")));
+	assert_false(json_lists(list, S("5")));
+	assert_false(json_lists(list, S("")));
+	assert_false(json_lists(parse(a, S("{\"a\":\"a\"}")), S("a")));
+	assert_false(json_lists(NULL, S("a")));
+}
+
 static void look_ups_chain(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -241,7 +257,7 @@ static void equality(void **state)
 	assert_true(json_equal(NULL, NULL));
 }
 
-TEST_MAIN(cmocka_unit_test(look_ups_chain), cmocka_unit_test(building),
+TEST_MAIN(cmocka_unit_test(lists_strings), cmocka_unit_test(look_ups_chain), cmocka_unit_test(building),
 	  cmocka_unit_test(a_changed_value_is_written_anew), cmocka_unit_test(a_copy_leaves_the_original),
 	  cmocka_unit_test(changing_settles_duplicates), cmocka_unit_test(random_changes),
 	  cmocka_unit_test(a_large_object_is_built_in_little_time), cmocka_unit_test(equality))
