@@ -7,7 +7,7 @@ set -eu
 
 build='gcc libc6-dev make meson ninja-build pkg-config python3-minimal libsodium-dev libssl-dev libcrypt-dev libsqlite3-dev
   libpq-dev libmicrohttpd-dev libgnutls28-dev zlib1g-dev libyaml-dev libsystemd-dev libunistring-dev
-  libcurl4-openssl-dev libxml2-dev libseccomp-dev libvips42'
+  libcurl4-openssl-dev libc-ares-dev libxml2-dev libseccomp-dev libvips42'
 test='python3 python3-venv libcmocka-dev postgresql clang-format-14 openssl'
 bench='golang-go python3-venv postgresql'
 deep='clang-tidy-14 cppcheck'
