@@ -8,6 +8,7 @@
 #include "http/http.h"
 
 struct config;
+struct e2ee;
 struct users;
 struct rooms;
 struct syncs;
@@ -21,6 +22,7 @@ struct services {
 	 * handler that needs two settings to agree reads the pointer once. */
 	const struct config *_Atomic config;
 	struct users *users;
+	struct e2ee *e2ee;
 	struct rooms *rooms;
 	struct syncs *syncs;
 	struct profile_spread *spread;

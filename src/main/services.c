@@ -1,12 +1,13 @@
 /*
  * services.c - the services, each made with what it stands on, and what passes between them by callback.
  *
- * The order is that of the ranks: settings, store, bus, accounts, rooms, jobs. What a low one needs of a high one is a
- * hook set here. They are taken down in the opposite order, and only after http/ and the control socket have stopped,
- * so that nobody calls into what is gone.
+ * The order is that of the ranks: settings, store, bus, keys, accounts, rooms, jobs. What a low one needs of a high one
+ * is a hook set here. They are taken down in the opposite order, and only after http/ and the control socket have
+ * stopped, so that nobody calls into what is gone.
  */
 #include "bus/bus.h"
 #include "cli/files.h"
+#include "e2ee/e2ee.h"
 #include "flow/deactivate.h"
 #include "flow/profile_spread.h"
 #include "main/server.h"
@@ -66,6 +67,18 @@ static err *on_deactivated(void *ctx, struct arena *a, int64_t user, str user_id
 	const struct server *s = ctx;
 
 	return deactivate_rooms(s->services.rooms, s->log, a, user, user_id);
+}
+
+static void open_e2ee(struct server *s)
+{
+	const struct e2ee_options opt = {
+		.store = s->store,
+		.bus = s->services.bus,
+		.log = s->log,
+		.server_name = s->config->server_name,
+	};
+
+	s->services.e2ee = e2ee_new(&opt);
 }
 
 static void open_users(struct server *s)
@@ -167,6 +180,7 @@ err *server_open_services(struct server *s)
 	TRY(signing_key_load(s->a, s->config->signing_key_path, true, &s->key));
 	TRY(open_store(s));
 	TRY(open_bus(s));
+	open_e2ee(s);
 	open_users(s);
 	TRY(open_rooms(s));
 	push_rules_init();
@@ -192,6 +206,8 @@ void server_close_services(struct server *s)
 	if (all->users)
 		users_free(&all->users);
 	store_close(&s->store);
+	if (all->e2ee)
+		e2ee_free(&all->e2ee);
 	typing_free(&all->typing); /* the last commits told them what became of the rooms' events */
 	notify_free(&all->notify);
 	rooms_free(&all->rooms);

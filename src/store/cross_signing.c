@@ -1,0 +1,99 @@
+/* cross_signing.c - users' cross-signing keys, and signatures that only their maker sees. */
+#include "store/cross_signing.h"
+
+#include "store/tx.h"
+
+err *store_cross_signing(struct tx *tx, const int64_t *users, size_t n, struct cross_signing_row **out, size_t *out_n)
+{
+	static const char sql[] = "SELECT user_nid, master, self_signing, user_signing FROM cross_signing_keys"
+				  " WHERE user_nid IN $1 ORDER BY user_nid";
+	const struct i64s of = { users, n };
+	VEC(struct cross_signing_row) found = { 0 };
+	struct rows *rs = NULL;
+
+	*out = NULL;
+	*out_n = 0;
+	if (!n)
+		return NULL;
+	TRY(tx_query(tx, sql, BIND(B(of)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found,
+			 (struct cross_signing_row){ rows_i64(rs, 0), rows_str(rs, 1), rows_str(rs, 2),
+						     rows_str(rs, 3) });
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}
+
+err *store_cross_signing_get(struct tx *tx, int64_t user, struct cross_signing_row *out, bool *out_found)
+{
+	struct cross_signing_row *rows;
+	size_t n;
+
+	TRY(store_cross_signing(tx, &user, 1, &rows, &n));
+	*out_found = n == 1;
+	if (n)
+		*out = rows[0];
+	return NULL;
+}
+
+err *store_cross_signing_save(struct tx *tx, const struct cross_signing_row *row)
+{
+	static const char sql[] =
+		"INSERT INTO cross_signing_keys (user_nid, master, self_signing, user_signing)"
+		" VALUES ($1, $2, $3, $4) ON CONFLICT (user_nid) DO UPDATE SET master = excluded.master,"
+		" self_signing = excluded.self_signing, user_signing = excluded.user_signing";
+
+	return tx_run(tx, sql, BIND(B(row->user), B(row->master), B(row->self_signing), B(row->user_signing)));
+}
+
+err *store_cross_signing_delete(struct tx *tx, int64_t user)
+{
+	TRY(tx_run(tx, "DELETE FROM cross_signing_keys WHERE user_nid = $1", BIND(B(user))));
+	TRY(store_user_signatures_delete_by(tx, user));
+	return store_user_signatures_delete_of(tx, user);
+}
+
+err *store_user_signatures(struct tx *tx, int64_t signer, const int64_t *users, size_t n,
+			   struct user_signature_row **out, size_t *out_n)
+{
+	static const char sql[] = "SELECT user_nid, master, key_id, signature FROM user_signatures"
+				  " WHERE signer_nid = $1 AND user_nid IN $2 ORDER BY user_nid";
+	const struct i64s of = { users, n };
+	VEC(struct user_signature_row) found = { 0 };
+	struct rows *rs = NULL;
+
+	*out = NULL;
+	*out_n = 0;
+	if (!n)
+		return NULL;
+	TRY(tx_query(tx, sql, BIND(B(signer), B(of)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found,
+			 (struct user_signature_row){ signer, rows_i64(rs, 0), rows_str(rs, 1), rows_str(rs, 2),
+						      rows_str(rs, 3) });
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}
+
+err *store_user_signature_save(struct tx *tx, const struct user_signature_row *row)
+{
+	static const char sql[] = "INSERT INTO user_signatures (signer_nid, user_nid, master, key_id, signature)"
+				  " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (signer_nid, user_nid) DO UPDATE SET"
+				  " master = excluded.master, key_id = excluded.key_id, signature = excluded.signature";
+
+	return tx_run(tx, sql, BIND(B(row->signer), B(row->user), B(row->master), B(row->key_id), B(row->signature)));
+}
+
+err *store_user_signatures_delete_by(struct tx *tx, int64_t signer)
+{
+	return tx_run(tx, "DELETE FROM user_signatures WHERE signer_nid = $1", BIND(B(signer)));
+}
+
+err *store_user_signatures_delete_of(struct tx *tx, int64_t user)
+{
+	return tx_run(tx, "DELETE FROM user_signatures WHERE user_nid = $1", BIND(B(user)));
+}

@@ -1,0 +1,158 @@
+/* device_keys.c - the keys that devices publish. */
+#include "store/device_keys.h"
+
+#include "store/tx.h"
+
+static err *collect_device_keys(struct tx *tx, struct rows **rs, struct device_keys_row **out, size_t *out_n)
+{
+	VEC(struct device_keys_row) found = { 0 };
+
+	while (rows_next(*rs))
+		vec_push(tx_arena(tx), &found,
+			 (struct device_keys_row){ rows_i64(*rs, 0), rows_str(*rs, 1), rows_str(*rs, 2),
+						   rows_str(*rs, 3) });
+	TRY(rows_end(rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}
+
+#define SELECT_DEVICE_KEYS                                                                                             \
+	"SELECT k.user_nid, k.device_id, k.keys, d.display_name FROM device_keys k"                                    \
+	" JOIN devices d ON d.user_nid = k.user_nid AND d.device_id = k.device_id WHERE k.user_nid IN $1"
+#define IN_ORDER " ORDER BY k.user_nid, k.device_id"
+
+err *store_device_keys(struct tx *tx, const int64_t *users, size_t n, const str *device_ids, size_t n_ids,
+		       struct device_keys_row **out, size_t *out_n)
+{
+	static const char all[] = SELECT_DEVICE_KEYS IN_ORDER;
+	static const char some[] = SELECT_DEVICE_KEYS " AND k.device_id IN $2" IN_ORDER;
+	const struct i64s of = { users, n };
+	const struct strs ids = { device_ids, n_ids };
+	struct rows *rs = NULL;
+
+	*out = NULL;
+	*out_n = 0;
+	if (!n)
+		return NULL;
+	if (n_ids)
+		TRY(tx_query(tx, some, BIND(B(of), B(ids)), &rs));
+	else
+		TRY(tx_query(tx, all, BIND(B(of)), &rs));
+	return collect_device_keys(tx, &rs, out, out_n);
+}
+
+err *store_device_keys_get(struct tx *tx, int64_t user, str device_id, str *out)
+{
+	static const char sql[] = "SELECT keys FROM device_keys WHERE user_nid = $1 AND device_id = $2";
+	struct row *r;
+
+	TRY(tx_one(tx, sql, BIND(B(user), B(device_id)), &r));
+	*out = r ? row_str(r, 0) : STR_NONE;
+	return NULL;
+}
+
+err *store_device_keys_save(struct tx *tx, int64_t user, str device_id, str keys, bool *out_saved)
+{
+	static const char sql[] = "INSERT INTO device_keys (user_nid, device_id, keys)"
+				  " SELECT user_nid, device_id, $3 FROM devices WHERE user_nid = $1 AND device_id = $2"
+				  " ON CONFLICT (user_nid, device_id) DO UPDATE SET keys = excluded.keys";
+	int64_t changed;
+
+	TRY(tx_run_count(tx, sql, BIND(B(user), B(device_id), B(keys)), &changed));
+	*out_saved = changed == 1;
+	return NULL;
+}
+
+err *store_one_time_keys_find(struct tx *tx, int64_t user, str device_id, const str *key_ids, size_t n,
+			      struct one_time_key_row **out, size_t *out_n)
+{
+	static const char sql[] = "SELECT algorithm, key_id, key FROM one_time_keys"
+				  " WHERE user_nid = $1 AND device_id = $2 AND key_id IN $3";
+	const struct strs ids = { key_ids, n };
+	VEC(struct one_time_key_row) found = { 0 };
+	struct rows *rs = NULL;
+
+	TRY(tx_query(tx, sql, BIND(B(user), B(device_id), B(ids)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found,
+			 (struct one_time_key_row){ rows_str(rs, 0), rows_str(rs, 1), rows_str(rs, 2) });
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}
+
+err *store_one_time_key_add(struct tx *tx, int64_t user, str device_id, int64_t place,
+			    const struct one_time_key_row *row)
+{
+	static const char sql[] = "INSERT INTO one_time_keys (user_nid, device_id, algorithm, key_id, place, key)"
+				  " VALUES ($1, $2, $3, $4, $5, $6)";
+
+	return tx_run(tx, sql, BIND(B(user), B(device_id), B(row->algorithm), B(row->key_id), B(place), B(row->key)));
+}
+
+/* The row that a statement gives back, with the algorithm that was asked for. */
+static err *one_key(struct tx *tx, const char *sql, int64_t user, str device_id, str algorithm,
+		    struct one_time_key_row *out, bool *out_found)
+{
+	struct row *r;
+
+	TRY(tx_one(tx, sql, BIND(B(user), B(device_id), B(algorithm)), &r));
+	*out_found = r != NULL;
+	if (r)
+		*out = (struct one_time_key_row){ algorithm, row_str(r, 0), row_str(r, 1) };
+	return NULL;
+}
+
+err *store_one_time_key_take(struct tx *tx, int64_t user, str device_id, str algorithm, struct one_time_key_row *out,
+			     bool *out_found)
+{
+	static const char sql[] =
+		"DELETE FROM one_time_keys WHERE user_nid = $1 AND device_id = $2 AND algorithm = $3 AND key_id ="
+		" (SELECT key_id FROM one_time_keys WHERE user_nid = $1 AND device_id = $2 AND algorithm = $3"
+		" ORDER BY place LIMIT 1) RETURNING key_id, key";
+
+	return one_key(tx, sql, user, device_id, algorithm, out, out_found);
+}
+
+err *store_fallback_key_save(struct tx *tx, int64_t user, str device_id, const struct one_time_key_row *row)
+{
+	static const char sql[] =
+		"INSERT INTO fallback_keys (user_nid, device_id, algorithm, key_id, key, used)"
+		" VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT (user_nid, device_id, algorithm) DO UPDATE"
+		" SET key_id = excluded.key_id, key = excluded.key, used = 0"
+		" WHERE fallback_keys.key_id <> excluded.key_id OR fallback_keys.key <> excluded.key";
+
+	return tx_run(tx, sql, BIND(B(user), B(device_id), B(row->algorithm), B(row->key_id), B(row->key)));
+}
+
+err *store_fallback_key_use(struct tx *tx, int64_t user, str device_id, str algorithm, struct one_time_key_row *out,
+			    bool *out_found)
+{
+	static const char sql[] = "UPDATE fallback_keys SET used = 1 WHERE user_nid = $1 AND device_id = $2"
+				  " AND algorithm = $3 RETURNING key_id, key";
+
+	return one_key(tx, sql, user, device_id, algorithm, out, out_found);
+}
+
+err *store_key_counts(struct tx *tx, int64_t user, str device_id, struct key_count_row **out, size_t *out_n)
+{
+	static const char sql[] =
+		"SELECT algorithm, CAST(SUM(one_time) AS BIGINT), CAST(SUM(unused) AS BIGINT) FROM ("
+		"SELECT algorithm, COUNT(*) AS one_time, 0 AS unused FROM one_time_keys"
+		" WHERE user_nid = $1 AND device_id = $2 GROUP BY algorithm"
+		" UNION ALL SELECT algorithm, 0, 1 - used FROM fallback_keys WHERE user_nid = $1 AND device_id = $2"
+		") AS k GROUP BY algorithm ORDER BY algorithm";
+	VEC(struct key_count_row) found = { 0 };
+	struct rows *rs = NULL;
+
+	TRY(tx_query(tx, sql, BIND(B(user), B(device_id)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found,
+			 (struct key_count_row){ rows_str(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2) > 0 });
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}

@@ -1,0 +1,48 @@
+/*
+ * device_keys.h - the keys that devices publish: identity keys, one-time keys, fallback keys.
+ *
+ * Keys are JSON, spliced into answers as they are. Whatever writes here runs in shard 0, one writer for all keys, so
+ * that what is read and written in one piece is of one moment. Strings in results live in the transaction's arena.
+ */
+#pragma once
+
+#include "store/store.h"
+
+struct device_keys_row {
+	int64_t user;
+	str device_id, keys;
+	str display_name; /* STR_NONE: none was set */
+};
+/* Those of all devices of the users, by user; or, with device ids, only of devices that are called so. */
+NODISCARD err *store_device_keys(struct tx *tx, const int64_t *users, size_t n, const str *device_ids, size_t n_ids,
+				 struct device_keys_row **out, size_t *out_n);
+NODISCARD err *store_device_keys_get(struct tx *tx, int64_t user, str device_id, str *out); /* STR_NONE: none */
+/* False in *out_saved: there is no such device (any more). */
+NODISCARD err *store_device_keys_save(struct tx *tx, int64_t user, str device_id, str keys, bool *out_saved);
+
+struct one_time_key_row {
+	str algorithm, key_id, key;
+};
+/* Those of the device that have one of these ids, of any algorithm. */
+NODISCARD err *store_one_time_keys_find(struct tx *tx, int64_t user, str device_id, const str *key_ids, size_t n,
+					struct one_time_key_row **out, size_t *out_n);
+/* `place` orders uploads. */
+NODISCARD err *store_one_time_key_add(struct tx *tx, int64_t user, str device_id, int64_t place,
+				      const struct one_time_key_row *row);
+/* Takes the key of the oldest upload for good; false in *out_found: none is left. */
+NODISCARD err *store_one_time_key_take(struct tx *tx, int64_t user, str device_id, str algorithm,
+				       struct one_time_key_row *out, bool *out_found);
+
+/* Replaces the algorithm's, as unused; the same key again stays as it is. */
+NODISCARD err *store_fallback_key_save(struct tx *tx, int64_t user, str device_id, const struct one_time_key_row *row);
+/* The same with its mark: it was used. */
+NODISCARD err *store_fallback_key_use(struct tx *tx, int64_t user, str device_id, str algorithm,
+				      struct one_time_key_row *out, bool *out_found);
+
+/* By algorithm: how many one-time keys are left, and whether a fallback key is there that was not used. */
+struct key_count_row {
+	str algorithm;
+	int64_t one_time;
+	bool unused_fallback;
+};
+NODISCARD err *store_key_counts(struct tx *tx, int64_t user, str device_id, struct key_count_row **out, size_t *out_n);
