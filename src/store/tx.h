@@ -3,9 +3,10 @@
  *
  * Parameters are $1, $2, ... bound by name (a number may stand twice, in any order). Text from outside is BLOB/BYTEA
  * and bound as bytes; integers are 64 bit. A list is one parameter, written `IN $1` or `NOT IN $1`: the driver expands
- * it; as rows it is `FROM EACH $1`, with the one column `value`. Upserts are written `ON CONFLICT (...) DO ...`, which
- * both know (SQLite wants a WHERE before it after a SELECT). No text constants in SQL: SQLite takes 'x' for TEXT, which
- * no BLOB equals; bind it.
+ * it; as rows it is `FROM EACH $1`, with the one column `value`. Several of one length side by side, as rows to insert
+ * or join, are `FROM ZIP ($1, $2, $3)`, with the columns zip.c1, c2, c3 (8 at most). Upserts are written `ON CONFLICT
+ * (...) DO ...`, which both know (SQLite wants a WHERE before it after a SELECT). No text constants in SQL: SQLite
+ * takes 'x' for TEXT, which no BLOB equals; bind it.
  *
  * What is bound must live until the call returns, a list until its rows have ended. An error of any of these functions
  * must be returned: PostgreSQL's transaction is lost with it, and it may be that of an earlier statement (writes are

@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "base/thread.h"
+#include "store/driver/internal_sql.h"
 #include "store/internal_store.h"
 
 enum { CHECKPOINT_PAGES = 16000 };
@@ -15,7 +16,7 @@ struct sqlite_store {
 	struct checkpointer *checkpointer;
 };
 
-/* Virtual table list(?): the values of a bound list. */
+/* Virtual tables list(?) and zip(?, ...): the values of bound lists. */
 #define SQLITE_LIST_TYPE "hearth-list"
 struct sqlite_list {
 	struct strs strs; /* one of the two */

@@ -24,6 +24,9 @@ static const struct sql_dialect dialect = {
 	.not_in_after = ")",
 	.each_before = "unnest(",
 	.each_after = ") AS each(value)",
+	.zip_before = "unnest(",
+	.zip_after = ") AS zip(",
+	.zip_names = true,
 };
 
 /*

@@ -65,6 +65,8 @@ static err *stmt_prepare(struct sqlite_conn *c, struct arena *a, const char *sql
 		.not_in_after = ")",
 		.each_before = "list(",
 		.each_after = ") AS each",
+		.zip_before = "zip(",
+		.zip_after = ") AS zip",
 	};
 	struct stmt *s = MEM_NEW(struct stmt);
 	const str text = sql_translate(a, &dialect, sql, &s->n_params);

@@ -174,6 +174,42 @@ static void a_list_can_be_inserted(struct both *b)
 }
 BOTH(a_list_can_be_inserted)
 
+struct zipped {
+	struct i64s k, n;
+	struct strs b;
+};
+
+static err *insert_zip(struct tx *tx, void *arg)
+{
+	static const char sql[] = "INSERT INTO t (b, k, n) SELECT zip.c2, zip.c1, zip.c3 + $4 FROM ZIP ($1, $2, $3)"
+				  " WHERE true ON CONFLICT (k) DO UPDATE SET n = excluded.n, b = excluded.b";
+	const struct zipped *z = arg;
+
+	return tx_run(tx, sql, BIND(B(z->k), B(z->b), B(z->n), B((int64_t)1000)));
+}
+
+/* Lists side by side are rows: inserted, over what is there, and joined to what is there. */
+static void lists_side_by_side_are_rows(struct both *b)
+{
+	static const int64_t k[] = { 5, 3, 1 }, n[] = { 50, 30, 10 };
+	const str texts[] = { S("five"), S(""), { "o\0e", 3 } }, others[] = { S("five"), S("three"), { "o\0e", 3 } };
+	struct zipped z = { .k = { k, 3 }, .n = { n, 3 }, .b = { texts, 3 } };
+
+	both_ok(store_do(b->st, b->a, make_table, NULL));
+	put_row(b, 3, B(7), B(S("old")));
+	both_ok(store_do(b->st, b->a, insert_zip, &z));
+	assert_keys(b, "1010 1030 1050", "SELECT n FROM t ORDER BY k", NO_BIND);
+	z = (struct zipped){ .k = { k, 0 }, .n = { NULL, 0 }, .b = { NULL, 0 } };
+	both_ok(store_do(b->st, b->a, insert_zip, &z));
+	assert_keys(b, "1010 1030 1050", "SELECT n FROM t ORDER BY k", NO_BIND);
+	assert_keys(b, "1 5", "SELECT t.k FROM ZIP ($2, $1), t WHERE t.k = zip.c1 AND t.b = zip.c2 ORDER BY t.k",
+		    BIND(B(((struct strs){ others, 3 })), B(((struct i64s){ k, 3 }))));
+	assert_keys(b, "3 5",
+		    "SELECT k FROM t WHERE (k, n) IN (SELECT c1, c2 + 1000 FROM ZIP ($1, $2)) AND k > 1 ORDER BY k",
+		    BIND(B(((struct i64s){ k, 3 })), B(((struct i64s){ n, 3 }))));
+}
+BOTH(lists_side_by_side_are_rows)
+
 /* A loop over rows asks the same question again for each of them. */
 static void the_same_statement_nests(struct both *b)
 {
@@ -446,6 +482,7 @@ int main(void)
 		BOTH_TESTS(a_statement_takes_null_and_then_a_value),
 		BOTH_TESTS(lists_are_one_parameter),
 		BOTH_TESTS(a_list_can_be_inserted),
+		BOTH_TESTS(lists_side_by_side_are_rows),
 		BOTH_TESTS(the_same_statement_nests),
 		BOTH_TESTS(rows_left_open_do_no_harm),
 		BOTH_TESTS(changed_rows_are_counted),

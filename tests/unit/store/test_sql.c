@@ -8,7 +8,7 @@
 
 #include "store/driver/internal_sql.h"
 
-static const struct sql_dialect marks = { "in<", ">", "not-in<", ">", "each<", ">" };
+static const struct sql_dialect marks = { "in<", ">", "not-in<", ">", "each<", ">", "zip<", "> AS zip(", true };
 
 static const struct {
 	const char *sql, *expected;
@@ -21,6 +21,8 @@ static const struct {
 	{ "a NOT IN $1", "a not-in<$1>", 1 },
 	{ "NOT a IN $1", "NOT a in<$1>", 1 },
 	{ "FROM EACH $3, t", "FROM each<$3>, t", 3 },
+	{ "FROM ZIP ($2, $3,$1) WHERE $4", "FROM zip<$2, $3, $1> AS zip(c1, c2, c3) WHERE $4", 4 },
+	{ "zip.c1, ZIP $1", "zip.c1, ZIP $1", 1 },
 	{ "a IN ($1, $2)", "a IN ($1, $2)", 2 },
 	{ "a IN (SELECT x FROM y)", "a IN (SELECT x FROM y)", 0 },
 	{ "a NOT IN (SELECT x)", "a NOT IN (SELECT x)", 0 },
