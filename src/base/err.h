@@ -57,6 +57,7 @@
 	X(NOT_YET_UPLOADED, 504, "M_NOT_YET_UPLOADED")                                                                 \
 	X(CANNOT_OVERWRITE_MEDIA, 409, "M_CANNOT_OVERWRITE_MEDIA")                                                     \
 	X(WRONG_ROOM_KEYS_VERSION, 403, "M_WRONG_ROOM_KEYS_VERSION")                                                   \
+	X(DISK_FULL, 507, "M_UNKNOWN") /* of what is kept in files */                                                  \
 	X(CONNECTION_TIMEOUT, 504, "M_CONNECTION_TIMEOUT")                                                             \
 	X(CONNECTION_FAILED, 502, "M_CONNECTION_FAILED")                                                               \
 	X(BUSY, 503, "M_LIMIT_EXCEEDED")                                                                               \
