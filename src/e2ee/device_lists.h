@@ -6,9 +6,10 @@
  */
 #pragma once
 
-#include "store/store.h"
+#include "e2ee/e2ee.h"
 
 struct bus;
+struct tx;
 
 struct device_list_note {
 	int64_t user;    /* set by the caller */
@@ -21,3 +22,27 @@ struct device_list_note {
 NODISCARD err *device_list_note_write(struct tx *tx, struct device_list_note *n);
 /* In its `after`, when the commit was good. */
 void device_list_note_tell(struct bus *bus, const struct device_list_note *n);
+
+/*
+ * What changed for one user alone: they signed other users' master keys. They are told that those users' keys changed,
+ * for only they see these signatures. In a piece's `late`; n->user is the signer; told by device_list_note_tell.
+ */
+NODISCARD err *device_list_signed_write(struct tx *tx, struct device_list_note *n, const int64_t *users,
+					size_t n_users);
+
+/* What a client that had everything up to `above` has to know at `upto`. */
+struct device_lists_ask {
+	int64_t viewer, above, upto; /* stream positions; above 0: every user who shares a room is `changed` */
+	/* Rooms of the viewer in which a membership may have changed since `above`. NULL: not known, all are asked. */
+	const int64_t *rooms;
+	size_t n_rooms;
+};
+/* Users, ascending, in the transaction's arena. Nobody is in both. */
+struct device_lists {
+	const int64_t *changed; /* devices or keys changed, or they share a room now that did not; the viewer, too */
+	size_t n_changed;
+	const int64_t *left; /* shared a room, and no longer do */
+	size_t n_left;
+};
+NODISCARD err *device_lists_between(struct e2ee *e, struct tx *tx, const struct device_lists_ask *ask,
+				    struct device_lists *out);
