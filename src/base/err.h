@@ -53,6 +53,8 @@
 	X(THREEPID_NOT_FOUND, 400, "M_THREEPID_NOT_FOUND")                                                             \
 	X(THREEPID_DENIED, 403, "M_THREEPID_DENIED")                                                                   \
 	X(PROFILE_TOO_LARGE, 400, "M_PROFILE_TOO_LARGE")                                                               \
+	X(INVALID_SIGNATURE, 400, "M_INVALID_SIGNATURE")                                                               \
+	X(TOO_MANY_KEYS, 400, "M_TOO_LARGE")                                                                           \
 	X(KEY_TOO_LARGE, 400, "M_KEY_TOO_LARGE")                                                                       \
 	X(NOT_YET_UPLOADED, 504, "M_NOT_YET_UPLOADED")                                                                 \
 	X(CANNOT_OVERWRITE_MEDIA, 409, "M_CANNOT_OVERWRITE_MEDIA")                                                     \

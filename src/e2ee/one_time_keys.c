@@ -1,9 +1,20 @@
-/* one_time_keys.c - keys that begin one conversation each, and what stands in for them. */
+/*
+ * one_time_keys.c - keys that begin one conversation each, and what stands in for them.
+ *
+ * A claim takes the row away in the piece that answers it: whoever waits for the commit is the only one who ever gets
+ * the key, and what was taken when the server was killed is gone, never given twice. Requests for many devices are cut
+ * into pieces, so that no one holds up the writer.
+ */
 #include "e2ee/one_time_keys.h"
 
+#include "base/map.h"
+#include "bus/bus.h"
 #include "e2ee/internal_e2ee.h"
+#include "matrix/id.h"
 #include "store/device_keys.h"
 #include "store/tx.h"
+
+enum { CLAIMS_PER_PIECE = 200 };
 
 void one_time_keys_init(struct e2ee *e)
 {
@@ -16,9 +27,8 @@ void one_time_keys_init(struct e2ee *e)
 	e->claims_none = metric_counter("hearth_e2ee_claims_total", claims, "given=\"none\"");
 }
 
-err *e2ee_key_counts(struct tx *tx, int64_t user, str device_id, struct key_counts *out)
+err *e2ee_key_counts(struct tx *tx, struct arena *a, int64_t user, str device_id, struct key_counts *out)
 {
-	struct arena *a = tx_arena(tx);
 	struct key_count_row *rows;
 	struct key_count *counts;
 	struct key_counts c = { 0 };
@@ -29,13 +39,148 @@ err *e2ee_key_counts(struct tx *tx, int64_t user, str device_id, struct key_coun
 	counts = ARENA_ARRAY(a, struct key_count, n);
 	unused = ARENA_ARRAY(a, str, n);
 	for (size_t i = 0; i < n; i++) {
+		const str algorithm = arena_keep(a, rows[i].algorithm);
+
 		if (rows[i].one_time)
-			counts[c.n_one_time++] = (struct key_count){ rows[i].algorithm, rows[i].one_time };
+			counts[c.n_one_time++] = (struct key_count){ algorithm, rows[i].one_time };
 		if (rows[i].unused_fallback)
-			unused[c.n_unused_fallback++] = rows[i].algorithm;
+			unused[c.n_unused_fallback++] = algorithm;
 	}
 	c.one_time = counts;
 	c.unused_fallback = unused;
+	c.n_algorithms = n;
 	*out = c;
+	return NULL;
+}
+
+/*
+ * Reading claims
+ */
+static err *read_user(struct arena *a, int64_t user, const struct json_member *of, struct key_claims *out)
+{
+	JSON_EACH (of->value, m) {
+		if (m->value->kind != JSON_STR)
+			return err_new(a, ERR_BAD_JSON, "one_time_keys must be algorithms by device id by user id");
+		if (user)
+			out->p[out->n++] = (struct key_claim){
+				.user = user, .user_id = of->key, .device_id = m->key, .algorithm = m->value->s
+			};
+	}
+	return NULL;
+}
+
+err *key_claims_read(struct e2ee *e, struct arena *a, const struct json *by_user, struct key_claims *out)
+{
+	struct key_claims c = { 0 };
+	VEC(str) servers = { 0 };
+	struct map seen;
+	size_t n = 0;
+
+	if (!json_is(by_user, JSON_OBJECT))
+		return err_new(a, ERR_BAD_JSON, "one_time_keys must be an object");
+	JSON_EACH (by_user, user) {
+		if (user->value->kind != JSON_OBJECT || user->value->dup)
+			return err_new(a, ERR_BAD_JSON, "one_time_keys must be algorithms by device id by user id");
+		n += user->value->object.n;
+	}
+	c.p = ARENA_ARRAY(a, struct key_claim, n);
+	map_init(&seen, a);
+	JSON_EACH (by_user, of) {
+		const str server = id_server(of->key);
+		int64_t user = 0;
+
+		if (!id_user_valid(of->key) || map_put(&seen, of->key, &seen))
+			continue;
+		if (str_eq(server, e->opt.server_name))
+			TRY(store_intern_find(e->opt.store, a, of->key, &user));
+		else if (!map_put(&seen, server, &seen))
+			vec_push(a, &servers, server);
+		TRY(read_user(a, user, of, &c));
+	}
+	c.unreachable = servers.p;
+	c.n_unreachable = servers.n;
+	*out = c;
+	return NULL;
+}
+
+/*
+ * Taking keys
+ */
+struct taking {
+	struct e2ee *e;
+	struct arena *a;
+	struct key_claim *claims;
+	size_t n;
+	/* set by each run */
+	size_t one_time, fallback;
+	bool counts_changed; /* of any of the devices */
+	int64_t position;
+};
+
+static err *take(struct tx *tx, struct taking *t, struct key_claim *c)
+{
+	struct one_time_key_row key;
+	bool found, first = true;
+
+	TRY(store_one_time_key_take(tx, c->user, c->device_id, c->algorithm, &key, &found));
+	t->one_time += found;
+	if (!found) {
+		/* "The returned key is a one-time key if one is available, and otherwise a fallback key." */
+		TRY(store_fallback_key_use(tx, c->user, c->device_id, c->algorithm, &key, &found, &first));
+		t->fallback += found;
+	}
+	c->found = found;
+	if (!found)
+		return NULL;
+	c->key_id = arena_keep(t->a, key.key_id);
+	c->key = arena_keep(t->a, key.key);
+	t->counts_changed |= first;
+	return NULL;
+}
+
+static err *take_run(struct tx *tx, void *arg)
+{
+	struct taking *t = arg;
+
+	t->one_time = t->fallback = 0;
+	t->counts_changed = false;
+	for (size_t i = 0; i < t->n; i++)
+		TRY(take(tx, t, &t->claims[i]));
+	return NULL;
+}
+
+static err *take_late(struct tx *tx, void *arg)
+{
+	struct taking *t = arg;
+
+	return t->counts_changed ? tx_position(tx, &t->position) : NULL;
+}
+
+static void take_after(void *arg, const err *result)
+{
+	const struct taking *t = arg;
+
+	if (result || !t->counts_changed)
+		return;
+	for (size_t i = 0; i < t->n; i++)
+		if (t->claims[i].found &&
+		    (i == 0 || t->claims[i].user != t->claims[i - 1].user || !t->claims[i - 1].found))
+			bus_touch_user(t->e->opt.bus, t->claims[i].user, BUS_TO_DEVICE, t->position);
+}
+
+err *e2ee_keys_claim(struct e2ee *e, struct arena *a, struct key_claims *claims)
+{
+	for (size_t from = 0; from < claims->n; from += CLAIMS_PER_PIECE) {
+		struct taking t = { .e = e, .a = a, .claims = claims->p + from };
+		const struct piece piece = { .run = take_run, .late = take_late, .after = take_after, .arg = &t };
+		struct ticket *ticket;
+
+		t.n = MIN(claims->n - from, CLAIMS_PER_PIECE);
+		TRY(store_write(e->opt.store, a, &piece, &ticket));
+		TRY(store_wait(a, ticket));
+		metric_add(e->claims_one_time, (int64_t)t.one_time);
+		metric_add(e->claims_fallback, (int64_t)t.fallback);
+		metric_add(e->claims_none, (int64_t)(t.n - t.one_time - t.fallback));
+	}
 	return NULL;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "e2ee/e2ee.h"
+#include "json/json.h"
 
 struct tx;
 
@@ -20,12 +21,33 @@ struct key_counts {
 	size_t n_one_time;
 	const str *unused_fallback; /* algorithms whose fallback key was not given out yet */
 	size_t n_unused_fallback;
+	size_t n_algorithms; /* of any key that the device has here */
 };
 /*
- * As the snapshot has them; in its arena. One statement.
+ * As the snapshot has them; in arena a. One statement.
  *
  * Whatever changes a device's counts (an upload, a claim) touches its user with BUS_TO_DEVICE at a position of its
  * own, so that a waiting /sync wakes and reads them; it is no change of the user's device list, and no row of
  * device_lists is written for it.
  */
-NODISCARD err *e2ee_key_counts(struct tx *tx, int64_t user, str device_id, struct key_counts *out);
+NODISCARD err *e2ee_key_counts(struct tx *tx, struct arena *a, int64_t user, str device_id, struct key_counts *out);
+
+/* Somebody asks for one key of a device. */
+struct key_claim {
+	int64_t user; /* of this server */
+	str user_id, device_id, algorithm;
+	/* set, in the caller's arena */
+	bool found;
+	str key_id, key; /* key: JSON */
+};
+struct key_claims {
+	struct key_claim *p; /* those of a user stand together */
+	size_t n;
+	const str *unreachable; /* servers whose users were asked for, and who could not be asked */
+	size_t n_unreachable;
+};
+/* What POST /keys/claim has as `one_time_keys`: algorithms by device id by user id. ERR_BAD_JSON. Users who are not
+ * known have no claims. */
+NODISCARD err *key_claims_read(struct e2ee *e, struct arena *a, const struct json *by_user, struct key_claims *out);
+/* Every key is durably this caller's when it returns; when it fails, keys may have been taken for nobody. */
+NODISCARD err *e2ee_keys_claim(struct e2ee *e, struct arena *a, struct key_claims *claims);

@@ -137,6 +137,16 @@ void jw_raw(struct jw *w, const char *key, str json_text)
 	buf_add(w->out, json_text);
 }
 
+void jw_members(struct jw *w, str object_text)
+{
+	assert(object_text.n >= 2 && object_text.p[0] == '{' && object_text.p[object_text.n - 1] == '}');
+	if (w->failed || object_text.n == 2)
+		return;
+	assert(in_object(w) && !w->keyed);
+	comma(w);
+	buf_add(w->out, (str){ object_text.p + 1, object_text.n - 2 });
+}
+
 void jw_json(struct jw *w, const char *key, const struct json *v)
 {
 	if (w->failed)

@@ -30,7 +30,8 @@ void jw_str_or_null(struct jw *w, const char *key, str v); /* STR_NONE: null */
 void jw_int(struct jw *w, const char *key, int64_t v);
 void jw_bool(struct jw *w, const char *key, bool v);
 void jw_null(struct jw *w, const char *key);
-void jw_raw(struct jw *w, const char *key, str json_text);         /* spliced as it is: must be JSON */
+void jw_raw(struct jw *w, const char *key, str json_text); /* spliced as it is: must be JSON */
+void jw_members(struct jw *w, str object_text); /* the members of an object's text, as they are; not the whole object */
 void jw_json(struct jw *w, const char *key, const struct json *v); /* raw bytes where it has them; NULL: null */
 /* The key given as text (peer's words): before any value call whose key is then NULL. */
 void jw_key(struct jw *w, str key);

@@ -6,7 +6,7 @@
 err *store_cross_signing(struct tx *tx, const int64_t *users, size_t n, struct cross_signing_row **out, size_t *out_n)
 {
 	static const char sql[] = "SELECT user_nid, master, self_signing, user_signing FROM cross_signing_keys"
-				  " WHERE user_nid IN $1 ORDER BY user_nid";
+				  " WHERE user_nid IN $1";
 	const struct i64s of = { users, n };
 	VEC(struct cross_signing_row) found = { 0 };
 	struct rows *rs = NULL;
@@ -59,7 +59,7 @@ err *store_user_signatures(struct tx *tx, int64_t signer, const int64_t *users, 
 			   struct user_signature_row **out, size_t *out_n)
 {
 	static const char sql[] = "SELECT user_nid, master, key_id, signature FROM user_signatures"
-				  " WHERE signer_nid = $1 AND user_nid IN $2 ORDER BY user_nid";
+				  " WHERE signer_nid = $1 AND user_nid IN $2";
 	const struct i64s of = { users, n };
 	VEC(struct user_signature_row) found = { 0 };
 	struct rows *rs = NULL;

@@ -12,7 +12,7 @@ struct cross_signing_row {
 	int64_t user;
 	str master, self_signing, user_signing; /* STR_NONE: none */
 };
-/* Those that have any, by user. */
+/* Of those who have any, in no order. */
 NODISCARD err *store_cross_signing(struct tx *tx, const int64_t *users, size_t n, struct cross_signing_row **out,
 				   size_t *out_n);
 NODISCARD err *store_cross_signing_get(struct tx *tx, int64_t user, struct cross_signing_row *out, bool *out_found);

@@ -20,13 +20,12 @@ static err *collect_device_keys(struct tx *tx, struct rows **rs, struct device_k
 #define SELECT_DEVICE_KEYS                                                                                             \
 	"SELECT k.user_nid, k.device_id, k.keys, d.display_name FROM device_keys k"                                    \
 	" JOIN devices d ON d.user_nid = k.user_nid AND d.device_id = k.device_id WHERE k.user_nid IN $1"
-#define IN_ORDER " ORDER BY k.user_nid, k.device_id"
 
 err *store_device_keys(struct tx *tx, const int64_t *users, size_t n, const str *device_ids, size_t n_ids,
 		       struct device_keys_row **out, size_t *out_n)
 {
-	static const char all[] = SELECT_DEVICE_KEYS IN_ORDER;
-	static const char some[] = SELECT_DEVICE_KEYS " AND k.device_id IN $2" IN_ORDER;
+	static const char all[] = SELECT_DEVICE_KEYS;
+	static const char some[] = SELECT_DEVICE_KEYS " AND k.device_id IN $2";
 	const struct i64s of = { users, n };
 	const struct strs ids = { device_ids, n_ids };
 	struct rows *rs = NULL;
@@ -83,18 +82,41 @@ err *store_one_time_keys_find(struct tx *tx, int64_t user, str device_id, const 
 	return NULL;
 }
 
-err *store_one_time_key_add(struct tx *tx, int64_t user, str device_id, int64_t place,
-			    const struct one_time_key_row *row)
+/* Rows side by side; the device's own row must be there still. */
+static err *add_keys(struct tx *tx, const char *sql, int64_t user, str device_id, int64_t place,
+		     const struct one_time_key_row *rows, size_t n, size_t *out_changed)
 {
-	static const char sql[] = "INSERT INTO one_time_keys (user_nid, device_id, algorithm, key_id, place, key)"
-				  " VALUES ($1, $2, $3, $4, $5, $6)";
+	struct arena *a = tx_arena(tx);
+	str *lists[3];
+	int64_t changed;
 
-	return tx_run(tx, sql, BIND(B(user), B(device_id), B(row->algorithm), B(row->key_id), B(place), B(row->key)));
+	for (size_t c = 0; c < 3; c++)
+		lists[c] = ARENA_ARRAY(a, str, n);
+	for (size_t i = 0; i < n; i++) {
+		lists[0][i] = rows[i].algorithm;
+		lists[1][i] = rows[i].key_id;
+		lists[2][i] = rows[i].key;
+	}
+	const struct strs algorithms = { lists[0], n }, ids = { lists[1], n }, keys = { lists[2], n };
+
+	TRY(tx_run_count(tx, sql, BIND(B(user), B(device_id), B(place), B(algorithms), B(ids), B(keys)), &changed));
+	*out_changed = (size_t)changed;
+	return NULL;
 }
 
-/* The row that a statement gives back, with the algorithm that was asked for. */
-static err *one_key(struct tx *tx, const char *sql, int64_t user, str device_id, str algorithm,
-		    struct one_time_key_row *out, bool *out_found)
+err *store_one_time_keys_add(struct tx *tx, int64_t user, str device_id, int64_t place,
+			     const struct one_time_key_row *rows, size_t n, size_t *out_added)
+{
+	static const char sql[] = "INSERT INTO one_time_keys (user_nid, device_id, algorithm, key_id, place, key)"
+				  " SELECT d.user_nid, d.device_id, zip.c1, zip.c2, $3, zip.c3"
+				  " FROM ZIP ($4, $5, $6), devices d WHERE d.user_nid = $1 AND d.device_id = $2"
+				  " ON CONFLICT (user_nid, device_id, algorithm, key_id) DO NOTHING";
+
+	return add_keys(tx, sql, user, device_id, place, rows, n, out_added);
+}
+
+static err *first_key(struct tx *tx, const char *sql, int64_t user, str device_id, str algorithm,
+		      struct one_time_key_row *out, bool *out_found)
 {
 	struct row *r;
 
@@ -105,35 +127,55 @@ static err *one_key(struct tx *tx, const char *sql, int64_t user, str device_id,
 	return NULL;
 }
 
+/* SQLite makes a table in passing for RETURNING: two statements cost less. What another process took in between is not
+ * deleted here, and the next one is tried. */
 err *store_one_time_key_take(struct tx *tx, int64_t user, str device_id, str algorithm, struct one_time_key_row *out,
 			     bool *out_found)
 {
-	static const char sql[] =
-		"DELETE FROM one_time_keys WHERE user_nid = $1 AND device_id = $2 AND algorithm = $3 AND key_id ="
-		" (SELECT key_id FROM one_time_keys WHERE user_nid = $1 AND device_id = $2 AND algorithm = $3"
-		" ORDER BY place LIMIT 1) RETURNING key_id, key";
+	static const char find[] = "SELECT key_id, key FROM one_time_keys WHERE user_nid = $1 AND device_id = $2"
+				   " AND algorithm = $3 ORDER BY place LIMIT 1";
+	static const char take[] = "DELETE FROM one_time_keys WHERE user_nid = $1 AND device_id = $2"
+				   " AND algorithm = $3 AND key_id = $4";
+	int64_t taken = 0;
 
-	return one_key(tx, sql, user, device_id, algorithm, out, out_found);
+	do {
+		TRY(first_key(tx, find, user, device_id, algorithm, out, out_found));
+		if (!*out_found)
+			return NULL;
+		TRY(tx_run_count(tx, take, BIND(B(user), B(device_id), B(algorithm), B(out->key_id)), &taken));
+	} while (!taken);
+	return NULL;
 }
 
-err *store_fallback_key_save(struct tx *tx, int64_t user, str device_id, const struct one_time_key_row *row)
+err *store_fallback_keys_save(struct tx *tx, int64_t user, str device_id, const struct one_time_key_row *rows, size_t n,
+			      size_t *out_changed)
 {
-	static const char sql[] =
-		"INSERT INTO fallback_keys (user_nid, device_id, algorithm, key_id, key, used)"
-		" VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT (user_nid, device_id, algorithm) DO UPDATE"
-		" SET key_id = excluded.key_id, key = excluded.key, used = 0"
-		" WHERE fallback_keys.key_id <> excluded.key_id OR fallback_keys.key <> excluded.key";
+	static const char sql[] = "INSERT INTO fallback_keys (user_nid, device_id, algorithm, key_id, key, used)"
+				  " SELECT d.user_nid, d.device_id, zip.c1, zip.c2, zip.c3, $3"
+				  " FROM ZIP ($4, $5, $6), devices d WHERE d.user_nid = $1 AND d.device_id = $2"
+				  " ON CONFLICT (user_nid, device_id, algorithm) DO UPDATE"
+				  " SET key_id = excluded.key_id, key = excluded.key, used = excluded.used"
+				  " WHERE fallback_keys.key_id <> excluded.key_id OR fallback_keys.key <> excluded.key";
 
-	return tx_run(tx, sql, BIND(B(user), B(device_id), B(row->algorithm), B(row->key_id), B(row->key)));
+	return add_keys(tx, sql, user, device_id, 0, rows, n, out_changed);
 }
 
 err *store_fallback_key_use(struct tx *tx, int64_t user, str device_id, str algorithm, struct one_time_key_row *out,
-			    bool *out_found)
+			    bool *out_found, bool *out_first)
 {
-	static const char sql[] = "UPDATE fallback_keys SET used = 1 WHERE user_nid = $1 AND device_id = $2"
-				  " AND algorithm = $3 RETURNING key_id, key";
+	static const char find[] = "SELECT key_id, key FROM fallback_keys WHERE user_nid = $1 AND device_id = $2"
+				   " AND algorithm = $3";
+	static const char use[] = "UPDATE fallback_keys SET used = 1 WHERE user_nid = $1 AND device_id = $2"
+				  " AND algorithm = $3 AND used = 0";
+	int64_t changed;
 
-	return one_key(tx, sql, user, device_id, algorithm, out, out_found);
+	*out_first = false;
+	TRY(first_key(tx, find, user, device_id, algorithm, out, out_found));
+	if (!*out_found)
+		return NULL;
+	TRY(tx_run_count(tx, use, BIND(B(user), B(device_id), B(algorithm)), &changed));
+	*out_first = changed == 1;
+	return NULL;
 }
 
 err *store_key_counts(struct tx *tx, int64_t user, str device_id, struct key_count_row **out, size_t *out_n)

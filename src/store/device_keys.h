@@ -13,7 +13,7 @@ struct device_keys_row {
 	str device_id, keys;
 	str display_name; /* STR_NONE: none was set */
 };
-/* Those of all devices of the users, by user; or, with device ids, only of devices that are called so. */
+/* Those of all devices of the users, in no order; or, with device ids, only of devices that are called so. */
 NODISCARD err *store_device_keys(struct tx *tx, const int64_t *users, size_t n, const str *device_ids, size_t n_ids,
 				 struct device_keys_row **out, size_t *out_n);
 NODISCARD err *store_device_keys_get(struct tx *tx, int64_t user, str device_id, str *out); /* STR_NONE: none */
@@ -26,18 +26,19 @@ struct one_time_key_row {
 /* Those of the device that have one of these ids, of any algorithm. */
 NODISCARD err *store_one_time_keys_find(struct tx *tx, int64_t user, str device_id, const str *key_ids, size_t n,
 					struct one_time_key_row **out, size_t *out_n);
-/* `place` orders uploads. */
-NODISCARD err *store_one_time_key_add(struct tx *tx, int64_t user, str device_id, int64_t place,
-				      const struct one_time_key_row *row);
+/* `place` orders uploads. Fewer in *out_added than there are: no such device (any more), or one is there already. */
+NODISCARD err *store_one_time_keys_add(struct tx *tx, int64_t user, str device_id, int64_t place,
+				       const struct one_time_key_row *rows, size_t n, size_t *out_added);
 /* Takes the key of the oldest upload for good; false in *out_found: none is left. */
 NODISCARD err *store_one_time_key_take(struct tx *tx, int64_t user, str device_id, str algorithm,
 				       struct one_time_key_row *out, bool *out_found);
 
-/* Replaces the algorithm's, as unused; the same key again stays as it is. */
-NODISCARD err *store_fallback_key_save(struct tx *tx, int64_t user, str device_id, const struct one_time_key_row *row);
-/* The same with its mark: it was used. */
+/* Each replaces its algorithm's, as unused; the same key again stays as it is. One of each algorithm at most. */
+NODISCARD err *store_fallback_keys_save(struct tx *tx, int64_t user, str device_id, const struct one_time_key_row *rows,
+					size_t n, size_t *out_changed);
+/* Gives it and marks it as used; *out_first: it was not yet. */
 NODISCARD err *store_fallback_key_use(struct tx *tx, int64_t user, str device_id, str algorithm,
-				      struct one_time_key_row *out, bool *out_found);
+				      struct one_time_key_row *out, bool *out_found, bool *out_first);
 
 /* By algorithm: how many one-time keys are left, and whether a fallback key is there that was not used. */
 struct key_count_row {

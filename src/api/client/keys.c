@@ -1,0 +1,159 @@
+/* keys.c - specification: client-server-api, "End-to-End Encryption", "Key management API". */
+#include "api/body.h"
+#include "api/services.h"
+#include "e2ee/key_upload.h"
+#include "e2ee/keys_query.h"
+
+static err *post_upload(struct req *rq)
+{
+	struct key_upload u = { .user = rq->user, .user_id = rq->user_id, .device_id = rq->device_id };
+	const struct json *body;
+	struct jw *w;
+
+	TRY(req_body_object(rq, &body));
+	TRY(e2ee_keys_upload(rq->services->e2ee, rq->arena, body, &u));
+	w = reply_json(rq, 200);
+	jw_object(w, "one_time_key_counts");
+	for (size_t i = 0; i < u.counts.n_one_time; i++) {
+		jw_key(w, u.counts.one_time[i].algorithm);
+		jw_int(w, NULL, u.counts.one_time[i].n);
+	}
+	jw_end(w);
+	return NULL;
+}
+
+static void write_failures(struct jw *w, const str *servers, size_t n)
+{
+	jw_object(w, "failures");
+	for (size_t i = 0; i < n; i++) {
+		jw_key(w, servers[i]);
+		jw_object(w, NULL);
+		jw_str(w, "errcode", S("M_CONNECTION_FAILED"));
+		jw_str(w, "error", S("This server cannot be reached"));
+		jw_end(w);
+	}
+	jw_end(w);
+}
+
+/*
+ * What was asked
+ */
+static void write_device(struct jw *w, const struct queried_device *d)
+{
+	jw_key(w, d->device_id);
+	jw_object(w, NULL);
+	jw_members(w, d->keys);
+	jw_object(w, "unsigned");
+	if (!str_is_none(d->display_name))
+		jw_str(w, "device_display_name", d->display_name);
+	jw_end(w);
+	jw_end(w);
+}
+
+static void write_devices(struct jw *w, const struct keys_answer *answer)
+{
+	jw_object(w, "device_keys");
+	for (size_t i = 0; i < answer->n; i++) {
+		const struct queried_user *u = &answer->users[i];
+
+		jw_key(w, u->user_id);
+		jw_object(w, NULL);
+		for (size_t d = 0; d < u->n; d++)
+			write_device(w, &u->devices[d]);
+		jw_end(w);
+	}
+	jw_end(w);
+}
+
+static void write_user_key(struct jw *w, str user_id, str key)
+{
+	if (str_is_none(key))
+		return;
+	jw_key(w, user_id);
+	jw_raw(w, NULL, key);
+}
+
+static void write_user_keys(struct jw *w, const struct keys_answer *answer)
+{
+	jw_object(w, "master_keys");
+	for (size_t i = 0; i < answer->n; i++)
+		write_user_key(w, answer->users[i].user_id, answer->users[i].master);
+	jw_end(w);
+	jw_object(w, "self_signing_keys");
+	for (size_t i = 0; i < answer->n; i++)
+		write_user_key(w, answer->users[i].user_id, answer->users[i].self_signing);
+	jw_end(w);
+	jw_object(w, "user_signing_keys");
+	for (size_t i = 0; i < answer->n; i++)
+		write_user_key(w, answer->users[i].user_id, answer->users[i].user_signing);
+	jw_end(w);
+}
+
+static err *post_query(struct req *rq)
+{
+	struct keys_answer answer;
+	const struct json *body;
+	struct jw *w;
+
+	TRY(req_body_object(rq, &body));
+	TRY(e2ee_keys_query(rq->services->e2ee, rq->arena, rq->user, rq->user_id, json_get(body, S("device_keys")),
+			    &answer));
+	w = reply_json(rq, 200);
+	write_failures(w, answer.unreachable, answer.n_unreachable);
+	write_devices(w, &answer);
+	write_user_keys(w, &answer);
+	return NULL;
+}
+
+/*
+ * One-time keys
+ */
+static void write_claims(struct jw *w, struct arena *a, const struct key_claims *claims)
+{
+	str open = STR_NONE;
+
+	jw_object(w, "one_time_keys");
+	for (size_t i = 0; i < claims->n; i++) {
+		const struct key_claim *c = &claims->p[i];
+
+		if (!c->found)
+			continue;
+		if (!str_eq(c->user_id, open)) {
+			if (!str_is_none(open))
+				jw_end(w);
+			jw_key(w, c->user_id);
+			jw_object(w, NULL);
+			open = c->user_id;
+		}
+		jw_key(w, c->device_id);
+		jw_object(w, NULL);
+		jw_key(w, arena_join3(a, c->algorithm, S(":"), c->key_id));
+		jw_raw(w, NULL, c->key);
+		jw_end(w);
+	}
+	if (!str_is_none(open))
+		jw_end(w);
+	jw_end(w);
+}
+
+static err *post_claim(struct req *rq)
+{
+	struct key_claims claims;
+	const struct json *body;
+	struct jw *w;
+
+	TRY(req_body_object(rq, &body));
+	TRY(key_claims_read(rq->services->e2ee, rq->arena, json_get(body, S("one_time_keys")), &claims));
+	TRY(e2ee_keys_claim(rq->services->e2ee, rq->arena, &claims));
+	w = reply_json(rq, 200);
+	write_failures(w, claims.unreachable, claims.n_unreachable);
+	write_claims(w, rq->arena, &claims);
+	return NULL;
+}
+
+const struct route client_keys_routes[] = {
+	{ "POST", "/_matrix/client/v3/keys/upload", post_upload, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ "POST", "/_matrix/client/v3/keys/query", post_query, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ "POST", "/_matrix/client/v3/keys/claim", post_claim, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ 0 },
+};

@@ -1,0 +1,33 @@
+/*
+ * keys_query.h - POST /keys/query: the keys of devices and of users, as one asker may see them.
+ *
+ * Three statements for all users together (four for an asker who has signed others' keys).
+ */
+#pragma once
+
+#include "e2ee/e2ee.h"
+#include "json/json.h"
+
+struct queried_device {
+	str device_id, keys; /* keys: an object's JSON, without `unsigned` */
+	str display_name;    /* STR_NONE: none */
+};
+struct queried_user {
+	str user_id;
+	struct queried_device *devices;
+	size_t n;
+	str master, self_signing, user_signing; /* JSON; STR_NONE: none, or none of the asker's business */
+	/* private */
+	int64_t user;
+	const struct json *asked; /* a list of device ids; empty: all */
+	size_t room;
+};
+struct keys_answer {
+	struct queried_user *users; /* of this server: those who were asked for, known or not */
+	size_t n;
+	const str *unreachable; /* servers whose users were asked for, and who could not be asked */
+	size_t n_unreachable;
+};
+/* `device_keys` of the request: lists of device ids by user id. ERR_BAD_JSON. The asker 0: another server. */
+NODISCARD err *e2ee_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker_id,
+			       const struct json *device_keys, struct keys_answer *out);
