@@ -2,10 +2,13 @@
 
 struct e2ee *e2ee_new(const struct e2ee_options *opt)
 {
+	static struct e2ee counters; /* metrics live for ever, services do not have to */
 	struct e2ee *e = MEM_NEW(struct e2ee);
 
+	if (!counters.keys_uploaded)
+		one_time_keys_init(&counters);
+	*e = counters;
 	e->opt = *opt;
-	one_time_keys_init(e);
 	return e;
 }
 

@@ -8,6 +8,7 @@ struct e2ee {
 	struct e2ee_options opt;
 	/* one_time_keys.c */
 	struct metric *keys_uploaded, *claims_one_time, *claims_fallback, *claims_none;
+	struct chore *backup_sweeping; /* backup.c; or NULL */
 };
 
 /* one_time_keys.c: makes the counters. */

@@ -7,6 +7,7 @@
  */
 #include "bus/bus.h"
 #include "cli/files.h"
+#include "e2ee/backup.h"
 #include "e2ee/e2ee.h"
 #include "flow/deactivate.h"
 #include "flow/profile_spread.h"
@@ -66,6 +67,7 @@ static err *on_deactivated(void *ctx, struct arena *a, int64_t user, str user_id
 {
 	const struct server *s = ctx;
 
+	TRY(backup_forget_user(s->services.e2ee, a, user));
 	return deactivate_rooms(s->services.rooms, s->log, a, user, user_id);
 }
 
@@ -189,6 +191,7 @@ err *server_open_services(struct server *s)
 	TRY(open_syncs(s));
 	s->services.spread = profile_spread_new(s->services.users, s->services.rooms, s->log);
 	rooms_purging_start(s->services.rooms);
+	backup_sweeping_start(s->services.e2ee);
 	finish_deactivations(s);
 	atomic_store(&s->services.config, s->config);
 	return NULL;
@@ -200,6 +203,8 @@ void server_close_services(struct server *s)
 
 	if (all->rooms)
 		rooms_purging_stop(all->rooms);
+	if (all->e2ee)
+		backup_sweeping_stop(all->e2ee);
 	if (all->spread)
 		profile_spread_free(&all->spread);
 	syncs_free(&all->syncs);
