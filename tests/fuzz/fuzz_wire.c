@@ -1,7 +1,7 @@
 /*
- * fuzz_wire.c - what clients write around their JSON: paths, queries, forms, tokens, encodings. The first byte chooses.
- * Every path is looked up among the server's own routes; decoded text is UTF-8; what is encoded is decoded to the same;
- * a token that reads is written as one that reads the same.
+ * fuzz_wire.c - what clients write around their JSON: paths, queries, forms, tokens, encodings, and the headers of
+ * other servers. The first byte chooses. Every path is looked up among the server's own routes; decoded text is UTF-8;
+ * what is encoded is decoded to the same; a token that reads is written as one that reads the same.
  */
 #include "api/routes.h"
 #include "base/b64.h"
@@ -9,6 +9,8 @@
 #include "crypto/secretbox.h"
 #include "fuzz.h"
 #include "http/internal_http.h"
+#include "matrix/id.h"
+#include "matrix/x_matrix.h"
 #include "sync/internal_sync.h"
 
 static void encodings(struct arena *a, struct feed *f)
@@ -97,6 +99,28 @@ static void tokens(struct arena *a, struct feed *f)
 	(void)gzip_accepted(text);
 }
 
+/* What reads is read the same when it is written in the plain form. */
+static void authorization(struct arena *a, struct feed *f)
+{
+	const str text = feed_rest(f);
+	struct x_matrix x, again;
+	AUTO_BUF b = BUF_INIT(1 << 20);
+
+	if (!x_matrix_parse(a, text, &x))
+		return;
+	assert(id_server_name_valid(x.origin));
+	if (str_find(x.signature, '"') < x.signature.n || str_find(x.signature, '\\') < x.signature.n)
+		return;
+	buf_add(&b, S("X-Matrix key=k,sig=\""));
+	buf_add(&b, x.signature);
+	buf_add(&b, S("\",origin=\""));
+	buf_add(&b, x.origin);
+	buf_byte(&b, '"');
+	assert(x_matrix_parse(a, buf_str(&b), &again));
+	assert(str_eq(again.origin, x.origin) && str_eq(again.signature, x.signature));
+	assert(str_is_none(again.destination));
+}
+
 static void check_text(str s) { assert(str_is_none(s) || utf8_valid(s)); }
 
 static void requests(struct arena *a, struct feed *f)
@@ -167,6 +191,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 3:
 		tokens(a, &f);
+		break;
+	case 4:
+		authorization(a, &f);
 		break;
 	default:
 		requests(a, &f);
