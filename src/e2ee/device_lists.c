@@ -2,6 +2,7 @@
 #include "e2ee/device_lists.h"
 
 #include "bus/bus.h"
+#include "e2ee/internal_e2ee.h"
 #include "store/device_lists.h"
 #include "store/membership.h"
 #include "store/tx.h"

@@ -6,6 +6,8 @@
 
 struct e2ee {
 	struct e2ee_options opt;
+	struct to_device *to_device;
+	struct metric *to_device_queued, *to_device_delivered, *to_device_dropped, *lists_told;
 	/* one_time_keys.c */
 	struct metric *keys_uploaded, *claims_one_time, *claims_fallback, *claims_none;
 	struct chore *backup_sweeping; /* backup.c; or NULL */
@@ -13,3 +15,7 @@ struct e2ee {
 
 /* one_time_keys.c: makes the counters. */
 void one_time_keys_init(struct e2ee *e);
+/* to_device.c: its counters, and those of device_lists.c; what it keeps in memory. */
+void to_device_counters(struct e2ee *e);
+void to_device_init(struct e2ee *e);
+void to_device_done(struct e2ee *e);

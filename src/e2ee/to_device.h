@@ -34,6 +34,18 @@ struct to_device_cmd {
  */
 NODISCARD err *to_device_send(struct e2ee *e, struct arena *a, const struct to_device_cmd *cmd);
 
+/*
+ * The part for other servers' users. It is stored by whoever sends to other servers, in the transaction that stores the
+ * rest: nothing is lost or sent twice. Nobody does so yet: what is for others is passed over.
+ */
+struct to_device_remote {
+	str sender_id, type;
+	const struct json_member *const *users; /* user id > device id or "*" > content */
+	size_t n;
+};
+typedef err *to_device_remote_fn(void *ctx, struct tx *tx, const struct to_device_remote *r);
+void to_device_on_remote(struct e2ee *e, to_device_remote_fn *fn, void *ctx); /* at start */
+
 /* What waits for a device, oldest first. */
 struct to_device_message {
 	str sender, type, content; /* content: JSON */
@@ -57,3 +69,5 @@ NODISCARD err *to_device_waiting(struct e2ee *e, struct tx *tx, int64_t user, st
 void to_device_acknowledge(struct e2ee *e, int64_t user, str device_id, int64_t upto);
 /* Where memory may have forgotten what was handed out (a restart): the store says whether something is left over. */
 NODISCARD err *to_device_acknowledge_left(struct e2ee *e, struct tx *tx, int64_t user, str device_id, int64_t upto);
+/* What was acknowledged so far is queued for deletion now: before the store closes. */
+void to_device_flush(struct e2ee *e);

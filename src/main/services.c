@@ -8,7 +8,7 @@
 #include "bus/bus.h"
 #include "cli/files.h"
 #include "e2ee/backup.h"
-#include "e2ee/e2ee.h"
+#include "e2ee/to_device.h"
 #include "flow/deactivate.h"
 #include "flow/profile_spread.h"
 #include "main/server.h"
@@ -210,6 +210,8 @@ void server_close_services(struct server *s)
 	syncs_free(&all->syncs);
 	if (all->users)
 		users_free(&all->users);
+	if (all->e2ee)
+		to_device_flush(all->e2ee);
 	store_close(&s->store);
 	if (all->e2ee)
 		e2ee_free(&all->e2ee);

@@ -37,6 +37,17 @@ err *store_txn_save(struct tx *tx, const struct txn_digest *k, int64_t event, in
 		      BIND(B(bytes_of(k)), B(event), B(now)));
 }
 
+err *store_txn_claim(struct tx *tx, const struct txn_digest *k, int64_t now, bool *out_known)
+{
+	static const char sql[] = "INSERT INTO client_txns (digest, event, created) VALUES ($1, 0, $2)"
+				  " ON CONFLICT (digest) DO NOTHING";
+	int64_t made;
+
+	TRY(tx_run_count(tx, sql, BIND(B(bytes_of(k)), B(now)), &made));
+	*out_known = made == 0;
+	return NULL;
+}
+
 err *store_txn_find(struct tx *tx, const struct txn_digest *k, bool *out_known, int64_t *out_event)
 {
 	struct row *row;
