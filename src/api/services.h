@@ -12,6 +12,7 @@ struct e2ee;
 struct users;
 struct rooms;
 struct syncs;
+struct media;
 struct bus;
 struct notify;
 struct profile_spread;
@@ -25,6 +26,7 @@ struct services {
 	struct e2ee *e2ee;
 	struct rooms *rooms;
 	struct syncs *syncs;
+	struct media *media;
 	struct profile_spread *spread;
 	struct notify *notify;
 	struct typing *typing;

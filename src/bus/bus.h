@@ -12,8 +12,8 @@
  * position, too), then open the snapshot, bound every query by that position. So whoever reads a position knows every
  * change up to it; a touch above the position is remembered at once, and wakes when the position gets there.
  *
- * Users and rooms are interned numbers. Wires to other processes plug in here later; wake-ups may be lost, positions
- * not.
+ * Users and rooms are interned numbers; a "user" below zero is a thing of another kind to wait for (media/find.c).
+ * Wires to other processes plug in here later; wake-ups may be lost, positions not.
  */
 #pragma once
 

@@ -269,6 +269,10 @@ static bool keep_old(const struct option *o, struct config *now, const struct co
 		same = policies_equal(now, old);
 		now->policies = old->policies;
 		now->n_policies = old->n_policies;
+	} else if (o->read == read_upload_limits) {
+		same = upload_limits_equal(&now->media, &old->media);
+		now->media.limits = old->media.limits;
+		now->media.n_limits = old->media.n_limits;
 	} else if (o->read == read_database) {
 		same = now->database.driver == old->database.driver && str_eq(now->database.path, old->database.path) &&
 		       str_eq(now->database.conninfo, old->database.conninfo);

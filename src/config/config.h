@@ -69,7 +69,7 @@ struct config_rates { /* burst 0: no limit */
 	struct config_rate message, registration, registration_token_validity, login_address, login_account,
 		login_failed;
 	struct config_rate joins_local, joins_per_room, invites_per_room, invites_per_user, invites_per_issuer;
-	struct config_rate room_creation, user_directory, reports;
+	struct config_rate room_creation, user_directory, reports, media_create;
 };
 
 struct config_rooms {
@@ -96,6 +96,19 @@ struct config_wellknown {
 	str identity_server; /* default_identity_server */
 };
 
+/* Uploads by one user within a time. */
+struct config_upload_limit {
+	int64_t period, max_size;
+	str info_uri; /* STR_NONE: none */
+	bool can_upgrade;
+};
+struct config_media {
+	bool authenticated; /* what is uploaded now is shown to nobody without a login */
+	int64_t unused_expiration, max_pending;
+	const struct config_upload_limit *limits;
+	size_t n_limits;
+};
+
 struct config_limits { /* connections, milliseconds, threads, users */
 	int64_t max_connections, request_timeout, shutdown_timeout;
 	int64_t workers_fast, workers_slow, max_watched_users;
@@ -108,6 +121,7 @@ struct config {
 	str data_dir;
 	str signing_key_path, media_store_path;
 	int64_t max_upload_size;
+	struct config_media media;
 	str tls_certificate_path, tls_private_key_path;
 	const struct config_listener *listeners;
 	size_t n_listeners;

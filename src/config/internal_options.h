@@ -70,6 +70,9 @@ void read_listeners(struct reader *r, const struct option *o, const struct ynode
 void read_database(struct reader *r, const struct option *o, const struct ynode *n);
 void read_policies(struct reader *r, const struct option *o, const struct ynode *n);
 void read_support(struct reader *r, const struct option *o, const struct ynode *n);
+/* media.c */
+void read_upload_limits(struct reader *r, const struct option *o, const struct ynode *n);
+bool upload_limits_equal(const struct config_media *x, const struct config_media *y);
 extern const struct option listener_options[];
 extern const size_t listener_options_n;
 

@@ -91,6 +91,18 @@ const struct option config_options[] = {
 	  .doc = "Where uploaded files are kept." },
 	{ "max_upload_size", SIZE(max_upload_size, "50M"), .min = 1, .max = INT64_C(1) << 40,
 	  .doc = "The largest file that may be uploaded." },
+	{ "enable_authenticated_media", BOOL(media.authenticated, "true"),
+	  .doc = "Files uploaded while this is true are shown only to those who are logged in. With false, every file is "
+		 "shown to whoever knows its address, and what is uploaded meanwhile stays so." },
+	{ "unused_expiration_time", DURATION(media.unused_expiration, "24h"), .min = 1000,
+	  .max = INT64_C(1000) * 3600 * 24 * 366,
+	  .doc = "An address that was made for a file to be uploaded later lives so long without it." },
+	{ "max_pending_media_uploads", INT(media.max_pending, "5", 1, 1000000),
+	  .doc = "So many of these may one user have at a time." },
+	{ "media_upload_limits", OWN(read_upload_limits),
+	  .example = "\n  - {time_period: 1w, max_size: 1G, info_uri: \"https://example.org/limits\"}",
+	  .doc = "How much one user may upload in how much time; every limit of the list holds. info_uri is shown to whom "
+		 "it stops, and can_upgrade says that it can be raised." },
 
 	{ "enable_registration", BOOL(registration.enabled, "false"), .section = "Registration",
 	  .doc = "May people make accounts themselves? Needs registration_requires_token, or "
@@ -204,6 +216,8 @@ const struct option config_options[] = {
 	  .doc = "Rooms made by one user." },
 	{ "rc_user_directory", RATE(rates.user_directory, "{per_second: 0.016, burst_count: 200}"),
 	  .doc = "Searches for people by one user." },
+	{ "rc_media_create", RATE(rates.media_create, "{per_second: 10, burst_count: 50}"),
+	  .doc = "Addresses for files to be uploaded later, made by one user." },
 	{ "rc_reports", RATE(rates.reports, "{per_second: 1, burst_count: 5}"), .doc = "Reports by one user." },
 
 	{ "limits.max_connections", INT(limits.max_connections, "10000", 16, 1000000), .section = "Limits and logs",

@@ -6,6 +6,11 @@
 void crypto_init(void); /* before anything else here and before any thread; again is fine */
 
 void sha256(str bytes, uint8_t out[32]);
+/* The same of bytes that come in pieces. sha256_end frees it; out NULL: the digest is not wanted any more. */
+struct sha256;
+struct sha256 *sha256_begin(void);
+void sha256_add(struct sha256 *d, str bytes);
+void sha256_end(struct sha256 **d, uint8_t *out);
 /* SHA-1 only where a protocol demands it: the order of events in state resolution of room version 1. */
 void sha1(str bytes, uint8_t out[20]);
 /* RFC 2104, with a key of any length. SHA-1 only where a protocol demands it (shared-secret registration). */

@@ -60,6 +60,34 @@ static void digest(const EVP_MD *md, str bytes, uint8_t *out)
 
 void sha256(str bytes, uint8_t out[32]) { digest(md_sha256, bytes, out); }
 
+/* An OpenSSL context under our name. */
+struct sha256 *sha256_begin(void)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	int ok;
+
+	assert(md_sha256 && ctx);
+	ok = EVP_DigestInit_ex2(ctx, md_sha256, NULL);
+	assert(ok);
+	return (struct sha256 *)ctx;
+}
+
+void sha256_add(struct sha256 *d, str bytes)
+{
+	const int ok = EVP_DigestUpdate((EVP_MD_CTX *)d, bytes.p, bytes.n);
+
+	assert(ok);
+}
+
+void sha256_end(struct sha256 **d, uint8_t *out)
+{
+	const int ok = !*d || !out || EVP_DigestFinal_ex((EVP_MD_CTX *)*d, out, NULL);
+
+	assert(ok);
+	EVP_MD_CTX_free((EVP_MD_CTX *)*d);
+	*d = NULL;
+}
+
 void sha1(str bytes, uint8_t out[20]) { digest(md_sha1, bytes, out); }
 
 static void hmac(const char *digest, str key, str bytes, uint8_t *out, size_t size)

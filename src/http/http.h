@@ -75,6 +75,7 @@ enum rate_class {
 	RATE_REGISTRATION_TOKEN,
 	RATE_REGISTRATION_STEP,
 	RATE_REPORT,
+	RATE_MEDIA_CREATE,
 	/* taken by handlers, beside the route's own */
 	RATE_JOIN_ROOM,
 	RATE_INVITE_ROOM,

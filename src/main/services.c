@@ -12,6 +12,7 @@
 #include "flow/deactivate.h"
 #include "flow/profile_spread.h"
 #include "main/server.h"
+#include "media/media.h"
 #include "matrix/push_rules.h"
 #include "room/notify.h"
 #include "room/purge.h"
@@ -121,6 +122,30 @@ static void open_users(struct server *s)
 	s->services.users = users_new(&opt);
 }
 
+static err *open_media(struct server *s)
+{
+	const struct config *c = s->config;
+	struct media_limit *limits = ARENA_ARRAY(s->a, struct media_limit, c->media.n_limits);
+	const struct media_options opt = {
+		.store = s->store,
+		.bus = s->services.bus,
+		.log = s->log,
+		.server_name = c->server_name,
+		.dir = c->media_store_path,
+		.max_upload_size = c->max_upload_size,
+		.open = !c->media.authenticated,
+		.unused_expiration_ms = c->media.unused_expiration,
+		.max_pending = c->media.max_pending,
+		.limits = limits,
+		.n_limits = c->media.n_limits,
+	};
+
+	for (size_t i = 0; i < c->media.n_limits; i++)
+		limits[i] = (struct media_limit){ c->media.limits[i].max_size, c->media.limits[i].period,
+						  c->media.limits[i].info_uri, c->media.limits[i].can_upgrade };
+	return media_new(s->a, &opt, &s->services.media);
+}
+
 static err *profile_names(void *ctx, struct arena *a, int64_t user, str *out_displayname, str *out_avatar_url)
 {
 	return user_profile_names(ctx, a, user, out_displayname, out_avatar_url);
@@ -184,6 +209,7 @@ err *server_open_services(struct server *s)
 	TRY(open_bus(s));
 	open_e2ee(s);
 	open_users(s);
+	TRY(open_media(s));
 	TRY(open_rooms(s));
 	push_rules_init();
 	s->services.notify = notify_new(s->services.rooms, s->services.users);
@@ -208,6 +234,7 @@ void server_close_services(struct server *s)
 	if (all->spread)
 		profile_spread_free(&all->spread);
 	syncs_free(&all->syncs);
+	media_free(&all->media);
 	if (all->users)
 		users_free(&all->users);
 	if (all->e2ee)

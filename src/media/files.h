@@ -6,7 +6,7 @@
  *
  * A file in tmp/ belongs where the row of its number says; without a row it belongs nowhere. So a new content is
  * written there, then its row is committed, then it is moved into place; an old one is moved there, then its row is
- * deleted, then it is removed. Wherever that stops, the next start goes on (files_settle), and readers look in both.
+ * deleted, then it is removed. Wherever that stops, files_settle goes on, and readers look in both.
  */
 #pragma once
 
@@ -25,11 +25,12 @@ NODISCARD err *new_file_write(struct new_file *n, struct arena *a, str bytes); /
 int64_t new_file_size(const struct new_file *n);
 /* All is on disk, under its number; the hash is known. The row is to be committed now. */
 NODISCARD err *new_file_seal(struct new_file *n, struct arena *a, uint8_t out_hash[32]);
-/* The row with its number is committed: into place. What goes wrong here, the next start mends. */
-void new_file_keep(struct new_file *n);
+/* The row is committed, with this number: into place, or away where the content is there already under another one.
+ * What goes wrong here, the next files_settle mends. */
+void new_file_keep(struct new_file *n, int64_t content);
 /* Frees it; removes the file unless it is kept. NULL and a NULL file are fine. */
 void new_file_drop(struct new_file **n);
-/* Commit failed, and it is unknown whether it took place: leaves the file for the next start to decide. */
+/* Nobody knows whether the commit took place: the next files_settle decides. */
 void new_file_leave(struct new_file *n);
 
 /* To read from. *out_fd is -1 where there is none. */
@@ -38,5 +39,5 @@ NODISCARD err *files_open(struct files *f, struct arena *a, int64_t content, con
 void files_set_aside(struct files *f, int64_t content, const uint8_t hash[32]);
 void files_put_back(struct files *f, int64_t content, const uint8_t hash[32]);
 void files_remove(struct files *f, int64_t content, const uint8_t hash[32]);
-/* At start: every file in tmp/ that nobody writes to goes where its row says. */
+/* At start, and now and then: every file in tmp/ that nobody writes goes where its row says. */
 NODISCARD err *files_settle(struct files *f, struct arena *a, struct store *st);

@@ -34,7 +34,7 @@ struct media_options { /* borrowed for the life of the service */
 	int64_t max_pending;
 	const struct media_limit *limits;
 	size_t n_limits;
-	int64_t keep_every_ms; /* how often the keeper looks after things; 0: a minute */
+	bool no_keeper; /* no thread looks after things: for tests, which call media_keep */
 };
 /* Also takes up what the last run left behind. */
 NODISCARD err *media_new(struct arena *a, const struct media_options *opt, struct media **out);
@@ -85,6 +85,7 @@ struct media_item {
 	int64_t size;
 	uint8_t hash[32]; /* SHA-256 */
 	int64_t created_at, uploader;
+	bool authenticated; /* younger than the freeze */
 	bool quarantined;
 };
 struct media_find_cmd {
@@ -121,5 +122,6 @@ NODISCARD err *media_protect(struct media *m, struct arena *a, str media_id, boo
 NODISCARD err *media_delete(struct media *m, struct arena *a, str server_name, str media_id);
 /* All that a user uploaded. */
 NODISCARD err *media_delete_user(struct media *m, struct arena *a, int64_t user, int64_t *out_n);
-/* What the keeper's thread does now and then: accesses noted, expired items dropped, unused contents swept. */
+/* What the keeper's thread does every minute, and when something was deleted: accesses are noted, expired items
+ * dropped, unused contents swept. One thread at a time. */
 NODISCARD err *media_keep(struct media *m, struct arena *a);

@@ -32,6 +32,29 @@ static void sha256_vectors(void **state)
 		 S("cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"));
 }
 
+/* In pieces of any length, and given up half-way. */
+static void sha256_of_pieces(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	const str whole = S("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq");
+	struct sha256 *d;
+	uint8_t out[32];
+
+	(void)state;
+	for (size_t piece = 1; piece <= whole.n; piece += 13) {
+		d = sha256_begin();
+		for (size_t i = 0; i < whole.n; i += piece)
+			sha256_add(d, (str){ whole.p + i, MIN(piece, whole.n - i) });
+		sha256_end(&d, out);
+		same_str(hex(a, out, 32), sha256_hex(a, whole));
+	}
+	d = sha256_begin();
+	sha256_add(d, whole);
+	sha256_end(&d, NULL);
+	ok(!d, "still there");
+	sha256_end(&d, NULL);
+}
+
 /* RFC 3174, test 1 and 2. */
 static void sha1_vectors(void **state)
 {
@@ -107,8 +130,8 @@ static int setup(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(sha256_vectors), cmocka_unit_test(sha1_vectors),
-					    cmocka_unit_test(hmac_vectors),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(sha256_vectors), cmocka_unit_test(sha256_of_pieces),
+					    cmocka_unit_test(sha1_vectors), cmocka_unit_test(hmac_vectors),
 					    cmocka_unit_test(threads_do_not_share_a_context) };
 
 	return cmocka_run_group_tests(tests, setup, NULL);
