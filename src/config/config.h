@@ -86,6 +86,10 @@ struct config_profiles { /* may people read them without a login, and change the
 	bool require_auth, set_displayname, set_avatar_url;
 };
 
+struct config_experimental { /* what is no part of the specification yet */
+	bool dehydrated_devices;
+};
+
 struct config_user_directory { /* searching for people */
 	bool enabled, search_all_users;
 };
@@ -133,6 +137,7 @@ struct config {
 	struct config_rooms rooms;
 	struct config_profiles profiles;
 	struct config_user_directory user_directory;
+	struct config_experimental experimental;
 	struct config_wellknown wellknown;
 	struct config_limits limits;
 	const struct config_policy *policies;

@@ -59,7 +59,7 @@ static const struct {
 	  "old_signing_keys key_refresh_interval trusted_key_servers key_server_signing_keys_path saml2_config "
 	  "oidc_providers cas_config sso jwt_config push user_directory.exclude_remote_users server_notices "
 	  "alias_creation_rules room_list_publication_rules forget_rooms_on_leave exclude_rooms_from_sync "
-	  "exclude_rooms_from_presence auto_accept_invites account_validity experimental_features",
+	  "exclude_rooms_from_presence auto_accept_invites account_validity",
 	  NOT_BUILT },
 };
 

@@ -188,6 +188,10 @@ const struct option config_options[] = {
 	{ "user_directory.search_all_users", BOOL(user_directory.search_all_users, "false"), .live = true,
 	  .doc = "Find every local user, not only those in public rooms and those one shares a room with." },
 
+	{ "experimental_features.msc3814_enabled", BOOL(experimental.dehydrated_devices, "true"), .live = true,
+	  .section = "Experimental features",
+	  .doc = "May clients leave a dehydrated device here, which receives keys of rooms while they are logged out?" },
+
 	{ "rc_message", RATE(rates.message, "{per_second: 0.2, burst_count: 10}"), .section = "Rate limits",
 	  .doc = "How often a user may send events: a bucket of burst_count that refills at per_second. With "
 		 "burst_count: 0 there is no limit. So it is with all of these." },

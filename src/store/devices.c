@@ -92,6 +92,7 @@ err *store_device_seen(struct tx *tx, int64_t user, str device_id, int64_t at, s
 	do {                                                                                                           \
 		TRY(tx_run((tx), "DELETE FROM access_tokens WHERE " cond, BIND(__VA_ARGS__)));                         \
 		TRY(tx_run((tx), "DELETE FROM refresh_tokens WHERE " cond, BIND(__VA_ARGS__)));                        \
+		TRY(tx_run((tx), "DELETE FROM dehydrated_devices WHERE " cond, BIND(__VA_ARGS__)));                    \
 		TRY(tx_run((tx), "DELETE FROM devices WHERE " cond, BIND(__VA_ARGS__)));                               \
 	} while (0)
 
