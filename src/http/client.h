@@ -70,9 +70,10 @@ struct client_call {
 	err *error; /* NULL: there is an answer, of whatever status */
 	int status;
 	str final_url; /* after redirects */
-	str answer;    /* the body; STR_NONE with `take` */
+	str answer;    /* the body; STR_NONE: `take` had it */
 	const struct client_header *answer_headers;
 	size_t n_answer_headers;
+	unsigned n_redirects;
 	void *hop; /* http/'s own */
 };
 /* The first header of that name (any case) of the answer, also inside `take`; STR_NONE: none. */

@@ -38,4 +38,22 @@ enum {
 	HTTP_MAX_LOOPS = 128,
 	HTTP_CONNECTIONS = 50000,
 	HTTP_REQUEST_TIMEOUT_S = 30,
+
+	/* The client (client.h) */
+	CLIENT_LOOPS = 2,
+	CLIENT_MAX_RUNNING = 200,
+	CLIENT_MAX_PER_HOST = 8,
+	CLIENT_MAX_WAITING = 4096,
+	CLIENT_MAX_IDLE = 64, /* an idle connection more is work for each request of its loop */
+	CLIENT_QUEUE_MS = 15000,
+	CLIENT_CONNECT_MS = 10000,
+	CLIENT_SLOW_MS = 10000,
+	CLIENT_SLOW_BYTES = 64,
+	CLIENT_MAX_URL = 8192,
+	CLIENT_MAX_HEAD = 64 * 1024, /* of an answer, with all that went before it (100 Continue) and came after it */
+	CLIENT_MAX_HEADERS = 200,
+	CLIENT_MAX_ADDRESSES = 6, /* of a host that are tried */
+	CLIENT_MAX_LOOKUPS = 512,
+	CLIENT_TAKE_BYTES = 64 * 1024,     /* wait for `take` */
+	CLIENT_MAX_ERROR_BODY = 64 * 1024, /* beside `take`, with a status that is no success: cut there */
 };
