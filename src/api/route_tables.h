@@ -2,6 +2,8 @@
 TABLE(http_system_routes)
 TABLE(client_versions_routes)
 TABLE(client_wellknown_routes)
+TABLE(server_keys_routes)
+TABLE(server_version_routes)
 TABLE(client_login_routes)
 TABLE(client_uia_fallback_routes)
 TABLE(client_register_routes)

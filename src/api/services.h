@@ -8,6 +8,7 @@
 #include "http/http.h"
 
 struct config;
+struct signer;
 struct e2ee;
 struct users;
 struct rooms;
@@ -22,6 +23,7 @@ struct services {
 	/* The settings in force. A reload swaps the pointer; what it pointed at before stays readable for ever, so a
 	 * handler that needs two settings to agree reads the pointer once. */
 	const struct config *_Atomic config;
+	const struct signer *signer; /* the key of this server */
 	struct users *users;
 	struct e2ee *e2ee;
 	struct rooms *rooms;

@@ -118,6 +118,12 @@ struct config_limits { /* connections, milliseconds, threads, users */
 	int64_t workers_fast, workers_slow, max_watched_users;
 };
 
+struct config_federation {
+	str old_signing_keys;         /* JSON: key id to {"key", "expired_ts"}; STR_NONE: none */
+	int64_t key_refresh_interval; /* milliseconds */
+	bool serve_well_known;
+};
+
 struct config {
 	str file; /* as it was given; STR_NONE: none, all defaults */
 	str server_name;
@@ -140,6 +146,7 @@ struct config {
 	struct config_experimental experimental;
 	struct config_wellknown wellknown;
 	struct config_limits limits;
+	struct config_federation federation;
 	const struct config_policy *policies;
 	size_t n_policies;
 	enum log_level log_level;

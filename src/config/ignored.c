@@ -30,7 +30,7 @@ static const struct {
 	  NOT_HERE },
 	{ "user_agent_suffix web_client_location "
 	  "limit_profile_requests_to_users_who_share_rooms user_directory.prefer_local_users "
-	  "user_directory.show_locked_users serve_server_wellknown presence include_profile_data_on_invite "
+	  "user_directory.show_locked_users presence include_profile_data_on_invite "
 	  "allow_public_rooms_over_federation block_non_admin_invites enable_search ip_range_blacklist ip_range_whitelist "
 	  "http_proxy https_proxy no_proxy_hosts matrix_authentication_service delete_stale_devices_after email "
 	  "max_event_delay_duration user_types admin_contact hs_disabled hs_disabled_message limit_usage_by_mau "
@@ -56,7 +56,7 @@ static const struct {
 	  "autocreate_auto_join_rooms autocreate_auto_join_rooms_federated autocreate_auto_join_room_preset "
 	  "auto_join_mxid_localpart auto_join_rooms_for_guests allow_underscore_prefixed_registration room_prejoin_state "
 	  "track_puppeted_user_ips app_service_config_files track_appservice_user_ips use_appservice_legacy_authorization "
-	  "old_signing_keys key_refresh_interval trusted_key_servers key_server_signing_keys_path saml2_config "
+	  "trusted_key_servers key_server_signing_keys_path saml2_config "
 	  "oidc_providers cas_config sso jwt_config push user_directory.exclude_remote_users server_notices "
 	  "alias_creation_rules room_list_publication_rules forget_rooms_on_leave exclude_rooms_from_sync "
 	  "exclude_rooms_from_presence auto_accept_invites account_validity",

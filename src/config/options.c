@@ -9,6 +9,7 @@
 
 #include "matrix/id.h"
 #include "matrix/room_version.h"
+#include "matrix/server_keys.h"
 
 static void check_server_name(struct reader *r, const struct option *o, const struct ynode *n)
 {
@@ -38,6 +39,15 @@ static void check_room_version(struct reader *r, const struct option *o, const s
 	note_expected(r, o, n, list.p);
 }
 
+static void check_old_keys(struct reader *r, const struct option *o, const struct ynode *n)
+{
+	struct json *old;
+
+	if (json_parse(r->a, r->conf->federation.old_signing_keys, &json_limits_request, &old) ||
+	    !server_keys_old_valid(r->a, old))
+		note_expected(r, o, n, "by key id (ed25519:name) the public key and expired_ts, when it was given up");
+}
+
 static const char *const encrypt_choices[] = { "off", "invite", "all", NULL };
 static const char *const level_choices[] = { "debug", "info", "warning", "error", NULL };
 static const char *const format_choices[] = { "text", "json", NULL };
@@ -65,6 +75,17 @@ const struct option config_options[] = {
 		 "server is started in." },
 	{ "signing_key_path", PATH(signing_key_path), .deflt = "{data}/signing.key",
 	  .doc = "The key that signs events. Made when it is missing; keep it safe, and keep it." },
+	{ "old_signing_keys", .type = OPT_JSON, AT(federation.old_signing_keys), .read = check_old_keys, .live = true,
+	  .example =
+		  "{\"ed25519:auto\": {key: VGhpcyBzaG91bGQgYmUgYSByZWFsIGVkMjU1MTkgcGE, expired_ts: 1576767829750}}",
+	  .doc = "Public keys that this server signed events with before, and until when (milliseconds since 1970): old "
+		 "events are checked with them." },
+	{ "key_refresh_interval", DURATION(federation.key_refresh_interval, "1d"), .min = 3600 * 1000,
+	  .max = INT64_C(7) * 24 * 3600 * 1000, .live = true,
+	  .doc = "How long other servers may believe the keys that this one publishes before they ask again." },
+	{ "serve_server_wellknown", BOOL(federation.serve_well_known, "false"), .live = true,
+	  .doc = "Answer /.well-known/matrix/server with this server's name and port 443: for a server that others "
+		 "reach there, and not on port 8448." },
 	{ "listeners", OWN(read_listeners),
 	  .example = "\n  - {port: 8008, bind_addresses: [127.0.0.1], type: http, tls: false, x_forwarded: false, "
 		     "resources: [{names: [client, federation]}]}",

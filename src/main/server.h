@@ -6,6 +6,7 @@
 #include "cli/signing_key.h"
 #include "config/config.h"
 #include "http/server.h"
+#include "matrix/sign.h"
 #include "store/store.h"
 
 struct server {
@@ -13,6 +14,7 @@ struct server {
 	const struct config *config;
 	const struct log *log;
 	struct signing_key key;
+	struct signer signer; /* the same, with its server's name */
 	struct store *store;
 	struct services services;
 	struct http *http;

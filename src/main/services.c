@@ -159,7 +159,7 @@ static err *open_rooms(struct server *s)
 		.store = s->store,
 		.bus = s->services.bus,
 		.log = s->log,
-		.signer = { s->config->server_name, s->key.id, &s->key.key },
+		.signer = s->signer,
 		.default_version = version,
 		.profile = profile_names,
 		.profile_ctx = s->services.users,
@@ -205,6 +205,8 @@ err *server_open_services(struct server *s)
 	TRY(folder_make(s->a, s->config->data_dir));
 	TRY(folder_lock(s->a, s->config->data_dir));
 	TRY(signing_key_load(s->a, s->config->signing_key_path, true, &s->key));
+	s->signer = (struct signer){ s->config->server_name, s->key.id, &s->key.key };
+	s->services.signer = &s->signer;
 	TRY(open_store(s));
 	TRY(open_bus(s));
 	open_e2ee(s);

@@ -88,7 +88,7 @@ class Server:
             "server_name": self.name,
             "public_baseurl": self.url + "/",
             "listeners": [{"port": self.port, "bind_addresses": ["127.0.0.1"], "type": "http", "tls": False,
-                           "resources": [{"names": ["client", "metrics", "health"]}]}],
+                           "resources": [{"names": ["client", "federation", "metrics", "health"]}]}],
             "database": database,
             "signing_key_path": str(self.dir / "signing.key"),
             "media_store_path": str(self.dir / "media"),
