@@ -36,6 +36,7 @@ struct device_lists_ask {
 	/* Rooms of the viewer in which a membership may have changed since `above`. NULL: not known, all are asked. */
 	const int64_t *rooms;
 	size_t n_rooms;
+	bool own_same; /* it is known that the viewer's own memberships did not change */
 };
 /* Users, ascending, in the transaction's arena. Nobody is in both. */
 struct device_lists {

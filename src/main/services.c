@@ -184,6 +184,7 @@ static err *open_syncs(struct server *s)
 		.users = s->services.users,
 		.rooms = s->services.rooms,
 		.notify = s->services.notify,
+		.e2ee = s->services.e2ee,
 		.typing = s->services.typing,
 	};
 

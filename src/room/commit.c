@@ -142,6 +142,24 @@ static void tell_hooks(const struct job *job, const struct job_event *je)
 		rs->stored[i].fn(rs->stored[i].ctx, &s);
 }
 
+/* Who shares a room with whom is another question from here on, for everybody in it. */
+static bool moves_device_lists(const struct change *ch)
+{
+	return ch->is_member && ch->before != ch->after &&
+	       (ch->before == MEMBER_JOIN || ch->after == MEMBER_JOIN || ch->after == MEMBER_INVITE ||
+		ch->after == MEMBER_KNOCK);
+}
+
+static void tell_of_device_lists(const struct job *job, const struct job_event *je)
+{
+	bool moved = false;
+
+	for (size_t i = 0; i < je->n_changes; i++)
+		moved = moved || moves_device_lists(&je->changes[i]);
+	if (moved)
+		bus_touch_room(job->room->rs->opt.bus, job->room->nid, BUS_DEVICE_LISTS, je->stream);
+}
+
 static void tell_bus(const struct job *job, const struct job_event *je)
 {
 	struct bus *bus = job->room->rs->opt.bus;
@@ -152,6 +170,7 @@ static void tell_bus(const struct job *job, const struct job_event *je)
 		if (je->changes[i].is_member && je->changes[i].after == MEMBER_JOIN)
 			bus_user_joined(bus, je->changes[i].key, room);
 	bus_touch_room(bus, room, BUS_EVENTS, je->stream);
+	tell_of_device_lists(job, je);
 	for (size_t i = 0; i < je->n_changes; i++) {
 		const struct change *ch = &je->changes[i];
 
@@ -186,6 +205,7 @@ static void tell_failed(const struct job *job)
 			bus_touch_user(bus, je->changes[c].key, BUS_EVENTS, je->stream);
 		}
 		bus_touch_room(bus, job->room->nid, BUS_EVENTS, je->stream);
+		tell_of_device_lists(job, je);
 	}
 }
 

@@ -9,3 +9,37 @@
 
 /* In a piece's `late`. */
 NODISCARD err *store_device_list_changed(struct tx *tx, int64_t user, int64_t position);
+/* Of one viewer: these users' signatures by the viewer are others now. */
+NODISCARD err *store_device_lists_signed(struct tx *tx, int64_t viewer, const int64_t *users, size_t n,
+					 int64_t position);
+
+/* Numbers of users, in the transaction's arena, in no order; the same one may stand twice. */
+struct user_list {
+	int64_t *p;
+	size_t n;
+};
+/*
+ * Sharing a room is both being joined. Rows are the newest, also where they are newer than `upto`: a membership that
+ * began above a position did not exist at it, as far as these functions know.
+ */
+/* Users who share a room with the viewer at `upto`, and the viewer, whose list changed in (above, upto]; and users whom
+ * the viewer signed in it. */
+NODISCARD err *store_device_lists_changed(struct tx *tx, int64_t viewer, int64_t above, int64_t upto,
+					  struct user_list *out);
+/* The viewer's memberships that changed above a position. */
+struct own_move {
+	int64_t room;
+	bool joined;
+	int64_t since, ended; /* ended: where the last join ended; 0: it did not */
+};
+NODISCARD err *store_own_moves(struct tx *tx, int64_t viewer, int64_t above, struct own_move **out, size_t *out_n);
+/* Others who came into the viewer's rooms (joined, invited, knocking), or left after a join, in (above, upto]. rooms:
+ * only these (NULL: all). */
+NODISCARD err *store_moves(struct tx *tx, int64_t viewer, const int64_t *rooms, size_t n_rooms, int64_t above,
+			   int64_t upto, struct user_list *came, struct user_list *went);
+/* Everybody who is joined to one of the rooms. */
+NODISCARD err *store_joined_to(struct tx *tx, const int64_t *rooms, size_t n, struct user_list *out);
+/* Who was joined to the room at `until`, and still is or left in (above, until]. */
+NODISCARD err *store_joined_until(struct tx *tx, int64_t room, int64_t above, int64_t until, struct user_list *out);
+/* Of `users`, those who share a room with the viewer, both since `by` or before; ascending. */
+NODISCARD err *store_sharing(struct tx *tx, int64_t viewer, struct user_list users, int64_t by, struct user_list *out);

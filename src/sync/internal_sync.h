@@ -20,15 +20,18 @@ struct syncs {
 	struct members *members;
 	struct ignored *ignored;
 	struct facts *facts;
+	struct key_cache *keys;
 };
 
 /*
- * Tokens (token.c): "s", version, epoch, stream position, process, ephemeral serial.
+ * Tokens (token.c): "s", version, epoch, stream position, process, ephemeral serial; and, where it is not at the stream
+ * position, how far the device has the messages that were sent to it.
  */
 struct sync_token {
 	int64_t epoch, stream;
 	uint64_t process;
 	int64_t serial;
+	int64_t to_device; /* a stream position, at most `stream` */
 };
 str sync_token_write(struct arena *a, const struct sync_token *t);
 bool sync_token_read(str text, struct sync_token *out);
@@ -106,3 +109,17 @@ struct ignored_list {
 NODISCARD err *ignored_of(struct syncs *ss, struct arena *a, int64_t user, const struct bus_known *known,
 			  struct ignored_list *out);
 bool ignored_has(const struct ignored_list *l, int64_t user);
+
+/*
+ * How many one-time keys a device has (key_cache.c): kept as long as the bus knows that nothing came to the user's
+ * devices and none of their keys was taken.
+ */
+struct key_cache *key_cache_new(void);
+void key_cache_free(struct key_cache **c);
+struct key_counts;
+/* Copied into the arena; false: not known. */
+bool key_cache_get(struct key_cache *c, struct arena *a, int64_t user, str device_id, const struct bus_known *known,
+		   struct key_counts *out);
+/* From a snapshot younger than `known`. True: the device was known to have other ones before. */
+bool key_cache_keep(struct key_cache *c, int64_t user, str device_id, const struct bus_known *known,
+		    const struct key_counts *counts);

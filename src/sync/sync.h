@@ -10,6 +10,7 @@
 #include "room/room.h"
 
 struct bus;
+struct e2ee;
 struct notify;
 struct rooms;
 struct store;
@@ -23,6 +24,7 @@ struct syncs_options { /* everything is borrowed for the life of the service */
 	struct users *users;
 	struct rooms *rooms;
 	struct notify *notify; /* unread counts */
+	struct e2ee *e2ee;
 	struct typing *typing;
 	size_t lazy_bytes;   /* what is remembered of members sent to devices; 0: chosen */
 	size_t member_bytes; /* users' memberships; 0: chosen */

@@ -28,6 +28,7 @@ err *syncs_new(struct arena *a, const struct syncs_options *opt, struct syncs **
 	ss->members = members_new(opt->member_bytes);
 	ss->ignored = ignored_new();
 	ss->facts = facts_new();
+	ss->keys = key_cache_new();
 	e = intern_all(ss, a);
 	if (e) {
 		syncs_free(&ss);
@@ -48,6 +49,7 @@ void syncs_free(struct syncs **ssp)
 	members_free(&ss->members);
 	ignored_free(&ss->ignored);
 	facts_free(&ss->facts);
+	key_cache_free(&ss->keys);
 	mem_free(ss);
 	*ssp = NULL;
 }

@@ -19,6 +19,7 @@ if os.path.exists(_tool):
 
 _serial = itertools.count()
 V3 = "/_matrix/client/v3"
+ALWAYS_IN_SYNC = {"next_batch", "device_one_time_keys_count", "device_unused_fallback_key_types"}
 
 
 def q(text):

@@ -27,5 +27,6 @@ CREATE TABLE device_lists_signed (
 	PRIMARY KEY (viewer, user_nid)
 );
 
--- Who came into a room, or left it, since a position.
+-- Who came into a room, or left it, since a position; `ended`: where the user's last join ended (0: it did not, or never was).
+ALTER TABLE membership ADD COLUMN ended BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX membership_by_since ON membership (room, since);

@@ -3,6 +3,9 @@
  */
 #pragma once
 
+#include "e2ee/device_lists.h"
+#include "e2ee/one_time_keys.h"
+#include "e2ee/to_device.h"
 #include "matrix/filter.h"
 #include "room/client_event.h"
 #include "room/state.h"
@@ -57,6 +60,14 @@ struct sync_answer {
 	bool news;
 	VEC(struct sync_room *) rooms;
 	VEC(struct sync_content) account_data;
+	struct to_device_batch to_device;
+	struct sync_users {
+		const str *p;
+		size_t n;
+	} lists_changed, lists_left;
+	bool has_keys; /* the next is told */
+	struct key_counts keys;
+	bool keys_changed;
 };
 
 /* One request's work. */
@@ -152,6 +163,10 @@ NODISCARD err *unread_gather(struct run *r, struct task *t, struct sync_room *ou
 NODISCARD err *account_data_load(struct run *r);
 NODISCARD err *account_data_global(struct run *r);
 NODISCARD err *account_data_gather(struct run *r, struct task *t, struct sync_room *out);
+/* What concerns the device that asks, or its user's keys. */
+NODISCARD err *to_device_gather(struct run *r);
+NODISCARD err *device_lists_gather(struct run *r);
+NODISCARD err *key_counts_gather(struct run *r);
 /* room.c: all sections; *out is NULL when there is nothing to tell. */
 NODISCARD err *room_gather(struct run *r, struct task *t, struct sync_room **out);
 

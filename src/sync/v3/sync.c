@@ -35,7 +35,7 @@ static void answer_begin(struct run *r)
 	an->state_after = r->rq->state_after;
 	an->state_after_unstable = r->rq->state_after_unstable;
 	an->threads = r->filter.timeline.unread_thread_notifications;
-	an->next = (struct sync_token){ r->ss->epoch, r->position, r->ss->process, next_serial(r) };
+	an->next = (struct sync_token){ r->ss->epoch, r->position, r->ss->process, next_serial(r), r->since.to_device };
 	an->seq = r->bus.seq;
 	r->answer = an;
 }
@@ -83,15 +83,33 @@ err *run_all(struct run *r, const struct filter *filter)
 	return nothing_happened(r) ? NULL : gather(r);
 }
 
+/* Each of them knows by itself when there is nothing to ask. */
+static err *gather_device(struct run *r)
+{
+	TRY(to_device_gather(r));
+	TRY(device_lists_gather(r));
+	return key_counts_gather(r);
+}
+
+static bool has_news(const struct run *r)
+{
+	const struct sync_answer *an = r->answer;
+
+	return r->full_state || !r->known || an->rooms.n || an->account_data.n || an->to_device.n ||
+	       an->lists_changed.n || an->lists_left.n || an->keys_changed;
+}
+
 err *sync_v3(struct syncs *ss, struct arena *a, const struct sync_request *rq, struct sync_answer **out)
 {
 	struct run r = { .ss = ss, .a = a, .rq = rq };
 	err *e = run_all(&r, NULL);
 
+	if (!e)
+		e = gather_device(&r);
 	store_read_end(&r.tx);
 	if (e)
 		return e;
-	r.answer->news = r.full_state || r.answer->rooms.n || r.answer->account_data.n || !r.known;
+	r.answer->news = has_news(&r);
 	*out = r.answer;
 	return NULL;
 }

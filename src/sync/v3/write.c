@@ -155,6 +155,67 @@ static void write_section(struct sync_answer *an, enum sync_section section, str
 		jw_end(w);
 }
 
+static void write_users(const char *key, const struct sync_users *users, struct jw *w)
+{
+	if (!users->n)
+		return;
+	jw_array(w, key);
+	for (size_t i = 0; i < users->n; i++)
+		jw_str(w, NULL, users->p[i]);
+	jw_end(w);
+}
+
+static void write_to_device(const struct to_device_batch *b, struct jw *w)
+{
+	jw_object(w, "to_device");
+	jw_array(w, "events");
+	for (size_t i = 0; i < b->n; i++) {
+		jw_object(w, NULL);
+		jw_raw(w, "content", b->p[i].content);
+		jw_str(w, "sender", b->p[i].sender);
+		jw_str(w, "type", b->p[i].type);
+		jw_end(w);
+	}
+	jw_end(w);
+	jw_end(w);
+}
+
+/* "If the count for an algorithm is zero, servers MAY omit that algorithm": clients were written that upload keys only
+ * where they read that there are none of the one algorithm that is in use. */
+static void write_keys(const struct key_counts *c, struct jw *w)
+{
+	const str usual = S("signed_curve25519");
+	bool told = false;
+
+	jw_object(w, "device_one_time_keys_count");
+	for (size_t i = 0; i < c->n_one_time; i++) {
+		told |= str_eq(c->one_time[i].algorithm, usual);
+		jw_key(w, c->one_time[i].algorithm);
+		jw_int(w, NULL, c->one_time[i].n);
+	}
+	if (!told)
+		jw_int(w, "signed_curve25519", 0);
+	jw_end(w);
+	jw_array(w, "device_unused_fallback_key_types");
+	for (size_t i = 0; i < c->n_unused_fallback; i++)
+		jw_str(w, NULL, c->unused_fallback[i]);
+	jw_end(w);
+}
+
+static void write_device(const struct sync_answer *an, struct jw *w)
+{
+	if (an->lists_changed.n || an->lists_left.n) {
+		jw_object(w, "device_lists");
+		write_users("changed", &an->lists_changed, w);
+		write_users("left", &an->lists_left, w);
+		jw_end(w);
+	}
+	if (an->has_keys)
+		write_keys(&an->keys, w);
+	if (an->to_device.n)
+		write_to_device(&an->to_device, w);
+}
+
 void sync_answer_write(struct sync_answer *an, struct jw *w)
 {
 	jw_str(w, "next_batch", sync_token_write(an->a, &an->next));
@@ -166,6 +227,7 @@ void sync_answer_write(struct sync_answer *an, struct jw *w)
 		jw_end(w);
 		jw_end(w);
 	}
+	write_device(an, w);
 	if (an->rooms.n) {
 		jw_object(w, "rooms");
 		for (enum sync_section s = 0; s < SECTIONS; s++)

@@ -3,6 +3,7 @@
 
 #include "room/notified.h"
 
+#include "e2ee/to_device.h"
 #include "room/typing.h"
 #include "sync/internal_sync.h"
 
@@ -10,6 +11,7 @@ struct synced {
 	struct notified n;
 	struct world *w;
 	struct typing *typing;
+	struct e2ee *e2ee;
 	struct syncs *ss;
 };
 
@@ -23,6 +25,8 @@ static inline void synced_open(struct synced *t, struct world *w)
 	opt.users = t->n.us;
 	opt.notify = t->n.n;
 	opt.typing = t->typing;
+	t->e2ee = e2ee_new(&(struct e2ee_options){ .store = w->b->st, .bus = w->bus, .server_name = S("test") });
+	opt.e2ee = t->e2ee;
 	good(syncs_new(w->a, &opt, &t->ss));
 }
 
@@ -30,7 +34,9 @@ static inline void synced_open(struct synced *t, struct world *w)
 static inline void synced_close(struct synced *t)
 {
 	syncs_free(&t->ss);
+	to_device_flush(t->e2ee);
 	store_close(&t->w->b->st);
+	e2ee_free(&t->e2ee);
 	typing_free(&t->typing);
 	world_end(t->w);
 	notified_close(&t->n);

@@ -6,9 +6,11 @@
 static void goes_there_and_back(void **state)
 {
 	static const struct sync_token tokens[] = {
-		{ 0, 0, 0, 0 },
-		{ 7, 12345, 0xdeadbeef, 42 },
-		{ -1, INT64_MAX, UINT64_MAX, INT64_MAX },
+		{ 0, 0, 0, 0, 0 },
+		{ 7, 12345, 0xdeadbeef, 42, 12345 },
+		{ 7, 12345, 0xdeadbeef, 42, 12344 },
+		{ 7, 12345, 0xdeadbeef, 42, 0 },
+		{ -1, INT64_MAX, UINT64_MAX, INT64_MAX, INT64_MAX },
 	};
 	AUTO_ARENA a = arena_new();
 
@@ -33,6 +35,12 @@ static void everything_else_is_refused(void **state)
 		STR("s1_1_2_3"),
 		STR("s1_1_2_3_4_5"),
 		STR("s2_1_2_3_4"),
+		STR("s2_1_2_3_4_2"),
+		STR("s2_1_2_3_4_3"),
+		STR("s2_1_2_3_4_-1"),
+		STR("s2_1_2_3_4_"),
+		STR("s2_1_2_3_4_1_1"),
+		STR("s3_1_2_3_4"),
 		STR("s1_g_2_3_4"),
 		STR("s1_1_-2_3_4"),
 		STR("s1_1_2_3_-4"),
