@@ -15,8 +15,12 @@ struct media {
 	bool stopping, kicked;
 	struct map accessed; /* numbers of items asked for since the last keeping */
 	struct thread *keeper;
+};
+/* They live for ever, services do not have to. */
+struct media_metrics {
 	struct metric *uploads, *uploaded_bytes, *swept;
 };
+extern struct media_metrics media_metrics;
 
 /* "mxc://server/id" */
 str media_mxc(const struct media *m, struct arena *a, str media_id);

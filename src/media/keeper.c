@@ -133,7 +133,7 @@ static err *sweep_some(struct media *m, struct arena *a, const struct store_cont
 		else
 			files_remove(m->files, some->p[i].content, hash_of(&some->p[i]));
 	}
-	metric_add(m->swept, (int64_t)(some->n - left.n));
+	metric_add(media_metrics.swept, (int64_t)(some->n - left.n));
 	return NULL;
 }
 

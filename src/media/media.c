@@ -6,11 +6,17 @@
 
 #include <assert.h>
 
-static void add_metrics(struct media *m)
+struct media_metrics media_metrics;
+
+static void add_metrics(void)
 {
-	m->uploads = metric_counter("hearth_media_uploads_total", "Files taken from users.", "");
-	m->uploaded_bytes = metric_counter("hearth_media_uploaded_bytes_total", "Bytes of these files.", "");
-	m->swept = metric_counter("hearth_media_swept_total", "Contents removed that nothing refered to.", "");
+	struct media_metrics *x = &media_metrics;
+
+	if (x->uploads)
+		return;
+	x->uploads = metric_counter("hearth_media_uploads_total", "Files taken from users.", "");
+	x->uploaded_bytes = metric_counter("hearth_media_uploaded_bytes_total", "Bytes of these files.", "");
+	x->swept = metric_counter("hearth_media_swept_total", "Contents removed that nothing refered to.", "");
 }
 
 err *media_new(struct arena *a, const struct media_options *opt, struct media **out)
@@ -32,7 +38,7 @@ err *media_new(struct arena *a, const struct media_options *opt, struct media **
 	lock_init(&m->lock, RANK_SERVICE);
 	cond_init(&m->changed);
 	map_init(&m->accessed, NULL);
-	add_metrics(m);
+	add_metrics();
 	if (!opt->no_keeper)
 		media_keeper_start(m);
 	*out = m;

@@ -183,8 +183,8 @@ err *media_upload_end(struct media_upload *up, struct arena *a, str *out_mxc)
 	new_file_keep(up->file, content);
 	if (up->fills)
 		bus_touch_user(m->opt.bus, media_wait_key(up->row.media), BUS_PRESENCE, bus_next_serial(m->opt.bus));
-	metric_add(m->uploads, 1);
-	metric_add(m->uploaded_bytes, new_file_size(up->file));
+	metric_add(media_metrics.uploads, 1);
+	metric_add(media_metrics.uploaded_bytes, new_file_size(up->file));
 	*out_mxc = media_mxc(m, a, up->row.media_id);
 	return NULL;
 }
