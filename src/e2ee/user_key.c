@@ -30,8 +30,8 @@ err *user_key_read(struct arena *a, const struct json *json, str user_id, enum u
 	k.name = json_str(keys->object.members[0].value);
 	if (!str_starts(k.id, S("ed25519:")) || str_is_none(k.name) || !str_eq(str_from(k.id, 8), k.name))
 		return invalid(a, usage, "its name must be ed25519: and the key");
-	if (!key_decode(a, k.name, k.public_key))
-		return invalid(a, usage, "the key must be 32 bytes in base64");
+	if (k.name.n != 43 || !key_decode(a, k.name, k.public_key))
+		return invalid(a, usage, "the key must be 32 bytes in unpadded base64");
 	TRY(key_object_read(a, json, user_id, &k.object));
 	*out = k;
 	return NULL;

@@ -1,6 +1,8 @@
 /* cross_signing.c - users' cross-signing keys, and signatures that only their maker sees. */
 #include "store/cross_signing.h"
 
+#include "json/writer.h"
+#include "store/devices.h"
 #include "store/tx.h"
 
 err *store_cross_signing(struct tx *tx, const int64_t *users, size_t n, struct cross_signing_row **out, size_t *out_n)
@@ -53,6 +55,81 @@ err *store_cross_signing_delete(struct tx *tx, int64_t user)
 	TRY(tx_run(tx, "DELETE FROM cross_signing_keys WHERE user_nid = $1", BIND(B(user))));
 	TRY(store_user_signatures_delete_by(tx, user));
 	return store_user_signatures_delete_of(tx, user);
+}
+
+/* Takes the signatures of devices that are no more out of one user's; false: there were none. */
+static err *forget_signatures(struct tx *tx, int64_t user, struct json *signatures, bool *out_changed)
+{
+	struct json *kept = json_copy(tx_arena(tx), signatures);
+
+	JSON_EACH (signatures, m) {
+		const struct device_row *device;
+
+		if (!str_starts(m->key, S("ed25519:")))
+			continue;
+		TRY(store_device_get(tx, user, str_from(m->key, 8), &device));
+		if (device)
+			continue;
+		json_del(kept, m->key);
+		*out_changed = true;
+	}
+	*signatures = *kept;
+	return NULL;
+}
+
+err *store_cross_signing_forget_devices(struct tx *tx, int64_t user)
+{
+	static const char find[] = "SELECT master FROM cross_signing_keys WHERE user_nid = $1";
+	struct json *master, *all;
+	AUTO_BUF text = BUF_INIT(SIZE_MAX);
+	struct jw w = jw_to(&text);
+	bool changed = false;
+	struct row *r;
+
+	TRY(tx_one(tx, find, BIND(B(user)), &r));
+	if (!r)
+		return NULL;
+	TRY(json_parse(tx_arena(tx), row_str(r, 0), &json_limits_request, &master));
+	if (!json_get_object(master, S("signatures")))
+		return NULL;
+	all = json_copy(tx_arena(tx), json_get_object(master, S("signatures")));
+	JSON_EACH (json_get_object(master, S("signatures")), m) {
+		struct json *theirs = json_copy(tx_arena(tx), m->value);
+
+		TRY(forget_signatures(tx, user, theirs, &changed));
+		if (theirs->object.n)
+			json_set(tx_arena(tx), all, m->key, theirs);
+		else
+			json_del(all, m->key);
+	}
+	if (!changed)
+		return NULL;
+	json_set(tx_arena(tx), master, S("signatures"), all); /* in its place, which is the last */
+	jw_json(&w, NULL, master);
+	return tx_run(tx, "UPDATE cross_signing_keys SET master = $2 WHERE user_nid = $1",
+		      BIND(B(user), B(buf_str(&text))));
+}
+
+static bool is_key(struct tx *tx, str text, str public_key)
+{
+	struct json *key;
+
+	if (str_is_none(text) || json_parse(tx_arena(tx), text, &json_limits_request, &key))
+		return false;
+	JSON_EACH (json_get_object(key, S("keys")), m)
+		if (str_eq(json_str(m->value), public_key))
+			return true;
+	return false;
+}
+
+err *store_cross_signing_has(struct tx *tx, int64_t user, str public_key, bool *out)
+{
+	struct cross_signing_row row;
+
+	TRY(store_cross_signing_get(tx, user, &row, out));
+	*out = *out && (is_key(tx, row.master, public_key) || is_key(tx, row.self_signing, public_key) ||
+			is_key(tx, row.user_signing, public_key));
+	return NULL;
 }
 
 err *store_user_signatures(struct tx *tx, int64_t signer, const int64_t *users, size_t n,

@@ -20,6 +20,11 @@ NODISCARD err *store_cross_signing_save(struct tx *tx, const struct cross_signin
 /* Keys and signatures of and by the user. */
 NODISCARD err *store_cross_signing_delete(struct tx *tx, int64_t user);
 
+/* Signatures by devices that are gone leave the master key. */
+NODISCARD err *store_cross_signing_forget_devices(struct tx *tx, int64_t user);
+/* Is this the public key of one of the user's keys? No device may be called so. */
+NODISCARD err *store_cross_signing_has(struct tx *tx, int64_t user, str public_key, bool *out);
+
 /* A signature by the signer's user-signing key on the user's master key. */
 struct user_signature_row {
 	int64_t signer, user;

@@ -5,6 +5,7 @@
  */
 #include "store/devices.h"
 
+#include "store/cross_signing.h"
 #include "store/tx.h"
 
 #define DEVICE_COLUMNS "user_nid, device_id, display_name, created_at, seen_at, seen_ip, seen_agent"
@@ -93,6 +94,9 @@ err *store_device_seen(struct tx *tx, int64_t user, str device_id, int64_t at, s
 		TRY(tx_run((tx), "DELETE FROM access_tokens WHERE " cond, BIND(__VA_ARGS__)));                         \
 		TRY(tx_run((tx), "DELETE FROM refresh_tokens WHERE " cond, BIND(__VA_ARGS__)));                        \
 		TRY(tx_run((tx), "DELETE FROM dehydrated_devices WHERE " cond, BIND(__VA_ARGS__)));                    \
+		TRY(tx_run((tx), "DELETE FROM device_keys WHERE " cond, BIND(__VA_ARGS__)));                           \
+		TRY(tx_run((tx), "DELETE FROM one_time_keys WHERE " cond, BIND(__VA_ARGS__)));                         \
+		TRY(tx_run((tx), "DELETE FROM fallback_keys WHERE " cond, BIND(__VA_ARGS__)));                         \
 		TRY(tx_run((tx), "DELETE FROM devices WHERE " cond, BIND(__VA_ARGS__)));                               \
 	} while (0)
 
@@ -101,7 +105,7 @@ err *store_devices_delete(struct tx *tx, int64_t user, const str *device_ids, si
 	const struct strs ids = { device_ids, n };
 
 	DELETE_WHERE(tx, "user_nid = $1 AND device_id IN $2", B(user), B(ids));
-	return NULL;
+	return store_cross_signing_forget_devices(tx, user);
 }
 
 err *store_devices_delete_others(struct tx *tx, int64_t user, str keep)
@@ -110,7 +114,7 @@ err *store_devices_delete_others(struct tx *tx, int64_t user, str keep)
 		DELETE_WHERE(tx, "user_nid = $1", B(user));
 	else
 		DELETE_WHERE(tx, "user_nid = $1 AND device_id <> $2", B(user), B(keep));
-	return NULL;
+	return store_cross_signing_forget_devices(tx, user);
 }
 
 err *store_devices_trim(struct tx *tx, int64_t user, int64_t max, str keep)

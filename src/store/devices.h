@@ -1,5 +1,6 @@
 /*
- * devices.h - rows of devices: one per login of a user. Deleting a device deletes its tokens.
+ * devices.h - rows of devices: one per login of a user. Deleting a device deletes its tokens, its keys, and
+ * its signatures.
  *
  * Strings in results live in the transaction's arena.
  */

@@ -7,6 +7,7 @@
  */
 #include "crypto/crypto.h"
 #include "matrix/id.h"
+#include "store/cross_signing.h"
 #include "store/devices.h"
 #include "store/profiles.h"
 #include "store/uia.h"
@@ -199,6 +200,7 @@ static err *deactivate(struct tx *tx, const struct change *c)
 	TRY(store_uia_delete_user(tx, c->nid));
 	TRY(store_one_time_delete_user(tx, c->nid));
 	TRY(store_user_words_set(tx, c->nid, NULL, 0)); /* out of the user directory */
+	TRY(store_cross_signing_delete(tx, c->nid));
 	return store_devices_delete_others(tx, c->nid, STR_NONE);
 }
 

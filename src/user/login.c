@@ -14,6 +14,7 @@
 #include "base/rand.h"
 #include "crypto/crypto.h"
 #include "matrix/id.h"
+#include "store/cross_signing.h"
 #include "store/devices.h"
 #include "user/device.h"
 #include "user/internal_users.h"
@@ -266,6 +267,17 @@ static err *tokens_write(struct tx *tx, struct login_write *w, int64_t user, str
 	return store_token_add(tx, &w->token, w->token_hash, w->now);
 }
 
+/* "Servers therefore must ensure that device IDs will not collide with cross-signing public keys." These are 43
+ * characters of base64; device ids that this server makes are shorter. */
+static err *check_device_name(struct tx *tx, const struct login_write *w)
+{
+	bool taken = false;
+
+	if (w->out.device_id.n == 43)
+		TRY(store_cross_signing_has(tx, w->cmd.user, w->out.device_id, &taken));
+	return taken ? err_new(w->arena, ERR_FORBIDDEN, "This device id is the name of a cross-signing key") : NULL;
+}
+
 err *login_write(struct tx *tx, void *arg)
 {
 	struct login_write *w = arg;
@@ -281,6 +293,7 @@ err *login_write(struct tx *tx, void *arg)
 	bool added;
 
 	TRY(account_may_log_in(tx, w->arena, w->cmd.user, w->cmd.shown));
+	TRY(check_device_name(tx, w));
 	/* "If the client sets the device_id, the server will invalidate any access and refresh tokens previously
 	 * assigned to that device." */
 	TRY(store_tokens_delete_device(tx, device.user, device.device_id));
