@@ -1,0 +1,234 @@
+/* test_keys.c - uploads, queries and claims: what they cost, who is woken, and that what is no change makes none. */
+#include "store/both.h"
+
+#include "test.h"
+
+#include "bus/bus.h"
+#include "e2ee/key_upload.h"
+#include "e2ee/keys_query.h"
+#include "store/devices.h"
+
+struct world {
+	struct both *b;
+	struct bus *bus;
+	struct e2ee *e;
+};
+
+static void on_commit(void *ctx, int64_t position) { bus_advance(ctx, position); }
+
+static struct world begin(struct both *b)
+{
+	struct world w = { .b = b, .bus = bus_new(100) };
+	const struct e2ee_options opt = { .store = b->st, .bus = w.bus, .server_name = S("x.org") };
+
+	store_on_commit(b->st, on_commit, w.bus);
+	w.e = e2ee_new(&opt);
+	return w;
+}
+
+static void end(struct world *w)
+{
+	store_on_commit(w->b->st, NULL, NULL);
+	e2ee_free(&w->e);
+	bus_free(&w->bus);
+}
+
+static err *add_device(struct tx *tx, void *arg)
+{
+	const struct device_row row = { .user = *(int64_t *)arg, .device_id = S("D"), .display_name = S("phone") };
+	bool added;
+
+	return store_device_add(tx, &row, &added);
+}
+
+/* "@u<n>:x.org" with the device "D", watched by the bus. */
+static struct key_upload user(struct world *w, int n)
+{
+	struct key_upload u = { .user_id = arena_printf(w->b->a, "@u%d:x.org", n), .device_id = S("D") };
+
+	both_ok(store_intern(w->b->st, w->b->a, u.user_id, &u.user));
+	both_ok(store_do(w->b->st, w->b->a, add_device, &u.user));
+	bus_watch_begin(w->bus, u.user);
+	bus_watch_rooms(w->bus, u.user, bus_position(w->bus), NULL, 0);
+	return u;
+}
+
+static const struct json *parsed(struct world *w, str text)
+{
+	struct json *json;
+
+	both_ok(json_parse(w->b->a, text, &json_limits_request, &json));
+	return json;
+}
+
+static str device_keys(struct world *w, const struct key_upload *u, const char *more)
+{
+	return arena_printf(w->b->a,
+			    "{\"device_keys\":{\"user_id\":\"%.*s\",\"device_id\":\"D\",\"algorithms\":[],\"keys\":"
+			    "{\"ed25519:D\":\"k\"},\"signatures\":{\"%.*s\":{\"ed25519:D\":\"s\"}}%s}}",
+			    STR_ARG(u->user_id), STR_ARG(u->user_id), more);
+}
+
+static void upload(struct world *w, struct key_upload *u, str body)
+{
+	*u = (struct key_upload){ .user = u->user, .user_id = u->user_id, .device_id = u->device_id };
+	both_ok(e2ee_keys_upload(w->e, w->b->a, parsed(w, body), u));
+}
+
+/* Where the kind last changed for the user. */
+static int64_t last(struct world *w, const struct key_upload *u, enum bus_kind kind)
+{
+	struct bus_known k;
+
+	assert_true(bus_known(w->bus, u->user, &k));
+	return k.last[kind];
+}
+
+static void only_changed_device_keys_are_a_change(struct both *b)
+{
+	struct world w = begin(b);
+	struct key_upload u = user(&w, 1);
+	int64_t at;
+
+	assert_int_equal(last(&w, &u, BUS_DEVICE_LISTS), 0);
+	upload(&w, &u, device_keys(&w, &u, ""));
+	at = last(&w, &u, BUS_DEVICE_LISTS);
+	assert_true(at > 0);
+	upload(&w, &u, device_keys(&w, &u, ""));
+	upload(&w, &u, device_keys(&w, &u, ",\"unsigned\":{\"x\":1}"));
+	assert_int_equal(last(&w, &u, BUS_DEVICE_LISTS), at);
+	upload(&w, &u, device_keys(&w, &u, ",\"more\":1"));
+	assert_true(last(&w, &u, BUS_DEVICE_LISTS) > at);
+	assert_int_equal(last(&w, &u, BUS_TO_DEVICE), 0);
+	end(&w);
+}
+BOTH(only_changed_device_keys_are_a_change)
+
+static struct key_claims claims(struct world *w, const struct key_upload *of, const char *algorithm)
+{
+	struct key_claims c;
+
+	both_ok(key_claims_read(
+		w->e, w->b->a,
+		parsed(w, arena_printf(w->b->a, "{\"%.*s\":{\"D\":\"%s\"}}", STR_ARG(of->user_id), algorithm)), &c));
+	both_ok(e2ee_keys_claim(w->e, w->b->a, &c));
+	return c;
+}
+
+static void whoever_changes_the_counts_wakes_their_owner(struct both *b)
+{
+	struct world w = begin(b);
+	struct key_upload u = user(&w, 1);
+	int64_t at, then;
+
+	upload(&w, &u, S("{\"one_time_keys\":{\"x:1\":\"k\"},\"fallback_keys\":{\"x:2\":\"f\"}}"));
+	at = last(&w, &u, BUS_TO_DEVICE);
+	assert_true(at > 0);
+	upload(&w, &u, S("{\"one_time_keys\":{\"x:1\":\"k\"},\"fallback_keys\":{\"x:2\":\"f\"}}"));
+	upload(&w, &u, S("{}"));
+	assert_int_equal(u.counts.n_one_time, 1);
+	assert_int_equal(last(&w, &u, BUS_TO_DEVICE), at);
+
+	same_str(claims(&w, &u, "x").p[0].key, S("\"k\""));
+	then = last(&w, &u, BUS_TO_DEVICE);
+	assert_true(then > at);
+	same_str(claims(&w, &u, "x").p[0].key, S("\"f\"")); /* marks the fallback key */
+	assert_true(last(&w, &u, BUS_TO_DEVICE) > then);
+	then = last(&w, &u, BUS_TO_DEVICE);
+	assert_true(claims(&w, &u, "x").p[0].found); /* marked already: nothing is new */
+	assert_false(claims(&w, &u, "y").p[0].found);
+	assert_int_equal(last(&w, &u, BUS_TO_DEVICE), then);
+	assert_int_equal(last(&w, &u, BUS_DEVICE_LISTS), 0);
+	end(&w);
+}
+BOTH(whoever_changes_the_counts_wakes_their_owner)
+
+static void a_device_that_is_gone_uploads_nothing(struct both *b)
+{
+	struct world w = begin(b);
+	struct key_upload u = user(&w, 1);
+
+	u.device_id = S("GONE");
+	fails_with(e2ee_keys_upload(w.e, b->a, parsed(&w, S("{\"one_time_keys\":{\"x:1\":\"k\"}}")), &u),
+		   ERR_UNKNOWN_TOKEN);
+	end(&w);
+}
+BOTH(a_device_that_is_gone_uploads_nothing)
+
+enum { CROWD = 100 };
+
+static void costs_are_statements_for_all_together(struct both *b)
+{
+	struct world w = begin(b);
+	AUTO_BUF ask = BUF_INIT(SIZE_MAX), keys = BUF_INIT(SIZE_MAX);
+	struct key_upload u = { 0 };
+	struct keys_answer answer;
+	const struct json *asked;
+	uint64_t before;
+
+	buf_byte(&ask, '{');
+	for (int i = 0; i < CROWD; i++) {
+		u = user(&w, i);
+		upload(&w, &u, device_keys(&w, &u, ""));
+		buf_printf(&ask, "%s\"%.*s\":[]", i ? "," : "", STR_ARG(u.user_id));
+		buf_printf(&keys, "%s\"x:%d\":\"k\"", i ? "," : "{\"one_time_keys\":{", i);
+	}
+	buf_byte(&ask, '}');
+	buf_add(&keys, S("}}"));
+
+	asked = parsed(&w, buf_str(&ask));
+	before = store_statements_here();
+	both_ok(e2ee_keys_query(w.e, b->a, u.user, u.user_id, asked, &answer));
+	ok(store_statements_here() - before <= 3, "a query of %d users took %d statements", (int)CROWD,
+	   (int)(store_statements_here() - before));
+	assert_int_equal(answer.n, CROWD);
+	for (size_t i = 0; i < CROWD; i++) {
+		assert_int_equal(answer.users[i].n, 1);
+		assert_true(str_contains(answer.users[i].devices[0].keys, answer.users[i].user_id));
+		same_str(answer.users[i].devices[0].display_name, S("phone"));
+	}
+
+	before = store_statements_here();
+	upload(&w, &u, buf_str(&keys)); /* finds, adds, counts, and takes a position */
+	assert_int_equal(u.counts.one_time[0].n, CROWD);
+	ok(store_statements_here() - before <= 5, "an upload of %d keys took %d statements", (int)CROWD,
+	   (int)(store_statements_here() - before));
+	before = store_statements_here();
+	assert_true(claims(&w, &u, "x").p[0].found); /* finds, deletes, and takes a position */
+	ok(store_statements_here() - before <= 4, "a claim took %d statements",
+	   (int)(store_statements_here() - before));
+	end(&w);
+}
+BOTH(costs_are_statements_for_all_together)
+
+static void no_ones_keys_are_shown_for_another(struct both *b)
+{
+	struct world w = begin(b);
+	struct key_upload one = user(&w, 1), two = user(&w, 2);
+	struct keys_answer answer;
+
+	upload(&w, &one, device_keys(&w, &one, ""));
+	upload(&w, &two, device_keys(&w, &two, ""));
+	/* Both lists are read with one statement; "D" is asked of the second alone. */
+	both_ok(e2ee_keys_query(
+		w.e, b->a, one.user, one.user_id,
+		parsed(&w, S("{\"@u1:x.org\":[\"E\"],\"@u2:x.org\":[\"D\",\"E\"],\"@u2:x.org\":[\"D\"]}")), &answer));
+	assert_int_equal(answer.n, 2);
+	assert_int_equal(answer.users[0].n, 0);
+	assert_int_equal(answer.users[1].n, 1);
+	end(&w);
+}
+BOTH(no_ones_keys_are_shown_for_another)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BOTH_TESTS(only_changed_device_keys_are_a_change),
+		BOTH_TESTS(whoever_changes_the_counts_wakes_their_owner),
+		BOTH_TESTS(a_device_that_is_gone_uploads_nothing),
+		BOTH_TESTS(costs_are_statements_for_all_together),
+		BOTH_TESTS(no_ones_keys_are_shown_for_another),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
