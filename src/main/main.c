@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "crypto/crypto.h"
 #include "main/server.h"
+#include "media/imager.h"
 
 /* The accounts for `hearth user` where no server runs: the same services, without http/. */
 static struct server offline;
@@ -32,6 +33,9 @@ int main(int argc, char **argv)
 		.close_users = close_users_offline,
 	};
 
+	/* The server starts itself so, for what must not be done in its own process. */
+	if (argc == 2 && strcmp(argv[1], IMAGER_COMMAND) == 0)
+		return imager_child_main();
 	crypto_init();
 	return cli_run(argc, argv, &hooks);
 }
