@@ -12,7 +12,7 @@
 struct heads {
 	unsigned n, n_length, n_coding, n_host;
 	const char *length;
-	bool lengths_differ, chunked, malformed;
+	bool lengths_differ, chunked, malformed, expects;
 };
 
 static bool is_token(const char *name)
@@ -57,6 +57,8 @@ static enum MHD_Result on_header(void *arg, enum MHD_ValueKind kind, const char 
 		h->n_coding++;
 	} else if (name.n == 4 && str_eq_nocase(name, S("Host"))) {
 		h->n_host++;
+	} else if (name.n == 6 && str_eq_nocase(name, S("Expect"))) {
+		h->expects |= str_eq_nocase(str_c(value), S("100-continue"));
 	}
 	return MHD_YES;
 }
@@ -77,6 +79,12 @@ static struct refusal guard_length(struct req_internal *r, const struct heads *h
 		return (struct refusal){ ERR_UNKNOWN, 501, true, "Transfer-Encoding is not understood" };
 	if (h->length && !str_to_u64(str_c(h->length), &length))
 		return bad("Content-Length is no number");
+	r->upload.length = h->n_coding > 0 ? -1 : (int64_t)length;
+	r->upload.expects = h->expects && !http_1_0;
+	if (length > INT64_MAX)
+		return (struct refusal){ ERR_TOO_LARGE, 0, true, "The body is too large" };
+	if (r->rq.route && r->rq.route->sink)
+		return (struct refusal){ 0 };
 	/* A little too much is read to its end, so that the answer arrives instead of a reset; not more. */
 	if (length > (uint64_t)r->max_body + HTTP_BODY_DISCARD)
 		return (struct refusal){ ERR_TOO_LARGE, 0, true, "The body is too large" };

@@ -6,6 +6,7 @@
 
 /* reply.c, gzip.c ------------------------------------------------------------------------------------------------ */
 void reply_error(struct req_internal *r, const err *e, int status);
+void reply_log(struct req_internal *r, const err *e); /* what is our own fault */
 /* Takes the bytes over. */
 void reply_take(struct req_internal *r, int status, const char *content_type, struct buf *bytes);
 /* Makes r->response of what was written. */
@@ -39,6 +40,7 @@ int64_t rates_take(struct rates *t, enum rate_class class, str key, int64_t now_
 
 /* metrics.c ------------------------------------------------------------------------------------------------------ */
 void metrics_request(struct req_internal *r); /* when its answer is ready */
+void metrics_costs(struct req_internal *r);   /* what jobs cost after that */
 struct http_metrics {
 	struct metric *connections, *parked, *refused_connections, *unrouted, *hung_up, *timed_out, *refused_requests;
 };

@@ -29,6 +29,8 @@ struct lane_pool {
 void lane_init(struct lane_pool *l, struct http *h, const char *name, unsigned workers, size_t limit);
 /* A place in the queue; false when it is full. Then lane_push, which has no limit of its own. */
 bool lane_reserve(struct lane_pool *l);
+/* For a further piece of a request that was begun. */
+void lane_reserve_more(struct lane_pool *l);
 void lane_push(struct lane_pool *l, struct req_internal *r);
 /* A request that was parked comes back: needs no place. Cheap for who calls, also a thousand times in a row. */
 void lane_return(struct lane_pool *l, struct req_internal *r);
@@ -59,6 +61,7 @@ struct conn {
 	int64_t id;
 	_Atomic int64_t deadline_us; /* clock_mono_us; 0: none (a request is being worked on) */
 	_Atomic bool busy;           /* between a request line and its answer's end */
+	_Atomic bool receiving;      /* a body that goes to a sink */
 	/* under watch.lock */
 	bool watched, hup;
 	struct req_internal *parked;
@@ -91,6 +94,10 @@ void watch_stop(struct http *h);
 void watch_done(struct http *h);
 void watch_conn_started(struct http *h, struct MHD_Connection *mhd, struct conn **out);
 void watch_conn_closed(struct http *h, struct conn *c);
+/* Under watch.lock: from now on `hup` tells whether the client hung up. */
+void watch_socket(struct conn *c);
+/* A deadline for the next piece of a body; a moment where the client hung up, for what it had sent before. */
+void watch_receiving(struct conn *c, int64_t deadline_us);
 
 enum park_cause { PARK_WOKEN, PARK_DEADLINE, PARK_HUNG_UP };
 /* Parks the request, which then belongs to whoever resumes it; or tells why it must be run (or dropped) now. */

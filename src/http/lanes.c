@@ -231,7 +231,7 @@ static void work(void *arg)
 
 	thread_on_wait(on_wait, w);
 	while ((r = next_job(w))) {
-		const bool woken = r->runs > 0;
+		const bool woken = r->runs > 0 && r->job == JOB_RUN;
 		const bool done = run_on_worker(r, a);
 
 		w->running = false;
@@ -256,6 +256,8 @@ bool lane_reserve(struct lane_pool *l)
 	atomic_fetch_sub(&l->waiting, 1);
 	return false;
 }
+
+void lane_reserve_more(struct lane_pool *l) { atomic_fetch_add(&l->waiting, 1); }
 
 void lane_push(struct lane_pool *l, struct req_internal *r)
 {

@@ -74,6 +74,21 @@ static struct route_stats *stats_of(struct compiled *c)
 	return s;
 }
 
+void metrics_costs(struct req_internal *r)
+{
+	struct route_stats *s = stats_of(r->hit.found);
+
+	metric_add(s->cpu_us, r->cpu_us);
+	if (r->sql_us)
+		metric_add(s->sql_us, r->sql_us);
+	if (r->statements)
+		metric_add(s->statements, (int64_t)r->statements);
+	if (r->commits)
+		metric_add(s->commits, (int64_t)r->commits);
+	r->cpu_us = r->sql_us = 0;
+	r->statements = r->commits = 0;
+}
+
 void metrics_request(struct req_internal *r)
 {
 	const size_t class = r->status / 100 == 2 ? 0 : r->status / 100 == 4 ? 1 : r->status / 100 == 5 ? 2 : 3;
@@ -89,15 +104,9 @@ void metrics_request(struct req_internal *r)
 	s = stats_of(r->hit.found);
 	metric_observe_us(s->latency, clock_mono_us() - arrived - r->parked_us);
 	metric_add(s->by_status[class], 1);
-	metric_add(s->cpu_us, r->cpu_us);
-	if (r->sql_us)
-		metric_add(s->sql_us, r->sql_us);
-	if (r->statements)
-		metric_add(s->statements, (int64_t)r->statements);
-	if (r->commits)
-		metric_add(s->commits, (int64_t)r->commits);
 	if (r->parked_us)
 		metric_add(s->parked_us, r->parked_us);
+	metrics_costs(r);
 }
 
 static struct http_metrics http_metrics;

@@ -169,23 +169,12 @@ void park_finish(struct req_internal *r)
 		go_on(r);
 }
 
-/* A hang-up is reported once, whether somebody is parked at that moment or not: so the socket is watched from its first
- * park on, at no cost for the later ones. */
-static void watch_socket(struct watch *w, struct conn *c)
-{
-	struct epoll_event ev = { .events = EPOLLRDHUP | EPOLLET, .data.u64 = (uint64_t)c->id };
-
-	if (!c->watched)
-		epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
-	c->watched = true;
-}
-
 enum put { PUT, PUT_CALLED, PUT_REFUSED };
 
 static enum put put_away(struct watch *w, struct req_internal *r, bool *out_earlier)
 {
 	LOCKED(&w->lock);
-	watch_socket(w, r->conn);
+	watch_socket(r->conn);
 	if (w->expired || r->conn->hup) {
 		r->park_cause = r->conn->hup ? PARK_HUNG_UP : PARK_DEADLINE;
 		return PUT_REFUSED;

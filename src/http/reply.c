@@ -70,8 +70,9 @@ void reply_error(struct req_internal *r, const err *e, int status)
 {
 	int64_t retry_s;
 
+	stream_drop(r);
 	buf_reset(&r->out);
-	r->replied = r->json_open = r->park_wanted = false;
+	r->stream.wanted = r->replied = r->json_open = r->park_wanted = false;
 	r->n_headers = 0;
 	begin(r, status ? status : err_status(e->code));
 	errors_write(&r->out, r->rq.arena, e, &retry_s);
@@ -142,6 +143,27 @@ static void add_headers(struct req_internal *r, bool may_compress, bool compress
 		add(r->response, "Connection", "close");
 }
 
+void reply_log(struct req_internal *r, const err *e)
+{
+	if (err_status(e->code) == 500)
+		log_error(r->rq.log, "request failed", F("error", e->msg), F("where", e->where));
+}
+
+/* False: it is an error now, like any other. */
+static bool finish_stream(struct req_internal *r)
+{
+	const err *e = stream_finish(r, r->rq.arena);
+
+	if (e) {
+		reply_log(r, e);
+		reply_error(r, e, 0);
+		return false;
+	}
+	assert(r->response);
+	add_headers(r, false, false);
+	return true;
+}
+
 void reply_finish(struct req_internal *r)
 {
 	bool may_compress, compressed;
@@ -157,6 +179,8 @@ void reply_finish(struct req_internal *r)
 			reply_error(r, e, 0);
 		}
 	}
+	if (r->stream.wanted && finish_stream(r))
+		return;
 	may_compress = !r->conn->listener->opt.no_gzip && r->out.n >= HTTP_GZIP_MIN && compressible(r->content_type);
 	compressed = may_compress && compress(r);
 	bytes = buf_take(&r->out);

@@ -9,6 +9,8 @@
  *   HEAD --guards, route--> BODY --whole--> WORKING --(lane, parked ...)--> DONE --> SENT
  *                                  \--refused, OPTIONS, LANE_LOOP: answered at once--/
  *
+ * Bodies that go to a sink and answers that come from a source visit WORKING more often: upload.c, stream.c.
+ *
  * While WORKING the request belongs to the lane or to the park, and only its owner touches it. It is suspended before
  * anybody else can see it, and resumed exactly once, as the last thing its owner does with it.
  */
@@ -22,7 +24,7 @@
 static int64_t deadline(const struct http *h, uint64_t bytes)
 {
 	return clock_mono_us() +
-	       ((int64_t)h->opt.request_timeout_s + (int64_t)(bytes / HTTP_MIN_BYTES_S)) * INT64_C(1000000);
+	       ((int64_t)h->opt.request_timeout_s + (int64_t)(bytes / h->opt.min_bytes_s)) * INT64_C(1000000);
 }
 
 static struct conn *conn_of(struct MHD_Connection *mhd)
@@ -83,13 +85,35 @@ void *request_begin(void *cls, const char *uri, struct MHD_Connection *mhd)
 	return r;
 }
 
-static enum MHD_Result send_answer(struct req_internal *r)
+void request_extend(struct req_internal *r, uint64_t bytes)
+{
+	const int64_t until = deadline(r->h, bytes);
+
+	if (r->upload.begun)
+		watch_receiving(r->conn, until);
+	else
+		atomic_store(&r->conn->deadline_us, until);
+}
+
+struct lane_pool *request_lane(const struct req_internal *r) { return &r->h->lanes[r->rq.route->lane]; }
+
+void request_hand_over(struct req_internal *r, enum job job, enum stage after)
+{
+	r->stage = STAGE_WORKING;
+	r->job = job;
+	r->after = after;
+	atomic_store(&r->conn->deadline_us, 0);
+	MHD_suspend_connection(r->mhd);
+	lane_push(request_lane(r), r);
+}
+
+enum MHD_Result request_answer(struct req_internal *r)
 {
 	enum MHD_Result rc = MHD_NO;
 
 	r->stage = STAGE_SENT;
 	if (r->response) {
-		atomic_store(&r->conn->deadline_us, deadline(r->h, r->answer_bytes));
+		request_extend(r, r->answer_bytes);
 		rc = MHD_queue_response(r->mhd, (unsigned)r->status, r->response);
 		MHD_destroy_response(r->response);
 		r->response = NULL;
@@ -149,19 +173,20 @@ static enum MHD_Result take_head(struct req_internal *r, const char *method, con
 	if (why.code != ERR_NONE) {
 		r->must_close |= why.close;
 		run_refusal(r, why);
-		return send_answer(r);
+		return request_answer(r);
 	}
 	if (is_options(r))
 		r->refused = ERR_NONE; /* "the server MUST NOT perform any logic defined for the endpoints" */
+	if (r->rq.route && r->rq.route->sink)
+		return upload_head(r);
 	r->stage = STAGE_BODY;
 	return MHD_YES;
 }
 
 /* Bodies of all requests together are bounded, too: what one connection may have is not there for ten thousand. */
-static bool charge(struct req_internal *r, size_t n)
+bool request_charge(struct req_internal *r, int64_t total)
 {
-	const size_t need = r->body.n + n;
-	const int64_t more = (int64_t)(need > r->body.cap ? 2 * need : r->body.cap) - r->body_charged;
+	const int64_t more = total - r->body_charged;
 
 	if (more <= 0)
 		return true;
@@ -173,7 +198,7 @@ static bool charge(struct req_internal *r, size_t n)
 	return true;
 }
 
-static void refuse(struct req_internal *r, enum err_code code, const char *why)
+void request_refuse(struct req_internal *r, enum err_code code, const char *why)
 {
 	if (r->refused == ERR_NONE) {
 		r->refused = code;
@@ -182,52 +207,62 @@ static void refuse(struct req_internal *r, enum err_code code, const char *why)
 	buf_done(&r->body);
 }
 
-static enum MHD_Result take_body(struct req_internal *r, const char *p, size_t n)
+enum MHD_Result request_discard(struct req_internal *r, size_t *n)
 {
-	if (r->refused == ERR_NONE && n > r->max_body - r->body.n)
-		refuse(r, ERR_TOO_LARGE, "The body is too large");
-	if (r->refused == ERR_NONE && !charge(r, n))
-		refuse(r, ERR_BUSY, "Too many large requests at once");
-	if (r->refused == ERR_NONE) {
-		/* Large bodies get more time as they come, not by what they promise. */
-		if (r->body.n / HTTP_MIN_BYTES_S != (r->body.n + n) / HTTP_MIN_BYTES_S)
-			atomic_fetch_add(&r->conn->deadline_us, INT64_C(1000000));
-		buf_add(&r->body, (str){ p, n });
-		return MHD_YES;
-	}
-	r->dropped += n;
+	if (atomic_load(&r->conn->deadline_us) == 0) /* a worker has just failed with it */
+		request_extend(r, HTTP_BODY_DISCARD);
+	r->dropped += *n;
+	*n = 0;
 	return r->dropped > HTTP_BODY_DISCARD ? MHD_NO : MHD_YES;
+}
+
+static enum MHD_Result take_body(struct req_internal *r, const char *p, size_t *n)
+{
+	const size_t need = r->body.n + *n;
+
+	if (*n > r->max_body - r->body.n)
+		request_refuse(r, ERR_TOO_LARGE, "The body is too large");
+	else if (!request_charge(r, (int64_t)(need > r->body.cap ? 2 * need : r->body.cap)))
+		request_refuse(r, ERR_BUSY, "Too many large requests at once");
+	if (r->refused != ERR_NONE)
+		return request_discard(r, n);
+	/* Large bodies get more time as they come, not by what they promise. */
+	if (r->body.n / r->h->opt.min_bytes_s != need / r->h->opt.min_bytes_s)
+		atomic_fetch_add(&r->conn->deadline_us, INT64_C(1000000));
+	buf_add(&r->body, (str){ p, *n });
+	*n = 0;
+	return MHD_YES;
 }
 
 static enum MHD_Result whole(struct req_internal *r)
 {
-	struct lane_pool *lane;
-
 	r->rq.arrived_us = clock_mono_us();
+	atomic_store(&r->conn->receiving, false);
 	atomic_store(&r->conn->deadline_us, 0);
 	atomic_fetch_add(&r->h->active, 1);
 	r->counted = true;
+	if (r->response)
+		return request_answer(r);
 	if (r->refused != ERR_NONE) {
 		run_refusal(r, (struct refusal){ r->refused, 0, false, r->refused_why });
-		return send_answer(r);
+		return request_answer(r);
 	}
 	if (is_options(r)) {
 		run_options(r);
-		return send_answer(r);
+		return request_answer(r);
 	}
 	if (r->rq.route->lane == LANE_LOOP) {
 		run_here(r);
-		return send_answer(r);
+		return request_answer(r);
 	}
-	lane = &r->h->lanes[r->rq.route->lane];
-	if (!lane_reserve(lane)) {
+	if (r->upload.begun) {
+		lane_reserve_more(request_lane(r));
+	} else if (!lane_reserve(request_lane(r))) {
 		metric_add(metrics_http()->refused_requests, 1);
 		run_refusal(r, (struct refusal){ ERR_BUSY, 0, false, "The server is too busy" });
-		return send_answer(r);
+		return request_answer(r);
 	}
-	r->stage = STAGE_WORKING;
-	MHD_suspend_connection(r->mhd);
-	lane_push(lane, r);
+	request_hand_over(r, JOB_RUN, STAGE_DONE);
 	return MHD_YES;
 }
 
@@ -235,22 +270,24 @@ enum MHD_Result request_step(void *cls, struct MHD_Connection *mhd, const char *
 			     const char *version, const char *upload, size_t *upload_size, void **req)
 {
 	struct req_internal *r = *req;
-	enum MHD_Result rc;
-
 	(void)cls;
 	(void)url;
 	assert(r && r->mhd == mhd);
 	switch (r->stage) {
 	case STAGE_HEAD:
 		return take_head(r, method, version);
+	case STAGE_BEGUN:
+		return upload_begun(r);
 	case STAGE_BODY:
 		if (*upload_size == 0)
 			return whole(r);
-		rc = take_body(r, upload, *upload_size);
-		*upload_size = 0;
-		return rc;
+		if (r->refused != ERR_NONE || r->response)
+			return request_discard(r, upload_size);
+		if (r->rq.route && r->rq.route->sink)
+			return upload_bytes(r, upload, upload_size);
+		return take_body(r, upload, upload_size);
 	case STAGE_DONE:
-		return send_answer(r);
+		return request_answer(r);
 	case STAGE_WORKING: /* the library does not call while it is suspended */
 	case STAGE_SENT:
 		break;
@@ -275,6 +312,7 @@ void request_end(void *cls, struct MHD_Connection *mhd, void **req, enum MHD_Req
 	if (r->response)
 		MHD_destroy_response(r->response);
 	atomic_store(&r->conn->busy, false);
+	atomic_store(&r->conn->receiving, false);
 	if (atomic_load(&h->stopping)) /* watch_expire may have found it busy */
 		shutdown(r->conn->fd, SHUT_RD);
 	atomic_store(&r->conn->deadline_us, clock_mono_us() + HTTP_IDLE_S * INT64_C(1000000));
@@ -285,6 +323,14 @@ void request_end(void *cls, struct MHD_Connection *mhd, void **req, enum MHD_Req
 	if (r->counted && atomic_fetch_sub(&h->active, 1) == 1 && atomic_load(&h->stopping)) {
 		LOCKED(&h->lock);
 		cond_broadcast(&h->ended);
+	}
+	if (r->upload.begun || r->stream.ops) {
+		r->mhd = NULL;
+		r->conn = NULL;
+		r->job = JOB_DROP;
+		lane_reserve_more(request_lane(r));
+		lane_push(request_lane(r), r);
+		return;
 	}
 	mem_free(r);
 }

@@ -3,7 +3,8 @@
  *
  * Authentication, allowance, handler, answer: straight through on a worker, in the worker's arena, which is emptied
  * afterwards: a parked request keeps none of it. A handler that parked is run again from the top, with its user
- * authenticated anew (the token may be gone by now) and no further allowance taken.
+ * authenticated anew (the token may be gone by now) and no further allowance taken; likewise one whose body went to a
+ * sink in several pieces.
  */
 #include "http/internal_http.h"
 
@@ -13,6 +14,33 @@
 
 /* A handler that parks on a key that moves at each look would run for ever. */
 static const unsigned hasty_runs = 100;
+
+struct costs {
+	int64_t cpu_us, sql_us;
+	uint64_t statements, commits;
+};
+
+static struct costs costs_here(const struct http *h)
+{
+	const struct http_options *opt = &h->opt;
+
+	return (struct costs){
+		.cpu_us = clock_thread_us(),
+		.sql_us = opt->sql_us_here ? opt->sql_us_here() : 0,
+		.statements = opt->statements_here ? opt->statements_here() : 0,
+		.commits = opt->commits_here ? opt->commits_here() : 0,
+	};
+}
+
+static void add_costs(struct req_internal *r, struct costs before)
+{
+	const struct costs now = costs_here(r->h);
+
+	r->cpu_us += now.cpu_us - before.cpu_us;
+	r->sql_us += now.sql_us - before.sql_us;
+	r->statements += now.statements - before.statements;
+	r->commits += now.commits - before.commits;
+}
 
 static void begin_run(struct req_internal *r, struct arena *a)
 {
@@ -50,7 +78,8 @@ err *req_rate(struct req *rq, enum rate_class class, str key)
 	return e;
 }
 
-static err *run_handler(struct req_internal *r)
+/* What stands before the handler, or before a sink's begin. */
+static err *admit(struct req_internal *r)
 {
 	struct req *rq = &r->rq;
 
@@ -60,38 +89,60 @@ static err *run_handler(struct req_internal *r)
 		TRY(r->h->opt.authenticate(rq, rq->route->auth));
 		assert(rq->route->auth == AUTH_OPTIONAL || rq->user_id.n > 0);
 	}
-	TRY(take_allowance(r));
-	return rq->route->run(rq);
+	return take_allowance(r);
 }
 
-static void run_once(struct req_internal *r, struct arena *a)
+/* JOB_RUN. */
+static err *run_handler(struct req_internal *r)
 {
-	const struct http_options *opt = &r->h->opt;
-	const int64_t cpu = clock_thread_us(), sql_us = opt->sql_us_here ? opt->sql_us_here() : 0;
-	const uint64_t statements = opt->statements_here ? opt->statements_here() : 0;
-	const uint64_t commits = opt->commits_here ? opt->commits_here() : 0;
+	TRY(admit(r));
+	if (r->rq.route->sink) {
+		if (!r->upload.begun)
+			TRY(upload_begin(r));
+		TRY(upload_take(r));
+	}
+	TRY(r->rq.route->run(&r->rq));
+	if (!r->replied && !r->park_wanted)
+		return err_new(r->rq.arena, ERR_INTERNAL, "The handler gave no answer");
+	return NULL;
+}
+
+/* JOB_BEGIN. */
+static err *run_begin(struct req_internal *r)
+{
+	TRY(admit(r));
+	return upload_begin(r);
+}
+
+/* JOB_TAKE. */
+static err *run_take(struct req_internal *r)
+{
+	TRY(args_prepare(r));
+	return upload_take(r);
+}
+
+static void run_once(struct req_internal *r, struct arena *a, err *(*step)(struct req_internal *r))
+{
+	const struct costs before = costs_here(r->h);
 	err *e;
 
 	begin_run(r, a);
-	e = run_handler(r);
-	if (!e && !r->replied && !r->park_wanted)
-		e = err_new(a, ERR_INTERNAL, "The handler gave no answer");
-	if (e && err_status(e->code) == 500)
-		log_error(r->rq.log, "request failed", F("error", e->msg), F("where", e->where));
-	if (e)
+	e = step(r);
+	if (e) {
+		reply_log(r, e);
 		reply_error(r, e, 0);
+	}
 	if (r->replied)
 		reply_finish(r);
-	r->cpu_us += clock_thread_us() - cpu;
-	r->sql_us += opt->sql_us_here ? opt->sql_us_here() - sql_us : 0;
-	r->statements += opt->statements_here ? opt->statements_here() - statements : 0;
-	r->commits += opt->commits_here ? opt->commits_here() - commits : 0;
+	if (!r->park_wanted && (e || r->replied))
+		upload_drop(r);
+	add_costs(r, before);
 }
 
 /* Nothing of the request may be touched afterwards: the loop may have ended it. */
 void run_resume(struct req_internal *r)
 {
-	r->stage = STAGE_DONE;
+	r->stage = r->after;
 	MHD_resume_connection(r->mhd);
 }
 
@@ -112,22 +163,62 @@ static bool park(struct req_internal *r, struct arena *a, unsigned *hasty)
 	return false;
 }
 
-bool run_on_worker(struct req_internal *r, struct arena *a)
+/* True: answered. */
+static bool run_whole(struct req_internal *r, struct arena *a)
 {
 	unsigned hasty = 0;
 
 	park_left(r);
 	for (;;) {
-		run_once(r, a);
+		run_once(r, a, run_handler);
 		if (!r->park_wanted)
 			break;
 		assert(!r->expired);
 		if (park(r, a, &hasty))
 			return false;
 	}
+	metrics_request(r);
+	return true;
+}
+
+static void run_drop(struct req_internal *r)
+{
+	const struct costs before = costs_here(r->h);
+
+	upload_drop(r);
+	stream_drop(r);
+	add_costs(r, before);
+	metrics_costs(r);
+	mem_free(r);
+}
+
+bool run_on_worker(struct req_internal *r, struct arena *a)
+{
+	struct costs before;
+
+	switch (r->job) {
+	case JOB_RUN:
+		if (!run_whole(r, a))
+			return false;
+		break;
+	case JOB_BEGIN:
+	case JOB_TAKE:
+		run_once(r, a, r->job == JOB_BEGIN ? run_begin : run_take);
+		if (r->response)
+			metrics_request(r);
+		break;
+	case JOB_FILL:
+		before = costs_here(r->h);
+		stream_fill(r, a);
+		add_costs(r, before);
+		metrics_costs(r);
+		break;
+	case JOB_DROP:
+		run_drop(r);
+		return false;
+	}
 	r->rq.arena = NULL;
 	arena_reset(a);
-	metrics_request(r);
 	return true;
 }
 
@@ -135,7 +226,7 @@ void run_here(struct req_internal *r)
 {
 	AUTO_ARENA a = arena_new();
 
-	run_once(r, a);
+	run_once(r, a, run_handler);
 	assert(!r->park_wanted);
 	r->rq.arena = NULL;
 	metrics_request(r);
@@ -165,8 +256,16 @@ void run_options(struct req_internal *r)
 
 void run_never(struct req_internal *r)
 {
-	park_left(r);
-	r->must_close = true;
-	run_refusal(r, (struct refusal){ ERR_BUSY, 0, true, "The server is stopping" });
+	if (r->job == JOB_DROP) {
+		run_drop(r);
+		return;
+	}
+	if (r->job == JOB_FILL) {
+		r->stream.failed = true;
+	} else {
+		park_left(r);
+		r->must_close = true;
+		run_refusal(r, (struct refusal){ ERR_BUSY, 0, true, "The server is stopping" });
+	}
 	run_resume(r);
 }

@@ -110,6 +110,7 @@ static void choose(struct http_options *o)
 	}
 	o->loops = o->loops ? MIN(o->loops, HTTP_MAX_LOOPS) : (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN) / 2, 1);
 	o->max_connections = o->max_connections ? o->max_connections : HTTP_CONNECTIONS;
+	o->min_bytes_s = o->min_bytes_s ? o->min_bytes_s : HTTP_MIN_BYTES_S;
 	o->request_timeout_s = o->request_timeout_s ? o->request_timeout_s : HTTP_REQUEST_TIMEOUT_S;
 }
 

@@ -34,6 +34,7 @@ struct http_options {
 	unsigned loops; /* event loop threads to begin with; more come with connections; 0: chosen */
 	unsigned max_connections;
 	unsigned request_timeout_s; /* for a request to arrive whole, and for an answer to be taken */
+	unsigned min_bytes_s;       /* a second more for each so many bytes; 0: HTTP_MIN_BYTES_S */
 	/* Totals of the calling thread, for the per-route SQL metrics; or NULL. */
 	uint64_t (*statements_here)(void);
 	uint64_t (*commits_here)(void);

@@ -7,7 +7,7 @@
  *   taken. The library's timeout is for inactivity only: a byte a second lives for ever. Once a second the deadlines
  *   are compared; a connection that is late is shut down, and its loop finds that out and closes it.
  * - Parked requests whose time has come are run again. The library does not read from a suspended connection, so
- *   hang-ups come from an epoll of our own.
+ *   hang-ups come from an epoll of our own. Of uploads, too, for the library overlooks some.
  *
  * A connection is in `conns` from the moment a loop knows it until the loop closes its socket; under the lock its
  * descriptor is therefore right.
@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const int64_t second = 1000000, accept_pause = 100000, lanes_pause = 2000;
+static const int64_t second = 1000000, accept_pause = 100000, lanes_pause = 2000, hup_patience = 1000000;
 /* Tags of epoll events: connections are their id, from 1 on. */
 static const uint64_t tag_call = 0, tag_listener = UINT64_C(1) << 62;
 
@@ -237,6 +237,37 @@ static int64_t look(struct watch *w, struct list *out_due)
 	return next;
 }
 
+/* A hang-up is reported once, whether anybody cares at that moment or not: so the socket is watched from the first time
+ * on, at no cost for the later ones. */
+void watch_socket(struct conn *c)
+{
+	struct epoll_event ev = { .events = EPOLLRDHUP | EPOLLET, .data.u64 = (uint64_t)c->id };
+
+	lock_assert_held(&c->h->watch.lock);
+	if (!c->watched)
+		epoll_ctl(c->h->watch.epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
+	c->watched = true;
+}
+
+void watch_receiving(struct conn *c, int64_t deadline_us)
+{
+	LOCKED(&c->h->watch.lock);
+	watch_socket(c);
+	atomic_store(&c->receiving, true);
+	atomic_store(&c->deadline_us, c->hup ? MIN(deadline_us, clock_mono_us() + hup_patience) : deadline_us);
+}
+
+/* The library takes a short read for the end of what there is, and so overlooks the end of the connection where that
+ * arrived with the last bytes. Those may be the body's last, and are then about to be read. */
+static void shorten(struct conn *c)
+{
+	int64_t deadline = atomic_load(&c->deadline_us);
+	const int64_t soon = clock_mono_us() + hup_patience;
+
+	if (atomic_load(&c->receiving) && deadline > soon)
+		atomic_compare_exchange_strong(&c->deadline_us, &deadline, soon);
+}
+
 static void hung_up(struct watch *w, int64_t id)
 {
 	struct req_internal *taken = NULL;
@@ -244,10 +275,11 @@ static void hung_up(struct watch *w, int64_t id)
 
 	lock_take(&w->lock);
 	c = map_get_i(&w->by_id, id);
-	if (c)
+	if (c) {
 		c->hup = true;
-	if (c)
 		taken = c->parked;
+		shorten(c);
+	}
 	if (taken && !park_take(taken, PARK_HUNG_UP))
 		taken = NULL;
 	lock_drop(&w->lock);

@@ -247,7 +247,7 @@ static struct http *start_server(struct http_options opt, struct http_listener l
 	err *e;
 
 	opt.bus = world.bus;
-	opt.tables = test_tables;
+	opt.tables = opt.tables ? opt.tables : test_tables;
 	opt.authenticate = test_authenticate;
 	if (opt.request_timeout_s == 0)
 		opt.request_timeout_s = 20;
