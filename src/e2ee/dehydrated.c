@@ -21,7 +21,7 @@ static err *take_away(struct tx *tx, int64_t user, str *out_device_id)
 	str data;
 
 	TRY(store_dehydrated(tx, user, out_device_id, &data));
-	return str_is_none(*out_device_id) ? NULL : store_devices_delete(tx, user, out_device_id, 1);
+	return str_is_none(*out_device_id) ? NULL : store_devices_delete(tx, user, out_device_id, 1, NULL);
 }
 
 static err *put_run(struct tx *tx, void *arg)

@@ -6,6 +6,7 @@
 #include "store/devices.h"
 
 #include "store/cross_signing.h"
+#include "store/to_device.h"
 #include "store/tx.h"
 
 #define DEVICE_COLUMNS "user_nid, device_id, display_name, created_at, seen_at, seen_ip, seen_agent"
@@ -89,31 +90,33 @@ err *store_device_seen(struct tx *tx, int64_t user, str device_id, int64_t at, s
 }
 
 /* `cond` speaks of user_nid = $1 and device_id. */
-#define DELETE_WHERE(tx, cond, ...)                                                                                    \
+#define DELETE_WHERE(tx, out_n, cond, ...)                                                                             \
 	do {                                                                                                           \
+		TRY(store_to_device_delete_by((tx), "DELETE FROM to_device WHERE " cond TO_DEVICE_RETURNING,           \
+					      BIND(__VA_ARGS__), NULL));                                               \
 		TRY(tx_run((tx), "DELETE FROM access_tokens WHERE " cond, BIND(__VA_ARGS__)));                         \
 		TRY(tx_run((tx), "DELETE FROM refresh_tokens WHERE " cond, BIND(__VA_ARGS__)));                        \
 		TRY(tx_run((tx), "DELETE FROM dehydrated_devices WHERE " cond, BIND(__VA_ARGS__)));                    \
 		TRY(tx_run((tx), "DELETE FROM device_keys WHERE " cond, BIND(__VA_ARGS__)));                           \
 		TRY(tx_run((tx), "DELETE FROM one_time_keys WHERE " cond, BIND(__VA_ARGS__)));                         \
 		TRY(tx_run((tx), "DELETE FROM fallback_keys WHERE " cond, BIND(__VA_ARGS__)));                         \
-		TRY(tx_run((tx), "DELETE FROM devices WHERE " cond, BIND(__VA_ARGS__)));                               \
+		TRY(tx_run_count((tx), "DELETE FROM devices WHERE " cond, BIND(__VA_ARGS__), (out_n)));                \
 	} while (0)
 
-err *store_devices_delete(struct tx *tx, int64_t user, const str *device_ids, size_t n)
+err *store_devices_delete(struct tx *tx, int64_t user, const str *device_ids, size_t n, int64_t *out_n)
 {
 	const struct strs ids = { device_ids, n };
 
-	DELETE_WHERE(tx, "user_nid = $1 AND device_id IN $2", B(user), B(ids));
+	DELETE_WHERE(tx, out_n, "user_nid = $1 AND device_id IN $2", B(user), B(ids));
 	return store_cross_signing_forget_devices(tx, user);
 }
 
-err *store_devices_delete_others(struct tx *tx, int64_t user, str keep)
+err *store_devices_delete_others(struct tx *tx, int64_t user, str keep, int64_t *out_n)
 {
 	if (str_is_none(keep))
-		DELETE_WHERE(tx, "user_nid = $1", B(user));
+		DELETE_WHERE(tx, out_n, "user_nid = $1", B(user));
 	else
-		DELETE_WHERE(tx, "user_nid = $1 AND device_id <> $2", B(user), B(keep));
+		DELETE_WHERE(tx, out_n, "user_nid = $1 AND device_id <> $2", B(user), B(keep));
 	return store_cross_signing_forget_devices(tx, user);
 }
 
@@ -129,5 +132,5 @@ err *store_devices_trim(struct tx *tx, int64_t user, int64_t max, str keep)
 	TRY(devices_read(tx, sql, BIND(B(user), B(keep), B(max - 1), B((int64_t)AT_ONCE)), AT_ONCE, old, &n));
 	for (size_t i = 0; i < n; i++)
 		ids[i] = old[i].device_id;
-	return n ? store_devices_delete(tx, user, ids, n) : NULL;
+	return n ? store_devices_delete(tx, user, ids, n, NULL) : NULL;
 }

@@ -22,8 +22,9 @@ NODISCARD err *store_device_get(struct tx *tx, int64_t user, str device_id, cons
 NODISCARD err *store_devices_list(struct tx *tx, int64_t user, size_t max, struct device_row *out, size_t *out_n);
 NODISCARD err *store_device_rename(struct tx *tx, int64_t user, str device_id, str display_name, bool *out_found);
 NODISCARD err *store_device_seen(struct tx *tx, int64_t user, str device_id, int64_t at, str ip, str agent);
-NODISCARD err *store_devices_delete(struct tx *tx, int64_t user, const str *device_ids, size_t n);
+/* With all that hangs on them. out_n (or NULL): how many there were. */
+NODISCARD err *store_devices_delete(struct tx *tx, int64_t user, const str *device_ids, size_t n, int64_t *out_n);
 /* All but `keep` (STR_NONE: all). */
-NODISCARD err *store_devices_delete_others(struct tx *tx, int64_t user, str keep);
+NODISCARD err *store_devices_delete_others(struct tx *tx, int64_t user, str keep, int64_t *out_n);
 /* Beyond max devices, those seen longest ago go; never `keep`. */
 NODISCARD err *store_devices_trim(struct tx *tx, int64_t user, int64_t max, str keep);

@@ -183,25 +183,35 @@ struct change {
 	str hash;
 	bool logout_devices;
 	str keep_device;
+	int64_t devices_changed; /* for devices_do */
 };
 
-static err *change_password(struct tx *tx, const struct change *c)
+static err *delete_devices(struct tx *tx, struct change *c, str keep)
+{
+	int64_t gone;
+
+	TRY(store_devices_delete_others(tx, c->nid, keep, &gone));
+	c->devices_changed = gone ? c->nid : 0;
+	return NULL;
+}
+
+static err *change_password(struct tx *tx, struct change *c)
 {
 	TRY(store_account_set_password(tx, c->nid, c->hash));
 	/* A session that was authenticated with the old password, and a login token made with it, end with it. */
 	TRY(store_uia_delete_user(tx, c->nid));
 	TRY(store_one_time_delete_user(tx, c->nid));
-	return c->logout_devices ? store_devices_delete_others(tx, c->nid, c->keep_device) : NULL;
+	return c->logout_devices ? delete_devices(tx, c, c->keep_device) : NULL;
 }
 
-static err *deactivate(struct tx *tx, const struct change *c)
+static err *deactivate(struct tx *tx, struct change *c)
 {
 	TRY(store_account_deactivate(tx, c->nid, c->now, c->flag));
 	TRY(store_uia_delete_user(tx, c->nid));
 	TRY(store_one_time_delete_user(tx, c->nid));
 	TRY(store_user_words_set(tx, c->nid, NULL, 0)); /* out of the user directory */
 	TRY(store_cross_signing_delete(tx, c->nid));
-	return store_devices_delete_others(tx, c->nid, STR_NONE);
+	return delete_devices(tx, c, STR_NONE);
 }
 
 static err *change_write(struct tx *tx, void *arg)
@@ -213,6 +223,7 @@ static err *change_write(struct tx *tx, void *arg)
 	if (!row)
 		return err_new(c->arena, ERR_NOT_FOUND, "There is no such account");
 	c->nid = row->nid;
+	c->devices_changed = 0;
 	switch (c->what) {
 	case SET_PASSWORD:
 		if (row->deactivated_at)
@@ -233,7 +244,7 @@ static err *change_write(struct tx *tx, void *arg)
 static err *change(struct users *us, struct arena *a, struct change *c)
 {
 	c->arena = a;
-	TRY(store_do(us->opt.store, a, change_write, c));
+	TRY(devices_do(us, a, change_write, c, &c->devices_changed));
 	token_cache_drop_user(us->tokens, c->nid);
 	return NULL;
 }

@@ -1,6 +1,7 @@
 /* device.c - a user's devices. */
 #include "user/device.h"
 
+#include "e2ee/device_lists.h"
 #include "store/devices.h"
 #include "user/internal_users.h"
 
@@ -47,10 +48,55 @@ err *device_get(struct users *us, struct arena *a, int64_t user, str device_id, 
 	return NULL;
 }
 
+/*
+ * Changes
+ */
+struct devices_piece {
+	store_fn *run;
+	void *arg;
+	const int64_t *changed;
+	struct bus *bus;
+	struct device_list_note note;
+};
+
+static err *piece_run(struct tx *tx, void *arg)
+{
+	const struct devices_piece *p = arg;
+
+	return p->run(tx, p->arg);
+}
+
+static err *piece_late(struct tx *tx, void *arg)
+{
+	struct devices_piece *p = arg;
+
+	p->note.user = *p->changed;
+	return p->note.user ? device_list_note_write(tx, &p->note) : NULL;
+}
+
+static void piece_after(void *arg, const err *result)
+{
+	const struct devices_piece *p = arg;
+
+	if (!result && p->note.user)
+		device_list_note_tell(p->bus, &p->note);
+}
+
+err *devices_do(struct users *us, struct arena *a, store_fn *run, void *arg, const int64_t *changed)
+{
+	struct devices_piece p = { .run = run, .arg = arg, .changed = changed, .bus = us->opt.bus, .note.a = a };
+	const struct piece piece = { .run = piece_run, .late = piece_late, .after = piece_after, .arg = &p };
+	struct ticket *ticket;
+
+	TRY(store_write(us->opt.store, a, &piece, &ticket));
+	return store_wait(a, ticket);
+}
+
 struct rename {
 	int64_t user;
 	str device_id, display_name;
 	bool found;
+	int64_t changed;
 };
 
 static err *rename_write(struct tx *tx, void *arg)
@@ -58,11 +104,13 @@ static err *rename_write(struct tx *tx, void *arg)
 	struct rename *r = arg;
 	const struct device_row *row;
 
-	if (!str_is_none(r->display_name))
-		return store_device_rename(tx, r->user, r->device_id, r->display_name, &r->found);
+	r->changed = 0;
 	TRY(store_device_get(tx, r->user, r->device_id, &row));
 	r->found = row != NULL;
-	return NULL;
+	if (!row || str_is_none(r->display_name) || str_eq(r->display_name, row->display_name))
+		return NULL;
+	r->changed = r->user;
+	return store_device_rename(tx, r->user, r->device_id, r->display_name, &r->found);
 }
 
 err *device_rename(struct users *us, struct arena *a, int64_t user, str device_id, str display_name)
@@ -71,7 +119,7 @@ err *device_rename(struct users *us, struct arena *a, int64_t user, str device_i
 
 	if (display_name.n > DEVICE_NAME_MAX)
 		return err_new(a, ERR_TOO_LARGE, "A device's name has at most %d bytes", (int)DEVICE_NAME_MAX);
-	TRY(store_do(us->opt.store, a, rename_write, &r));
+	TRY(devices_do(us, a, rename_write, &r, &r.changed));
 	return r.found ? NULL : err_new(a, ERR_NOT_FOUND, "There is no such device");
 }
 
@@ -80,13 +128,17 @@ struct delete
 	int64_t user;
 	const str *device_ids;
 	size_t n;
+	int64_t changed;
 };
 
 static err *delete_write(struct tx *tx, void *arg)
 {
-	const struct delete *d = arg;
+	struct delete *d = arg;
+	int64_t gone;
 
-	return store_devices_delete(tx, d->user, d->device_ids, d->n);
+	TRY(store_devices_delete(tx, d->user, d->device_ids, d->n, &gone));
+	d->changed = gone ? d->user : 0;
+	return NULL;
 }
 
 err *devices_delete(struct users *us, struct arena *a, int64_t user, const str *device_ids, size_t n)
@@ -95,7 +147,7 @@ err *devices_delete(struct users *us, struct arena *a, int64_t user, const str *
 
 	if (n == 0)
 		return NULL;
-	TRY(store_do(us->opt.store, a, delete_write, &d));
+	TRY(devices_do(us, a, delete_write, &d, &d.changed));
 	for (size_t i = 0; i < n; i++)
 		token_cache_drop_device(us->tokens, user, device_ids[i]);
 	return NULL;

@@ -45,6 +45,12 @@ str token_hash(struct arena *a, str token);
  * use should be noted. */
 NODISCARD err *token_look_up(struct users *us, struct arena *a, str token, struct cached_token *out, bool *out_seen);
 
+/*
+ * store_do for what may change a user's devices. Who has to know is noted in the same commit, and told after it:
+ * *changed, as `run` has left it, is the user whose devices are others now (0: nobody's).
+ */
+NODISCARD err *devices_do(struct users *us, struct arena *a, store_fn *run, void *arg, const int64_t *changed);
+
 /* A login's rows. login_prepare draws ids and tokens; login_write is a store_fn for the caller's piece, or a part of
  * one. */
 struct login_write {
@@ -55,6 +61,7 @@ struct login_write {
 	struct token_row token;
 	str token_hash, refresh_hash;
 	struct login out;
+	int64_t devices_changed; /* for devices_do; set by each run */
 };
 NODISCARD err *login_prepare(struct users *us, struct arena *a, const struct login_cmd *cmd, struct login_write *out);
 NODISCARD err *login_write(struct tx *tx, void *login_write);

@@ -298,6 +298,7 @@ err *login_write(struct tx *tx, void *arg)
 	 * assigned to that device." */
 	TRY(store_tokens_delete_device(tx, device.user, device.device_id));
 	TRY(store_device_add(tx, &device, &added));
+	w->devices_changed = added ? device.user : 0;
 	if (added)
 		TRY(store_devices_trim(tx, device.user, DEVICES_PER_USER, device.device_id));
 	return tokens_write(tx, w, device.user, device.device_id);
@@ -308,7 +309,7 @@ err *login_start(struct users *us, struct arena *a, const struct login_cmd *cmd,
 	struct login_write w;
 
 	TRY(login_prepare(us, a, cmd, &w));
-	TRY(store_do(us->opt.store, a, login_write, &w));
+	TRY(devices_do(us, a, login_write, &w, &w.devices_changed));
 	/* Also devices that a full house pushed out. */
 	token_cache_drop_user(us->tokens, cmd->user);
 	*out = w.out;
@@ -379,17 +380,24 @@ err *login_end(struct users *us, struct arena *a, int64_t user, str device_id)
 }
 
 struct end_all {
-	int64_t user;
+	int64_t user, changed;
 };
 
 static err *end_all_write(struct tx *tx, void *arg)
 {
-	return store_devices_delete_others(tx, ((const struct end_all *)arg)->user, STR_NONE);
+	struct end_all *e = arg;
+	int64_t gone;
+
+	TRY(store_devices_delete_others(tx, e->user, STR_NONE, &gone));
+	e->changed = gone ? e->user : 0;
+	return NULL;
 }
 
 err *login_end_all(struct users *us, struct arena *a, int64_t user)
 {
-	TRY(store_do(us->opt.store, a, end_all_write, &(struct end_all){ user }));
+	struct end_all end = { .user = user };
+
+	TRY(devices_do(us, a, end_all_write, &end, &end.changed));
 	token_cache_drop_user(us->tokens, user);
 	return NULL;
 }

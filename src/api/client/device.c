@@ -103,9 +103,9 @@ static err *post_delete_devices(struct req *rq)
 }
 
 const struct route client_device_routes[] = {
-	{ "GET", "/_matrix/client/v3/devices", get_devices, AUTH_USER, RATE_NONE, LANE_FAST },
-	{ "GET", "/_matrix/client/v3/devices/{deviceId}", get_device, AUTH_USER, RATE_NONE, LANE_FAST },
-	{ "PUT", "/_matrix/client/v3/devices/{deviceId}", put_device, AUTH_USER, RATE_NONE, LANE_FAST },
+	{ "GET", "/_matrix/client/v3/devices", get_devices, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ "GET", "/_matrix/client/v3/devices/{deviceId}", get_device, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ "PUT", "/_matrix/client/v3/devices/{deviceId}", put_device, AUTH_GUEST, RATE_NONE, LANE_FAST },
 	{ "DELETE", "/_matrix/client/v3/devices/{deviceId}", delete_device, AUTH_USER, RATE_NONE, LANE_SLOW },
 	{ "POST", "/_matrix/client/v3/delete_devices", post_delete_devices, AUTH_USER, RATE_NONE, LANE_SLOW },
 	{ 0 },

@@ -116,10 +116,10 @@ static err *delete_two(struct tx *tx, void *arg)
 	const str ids[] = { S("A"), S("C"), S("unknown") };
 
 	(void)arg;
-	return store_devices_delete(tx, 1, ids, 3);
+	return store_devices_delete(tx, 1, ids, 3, NULL);
 }
 
-static err *delete_others(struct tx *tx, void *arg) { return store_devices_delete_others(tx, 1, *(str *)arg); }
+static err *delete_others(struct tx *tx, void *arg) { return store_devices_delete_others(tx, 1, *(str *)arg, NULL); }
 
 static void deleting_takes_the_tokens_of_that_user_only(struct both *b)
 {

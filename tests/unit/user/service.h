@@ -3,20 +3,24 @@
 
 #include "store/both.h"
 
+#include "bus/bus.h"
 #include "crypto/crypto.h"
 #include "user/user.h"
 
 static inline struct users_options service_options(struct both *b)
 {
+	static struct bus *bus; /* nobody listens */
 	static bool ready;
 
 	if (!ready) {
 		crypto_init();
+		bus = bus_new(100);
 		log_setup(LOG_WARN, LOG_TEXT);
 	}
 	ready = true;
 	return (struct users_options){
 		.store = b->st,
+		.bus = bus,
 		.server_name = S("x.org"),
 		.enable_registration = true,
 		.cheap_hashes = true,
