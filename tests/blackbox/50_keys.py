@@ -4,7 +4,7 @@ import threading
 import pytest
 import requests
 
-from client import Client, login, q, register
+from client import Client, login, register
 from crypto import Device
 from server import Server
 
@@ -137,10 +137,6 @@ def test_the_oldest_upload_is_given_first(each_hs):
             given.update(claim(bob, device))
         assert given == keys
     assert claim(bob, device) == {}
-
-
-def unused(client):
-    return client.sync().get("device_unused_fallback_key_types")
 
 
 def test_a_fallback_key_stands_in(each_hs):

@@ -1,7 +1,5 @@
 """The keys that stand for users, and signatures by and on them."""
-import copy
-
-from client import Client, login, q, register
+from client import Client, login, register
 from crypto import Device, Identity, Signer
 
 PASSWORD = "sesame-open-1"

@@ -3,6 +3,7 @@
 #include "api/services.h"
 #include "e2ee/key_upload.h"
 #include "e2ee/keys_query.h"
+#include "sync/key_changes.h"
 
 static err *post_upload(struct req *rq)
 {
@@ -151,9 +152,36 @@ static err *post_claim(struct req *rq)
 	return NULL;
 }
 
+/*
+ * Whose keys changed
+ */
+static void write_users(struct jw *w, const char *name, const str *users, size_t n)
+{
+	jw_array(w, name);
+	for (size_t i = 0; i < n; i++)
+		jw_str(w, NULL, users[i]);
+	jw_end(w);
+}
+
+static err *get_changes(struct req *rq)
+{
+	const str from = req_query(rq, "from");
+	struct key_changes changes;
+	struct jw *w;
+
+	if (str_is_none(from))
+		return err_new(rq->arena, ERR_MISSING_PARAM, "from is missing");
+	TRY(sync_key_changes(rq->services->syncs, rq->arena, rq->user, from, req_query(rq, "to"), &changes));
+	w = reply_json(rq, 200);
+	write_users(w, "changed", changes.changed, changes.n_changed);
+	write_users(w, "left", changes.left, changes.n_left);
+	return NULL;
+}
+
 const struct route client_keys_routes[] = {
 	{ "POST", "/_matrix/client/v3/keys/upload", post_upload, AUTH_GUEST, RATE_NONE, LANE_FAST },
 	{ "POST", "/_matrix/client/v3/keys/query", post_query, AUTH_GUEST, RATE_NONE, LANE_FAST },
 	{ "POST", "/_matrix/client/v3/keys/claim", post_claim, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ "GET", "/_matrix/client/v3/keys/changes", get_changes, AUTH_GUEST, RATE_NONE, LANE_FAST },
 	{ 0 },
 };
