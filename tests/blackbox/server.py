@@ -25,6 +25,7 @@ RATES = {
     "rc_joins_per_room": FREE,
     "rc_invites": {"per_room": FREE, "per_user": FREE, "per_issuer": FREE},
     "rc_reports": FREE,
+    "rc_media_create": FREE,
     "rc_room_creation": FREE,
     "rc_user_directory": FREE,
 }
