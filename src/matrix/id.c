@@ -89,22 +89,35 @@ static bool is_dns_name(str s)
 	return true;
 }
 
+/* Where the host ends; 0: there is none. */
+static size_t host_length(str name)
+{
+	const size_t close = str_find(name, ']'), colon = str_find(name, ':');
+
+	if (str_starts(name, S("[")))
+		return close < name.n && is_ipv6((str){ name.p + 1, close - 1 }) ? close + 1 : 0;
+	return is_dns_name(str_head(name, colon)) ? colon : 0;
+}
+
+bool id_server_name_split(str name, str *out_host, int *out_port)
+{
+	const size_t n = host_length(name);
+	const str port = n < name.n ? str_from(name, n + 1) : STR_NONE;
+	uint64_t number;
+
+	if (n == 0 || (n < name.n && (name.p[n] != ':' || !is_port(port))))
+		return false;
+	*out_host = str_head(name, n);
+	*out_port = n < name.n && str_to_u64(port, &number) ? (int)number : -1;
+	return true;
+}
+
 bool id_server_name_valid(str name)
 {
-	if (str_starts(name, S("["))) {
-		const size_t close = str_find(name, ']');
+	str host;
+	int port;
 
-		if (close == name.n || !is_ipv6((str){ name.p + 1, close - 1 }))
-			return false;
-		if (close + 1 == name.n)
-			return true;
-		return name.p[close + 1] == ':' && is_port(str_from(name, close + 2));
-	}
-	const size_t colon = str_find(name, ':');
-
-	if (!is_dns_name(str_head(name, colon)))
-		return false;
-	return colon == name.n || is_port(str_from(name, colon + 1));
+	return id_server_name_split(name, &host, &port);
 }
 
 /* "&localpart:domain": the sigil, any characters but ':' and NUL, a server name; 255 bytes at most. */

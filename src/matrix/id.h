@@ -12,6 +12,9 @@ enum { ID_MAX = 255 }; /* bytes: users, rooms, aliases, event ids, types, state 
 
 /* Server names: hostname or IP literal, with or without a port. */
 bool id_server_name_valid(str name);
+/* Its parts: a hostname, an IPv4 address, or an IPv6 address in its brackets; the port (any number of five digits), or
+ * -1 where there is none. False: no server's name. */
+bool id_server_name_split(str name, str *out_host, int *out_port);
 /* "four decimal numbers in the range 0 to 255, separated by `.`" (a host without port). */
 bool id_is_ipv4(str host);
 
