@@ -22,7 +22,7 @@ import xml.etree.ElementTree
 TOP = pathlib.Path(__file__).resolve().parent.parent
 VENV = TOP / ".venv"
 JS = TOP / "tests" / "sdk" / "js"
-TSAN_SUITES = ("base", "bus", "http", "store", "room", "sync")
+TSAN_SUITES = ("base", "bus", "http", "store", "federation", "e2ee", "media", "presence", "room", "sync")
 
 
 class Failed(Exception):
