@@ -64,9 +64,15 @@ static err *post_signatures(struct req *rq)
 	return NULL;
 }
 
+/* The unstable names are older than the specification's, and still in use. */
+#define ROUTES(base)                                                                                                   \
+	{ "POST", base "/keys/device_signing/upload", post_device_signing, AUTH_USER, RATE_NONE, LANE_SLOW },          \
+	{                                                                                                              \
+		"POST", base "/keys/signatures/upload", post_signatures, AUTH_USER, RATE_NONE, LANE_SLOW               \
+	}
+
 const struct route client_cross_signing_routes[] = {
-	{ "POST", "/_matrix/client/v3/keys/device_signing/upload", post_device_signing, AUTH_USER, RATE_NONE,
-	  LANE_SLOW },
-	{ "POST", "/_matrix/client/v3/keys/signatures/upload", post_signatures, AUTH_USER, RATE_NONE, LANE_SLOW },
+	ROUTES("/_matrix/client/v3"),
+	ROUTES("/_matrix/client/unstable"),
 	{ 0 },
 };
