@@ -70,14 +70,13 @@ void backup_key_members(struct jw *w, const struct backup_key *k);
  * snapshot of its own. Keys that come or go meanwhile are in the text or not; the others are.
  */
 struct backup_reader;
+enum { BACKUP_PAGE_MAX = 4 << 20 }; /* bytes of a piece */
 NODISCARD err *backup_reader_new(struct e2ee *e, struct arena *a, int64_t user, str version, str room_id,
 				 struct backup_reader **out);
 void backup_reader_free(struct backup_reader **r);
 #define AUTO_BACKUP_READER CLEANUP(backup_reader_free) struct backup_reader *
 /* Writes the next piece, of at least one byte; *out_more is false with the last one. */
 NODISCARD err *backup_read(struct backup_reader *r, struct arena *a, struct buf *out, bool *out_more);
-/* How many keys there were when it was made. */
-int64_t backup_reader_keys(const struct backup_reader *r);
 
 /* The account is closed: its backups go with it. */
 NODISCARD err *backup_forget_user(struct e2ee *e, struct arena *a, int64_t user);

@@ -7,6 +7,7 @@
 #include "e2ee/internal_backup.h"
 
 enum { KEYS_PER_PAGE = 200 };
+_Static_assert(KEYS_PER_PAGE *(BACKUP_SESSION_DATA_MAX + 6 * 2 * 255 + 200) < BACKUP_PAGE_MAX, "a page has room");
 
 static struct backup_key public_key(const struct key_backup_key_row *row)
 {
@@ -64,7 +65,7 @@ void backup_key_members(struct jw *w, const struct backup_key *k)
 struct backup_reader {
 	struct store *st;
 	struct jw w; /* its levels, between the pieces of the text */
-	int64_t backup, keys;
+	int64_t backup;
 	int64_t only;         /* the slot of the one room; 0: all rooms */
 	bool one_room, empty; /* empty: of the one room there is nothing */
 	bool begun, room_open;
@@ -88,7 +89,6 @@ err *backup_reader_new(struct e2ee *e, struct arena *a, int64_t user, str versio
 	r = MEM_NEW(struct backup_reader);
 	r->st = e->opt.store;
 	r->backup = backup->backup;
-	r->keys = backup->keys;
 	r->one_room = !str_is_none(room_id);
 	r->only = slot;
 	r->empty = r->one_room && !slot;
@@ -101,8 +101,6 @@ void backup_reader_free(struct backup_reader **r)
 	mem_free(*r);
 	*r = NULL;
 }
-
-int64_t backup_reader_keys(const struct backup_reader *r) { return r->keys; }
 
 static void write_key(struct backup_reader *r, const struct key_backup_key_row *row)
 {

@@ -49,7 +49,8 @@ struct sink_ops {
 /*
  * An answer's body that must not be held in memory. `fill` runs on the route's lane whenever the connection can take
  * more; no thread is held while the client is slow. It gives at least one byte, or fails, which cuts the connection
- * (the head is long gone). `drop` once, at the end, however it comes.
+ * (the head is long gone). Of a source whose length is not known, no byte is the end. `drop` once, at the end, however
+ * it comes.
  */
 struct source_ops {
 	err *(*fill)(void *source, struct arena *a, char *p, size_t max, size_t *out_n);
@@ -133,6 +134,7 @@ struct jw *reply_json(struct req *rq, int status);
 void reply_empty(struct req *rq);                           /* 200 {} */
 void reply_json_text(struct req *rq, int status, str json); /* whole and already written */
 void reply_bytes(struct req *rq, int status, const char *content_type, str bytes);
+#define HTTP_LENGTH_UNKNOWN UINT64_MAX
 /* `length` bytes of the source, never compressed; it belongs to http/ from here on. HEAD asks it for nothing. */
 void reply_stream(struct req *rq, int status, str content_type, uint64_t length, const struct source_ops *ops,
 		  void *source);

@@ -5,6 +5,8 @@
  * the library's own block, which nobody looks at meanwhile: nothing is copied, and the socket's buffer keeps the
  * network busy while the next block is read. No thread waits for a client, and a connection costs one block.
  *
+ * An answer whose length is not known goes in chunks, of what the connection's own buffer holds.
+ *
  * An answer that fits one block is read by the handler's worker, and goes out like any other: an error is still one.
  *
  * A client is given the request timeout, and a second more for each HTTP_MIN_BYTES_S, for each block.
@@ -40,8 +42,11 @@ static err *fill(struct req_internal *r, struct arena *a, char *p, size_t max, s
 
 	max = (size_t)MIN(max, s->left);
 	TRY(s->ops->fill(s->source, a, p, max, &n));
-	assert(n > 0 && n <= max);
-	s->left -= n;
+	assert(n <= max && (n > 0 || s->length == HTTP_LENGTH_UNKNOWN));
+	if (s->length != HTTP_LENGTH_UNKNOWN)
+		s->left -= n;
+	else if (n == 0)
+		s->left = 0;
 	if (s->left == 0)
 		stream_drop(r);
 	*out_n = n;
@@ -75,6 +80,8 @@ static ssize_t next_block(void *arg, uint64_t pos, char *buf, size_t max)
 		request_extend(r, n);
 		return (ssize_t)n;
 	}
+	if (s->left == 0) /* asked again only where the length is not known */
+		return MHD_CONTENT_READER_END_OF_STREAM;
 	s->p = buf;
 	s->max = max;
 	lane_reserve_more(request_lane(r));

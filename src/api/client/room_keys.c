@@ -3,7 +3,8 @@
 #include "api/services.h"
 #include "e2ee/backup.h"
 
-enum { KEYS_TEXT_MAX = 512 << 20 };
+/* What is longer than so many pages is made while it is sent, not before. */
+enum { PAGES_AT_ONCE = 4, PAGES_MAX = PAGES_AT_ONCE * BACKUP_PAGE_MAX };
 enum { KEYS_BODY = 16 << 20 };
 
 /*
@@ -172,9 +173,42 @@ static err *put_key(struct req *rq)
 	return store_keys(rq, &keys);
 }
 
+/* A page of the text, and how much of it is sent. */
+struct text_source {
+	struct backup_reader *reader;
+	struct buf page;
+	size_t sent;
+	bool more;
+};
+
+static err *text_fill(void *source, struct arena *a, char *p, size_t max, size_t *out_n)
+{
+	struct text_source *s = source;
+
+	if (s->sent == s->page.n && s->more) {
+		buf_reset(&s->page);
+		s->sent = 0;
+		TRY(backup_read(s->reader, a, &s->page, &s->more));
+	}
+	*out_n = MIN(max, s->page.n - s->sent);
+	memcpy(p, buf_str(&s->page).p + s->sent, *out_n);
+	s->sent += *out_n;
+	return NULL;
+}
+
+static void text_drop(void *source)
+{
+	struct text_source *s = source;
+
+	backup_reader_free(&s->reader);
+	buf_done(&s->page);
+	mem_free(s);
+}
+
 static err *get_all(struct req *rq, bool of_room)
 {
-	AUTO_BUF text = BUF_INIT(KEYS_TEXT_MAX);
+	static const struct source_ops ops = { text_fill, text_drop };
+	AUTO_BUF text = BUF_INIT(PAGES_MAX);
 	AUTO_BACKUP_READER reader = NULL;
 	bool more = true;
 	str version;
@@ -182,9 +216,18 @@ static err *get_all(struct req *rq, bool of_room)
 	TRY(need_version(rq, &version));
 	TRY(backup_reader_new(rq->services->e2ee, rq->arena, rq->user, version, param_or_none(rq, "roomId", of_room),
 			      &reader));
-	while (more)
+	for (int page = 0; page < PAGES_AT_ONCE && more; page++)
 		TRY(backup_read(reader, rq->arena, &text, &more));
-	reply_json_text(rq, 200, buf_str(&text));
+	if (more) {
+		struct text_source *s = MEM_NEW(struct text_source);
+
+		*s = (struct text_source){ .reader = reader, .page = text, .more = true };
+		reader = NULL;
+		text = (struct buf)BUF_INIT(0);
+		reply_stream(rq, 200, S("application/json"), HTTP_LENGTH_UNKNOWN, &ops, s);
+	} else {
+		reply_json_text(rq, 200, buf_str(&text));
+	}
 	return NULL;
 }
 

@@ -100,6 +100,7 @@ static err *put_sink(struct req *rq)
 
 struct source {
 	uint64_t n, fail_at;
+	uint64_t end; /* of a source that does not say how long it is */
 	size_t piece;
 	bool gated;
 };
@@ -117,7 +118,7 @@ static err *source_fill(void *arg, struct arena *a, char *p, size_t max, size_t 
 	lock_drop(&world.lock);
 	if (s->n >= s->fail_at)
 		return err_new(a, ERR_INTERNAL, "the disk is gone");
-	*out_n = MIN(max, s->piece);
+	*out_n = (size_t)MIN(MIN(max, s->piece), s->end - s->n);
 	for (size_t i = 0; i < *out_n; i++)
 		p[i] = at(s->n + i);
 	s->n += *out_n;
@@ -144,6 +145,11 @@ static err *get_source(struct req *rq)
 	s->fail_at = (uint64_t)fail_at;
 	s->piece = (size_t)piece;
 	s->gated = !str_is_none(req_query(rq, "gate"));
+	s->end = UINT64_MAX;
+	if (!str_is_none(req_query(rq, "unknown"))) {
+		s->end = (uint64_t)n;
+		n = -1;
+	}
 	lock_take(&world.lock);
 	seen.sources++;
 	lock_drop(&world.lock);
@@ -636,6 +642,66 @@ static void an_answer_of_any_size_goes_in_pieces(void **state)
 	stop(h);
 }
 
+static char get_byte(int fd)
+{
+	char c;
+
+	assert_int_equal(recv(fd, &c, 1, 0), 1);
+	return c;
+}
+
+/* The length of the chunk that follows. */
+static uint64_t get_chunk_head(int fd)
+{
+	uint64_t n = 0;
+
+	for (char c = get_byte(fd); c != '\r'; c = get_byte(fd))
+		n = n * 16 + (uint64_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+	assert_int_equal(get_byte(fd), '\n');
+	return n;
+}
+
+static void a_source_need_not_know_its_length(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct http *h = start_plain();
+	const int fd = dial(h);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		uint64_t got = 0, chunk;
+		struct answer an;
+
+		put_f(fd, "GET " C "source?unknown=yes&n=%" PRIu64 "%s HTTP/1.1\r\nHost: x\r\n\r\n", sizes[i],
+		      i % 2 ? "" : "&piece=4321");
+		get_head(a, fd, &an);
+		assert_int_equal(an.status, 200);
+		assert_true(str_eq(answer_header(&an, "Transfer-Encoding"), S("chunked")));
+		while ((chunk = get_chunk_head(fd)) > 0) {
+			char *p = mem_alloc(chunk);
+			size_t n = 0;
+
+			while (n < chunk) {
+				const ssize_t k = recv(fd, p + n, chunk - n, 0);
+
+				assert_true(k > 0);
+				n += (size_t)k;
+			}
+			for (n = 0; n < chunk; n++)
+				assert_true(p[n] == at(got + n));
+			mem_free(p);
+			got += chunk;
+			assert_true(get_byte(fd) == '\r' && get_byte(fd) == '\n');
+		}
+		assert_true(get_byte(fd) == '\r' && get_byte(fd) == '\n');
+		assert_int_equal(got, sizes[i]);
+		AWAIT(seen.sources_dropped == (int)i + 1);
+	}
+	expect_alive(a, fd);
+	close(fd);
+	stop(h);
+}
+
 static void head_asks_the_source_for_nothing(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -858,6 +924,7 @@ int main(void)
 		cmocka_unit_test(a_full_lane_lets_begun_uploads_go_on),
 		cmocka_unit_test(bodies_together_are_bounded),
 		cmocka_unit_test(an_answer_of_any_size_goes_in_pieces),
+		cmocka_unit_test(a_source_need_not_know_its_length),
 		cmocka_unit_test(head_asks_the_source_for_nothing),
 		cmocka_unit_test(a_source_that_fails_cuts_the_answer),
 		cmocka_unit_test(hanging_up_drops_the_source),
