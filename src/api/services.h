@@ -14,6 +14,8 @@ struct users;
 struct rooms;
 struct syncs;
 struct media;
+struct thumbnails;
+struct imager;
 struct bus;
 struct notify;
 struct profile_spread;
@@ -29,6 +31,8 @@ struct services {
 	struct rooms *rooms;
 	struct syncs *syncs;
 	struct media *media;
+	struct imager *imager;
+	struct thumbnails *thumbnails;
 	struct profile_spread *spread;
 	struct notify *notify;
 	struct typing *typing;

@@ -148,6 +148,7 @@ const struct config *config_parse(struct arena *a, str name, str text, struct co
 		return NULL;
 	}
 	read_defaults(&r, config_options, config_options_n, c);
+	default_thumbnails(&c->media);
 	read_map(&r, config_options, config_options_n, c, root, S(""));
 	if (!ynode_member(root, S("server_name")))
 		note(&r, true, 1, S("server_name"), "is missing; set the name that user ids end in");
@@ -273,6 +274,10 @@ static bool keep_old(const struct option *o, struct config *now, const struct co
 		same = upload_limits_equal(&now->media, &old->media);
 		now->media.limits = old->media.limits;
 		now->media.n_limits = old->media.n_limits;
+	} else if (o->read == read_thumbnails) {
+		same = thumbnails_equal(&now->media, &old->media);
+		now->media.thumbnails = old->media.thumbnails;
+		now->media.n_thumbnails = old->media.n_thumbnails;
 	} else if (o->read == read_database) {
 		same = now->database.driver == old->database.driver && str_eq(now->database.path, old->database.path) &&
 		       str_eq(now->database.conninfo, old->database.conninfo);

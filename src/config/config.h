@@ -106,11 +106,19 @@ struct config_upload_limit {
 	str info_uri; /* STR_NONE: none */
 	bool can_upgrade;
 };
+struct config_thumbnail {
+	int64_t width, height;
+	enum config_thumbnail_method { CONFIG_SCALE, CONFIG_CROP } method;
+};
 struct config_media {
 	bool authenticated; /* what is uploaded now is shown to nobody without a login */
 	int64_t unused_expiration, max_pending;
 	const struct config_upload_limit *limits;
 	size_t n_limits;
+	const struct config_thumbnail *thumbnails;
+	size_t n_thumbnails;
+	bool dynamic_thumbnails;
+	int64_t max_image_pixels;
 };
 
 struct config_limits { /* connections, milliseconds, threads, users */

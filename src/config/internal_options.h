@@ -73,6 +73,10 @@ void read_support(struct reader *r, const struct option *o, const struct ynode *
 /* media.c */
 void read_upload_limits(struct reader *r, const struct option *o, const struct ynode *n);
 bool upload_limits_equal(const struct config_media *x, const struct config_media *y);
+/* thumbnails.c */
+void read_thumbnails(struct reader *r, const struct option *o, const struct ynode *n);
+void default_thumbnails(struct config_media *m);
+bool thumbnails_equal(const struct config_media *x, const struct config_media *y);
 extern const struct option listener_options[];
 extern const size_t listener_options_n;
 

@@ -125,6 +125,15 @@ const struct option config_options[] = {
 	  .doc = "How much one user may upload in how much time; every limit of the list holds. info_uri is shown to whom "
 		 "it stops, and can_upgrade says that it can be raised." },
 
+	{ "max_image_pixels", SIZE(media.max_image_pixels, "32M"), .min = 1, .max = INT64_C(1) << 30,
+	  .doc = "Of larger images no thumbnails are made." },
+	{ "thumbnail_sizes", OWN(read_thumbnails), .example = "[{width: 96, height: 96, method: crop}]",
+	  .doc = "The thumbnails that are made when somebody asks for their size or a smaller one; method is crop or scale. "
+		 "For larger ones, and crops of other shapes, there are further steps. Without it: 32x32 and 96x96 crop, "
+		 "320x240, 640x480 and 800x600 scale." },
+	{ "dynamic_thumbnails", BOOL(media.dynamic_thumbnails, "false"),
+	  .doc = "Make thumbnails of exactly the size that is asked for instead." },
+
 	{ "enable_registration", BOOL(registration.enabled, "false"), .section = "Registration",
 	  .doc = "May people make accounts themselves? Needs registration_requires_token, or "
 		 "enable_registration_without_verification." },

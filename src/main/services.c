@@ -13,6 +13,7 @@
 #include "flow/profile_spread.h"
 #include "main/server.h"
 #include "media/media.h"
+#include "media/thumbnail.h"
 #include "matrix/push_rules.h"
 #include "room/notify.h"
 #include "room/purge.h"
@@ -146,6 +147,30 @@ static err *open_media(struct server *s)
 	return media_new(s->a, &opt, &s->services.media);
 }
 
+static void open_thumbnails(struct server *s)
+{
+	const struct config_media *c = &s->config->media;
+	struct thumbnail_size *sizes = ARENA_ARRAY(s->a, struct thumbnail_size, c->n_thumbnails);
+	const struct imager_options imager = {
+		.log = s->log,
+		.max_pixels = c->max_image_pixels,
+	};
+
+	for (size_t i = 0; i < c->n_thumbnails; i++)
+		sizes[i] = (struct thumbnail_size){ (uint32_t)c->thumbnails[i].width, (uint32_t)c->thumbnails[i].height,
+						    c->thumbnails[i].method == CONFIG_CROP };
+	s->services.imager = imager_new(&imager);
+	const struct thumbnails_options thumbnails = {
+		.media = s->services.media,
+		.imager = s->services.imager,
+		.sizes = sizes,
+		.n_sizes = c->n_thumbnails,
+		.dynamic = c->dynamic_thumbnails,
+	};
+
+	s->services.thumbnails = thumbnails_new(&thumbnails);
+}
+
 static err *profile_names(void *ctx, struct arena *a, int64_t user, str *out_displayname, str *out_avatar_url)
 {
 	return user_profile_names(ctx, a, user, out_displayname, out_avatar_url);
@@ -213,6 +238,7 @@ err *server_open_services(struct server *s)
 	open_e2ee(s);
 	open_users(s);
 	TRY(open_media(s));
+	open_thumbnails(s);
 	TRY(open_rooms(s));
 	push_rules_init();
 	s->services.notify = notify_new(s->services.rooms, s->services.users);
@@ -237,6 +263,8 @@ void server_close_services(struct server *s)
 	if (all->spread)
 		profile_spread_free(&all->spread);
 	syncs_free(&all->syncs);
+	thumbnails_free(&all->thumbnails);
+	imager_free(&all->imager);
 	media_free(&all->media);
 	if (all->users)
 		users_free(&all->users);

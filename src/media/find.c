@@ -35,9 +35,9 @@ static bool may_see(const struct media *m, const struct media_find_cmd *cmd, con
 	return str_is_none(row->quarantined_by) || cmd->quarantined_also;
 }
 
-static void begin_wait(struct media *m, int64_t media, struct media_wait *wait)
+void media_begin_wait(struct media *m, int64_t number, struct media_wait *wait)
 {
-	const int64_t key = media_wait_key(media);
+	const int64_t key = media_wait_key(number);
 	struct bus_known known = { 0 };
 
 	if (bus_watch_begin(m->opt.bus, key))
@@ -65,7 +65,7 @@ err *media_find(struct media *m, struct arena *a, const struct media_find_cmd *c
 		return cmd->no_remote ? not_found(a) : find_remote(m, a, cmd);
 	TRY(row_for(m, a, cmd, &row));
 	if (!row->content && wait) {
-		begin_wait(m, row->media, wait);
+		media_begin_wait(m, row->media, wait);
 		TRY(row_for(m, a, cmd, &row));
 	}
 	if (!row->content)

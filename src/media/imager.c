@@ -52,7 +52,7 @@ struct imager {
 	struct lock lock;
 	struct cond changed; /* a turn is over; the keeper has started, or not */
 	unsigned running;    /* workers, of opt.children */
-	bool starting;
+	bool starting, stopping;
 	int socket; /* to the keeper; -1: there is none */
 	pid_t keeper;
 	uint64_t generation;  /* of the keeper */
@@ -111,9 +111,17 @@ static void stop_keeper(struct imager *im)
 	im->socket = -1;
 }
 
+void imager_stop(struct imager *im)
+{
+	LOCKED(&im->lock);
+	im->stopping = true;
+	stop_keeper(im);
+	cond_broadcast(&im->changed);
+}
+
 void imager_free(struct imager **im)
 {
-	if (!*im)
+	if (!*im) /* the server did not get as far */
 		return;
 	assert((*im)->running == 0);
 	stop_keeper(*im);
@@ -247,7 +255,7 @@ static bool take_turn(struct imager *im)
 	const int64_t deadline = clock_mono_us() + (int64_t)im->opt.wait_ms * 1000;
 
 	LOCKED(&im->lock);
-	while (im->running == im->opt.children)
+	while (im->running == im->opt.children && !im->stopping)
 		if (!cond_wait_until(&im->changed, &im->lock, deadline) && im->running == im->opt.children)
 			return false;
 	metric_set(now_at_work, ++im->running);
@@ -351,7 +359,7 @@ static bool have_keeper(struct imager *im)
 		cond_wait(&im->changed, &im->lock);
 	if (im->socket >= 0)
 		return true;
-	if (clock_mono_us() < im->no_start_til)
+	if (im->stopping || clock_mono_us() < im->no_start_til)
 		return false;
 	struct imager_hello hello;
 	pid_t pid = -1;
@@ -371,7 +379,9 @@ static bool have_keeper(struct imager *im)
 	im->keeper = pid;
 	im->generation++;
 	metric_add(starts, 1);
-	return true;
+	if (im->stopping)
+		stop_keeper(im);
+	return !im->stopping;
 }
 
 static bool send_job(int to, const struct imager_job *job, const int fds[IMAGER_FDS])

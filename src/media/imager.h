@@ -30,6 +30,8 @@ struct imager_options {
 };
 /* Starts nothing: the child comes with the first image, and goes when it had none for some minutes. */
 struct imager *imager_new(const struct imager_options *opt);
+/* What is being decoded is given up, and nothing is any more. */
+void imager_stop(struct imager *im);
 void imager_free(struct imager **im);
 
 /* err.detail */

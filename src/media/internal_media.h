@@ -39,5 +39,8 @@ void media_keeper_kick(struct media *m);
 NODISCARD err *quota_check(const struct media *m, struct tx *tx, struct arena *a, int64_t user, int64_t size,
 			   int64_t now);
 
-/* find.c: the bus's key of those who wait for an item's upload; below zero, where no user's number is. */
-static inline int64_t media_wait_key(int64_t media) { return -media; }
+/* find.c: the bus's key of those who wait for an item's upload, or for what is made of a content; below zero, where no
+ * user's number is. */
+static inline int64_t media_wait_key(int64_t number) { return -number; }
+/* Watches it from now on. */
+void media_begin_wait(struct media *m, int64_t number, struct media_wait *wait);

@@ -7,6 +7,7 @@
  */
 #include "store/media.h"
 
+#include "store/thumbnails.h"
 #include "store/tx.h"
 
 err *store_content_ref(struct tx *tx, const struct store_content *c, int64_t *out_content)
@@ -60,6 +61,7 @@ err *store_contents_forget(struct tx *tx, const int64_t *numbers, size_t n)
 {
 	const struct i64s gone = { numbers, n };
 
+	TRY(store_thumbnails_drop(tx, numbers, n));
 	return tx_run(tx, "DELETE FROM media_content WHERE content IN $1 AND refs = 0", BIND(B(gone)));
 }
 

@@ -31,7 +31,7 @@ static err *reply_part(struct req *rq, const struct media_item *item, const stru
 	return NULL;
 }
 
-static err *reply_file(struct req *rq, const struct media_item *item, str filename)
+err *media_reply(struct req *rq, const struct media_item *item, str filename)
 {
 	const str etag = media_item_etag(rq->arena, item);
 	struct range part = { .kind = RANGE_WHOLE, .n = (uint64_t)item->size };
@@ -66,7 +66,7 @@ static err *download(struct req *rq, bool legacy, str filename)
 	TRY(media_item(rq, legacy, &item, &parked));
 	if (parked)
 		return NULL;
-	return reply_file(rq, &item, str_is_empty(filename) ? item.filename : filename);
+	return media_reply(rq, &item, str_is_empty(filename) ? item.filename : filename);
 }
 
 static err *get(struct req *rq) { return download(rq, false, STR_NONE); }

@@ -12,3 +12,5 @@
 NODISCARD err *media_item(struct req *rq, bool legacy, struct media_item *out, bool *out_parked);
 /* Its entity tag, quotes included. */
 str media_item_etag(struct arena *a, const struct media_item *item);
+/* The answer that shows it (media_download.c): whole, a part of it, or that it has not changed. */
+NODISCARD err *media_reply(struct req *rq, const struct media_item *item, str filename);
