@@ -55,7 +55,8 @@ static struct name name_tmp(int64_t content)
 	return n;
 }
 
-/* "ab/cd/abcd...-17"; with parts 1 and 2, the folders. */
+/* "a/bc/abcd...-17"; with parts 1 and 2, the folders: 4096 in all, so that a new store is not busy making them, and a
+ * folder of a store of ten million files has some 2,500. */
 static struct name name_place(int64_t content, const uint8_t hash[32], unsigned parts)
 {
 	struct name n;
@@ -64,11 +65,11 @@ static struct name name_place(int64_t content, const uint8_t hash[32], unsigned 
 	for (size_t i = 0; i < 32; i++)
 		(void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
 	if (parts == 1)
-		(void)snprintf(n.p, sizeof(n.p), "%.2s", hex);
+		(void)snprintf(n.p, sizeof(n.p), "%.1s", hex);
 	else if (parts == 2)
-		(void)snprintf(n.p, sizeof(n.p), "%.2s/%.2s", hex, hex + 2);
+		(void)snprintf(n.p, sizeof(n.p), "%.1s/%.2s", hex, hex + 1);
 	else
-		(void)snprintf(n.p, sizeof(n.p), "%.2s/%.2s/%s-%" PRId64, hex, hex + 2, hex, content);
+		(void)snprintf(n.p, sizeof(n.p), "%.1s/%.2s/%s-%" PRId64, hex, hex + 1, hex, content);
 	return n;
 }
 

@@ -1,7 +1,7 @@
 /*
  * files.h - contents on disk, for this room alone. docs/internals/media.md.
  *
- *     DIR/ab/cd/abcd<60 more>-17    content number 17, whose SHA-256 is abcd...
+ *     DIR/a/bc/abcd<60 more>-17     content number 17, whose SHA-256 is abcd...
  *     DIR/tmp/17                    the same, on its way in or out
  *
  * A file in tmp/ belongs where the row of its number says; without a row it belongs nowhere. So a new content is

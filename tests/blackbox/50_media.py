@@ -421,7 +421,7 @@ def test_equal_files_are_one(each_hs):
     found = [f for f in files_of(each_hs) if f.name.startswith(hex)]
     assert len(found) == 1 and found[0].read_bytes() == data
     assert found[0].stat().st_mode & 0o777 == 0o600
-    assert str(found[0].parent.relative_to(each_hs.dir / "media")) == f"{hex[:2]}/{hex[2:4]}"
+    assert str(found[0].parent.relative_to(each_hs.dir / "media")) == f"{hex[:1]}/{hex[1:3]}"
     for n, item in enumerate(items):
         assert download(users[0], item).headers["Content-Disposition"].endswith(f"filename={n}.bin")
 

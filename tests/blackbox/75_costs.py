@@ -193,3 +193,26 @@ def test_login_is_one_commit(each_hs, people):
         Client(each_hs).post("/login", body)
     statements, commits = c.of("POST", "login")
     assert statements <= 8 and commits == 1
+
+
+def test_files_cost_little(each_hs, people):
+    """Two statements and one commit for an upload, another look for an address that was made before, one look for a download."""
+    alice = people[0]
+    post = lambda n: alice.do("POST", "/_matrix/media/v3/upload", data=b"file %d" % n)["content_uri"].removeprefix("mxc://")
+    item = post(0)
+    with Cost(each_hs) as c:
+        for n in range(5):
+            post(n)
+        for n in range(5):
+            made = alice.post("/_matrix/media/v1/create")["content_uri"].removeprefix("mxc://")
+            alice.do("PUT", f"/_matrix/media/v3/upload/{made}", data=b"made %d" % n)
+        for _ in range(5):
+            assert alice.raw("GET", f"/_matrix/client/v1/media/download/{item}").content == b"file 0"
+        alice.get("/_matrix/client/v1/media/config")
+    rows = {(m, route.split("/", 4)[4]): row for (m, route), row in c.rows.items() if "media" in route and row[0]}
+    assert [n / 5 for n in rows.pop(("POST", "upload"))] == [1, 2, 1]
+    assert [n / 5 for n in rows.pop(("POST", "create"))] == [1, 2, 1]
+    assert [n / 5 for n in rows.pop(("PUT", "upload/{serverName}/{mediaId}"))] == [1, 3, 1]
+    assert sum(n for n in rows.pop(("GET", "media/config"))) == 1
+    assert [n / 5 for n in rows.pop(("GET", "media/download/{serverName}/{mediaId}"))] == [1, 1, 0]
+    assert not rows

@@ -51,6 +51,11 @@ static void without_a_file_everything_is_in_data(void **state)
 	assert_true(str_is_none(c->public_baseurl));
 	assert_str(c->rooms.default_version, "12");
 	assert_int_equal(c->max_upload_size, 50 << 20);
+	assert_true(c->media.authenticated);
+	assert_int_equal(c->media.unused_expiration, 24 * 3600 * 1000);
+	assert_int_equal(c->media.max_pending, 5);
+	assert_int_equal(c->media.n_limits, 0);
+	assert_true(c->rates.media_create.per_second > 9.9 && c->rates.media_create.burst > 49.9);
 	assert_true(c->rates.login_address.burst > 4.9 && c->rates.login_address.burst < 5.1);
 	assert_int_equal(c->sessions.refreshable_access_token_lifetime, 300000);
 	assert_int_equal(c->log_level, LOG_INFO);
@@ -59,26 +64,29 @@ static void without_a_file_everything_is_in_data(void **state)
 static void every_kind_of_value_is_read(void **state)
 {
 	AUTO_ARENA a = arena_new();
-	const struct config *c =
-		read_good(a, "server_name: example.org:8448\n"
-			     "public_baseurl: https://m.example.org\n"
-			     "data_dir: /var/lib/hearth\n"
-			     "media_store_path: /media\n"
-			     "max_upload_size: 1G\n"
-			     "enable_registration: yes\n"
-			     "registration_requires_token: True\n"
-			     "bcrypt_rounds: 4\n"
-			     "password_config: {pepper: \"123\", policy: {enabled: on, minimum_length: 15}}\n"
-			     "session_lifetime: 24w\n"
-			     "refreshable_access_token_lifetime: null\n"
-			     "default_room_version: 11\n"
-			     "encryption_enabled_by_default_for_room_type: invite\n"
-			     "default_power_level_content_override:\n"
-			     "  private_chat: {events: {m.room.name: 50, \"quoted\": \"50\"}, list: [1, true]}\n"
-			     "rc_message: {per_second: 7.5}\n"
-			     "rc_login:\n"
-			     "  address: {per_second: 1, burst_count: 2}\n"
-			     "log: {level: warning, format: json}\n");
+	const struct config *c = read_good(
+		a, "server_name: example.org:8448\n"
+		   "public_baseurl: https://m.example.org\n"
+		   "data_dir: /var/lib/hearth\n"
+		   "media_store_path: /media\n"
+		   "max_upload_size: 1G\n"
+		   "media_upload_limits:\n"
+		   "  - {time_period: 1d, max_size: 1G, info_uri: \"https://x.org/quota\", can_upgrade: true}\n"
+		   "  - {time_period: 1h, max_size: 50M}\n"
+		   "enable_registration: yes\n"
+		   "registration_requires_token: True\n"
+		   "bcrypt_rounds: 4\n"
+		   "password_config: {pepper: \"123\", policy: {enabled: on, minimum_length: 15}}\n"
+		   "session_lifetime: 24w\n"
+		   "refreshable_access_token_lifetime: null\n"
+		   "default_room_version: 11\n"
+		   "encryption_enabled_by_default_for_room_type: invite\n"
+		   "default_power_level_content_override:\n"
+		   "  private_chat: {events: {m.room.name: 50, \"quoted\": \"50\"}, list: [1, true]}\n"
+		   "rc_message: {per_second: 7.5}\n"
+		   "rc_login:\n"
+		   "  address: {per_second: 1, burst_count: 2}\n"
+		   "log: {level: warning, format: json}\n");
 
 	(void)state;
 	assert_str(c->server_name, "example.org:8448");
@@ -87,6 +95,13 @@ static void every_kind_of_value_is_read(void **state)
 	assert_str(c->database.path, "/var/lib/hearth/hearth.db");
 	assert_str(c->media_store_path, "/media");
 	assert_int_equal(c->max_upload_size, 1 << 30);
+	assert_int_equal(c->media.n_limits, 2);
+	assert_int_equal(c->media.limits[0].period, 24 * 3600 * 1000);
+	assert_int_equal(c->media.limits[0].max_size, 1 << 30);
+	assert_str(c->media.limits[0].info_uri, "https://x.org/quota");
+	assert_true(c->media.limits[0].can_upgrade && !c->media.limits[1].can_upgrade);
+	assert_int_equal(c->media.limits[1].max_size, 50 << 20);
+	assert_true(str_is_none(c->media.limits[1].info_uri));
 	assert_true(c->registration.enabled && c->registration.requires_token);
 	assert_int_equal(c->passwords.bcrypt_rounds, 4);
 	assert_str(c->passwords.pepper, "123");
@@ -184,6 +199,23 @@ static const struct {
 	bool fatal;
 } complaints[] = {
 	{ "max_upload_size: lots", "f:2: max_upload_size: expected a size such as 50M, found \"lots\"", true },
+	{ "media_upload_limits: 5",
+	  "f:2: media_upload_limits: expected a list such as "
+	  "[{time_period: 1w, max_size: 1G}], found \"5\"",
+	  true },
+	{ "media_upload_limits: [5]",
+	  "f:2: media_upload_limits: expected a map such as "
+	  "{time_period: 1w, max_size: 1G}, found \"5\"",
+	  true },
+	{ "media_upload_limits: [{max_size: 1G}]", "f:2: media_upload_limits: expected a time_period and a max_size",
+	  true },
+	{ "media_upload_limits: [{max_size: x, time_period: 1d}]",
+	  "f:2: media_upload_limits.max_size: expected a size such as 50M, found \"x\"", true },
+	{ "media_upload_limits: [{max_size: 1M, time_period: 1d, info_uri: here}]",
+	  "f:2: media_upload_limits.info_uri: expected an address such as https://example.org/limits, found \"here\"",
+	  true },
+	{ "max_pending_media_uploads: 0",
+	  "f:2: max_pending_media_uploads: expected a whole number from 1 to 1000000, found 0", true },
 	{ "max_upload_size: [1]", "f:2: max_upload_size: expected a size such as 50M, found a list", true },
 	{ "max_upload_size: 0", "f:2: max_upload_size: expected a size from 1 to 1099511627776 bytes, found 0", true },
 	{ "\n\nenable_registration: perhaps", "f:4: enable_registration: expected true or false, found \"perhaps\"",
@@ -418,9 +450,11 @@ static void a_reload_changes_what_may_change(void **state)
 {
 	AUTO_ARENA a = arena_new();
 	struct config_notes notes = { 0 };
-	const struct config *old = read_good(a, "server_name: x\nmax_upload_size: 1M\nrc_message: {per_second: 1}\n");
+	const struct config *old = read_good(a, "server_name: x\nmax_upload_size: 1M\nrc_message: {per_second: 1}\n"
+						"media_upload_limits: [{max_size: 1M, time_period: 1d}]\n");
 	const struct config *new =
 		read_good(a, "server_name: y\nmax_upload_size: 1M\nrc_message: {per_second: 2}\n"
+			     "media_upload_limits: [{max_size: 2M, time_period: 1d}]\n"
 			     "rc_login: {account: {burst_count: 77}}\n"
 			     "listeners: [{port: 1, bind_addresses: [127.0.0.1]}]\nlog: {level: error}\n");
 	const struct config *now = config_merge(a, old, new, &notes);
@@ -428,10 +462,12 @@ static void a_reload_changes_what_may_change(void **state)
 	(void)state;
 	assert_str(now->server_name, "x");
 	assert_int_equal(now->listeners[0].port, 8008);
+	assert_int_equal(now->media.limits[0].max_size, 1 << 20);
 	assert_int_equal(now->log_level, LOG_ERROR);
 	assert_true(now->rates.message.per_second > 1.9);
 	assert_str(notes_text(a, &notes), "server_name: takes effect when the server is started again\n"
 					  "listeners: takes effect when the server is started again\n"
+					  "media_upload_limits: takes effect when the server is started again\n"
 					  "rc_login.account: takes effect when the server is started again");
 	notes = (struct config_notes){ 0 };
 	now = config_merge(a, old, old, &notes);

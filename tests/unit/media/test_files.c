@@ -91,7 +91,7 @@ static void a_kept_file_is_in_its_place(struct both *b)
 	new_file_drop(&n);
 	assert_null(n);
 	assert_true(str_eq(contents(&d, 17, hash), S("hello")));
-	snprintf(path, sizeof(path), "%s/2c/f2/2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824-17",
+	snprintf(path, sizeof(path), "%s/2/cf/2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824-17",
 		 repo_dir);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);

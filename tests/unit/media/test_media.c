@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "store/fault.h"
+#include "store/tx.h"
 
 static struct media_upload_cmd by(int64_t user)
 {
@@ -554,6 +556,40 @@ static void who_waits_is_woken_by_the_upload(struct both *b)
 }
 BOTH(who_waits_is_woken_by_the_upload)
 
+static int64_t accessed_at(struct repo *r, str id)
+{
+	AUTO_TX tx = NULL;
+	struct row *row;
+
+	both_ok(store_read(r->b->st, r->b->a, &tx));
+	both_ok(tx_one(tx, "SELECT accessed_at - created_at FROM media WHERE media_id = $1", BIND(B(id)), &row));
+	return row_i64(row, 0);
+}
+
+/* Looks are gathered, and written down together. */
+static void looks_are_noted(struct both *b)
+{
+	struct media_item item;
+	uint64_t statements;
+	struct repo r;
+	str one, two;
+
+	repo_begin(&r, b);
+	one = put(&r, 42, S("one"));
+	two = put(&r, 42, S("two"));
+	both_ok(find(&r, one, &item));
+	while (clock_ms() <= item.created_at)
+		continue; /* a millisecond later */
+	assert_int_equal(accessed_at(&r, one), 0);
+	statements = store_statements_here();
+	both_ok(media_keep(r.m, b->a));
+	assert_true(accessed_at(&r, one) > 0);
+	assert_int_equal(accessed_at(&r, two), 0);
+	assert_true(store_statements_here() - statements <= 6);
+	repo_end(&r);
+}
+BOTH(looks_are_noted)
+
 static void a_source_gives_its_part_of_a_file(struct both *b)
 {
 	struct media_item item;
@@ -627,6 +663,7 @@ int main(void)
 		BOTH_TESTS(a_full_disk_is_said_and_loses_nothing),
 		BOTH_TESTS(a_lost_file_is_not_found_until_it_comes_again),
 		BOTH_TESTS(who_waits_is_woken_by_the_upload),
+		BOTH_TESTS(looks_are_noted),
 		BOTH_TESTS(a_source_gives_its_part_of_a_file),
 		BOTH_TESTS(an_upload_is_two_statements_and_one_commit),
 	};
