@@ -39,7 +39,9 @@ typedef err *handler(struct req *rq);
  * time, and no thread is held while the client is slow: `begin` once the head has come and the request is authenticated
  * (an error is the answer, before the body was read), `take` for each piece of at most HTTP_STREAM_BYTES, then the
  * route's handler, which finds the sink with req_sink; `drop` at the end of the request, however it came, also after a
- * good answer. With a sink max_body bounds nothing: that is for `begin` and `take` (ERR_TOO_LARGE).
+ * good answer. With a sink max_body bounds nothing: that is for `begin` and `take` (ERR_TOO_LARGE). Each call has an
+ * arena of its own, which is emptied after it; `take` finds the request's arguments, but no user: what of it is needed,
+ * `begin` keeps.
  */
 struct sink_ops {
 	err *(*begin)(struct req *rq, void **out_sink);
@@ -135,7 +137,8 @@ void reply_empty(struct req *rq);                           /* 200 {} */
 void reply_json_text(struct req *rq, int status, str json); /* whole and already written */
 void reply_bytes(struct req *rq, int status, const char *content_type, str bytes);
 #define HTTP_LENGTH_UNKNOWN UINT64_MAX
-/* `length` bytes of the source, never compressed; it belongs to http/ from here on. HEAD asks it for nothing. */
+/* `length` bytes of the source, never compressed; it belongs to http/ from here on. HEAD asks it for nothing. What fits
+ * HTTP_STREAM_BYTES is read before anything goes out: there an error of `fill` is the answer. */
 void reply_stream(struct req *rq, int status, str content_type, uint64_t length, const struct source_ops *ops,
 		  void *source);
 /* A further header, or another value for Cache-Control, which http/ sets. Ignored when it holds control characters. */

@@ -68,7 +68,7 @@ struct http {
 	struct tls_cert *certs; /* all that ever were */
 	_Atomic bool stopping;
 	_Atomic size_t active; /* requests that came whole and whose answers are not yet taken */
-	_Atomic int64_t body_bytes;
+	_Atomic int64_t body_bytes, stream_bytes;
 	struct lock lock;  /* of `ended` */
 	struct cond ended; /* active became 0 while stopping */
 };

@@ -39,11 +39,14 @@ struct stream {
 	const struct source_ops *ops; /* NULL: nothing to drop */
 	void *source;
 	uint64_t length, left; /* left: not yet asked for */
-	char *p;               /* the library's block, while it is being filled */
-	size_t max, n;
-	bool wanted, failed; /* wanted: the answer is one */
+	char *own;             /* the block, where it is not the library's */
+	char *p;               /* it, while it is being filled */
+	size_t max, n, at;     /* n bytes are there, `at` of them sent */
+	int64_t charged;       /* of http.stream_bytes */
+	bool wanted, failed;   /* wanted: the answer is one */
 };
 /* On a worker: makes r->response; ERR_BUSY, or what `fill` said to an answer that fits one piece. */
 NODISCARD err *stream_finish(struct req_internal *r, struct arena *a);
 void stream_fill(struct req_internal *r, struct arena *a);
 void stream_drop(struct req_internal *r);
+void stream_done(struct req_internal *r); /* at the request's end: what it had of memory */

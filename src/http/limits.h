@@ -16,9 +16,10 @@ enum {
 	HTTP_BODY_DEFAULT = 1024 * 1024, /* of a route that does not say */
 	HTTP_BODY_DISCARD =
 		8 * 1024 * 1024, /* beyond the limit: read and dropped, so that the 413 reaches the client */
-	HTTP_BODIES_TOTAL = 256 * 1024 * 1024, /* of all requests that are being received or answered */
-	HTTP_STREAM_BYTES = 256 * 1024,        /* a piece of a body that goes to a sink or comes from a source */
-	HTTP_MAX_REPLY = 512 * 1024 * 1024,    /* one JSON answer */
+	HTTP_BODIES_TOTAL = 256 * 1024 * 1024,  /* of all requests that are being received or answered */
+	HTTP_STREAM_BYTES = 256 * 1024,         /* a piece of a body that goes to a sink or comes from a source */
+	HTTP_STREAMS_TOTAL = 256 * 1024 * 1024, /* of all answers from sources that are being sent */
+	HTTP_MAX_REPLY = 512 * 1024 * 1024,     /* one JSON answer */
 
 	HTTP_IDLE_S = 75,             /* between two requests of a connection */
 	HTTP_MIN_BYTES_S = 16 * 1024, /* large bodies and answers: a second more for each so many bytes */

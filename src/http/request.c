@@ -318,6 +318,7 @@ void request_end(void *cls, struct MHD_Connection *mhd, void **req, enum MHD_Req
 	atomic_store(&r->conn->deadline_us, clock_mono_us() + HTTP_IDLE_S * INT64_C(1000000));
 	if (r->body_charged)
 		atomic_fetch_sub(&h->body_bytes, r->body_charged);
+	stream_done(r);
 	buf_done(&r->body);
 	buf_done(&r->out);
 	if (r->counted && atomic_fetch_sub(&h->active, 1) == 1 && atomic_load(&h->stopping)) {

@@ -5,9 +5,10 @@
  * the library's own block, which nobody looks at meanwhile: nothing is copied, and the socket's buffer keeps the
  * network busy while the next block is read. No thread waits for a client, and a connection costs one block.
  *
- * An answer whose length is not known goes in chunks, of what the connection's own buffer holds.
- *
  * An answer that fits one block is read by the handler's worker, and goes out like any other: an error is still one.
+ *
+ * A longer one whose length is not known goes in chunks. The library makes them in the connection's own few KiB, so the
+ * block is one of ours, and each chunk is copied.
  *
  * A client is given the request timeout, and a second more for each HTTP_MIN_BYTES_S, for each block.
  */
@@ -35,21 +36,26 @@ void stream_drop(struct req_internal *r)
 	s->source = NULL;
 }
 
+/* As much as there is, at most `max`; *out_n also where it fails. */
 static err *fill(struct req_internal *r, struct arena *a, char *p, size_t max, size_t *out_n)
 {
 	struct stream *s = &r->stream;
-	size_t n = 0;
+	const bool ends = s->length == HTTP_LENGTH_UNKNOWN;
 
-	max = (size_t)MIN(max, s->left);
-	TRY(s->ops->fill(s->source, a, p, max, &n));
-	assert(n <= max && (n > 0 || s->length == HTTP_LENGTH_UNKNOWN));
-	if (s->length != HTTP_LENGTH_UNKNOWN)
-		s->left -= n;
-	else if (n == 0)
-		s->left = 0;
+	for (*out_n = 0; *out_n < max && s->left > 0;) {
+		const size_t most = (size_t)MIN(max - *out_n, s->left);
+		size_t n = 0;
+
+		TRY(s->ops->fill(s->source, a, p + *out_n, most, &n));
+		assert(n <= most && (n > 0 || ends));
+		if (n == 0)
+			s->left = 0;
+		else if (!ends)
+			s->left -= n;
+		*out_n += n;
+	}
 	if (s->left == 0)
 		stream_drop(r);
-	*out_n = n;
 	return NULL;
 }
 
@@ -58,10 +64,11 @@ void stream_fill(struct req_internal *r, struct arena *a)
 	struct stream *s = &r->stream;
 	const err *e = fill(r, a, s->p, s->max, &s->n);
 
+	s->at = 0;
 	if (!e)
 		return;
 	s->failed = true;
-	log_warn(r->rq.log, "answer cut off", F("error", e->msg), F("where", e->where), F("left", (int64_t)s->left));
+	log_warn(r->rq.log, "answer cut off", F("error", e->msg), F("where", e->where));
 }
 
 /* On the loop. */
@@ -69,57 +76,78 @@ static ssize_t next_block(void *arg, uint64_t pos, char *buf, size_t max)
 {
 	struct req_internal *r = arg;
 	struct stream *s = &r->stream;
-	const size_t n = s->n;
+	const size_t n = MIN(s->n - s->at, max);
 
 	(void)pos;
 	if (s->failed)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (n > 0) {
-		assert(buf == s->p && n <= max);
-		s->n = 0;
-		request_extend(r, n);
+		if (s->at == 0)
+			request_extend(r, s->n);
+		if (s->own)
+			memcpy(buf, s->own + s->at, n);
+		else
+			assert(buf == s->p && n == s->n); /* the library's one block */
+		s->at += n;
 		return (ssize_t)n;
 	}
 	if (s->left == 0) /* asked again only where the length is not known */
 		return MHD_CONTENT_READER_END_OF_STREAM;
-	s->p = buf;
-	s->max = max;
+	s->p = s->own ? s->own : buf;
+	s->max = s->own ? HTTP_STREAM_BYTES : max;
 	lane_reserve_more(request_lane(r));
 	request_hand_over(r, JOB_FILL, STAGE_SENT);
 	return 0;
 }
 
-static err *finish_small(struct req_internal *r, struct arena *a)
+/* Answers that wait for their readers are bounded together, and apart from bodies: who reads slowly stops no upload. */
+static bool charge(struct req_internal *r, int64_t n)
 {
-	const size_t length = (size_t)r->stream.length;
-	char *p = mem_alloc(MAX(length, 1));
-	err *e = NULL;
-	size_t n = 0;
-
-	for (size_t at = 0; at < length && !e; at += n)
-		e = fill(r, a, p + at, length - at, &n);
-	if (e) {
-		mem_free(p);
-		return e;
+	if (atomic_fetch_add(&r->h->stream_bytes, n) + n > HTTP_STREAMS_TOTAL) {
+		atomic_fetch_sub(&r->h->stream_bytes, n);
+		return false;
 	}
-	r->response = MHD_create_response_from_buffer_with_free_callback(length, p, mem_free);
-	r->answer_bytes = length;
+	r->stream.charged += n;
+	return true;
+}
+
+/* Reads the first block; the answer is made of it if it is all. */
+static err *read_first(struct req_internal *r, struct arena *a)
+{
+	struct stream *s = &r->stream;
+	const size_t max = (size_t)MIN(s->length, HTTP_STREAM_BYTES);
+
+	s->own = mem_alloc(MAX(max, 1));
+	TRY(fill(r, a, s->own, max, &s->n));
+	if (s->left > 0)
+		return NULL;
+	r->response = MHD_create_response_from_buffer_with_free_callback(s->n, s->own, mem_free);
+	r->answer_bytes = s->n;
+	s->own = NULL;
 	return NULL;
 }
 
 err *stream_finish(struct req_internal *r, struct arena *a)
 {
+	enum { HTTP_1_0_BLOCK = 16 * 1024 }; /* which knows no chunks */
 	struct stream *s = &r->stream;
+	const bool unknown = s->length == HTTP_LENGTH_UNKNOWN, small = s->length <= HTTP_STREAM_BYTES;
+	const size_t block = r->head ? 1 : unknown ? HTTP_1_0_BLOCK : HTTP_STREAM_BYTES;
 
-	if (r->head || s->length > HTTP_STREAM_BYTES) {
-		if (!r->head && !request_charge(r, r->body_charged + HTTP_STREAM_BYTES))
-			return err_new(a, ERR_BUSY, "Too many large requests at once");
-		r->response = MHD_create_response_from_callback(s->length, r->head ? 1 : HTTP_STREAM_BYTES, next_block,
-								r, NULL);
-	} else {
-		TRY(finish_small(r, a));
-	}
-	if (r->head || s->left == 0)
+	if (!r->head && !charge(r, (int64_t)MIN(s->length, HTTP_STREAM_BYTES)))
+		return err_new(a, ERR_BUSY, "Too many large answers at once");
+	if (!r->head && (small || unknown))
+		TRY(read_first(r, a));
+	if (!r->response)
+		r->response = MHD_create_response_from_callback(s->length, block, next_block, r, NULL);
+	if (r->head)
 		stream_drop(r);
 	return NULL;
+}
+
+void stream_done(struct req_internal *r)
+{
+	atomic_fetch_sub(&r->h->stream_bytes, r->stream.charged);
+	mem_free(r->stream.own);
+	r->stream.own = NULL;
 }

@@ -1,5 +1,5 @@
 /* TLS listeners: certificates made here, and swapped while the server runs. */
-#include "fixture.h"
+#include "stream_fixture.h"
 
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -95,7 +95,8 @@ static void tls_ask(const struct tls_client *c, str request, const char *expecte
 {
 	AUTO_BUF got = BUF_INIT(1 << 20);
 
-	assert_int_equal(gnutls_record_send(c->session, request.p, request.n), request.n);
+	if (request.n > 0)
+		assert_int_equal(gnutls_record_send(c->session, request.p, request.n), request.n);
 	while (!str_contains(buf_str(&got), str_c(expected))) {
 		char piece[4096];
 		const ssize_t n = gnutls_record_recv(c->session, piece, sizeof(piece));
@@ -207,13 +208,68 @@ static void bad_certificates_are_told(void **state)
 	world_done();
 }
 
+static str whole_head(str s)
+{
+	for (size_t i = 4; i <= s.n; i++)
+		if (memcmp(s.p + i - 4, "\r\n\r\n", 4) == 0)
+			return str_head(s, i);
+	return S("");
+}
+
+static void bodies_and_answers_go_in_pieces(void **state)
+{
+	enum { SIZE = 20 * PIECE + 7 };
+	AUTO_ARENA a = arena_new();
+	const struct pem pem = make_cert(a, "x");
+	char *p = arena_alloc(a, SIZE), *q = arena_alloc(a, 2 * SIZE);
+	struct http_listener l = { .client = true, .tls = true, .cert_pem = pem.cert, .key_pem = pem.key };
+	struct tls_client c;
+	struct http *h;
+	str request, head;
+	size_t got = 0;
+
+	(void)state;
+	world_init();
+	memset(&seen, 0, sizeof(seen));
+	h = start_server((struct http_options){ .tables = stream_tables }, l);
+	tls_dial(h, &c);
+	for (size_t i = 0; i < SIZE; i++)
+		p[i] = at(i);
+	for (int i = 0; i < 2; i++) {
+		request = arena_printf(a, "PUT " C "sink HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", SIZE);
+		assert_int_equal(gnutls_record_send(c.session, request.p, request.n), request.n);
+		for (size_t sent = 0; sent < SIZE;) {
+			const ssize_t n = gnutls_record_send(c.session, p + sent, SIZE - sent);
+
+			assert_true(n > 0);
+			sent += (size_t)n;
+		}
+		tls_ask(&c, S(""), arena_cstr(a, arena_printf(a, "{\"taken\":%d,\"length\":%d}", SIZE, SIZE)));
+		request = arena_printf(a, "GET " C "source?n=%d HTTP/1.1\r\nHost: x\r\n\r\n", SIZE);
+		assert_int_equal(gnutls_record_send(c.session, request.p, request.n), request.n);
+		for (got = 0, head = S(""); got < head.n + SIZE;) {
+			const ssize_t n = gnutls_record_recv(c.session, q + got, 2 * SIZE - got);
+
+			if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
+				continue;
+			assert_true(n > 0);
+			got += (size_t)n;
+			if (head.n == 0)
+				head = whole_head((str){ q, got });
+		}
+		assert_int_equal(got, head.n + SIZE);
+		assert_memory_equal(q + head.n, p, SIZE);
+	}
+	tls_hang_up(&c);
+	stop(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(requests_parks_and_reloads),
-		cmocka_unit_test(hang_ups_are_seen_while_parked),
-		cmocka_unit_test(who_does_not_speak_tls_is_cut_off),
-		cmocka_unit_test(bad_certificates_are_told),
+		cmocka_unit_test(requests_parks_and_reloads),        cmocka_unit_test(hang_ups_are_seen_while_parked),
+		cmocka_unit_test(who_does_not_speak_tls_is_cut_off), cmocka_unit_test(bad_certificates_are_told),
+		cmocka_unit_test(bodies_and_answers_go_in_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
