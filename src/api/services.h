@@ -16,6 +16,8 @@ struct syncs;
 struct media;
 struct thumbnails;
 struct imager;
+struct client;
+struct previews;
 struct bus;
 struct notify;
 struct profile_spread;
@@ -33,6 +35,8 @@ struct services {
 	struct media *media;
 	struct imager *imager;
 	struct thumbnails *thumbnails;
+	struct client *client;     /* asks other servers; NULL: nobody needs it */
+	struct previews *previews; /* NULL: none are made */
 	struct profile_spread *spread;
 	struct notify *notify;
 	struct typing *typing;

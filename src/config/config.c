@@ -204,7 +204,10 @@ static size_t size_of(const struct option *o)
 	case OPT_TEXT:
 	case OPT_PATH:
 	case OPT_JSON:
+	case OPT_JSON_LIST:
 		return sizeof(str);
+	case OPT_LIST:
+		return sizeof(struct config_list);
 	case OPT_OWN:
 		break;
 	}
@@ -255,6 +258,17 @@ static bool policies_equal(const struct config *x, const struct config *y)
 	return true;
 }
 
+static bool lists_equal(const struct config_list *x, const struct config_list *y)
+{
+	if (x->n != y->n || !x->p != !y->p)
+		return false;
+	for (size_t i = 0; i < x->n; i++) {
+		if (!str_eq(x->p[i], y->p[i]))
+			return false;
+	}
+	return true;
+}
+
 /* Makes one setting of `now` what it is in `old`; was it another? */
 static bool keep_old(const struct option *o, struct config *now, const struct config *old)
 {
@@ -283,8 +297,11 @@ static bool keep_old(const struct option *o, struct config *now, const struct co
 		       str_eq(now->database.conninfo, old->database.conninfo);
 		now->database = old->database;
 	} else {
-		if (o->type == OPT_TEXT || o->type == OPT_PATH || o->type == OPT_JSON)
+		if (o->type == OPT_TEXT || o->type == OPT_PATH || o->type == OPT_JSON || o->type == OPT_JSON_LIST)
 			same = str_eq(*(str *)(void *)p, *(const str *)(const void *)q);
+		else if (o->type == OPT_LIST)
+			same = lists_equal((const struct config_list *)(void *)p,
+					   (const struct config_list *)(const void *)q);
 		else
 			same = memcmp(p, q, size_of(o)) == 0;
 		memcpy(p, q, size_of(o));

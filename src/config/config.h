@@ -100,6 +100,21 @@ struct config_wellknown {
 	str identity_server; /* default_identity_server */
 };
 
+struct config_list { /* of texts; p NULL: not said */
+	const str *p;
+	size_t n;
+};
+
+struct config_previews {
+	bool enabled;
+	struct config_list denied, allowed; /* networks */
+	str url_rules;                      /* JSON: a list of {part: pattern}; STR_NONE: none */
+	int64_t max_bytes;                  /* of a page or an image */
+	struct config_list languages;
+	bool no_known_providers;      /* of oEmbed */
+	struct config_list providers; /* files that list further ones */
+};
+
 /* Uploads by one user within a time. */
 struct config_upload_limit {
 	int64_t period, max_size;
@@ -140,6 +155,7 @@ struct config {
 	str signing_key_path, media_store_path;
 	int64_t max_upload_size;
 	struct config_media media;
+	struct config_previews previews;
 	str tls_certificate_path, tls_private_key_path;
 	const struct config_listener *listeners;
 	size_t n_listeners;

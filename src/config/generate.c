@@ -140,7 +140,7 @@ static const char *type_name(const struct option *o)
 	static const char *const names[] = {
 		[OPT_TEXT] = "text", [OPT_PATH] = "path",         [OPT_BOOL] = "true or false", [OPT_INT] = "number",
 		[OPT_SIZE] = "size", [OPT_DURATION] = "duration", [OPT_RATE] = "rate",          [OPT_CHOICE] = "a word",
-		[OPT_JSON] = "map",  [OPT_OWN] = "see below",
+		[OPT_JSON] = "map",  [OPT_JSON_LIST] = "list",    [OPT_LIST] = "list",          [OPT_OWN] = "see below",
 	};
 
 	return names[o->type];

@@ -17,16 +17,18 @@ struct reader {
 };
 
 enum option_type {
-	OPT_TEXT,     /* str */
-	OPT_PATH,     /* str: a file or folder; in a default, {data} stands for data_dir */
-	OPT_BOOL,     /* bool */
-	OPT_INT,      /* int64_t, within [min, max] */
-	OPT_SIZE,     /* int64_t: bytes, "50M" */
-	OPT_DURATION, /* int64_t: milliseconds, "5m"; a number is milliseconds */
-	OPT_RATE,     /* struct config_rate */
-	OPT_CHOICE,   /* an enum, by the place in `choices` */
-	OPT_JSON,     /* str: a map, as JSON text */
-	OPT_OWN,      /* read by `read` */
+	OPT_TEXT,      /* str */
+	OPT_PATH,      /* str: a file or folder; in a default, {data} stands for data_dir */
+	OPT_BOOL,      /* bool */
+	OPT_INT,       /* int64_t, within [min, max] */
+	OPT_SIZE,      /* int64_t: bytes, "50M" */
+	OPT_DURATION,  /* int64_t: milliseconds, "5m"; a number is milliseconds */
+	OPT_RATE,      /* struct config_rate */
+	OPT_CHOICE,    /* an enum, by the place in `choices` */
+	OPT_JSON,      /* str: a map, as JSON text */
+	OPT_JSON_LIST, /* str: a list, as JSON text */
+	OPT_LIST,      /* struct config_list: of texts */
+	OPT_OWN,       /* read by `read` */
 };
 
 struct option {

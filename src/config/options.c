@@ -52,6 +52,25 @@ static const char *const encrypt_choices[] = { "off", "invite", "all", NULL };
 static const char *const level_choices[] = { "debug", "info", "warning", "error", NULL };
 static const char *const format_choices[] = { "text", "json", NULL };
 
+/* What main/ turns into networks is one. */
+static void check_networks(struct reader *r, const struct option *o, const struct ynode *n)
+{
+	struct ip_net net;
+
+	for (size_t i = 0; i < n->n; i++) {
+		if (!ip_net_parse(n->items[i]->text, &net))
+			note_expected(r, o, n->items[i], "an address or a network such as 10.0.0.0/8");
+	}
+}
+
+static void check_url_rules(struct reader *r, const struct option *o, const struct ynode *n)
+{
+	for (size_t i = 0; i < n->n; i++) {
+		if (n->items[i]->kind != Y_MAP || n->items[i]->n == 0)
+			note_expected(r, o, n->items[i], "a map such as {hostname: example.org}");
+	}
+}
+
 #define AT(field)               .at = offsetof(struct config, field)
 #define TEXT(field)             .type = OPT_TEXT, AT(field)
 #define PATH(field)             .type = OPT_PATH, AT(field)
@@ -61,6 +80,7 @@ static const char *const format_choices[] = { "text", "json", NULL };
 #define DURATION(field, d)      .type = OPT_DURATION, AT(field), .deflt = (d)
 #define RATE_FIXED(field, d)    .type = OPT_RATE, AT(field), .deflt = (d)
 #define RATE(field, d)          RATE_FIXED(field, d), .live = true
+#define LIST(field)             .type = OPT_LIST, AT(field)
 #define OWN(fn)                 .type = OPT_OWN, .read = (fn)
 
 const struct option config_options[] = {
@@ -133,6 +153,28 @@ const struct option config_options[] = {
 		 "320x240, 640x480 and 800x600 scale." },
 	{ "dynamic_thumbnails", BOOL(media.dynamic_thumbnails, "false"),
 	  .doc = "Make thumbnails of exactly the size that is asked for instead." },
+
+	{ "url_preview_enabled", BOOL(previews.enabled, "false"), .section = "URL previews",
+	  .doc = "May users ask what is behind an address? Then this server fetches what users name." },
+	{ "url_preview_ip_range_blacklist", LIST(previews.denied), .read = check_networks,
+	  .example = "['127.0.0.0/8', '10.0.0.0/8', '192.168.0.0/16', '::1/128', 'fe80::/10', 'fc00::/7']",
+	  .doc = "Networks in which nothing is fetched. Without it: this machine, private networks and all others that are "
+		 "no part of the public internet." },
+	{ "url_preview_ip_range_whitelist", LIST(previews.allowed), .read = check_networks,
+	  .example = "['192.168.1.1']", .doc = "Where something may be fetched all the same." },
+	{ "url_preview_url_blacklist", .type = OPT_JSON_LIST, AT(previews.url_rules), .read = check_url_rules,
+	  .example = "[{scheme: http, netloc: '^[0-9.]+$'}, {hostname: '*.example.org', path: '/private/*'}]",
+	  .doc = "Addresses that are not fetched: maps from a part (scheme, netloc, hostname, port, path, query, fragment) to "
+		 "what it is like: a pattern with * and ?, or a regular expression, which begins with ^. An address is "
+		 "refused when all parts of one map match." },
+	{ "max_spider_size", SIZE(previews.max_bytes, "10M"), .min = 1, .max = INT64_C(1) << 30,
+	  .doc = "The largest page or image that is fetched." },
+	{ "url_preview_accept_language", LIST(previews.languages), .deflt = "[en]",
+	  .doc = "The languages that pages are asked for in, the best first, as in Accept-Language." },
+	{ "oembed.disable_default_providers", BOOL(previews.no_known_providers, "false"),
+	  .doc = "Ask no provider of oEmbed that this server knows of itself." },
+	{ "oembed.additional_providers", LIST(previews.providers), .example = "[/etc/hearth/oembed.json]",
+	  .doc = "Files with further providers, in the form of https://oembed.com/providers.json." },
 
 	{ "enable_registration", BOOL(registration.enabled, "false"), .section = "Registration",
 	  .doc = "May people make accounts themselves? Needs registration_requires_token, or "

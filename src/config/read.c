@@ -149,6 +149,27 @@ static bool read_choice(struct reader *r, const struct option *o, void *base, co
 	return false;
 }
 
+static bool read_list(struct reader *r, const struct option *o, void *base, const struct ynode *n)
+{
+	str *items = ARENA_ARRAY(r->a, str, n->n + 1);
+
+	for (size_t i = 0; n->kind == Y_LIST && i < n->n; i++) {
+		const struct ynode *item = n->items[i];
+
+		if (item->kind != Y_SCALAR || item->text.n == 0 || memchr(item->text.p, 0, item->text.n)) {
+			note_expected(r, o, item, "a text");
+			return false;
+		}
+		items[i] = item->text;
+	}
+	if (n->kind != Y_LIST) {
+		note_expected(r, o, n, o->expected ? o->expected : "a list");
+		return false;
+	}
+	*FIELD(struct config_list, base, o) = (struct config_list){ items, n->n };
+	return true;
+}
+
 bool read_value(struct reader *r, const struct option *o, void *base, const struct ynode *n)
 {
 	switch (o->type) {
@@ -174,9 +195,12 @@ bool read_value(struct reader *r, const struct option *o, void *base, const stru
 		return read_rate(r, o, base, n);
 	case OPT_CHOICE:
 		return read_choice(r, o, base, n);
+	case OPT_LIST:
+		return read_list(r, o, base, n);
 	case OPT_JSON:
-		if (n->kind != Y_MAP) {
-			note_expected(r, o, n, "a map");
+	case OPT_JSON_LIST:
+		if (n->kind != (o->type == OPT_JSON ? Y_MAP : Y_LIST)) {
+			note_expected(r, o, n, o->type == OPT_JSON ? "a map" : "a list");
 			return false;
 		}
 		*FIELD(str, base, o) = ynode_json(r->a, n);
@@ -269,7 +293,7 @@ void read_defaults(struct reader *r, const struct option *table, size_t n, void 
 			continue;
 		if (o->type == OPT_PATH && str_starts(text, S("{data}")))
 			continue; /* known only when data_dir is */
-		if (o->type == OPT_RATE)
+		if (o->type == OPT_RATE || o->type == OPT_LIST)
 			read_value(r, o, base, yaml_read(r->a, text, &line, &problem));
 		else
 			read_value(r, o, base, &plain);

@@ -30,6 +30,7 @@ static const struct {
 	[CLIENT_TIMEOUT] = { ERR_CONNECTION_TIMEOUT, "outcome=\"timeout\"" },
 	[CLIENT_TOO_LARGE] = { ERR_TOO_LARGE, "outcome=\"too_large\"" },
 	[CLIENT_BAD_REDIRECT] = { ERR_CONNECTION_FAILED, "outcome=\"bad_redirect\"" },
+	[CLIENT_WRONG_TYPE] = { ERR_CONNECTION_FAILED, "outcome=\"wrong_type\"" },
 	[CLIENT_BUSY] = { ERR_BUSY, "outcome=\"busy\"" },
 	[CLIENT_STOPPED] = { ERR_BUSY, "outcome=\"stopped\"" },
 	[CLIENT_NOT_TAKEN] = { ERR_INTERNAL, "outcome=\"not_taken\"" },

@@ -37,6 +37,7 @@ enum client_failure {
 	CLIENT_TIMEOUT,      /* ERR_CONNECTION_TIMEOUT: the deadline passed, or next to nothing came for a while */
 	CLIENT_TOO_LARGE,    /* ERR_TOO_LARGE: of body (decompressed) or headers */
 	CLIENT_BAD_REDIRECT, /* ERR_CONNECTION_FAILED: too many, or to what is no http or https URL */
+	CLIENT_WRONG_TYPE,   /* ERR_CONNECTION_FAILED: of none of the types that are wanted */
 	CLIENT_BUSY,         /* ERR_BUSY: waited too long for its turn, or too many wait */
 	CLIENT_STOPPED,      /* ERR_BUSY: the server stops */
 	CLIENT_NOT_TAKEN,    /* `take` said no: its own error, with its own code and detail */
@@ -60,6 +61,9 @@ struct client_call {
 	uint16_t connect_port;
 	unsigned max_redirects; /* followed for GET and HEAD alone; one more is an error. 0: a redirect is the answer */
 	size_t max_bytes;       /* of the body, decompressed */
+	/* Beginnings of the content types that are wanted, ends with NULL: the body of a 2xx of another type is not
+	 * read. NULL: all. */
+	const char *const *types;
 	/* NULL: the body is collected. Else it is given here piece by piece, on the calling thread, as sent: no
 	 * compression is asked for, and a compressed body fails. Of the last answer alone, and only with status 2xx;
 	 * else the body is dropped. An error ends the call. */

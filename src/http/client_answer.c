@@ -76,6 +76,20 @@ static bool too_large(struct client_hop *h)
 	return false;
 }
 
+static bool is_wanted(const struct client_hop *h)
+{
+	const str type = hop_header(h, S("Content-Type"));
+	const char *const *wanted = h->call->types;
+
+	if (!wanted || !is_success(h))
+		return true;
+	for (; *wanted; wanted++) {
+		if (str_starts_nocase(type, str_c(*wanted)))
+			return true;
+	}
+	return false;
+}
+
 /* The first bytes: what they are is known now. */
 static bool begin_body(struct client_hop *h)
 {
@@ -90,6 +104,10 @@ static bool begin_body(struct client_hop *h)
 	h->body.max = passes ? CLIENT_MAX_ERROR_BODY : h->call->max_bytes;
 	if (hop_is_redirect(h) || (passes && !is_success(h)))
 		return true;
+	if (!is_wanted(h)) {
+		hop_fail(h, CLIENT_WRONG_TYPE, "its answer is of another type than is wanted");
+		return false;
+	}
 	if (str_to_u64(hop_header(h, S("Content-Length")), &length) && length > h->call->max_bytes)
 		return too_large(h);
 	encoding = hop_header(h, S("Content-Encoding"));

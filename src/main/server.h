@@ -26,6 +26,10 @@ struct server {
 NODISCARD err *server_open_services(struct server *s);
 void server_close_services(struct server *s);
 
+/* previews.c: part of it. */
+NODISCARD err *server_open_previews(struct server *s);
+void server_close_previews(struct server *s);
+
 /* serve.c: runs until a signal ends it; the exit status. */
 int serve(struct arena *a, const struct config *config, const struct config_notes *notes, const char *program);
 

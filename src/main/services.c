@@ -239,6 +239,7 @@ err *server_open_services(struct server *s)
 	open_users(s);
 	TRY(open_media(s));
 	open_thumbnails(s);
+	TRY(server_open_previews(s));
 	TRY(open_rooms(s));
 	push_rules_init();
 	s->services.notify = notify_new(s->services.rooms, s->services.users);
@@ -265,6 +266,7 @@ void server_close_services(struct server *s)
 	syncs_free(&all->syncs);
 	thumbnails_free(&all->thumbnails);
 	imager_free(&all->imager);
+	server_close_previews(s);
 	media_free(&all->media);
 	if (all->users)
 		users_free(&all->users);

@@ -73,6 +73,8 @@ static void every_kind_of_value_is_read(void **state)
 		   "media_upload_limits:\n"
 		   "  - {time_period: 1d, max_size: 1G, info_uri: \"https://x.org/quota\", can_upgrade: true}\n"
 		   "  - {time_period: 1h, max_size: 50M}\n"
+		   "url_preview_ip_range_whitelist: [10.0.0.1, 'fd00::/8']\n"
+		   "url_preview_url_blacklist: [{port: 25}, {netloc: '^[0-9.]+$', scheme: http}]\n"
 		   "enable_registration: yes\n"
 		   "registration_requires_token: True\n"
 		   "bcrypt_rounds: 4\n"
@@ -102,6 +104,11 @@ static void every_kind_of_value_is_read(void **state)
 	assert_true(c->media.limits[0].can_upgrade && !c->media.limits[1].can_upgrade);
 	assert_int_equal(c->media.limits[1].max_size, 50 << 20);
 	assert_true(str_is_none(c->media.limits[1].info_uri));
+	assert_int_equal(c->previews.allowed.n, 2);
+	assert_str(c->previews.allowed.p[1], "fd00::/8");
+	assert_null(c->previews.denied.p);
+	assert_str(c->previews.url_rules, "[{\"port\":25},{\"netloc\":\"^[0-9.]+$\",\"scheme\":\"http\"}]");
+	assert_str(c->previews.languages.p[0], "en");
 	assert_true(c->registration.enabled && c->registration.requires_token);
 	assert_int_equal(c->passwords.bcrypt_rounds, 4);
 	assert_str(c->passwords.pepper, "123");
@@ -316,6 +323,15 @@ static const struct {
 	{ "a:\n [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\n b", "f:3: nested too deeply", true },
 	{ "[a]: b", "f:2: a key must be a word", true },
 	{ "a: [b", "f:3: did not find expected ',' or ']'", true },
+	{ "url_preview_ip_range_blacklist: [10.0.0.0/8, 10.0.0.0/99]",
+	  "f:2: url_preview_ip_range_blacklist: expected an address or a network such as 10.0.0.0/8, found "
+	  "\"10.0.0.0/99\"",
+	  true },
+	{ "url_preview_ip_range_blacklist: 10.0.0.0/8",
+	  "f:2: url_preview_ip_range_blacklist: expected a list, found \"10.0.0.0/8\"", true },
+	{ "url_preview_url_blacklist: [example.org]",
+	  "f:2: url_preview_url_blacklist: expected a map such as {hostname: example.org}, found \"example.org\"",
+	  true },
 };
 
 static void complaints_name_the_place_and_the_way_out(void **state)
@@ -440,7 +456,7 @@ static void a_file_of_synapse_is_a_start(void **state)
 	(void)state;
 	assert_non_null(c);
 	assert_int_equal(notes.n_fatal, 0);
-	assert_int_equal(notes.list.n, 13); /* one a key that means nothing here */
+	assert_int_equal(notes.list.n, 12); /* one a key that means nothing here */
 	assert_str(c->server_name, "bench");
 	assert_true(c->rates.message.burst > 999999);
 	assert_str(c->registration.shared_secret, "s");
@@ -450,11 +466,14 @@ static void a_reload_changes_what_may_change(void **state)
 {
 	AUTO_ARENA a = arena_new();
 	struct config_notes notes = { 0 };
-	const struct config *old = read_good(a, "server_name: x\nmax_upload_size: 1M\nrc_message: {per_second: 1}\n"
-						"media_upload_limits: [{max_size: 1M, time_period: 1d}]\n");
+	const struct config *old =
+		read_good(a, "server_name: x\nmax_upload_size: 1M\nrc_message: {per_second: 1}\n"
+			     "media_upload_limits: [{max_size: 1M, time_period: 1d}]\n"
+			     "url_preview_accept_language: [de]\nurl_preview_ip_range_whitelist: ['::1']\n");
 	const struct config *new =
 		read_good(a, "server_name: y\nmax_upload_size: 1M\nrc_message: {per_second: 2}\n"
 			     "media_upload_limits: [{max_size: 2M, time_period: 1d}]\n"
+			     "url_preview_accept_language: [fr]\nurl_preview_ip_range_whitelist: ['::1']\n"
 			     "rc_login: {account: {burst_count: 77}}\n"
 			     "listeners: [{port: 1, bind_addresses: [127.0.0.1]}]\nlog: {level: error}\n");
 	const struct config *now = config_merge(a, old, new, &notes);
@@ -468,6 +487,7 @@ static void a_reload_changes_what_may_change(void **state)
 	assert_str(notes_text(a, &notes), "server_name: takes effect when the server is started again\n"
 					  "listeners: takes effect when the server is started again\n"
 					  "media_upload_limits: takes effect when the server is started again\n"
+					  "url_preview_accept_language: takes effect when the server is started again\n"
 					  "rc_login.account: takes effect when the server is started again");
 	notes = (struct config_notes){ 0 };
 	now = config_merge(a, old, old, &notes);

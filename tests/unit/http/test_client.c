@@ -507,6 +507,28 @@ static void test_a_body_is_taken_as_it_comes(void **state)
 	site_close(s);
 }
 
+static bool endless_text(struct visit *v)
+{
+	return SAY(v, "HTTP/1.1 200 OK\r\nContent-Type: Text/HTML; charset=x\r\n\r\n") && many(v, S("endless"));
+}
+
+static void test_types_that_are_wanted(void **state)
+{
+	static const char *const images[] = { "image/", NULL }, *const texts[] = { "image/", "text/html", NULL };
+	AUTO_ARENA a = arena_new();
+	struct client *cl = client_with(a, (struct client_options){ 0 });
+	struct site *s = site_open(S("127.0.0.1"), endless_text);
+	struct client_call c = call_to(a, s, "/");
+
+	(void)state;
+	c.types = images;
+	breaks_with(cl, a, c, CLIENT_WRONG_TYPE);
+	c.types = texts;
+	breaks_with(cl, a, c, CLIENT_TOO_LARGE);
+	client_free(&cl);
+	site_close(s);
+}
+
 static void test_headers_hold_no_further_lines(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -538,6 +560,7 @@ int main(void)
 		cmocka_unit_test(test_waiting_too_long),
 		cmocka_unit_test(test_stopping_ends_all),
 		cmocka_unit_test(test_a_body_is_taken_as_it_comes),
+		cmocka_unit_test(test_types_that_are_wanted),
 		cmocka_unit_test(test_headers_hold_no_further_lines),
 	};
 
