@@ -180,6 +180,12 @@ const struct command cli_commands[] = {
 	  "password is asked for, or read from standard input. Speaks to the running server through the socket in the "
 	  "data folder; where none runs, works on the database itself.",
 	  cli_user },
+	{ "e2ee", "why USER [--json]",
+	  "Say what could make messages undecryptable for or with a user, as far as the server can see: devices without "
+	  "keys, without one-time keys or not signed, messages that devices have not fetched or that were dropped, "
+	  "cross-signing and key backup, and who cannot read in the user's encrypted rooms. A problem costs messages now, "
+	  "a warning may, a note explains. Speaks to the running server like user.",
+	  cli_e2ee },
 	{ "state", "resolve FILE... [--explain] [--room-version VERSION]",
 	  "Resolve the states that the files hold, and print the resulting state as JSON; with --explain also what was in "
 	  "conflict, the order of the events, and why each one that was refused was. A file is {\"room_version\", "

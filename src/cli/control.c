@@ -2,16 +2,18 @@
  * control.c - the local socket: who may speak, and what may be asked.
  *
  * Requests: {"do": "add", "name", "password", "admin"}, {"do": "passwd", "name", "password", "logout"},
- * {"do": "list", "after"}. The folder is 0700 and the socket 0600; the credentials of the peer are looked at all the
- * same, for a folder's permissions can be changed by mistake. One thread serves one connection at a time: this is for
- * one person at a keyboard. A path to the socket may be longer than a socket's address can hold, so it is named through
- * its folder's descriptor.
+ * {"do": "list", "after"}, {"do": "e2ee-why", "name"}. The folder is 0700 and the socket 0600; the credentials of the
+ * peer are looked at all the same, for a folder's permissions can be changed by mistake. One thread serves one
+ * connection at a time: this is for one person at a keyboard. A path to the socket may be longer than a socket's
+ * address can hold, so it is named through its folder's descriptor.
  */
 #include "cli/control.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "e2ee/why.h"
 #include "json/writer.h"
 #include "user/user.h"
 
@@ -29,7 +31,7 @@
 enum { MOST_REQUEST = 64 * 1024, MOST_ANSWER = 4 << 20, PATIENCE_S = 30, PAGE = 1000 };
 
 struct control {
-	struct users *users;
+	struct control_services services;
 	const struct log *log;
 	int fd, stop_fd, dir_fd;
 	struct thread *thread;
@@ -57,17 +59,26 @@ static err *need_name(struct arena *a, const struct json *rq, str *out)
 	return str_is_empty(*out) ? err_new(a, ERR_MISSING_PARAM, "a name is missing") : NULL;
 }
 
-static err *do_add(struct arena *a, struct users *us, const struct json *rq, struct jw *w)
+/* A name of ours need not be written out. */
+static str full_id(struct arena *a, const struct control_services *on, str name)
+{
+	if (str_starts(name, S("@")))
+		return name;
+	return arena_printf(a, "@%.*s:%.*s", STR_ARG(name), STR_ARG(users_options(on->users)->server_name));
+}
+
+static err *do_add(struct arena *a, const struct control_services *on, const struct json *rq, struct jw *w)
 {
 	str name, user_id;
 
 	TRY(need_name(a, rq, &name));
-	TRY(users_add(us, a, name, json_get_str(rq, S("password")), json_get_bool(rq, S("admin"), false), &user_id));
+	TRY(users_add(on->users, a, name, json_get_str(rq, S("password")), json_get_bool(rq, S("admin"), false),
+		      &user_id));
 	jw_str(w, "user_id", user_id);
 	return NULL;
 }
 
-static err *do_passwd(struct arena *a, struct users *us, const struct json *rq, struct jw *w)
+static err *do_passwd(struct arena *a, const struct control_services *on, const struct json *rq, struct jw *w)
 {
 	const str password = json_get_str(rq, S("password"));
 	str name;
@@ -75,18 +86,17 @@ static err *do_passwd(struct arena *a, struct users *us, const struct json *rq, 
 	TRY(need_name(a, rq, &name));
 	if (str_is_empty(password))
 		return err_new(a, ERR_MISSING_PARAM, "a password is missing");
-	if (!str_starts(name, S("@")))
-		name = arena_printf(a, "@%.*s:%.*s", STR_ARG(name), STR_ARG(users_options(us)->server_name));
-	TRY(users_set_password(us, a, name, password, json_get_bool(rq, S("logout"), true), STR_NONE));
+	name = full_id(a, on, name);
+	TRY(users_set_password(on->users, a, name, password, json_get_bool(rq, S("logout"), true), STR_NONE));
 	jw_str(w, "user_id", name);
 	return NULL;
 }
 
-static err *do_list(struct arena *a, struct users *us, const struct json *rq, struct jw *w)
+static err *do_list(struct arena *a, const struct control_services *on, const struct json *rq, struct jw *w)
 {
 	struct accounts list;
 
-	TRY(users_list(us, a, json_get_str(rq, S("after")), PAGE, &list));
+	TRY(users_list(on->users, a, json_get_str(rq, S("after")), PAGE, &list));
 	jw_array(w, "users");
 	for (size_t i = 0; i < list.n; i++) {
 		const struct account *u = &list.p[i];
@@ -107,30 +117,44 @@ static err *do_list(struct arena *a, struct users *us, const struct json *rq, st
 	return NULL;
 }
 
-static err *run_request(struct arena *a, struct users *us, str request, struct jw *w)
+static err *do_e2ee_why(struct arena *a, const struct control_services *on, const struct json *rq, struct jw *w)
+{
+	struct why why;
+	str name;
+
+	TRY(need_name(a, rq, &name));
+	TRY(e2ee_why(on->e2ee, a, full_id(a, on, name), clock_ms(), &why));
+	why_write(w, &why);
+	return NULL;
+}
+
+static err *run_request(struct arena *a, const struct control_services *on, str request, struct jw *w)
 {
 	static const struct {
 		str name;
-		err *(*run)(struct arena *a, struct users *us, const struct json *rq, struct jw *w);
-	} verbs[] = { { STR("add"), do_add }, { STR("passwd"), do_passwd }, { STR("list"), do_list } };
+		err *(*run)(struct arena *a, const struct control_services *on, const struct json *rq, struct jw *w);
+	} verbs[] = { { STR("add"), do_add },
+		      { STR("passwd"), do_passwd },
+		      { STR("list"), do_list },
+		      { STR("e2ee-why"), do_e2ee_why } };
 	struct json *rq;
 
 	TRY(json_parse(a, str_trim(request), &json_limits_request, &rq));
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
 		if (str_eq(json_get_str(rq, S("do")), verbs[i].name))
-			return verbs[i].run(a, us, rq, w);
+			return verbs[i].run(a, on, rq, w);
 	}
 	return err_new(a, ERR_UNRECOGNIZED, "the server does not know this request");
 }
 
-str control_answer(struct arena *a, struct users *users, str request)
+str control_answer(struct arena *a, const struct control_services *services, str request)
 {
 	AUTO_BUF out = BUF_INIT(MOST_ANSWER);
 	struct jw w = jw_to(&out);
 	err *e;
 
 	jw_object(&w, NULL);
-	e = run_request(a, users, request, &w); /* writes only when it succeeds */
+	e = run_request(a, services, request, &w); /* writes only when it succeeds */
 	if (e)
 		jw_str(&w, "error", e->msg);
 	jw_end(&w);
@@ -221,7 +245,7 @@ static void serve_one(struct control *c, int fd)
 	set_patience(fd);
 	request = receive_line(a, fd, c->stop_fd, MOST_REQUEST);
 	if (!str_is_none(request))
-		(void)send_line(fd, control_answer(a, c->users, request));
+		(void)send_line(fd, control_answer(a, &c->services, request));
 }
 
 static void control_main(void *arg)
@@ -244,12 +268,13 @@ static void control_main(void *arg)
 	}
 }
 
-err *control_start(struct arena *a, str data_dir, struct users *users, const struct log *log, struct control **out)
+err *control_start(struct arena *a, str data_dir, const struct control_services *services, const struct log *log,
+		   struct control **out)
 {
 	struct control *c = MEM_NEW(struct control);
 	struct sockaddr_un at;
 
-	c->users = users;
+	c->services = *services;
 	c->log = log;
 	c->dir_fd = open_folder(a, data_dir);
 	c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include "base/buf.h"
+#include "json/json.h"
 
 struct call { /* of a command */
 	struct arena *a;
@@ -30,6 +31,13 @@ str call_value(struct call *c, const char *name);
 /* Complains about what is left over; false when something is. */
 bool call_finish(const struct call *c, int positional);
 
+/* The answer to a request of cli/control.h, from the running server or, where none runs, from the store itself. */
+NODISCARD err *call_ask(const struct call *c, const struct config *config, str request, const struct json **out);
+void call_ask_done(const struct call *c); /* closes what asking opened */
+/* Says on standard error what went wrong; gives 1, the exit status. */
+int call_complain(const struct call *c, str text);
+
+int cli_e2ee(const struct call *c);
 int cli_user(const struct call *c);
 int cli_state(const struct call *c);
 int cli_event(const struct call *c);

@@ -1,7 +1,6 @@
 /*
  * user.c - `hearth user`: accounts, by the running server or, where none runs, on the store itself.
  */
-#include "cli/control.h"
 #include "cli/internal_cli.h"
 #include "json/writer.h"
 
@@ -10,12 +9,6 @@
 #include <unistd.h>
 
 enum { LONGEST_PASSWORD = 512 };
-
-static int complain(const struct call *c, str text)
-{
-	(void)fprintf(stderr, "%s: %.*s\n", c->program, STR_ARG(text));
-	return 1;
-}
 
 /* A line without its end; STR_NONE at the end of the input or when it is too long. */
 static str read_line(struct arena *a)
@@ -50,30 +43,6 @@ static str ask_password(struct arena *a)
 	return str_eq(first, second) ? first : STR_NONE;
 }
 
-/* The accounts, once they were opened here for want of a running server: with their lock, so nobody starts one
- * meanwhile. */
-static struct users *opened;
-
-/* The answer, from the server or, without one, from the accounts opened here. */
-static err *ask(const struct call *c, const struct config *config, str request, const struct json **out)
-{
-	struct json *parsed;
-	str answer = STR_NONE;
-
-	if (!opened)
-		TRY(control_ask(c->a, config->data_dir, request, &answer));
-	if (str_is_none(answer)) {
-		if (!opened)
-			TRY(c->hooks->open_users(c->a, config, &opened));
-		answer = control_answer(c->a, opened, request);
-	}
-	TRY(json_parse(c->a, str_trim(answer), &(struct json_limits){ 8 << 20, 16, 1 << 20 }, &parsed));
-	if (!str_is_none(json_get_str(parsed, S("error"))))
-		return err_new(c->a, ERR_CONFIG, "%.*s", STR_ARG(json_get_str(parsed, S("error"))));
-	*out = parsed;
-	return NULL;
-}
-
 static int set_account(struct call *c, const struct config *config, const char *verb)
 {
 	const bool flag = call_flag(c, strcmp(verb, "add") == 0 ? "--admin" : "--keep-logins");
@@ -87,16 +56,16 @@ static int set_account(struct call *c, const struct config *config, const char *
 		return 2;
 	password = ask_password(c->a);
 	if (str_is_empty(password))
-		return complain(c, S("no password was given, it is longer than 512 bytes, or the two differ"));
+		return call_complain(c, S("no password was given, it is longer than 512 bytes, or the two differ"));
 	jw_object(&w, NULL);
 	jw_str(&w, "do", str_c(verb));
 	jw_str(&w, "name", str_c(c->argv[0]));
 	jw_str(&w, "password", password);
 	jw_bool(&w, strcmp(verb, "add") == 0 ? "admin" : "logout", strcmp(verb, "add") == 0 ? flag : !flag);
 	jw_end(&w);
-	e = ask(c, config, buf_str(&request), &answer);
+	e = call_ask(c, config, buf_str(&request), &answer);
 	if (e)
-		return complain(c, e->msg);
+		return call_complain(c, e->msg);
 	(void)printf("%.*s\n", STR_ARG(json_get_str(answer, S("user_id"))));
 	return 0;
 }
@@ -145,9 +114,9 @@ static int list_accounts(struct call *c, const struct config *config)
 		if (!str_is_none(after))
 			jw_str(&w, "after", after);
 		jw_end(&w);
-		e = ask(c, config, buf_str(&request), &answer);
+		e = call_ask(c, config, buf_str(&request), &answer);
 		if (e)
-			return complain(c, e->msg);
+			return call_complain(c, e->msg);
 		after = list_page(answer);
 	} while (!str_is_none(after));
 	return 0;
@@ -169,8 +138,7 @@ int cli_user(const struct call *called)
 		c.argv++;
 		c.argc--;
 		status = is_list ? list_accounts(&c, config) : set_account(&c, config, verb);
-		if (opened)
-			c.hooks->close_users();
+		call_ask_done(&c);
 		return status;
 	}
 	(void)fprintf(stderr, "%s: user add NAME, user list or user passwd NAME (see %s help)\n", c.program, c.program);

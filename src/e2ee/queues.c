@@ -289,9 +289,10 @@ static void set_left(struct to_device *td, uint64_t w, const struct to_device_su
 }
 
 /* The oldest go, until the queue is an eighth below the bound that it was above, and nothing is too old. */
-static err *shorten(struct tx *tx, int64_t user, str device_id, int64_t oldest, struct to_device_sum *sum,
+static err *shorten(struct tx *tx, int64_t user, str device_id, int64_t now, struct to_device_sum *sum,
 		    struct queues_dropped *dropped)
 {
+	const int64_t oldest = now - TO_DEVICE_AGE_DAYS * DAY_MS;
 	const int64_t most = sum->n > TO_DEVICE_QUEUE_MAX ? TO_DEVICE_QUEUE_MAX / 8 * 7 : sum->n;
 	const int64_t bytes = sum->bytes > TO_DEVICE_QUEUE_BYTES ? TO_DEVICE_QUEUE_BYTES / 8 * 7 : sum->bytes;
 	struct to_device_row *rows;
@@ -305,6 +306,8 @@ static err *shorten(struct tx *tx, int64_t user, str device_id, int64_t oldest, 
 		upto = rows[i].stream;
 	}
 	TRY(store_to_device_delete(tx, user, device_id, upto, &gone));
+	if (gone)
+		TRY(store_to_device_lose(tx, user, device_id, gone, now));
 	dropped->n += gone;
 	dropped->user = user;
 	dropped->device_id = device_id;
@@ -319,7 +322,7 @@ static err *look_at(struct e2ee *e, struct tx *tx, int64_t user, str device_id, 
 
 	TRY(store_to_device_sum(tx, user, device_id, &sum));
 	if (sum.n > TO_DEVICE_QUEUE_MAX || sum.bytes > TO_DEVICE_QUEUE_BYTES || (sum.n && sum.first_created < oldest))
-		TRY(shorten(tx, user, device_id, oldest, &sum, dropped));
+		TRY(shorten(tx, user, device_id, now, &sum, dropped));
 	set_left(e->to_device, who(user, device_id), &sum);
 	return NULL;
 }

@@ -1,13 +1,14 @@
 /* main.c - the program: commands, and the two things that they need wired. */
 #include "cli/cli.h"
+#include "cli/control.h"
 #include "crypto/crypto.h"
 #include "main/server.h"
 #include "media/imager.h"
 
-/* The accounts for `hearth user` where no server runs: the same services, without http/. */
+/* For commands where no server runs: the same services, without http/. */
 static struct server offline;
 
-static err *open_users_offline(struct arena *a, const struct config *config, struct users **out)
+static err *open_offline(struct arena *a, const struct config *config, struct control_services *out)
 {
 	static const struct log root;
 	err *e;
@@ -19,18 +20,18 @@ static err *open_users_offline(struct arena *a, const struct config *config, str
 	if (e)
 		server_close_services(&offline);
 	else
-		*out = offline.services.users;
+		*out = (struct control_services){ offline.services.users, offline.services.e2ee };
 	return e;
 }
 
-static void close_users_offline(void) { server_close_services(&offline); }
+static void close_offline(void) { server_close_services(&offline); }
 
 int main(int argc, char **argv)
 {
 	static const struct cli_hooks hooks = {
 		.serve = serve,
-		.open_users = open_users_offline,
-		.close_users = close_users_offline,
+		.open_services = open_offline,
+		.close_services = close_offline,
 	};
 
 	/* The server starts itself so, for what must not be done in its own process. */

@@ -198,9 +198,12 @@ static void wait_for_the_end(struct server *s, const sigset_t *signals)
 
 static err *run(struct server *s, const sigset_t *signals, const char *program)
 {
+	struct control_services on;
+
 	TRY(server_open_services(s));
 	TRY(start_http(s));
-	TRY(control_start(s->a, s->config->data_dir, s->services.users, s->log, &s->control));
+	on = (struct control_services){ s->services.users, s->services.e2ee };
+	TRY(control_start(s->a, s->config->data_dir, &on, s->log, &s->control));
 	(void)sd_notify(0, "READY=1");
 	greet(s, program);
 	wait_for_the_end(s, signals);

@@ -1,6 +1,7 @@
 /* device_keys.c - the keys that devices publish. */
 #include "store/device_keys.h"
 
+#include "matrix/membership.h"
 #include "store/tx.h"
 
 static err *collect_device_keys(struct tx *tx, struct rows **rs, struct device_keys_row **out, size_t *out_n)
@@ -181,10 +182,11 @@ err *store_fallback_key_use(struct tx *tx, int64_t user, str device_id, str algo
 err *store_key_counts(struct tx *tx, int64_t user, str device_id, struct key_count_row **out, size_t *out_n)
 {
 	static const char sql[] =
-		"SELECT algorithm, CAST(SUM(one_time) AS BIGINT), CAST(SUM(unused) AS BIGINT) FROM ("
-		"SELECT algorithm, COUNT(*) AS one_time, 0 AS unused FROM one_time_keys"
+		"SELECT algorithm, CAST(SUM(one_time) AS BIGINT), CAST(SUM(unused) AS BIGINT),"
+		" CAST(SUM(fallback) AS BIGINT) FROM ("
+		"SELECT algorithm, COUNT(*) AS one_time, 0 AS unused, 0 AS fallback FROM one_time_keys"
 		" WHERE user_nid = $1 AND device_id = $2 GROUP BY algorithm"
-		" UNION ALL SELECT algorithm, 0, 1 - used FROM fallback_keys WHERE user_nid = $1 AND device_id = $2"
+		" UNION ALL SELECT algorithm, 0, 1 - used, 1 FROM fallback_keys WHERE user_nid = $1 AND device_id = $2"
 		") AS k GROUP BY algorithm ORDER BY algorithm";
 	VEC(struct key_count_row) found = { 0 };
 	struct rows *rs = NULL;
@@ -192,7 +194,31 @@ err *store_key_counts(struct tx *tx, int64_t user, str device_id, struct key_cou
 	TRY(tx_query(tx, sql, BIND(B(user), B(device_id)), &rs));
 	while (rows_next(rs))
 		vec_push(tx_arena(tx), &found,
-			 (struct key_count_row){ rows_str(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2) > 0 });
+			 (struct key_count_row){ rows_str(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2) > 0,
+						 rows_i64(rs, 3) > 0 });
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}
+
+err *store_members_without_keys(struct tx *tx, int64_t user, size_t limit, struct keyless_member **out, size_t *out_n)
+{
+	static const char sql[] = "SELECT m.member, COUNT(*) FROM membership mine"
+				  " JOIN room_summary s ON s.room = mine.room AND s.encryption IS NOT NULL"
+				  " JOIN membership m ON m.room = mine.room AND m.membership IN $3 AND m.member <> $1"
+				  " JOIN accounts a ON a.nid = m.member"
+				  " WHERE mine.member = $1 AND mine.membership = $2"
+				  " AND NOT EXISTS (SELECT 1 FROM device_keys k WHERE k.user_nid = m.member)"
+				  " GROUP BY m.member ORDER BY COUNT(*) DESC, m.member LIMIT $4";
+	static const int64_t in[] = { MEMBER_JOIN, MEMBER_INVITE };
+	VEC(struct keyless_member) found = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, sql, BIND(B(user), B(MEMBER_JOIN), B(((struct i64s){ in, ARRAY_LEN(in) })), B((int64_t)limit)),
+		     &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found, (struct keyless_member){ rows_i64(rs, 0), rows_i64(rs, 1) });
 	TRY(rows_end(&rs));
 	*out = found.p;
 	*out_n = found.n;

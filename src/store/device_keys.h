@@ -44,6 +44,14 @@ NODISCARD err *store_fallback_key_use(struct tx *tx, int64_t user, str device_id
 struct key_count_row {
 	str algorithm;
 	int64_t one_time;
-	bool unused_fallback;
+	bool unused_fallback, has_fallback;
 };
 NODISCARD err *store_key_counts(struct tx *tx, int64_t user, str device_id, struct key_count_row **out, size_t *out_n);
+
+/* Users of this server who are joined or invited to encrypted rooms that the user is in, and have no device with keys;
+ * those with the most such rooms first. */
+struct keyless_member {
+	int64_t user, rooms;
+};
+NODISCARD err *store_members_without_keys(struct tx *tx, int64_t user, size_t limit, struct keyless_member **out,
+					  size_t *out_n);

@@ -96,6 +96,7 @@ err *store_device_seen(struct tx *tx, int64_t user, str device_id, int64_t at, s
 					      BIND(__VA_ARGS__), NULL));                                               \
 		TRY(tx_run((tx), "DELETE FROM access_tokens WHERE " cond, BIND(__VA_ARGS__)));                         \
 		TRY(tx_run((tx), "DELETE FROM refresh_tokens WHERE " cond, BIND(__VA_ARGS__)));                        \
+		TRY(tx_run((tx), "DELETE FROM to_device_lost WHERE " cond, BIND(__VA_ARGS__)));                        \
 		TRY(tx_run((tx), "DELETE FROM dehydrated_devices WHERE " cond, BIND(__VA_ARGS__)));                    \
 		TRY(tx_run((tx), "DELETE FROM device_keys WHERE " cond, BIND(__VA_ARGS__)));                           \
 		TRY(tx_run((tx), "DELETE FROM one_time_keys WHERE " cond, BIND(__VA_ARGS__)));                         \

@@ -173,3 +173,23 @@ err *store_to_device_delete(struct tx *tx, int64_t user, str device_id, int64_t 
 
 	return store_to_device_delete_by(tx, sql, BIND(B(user), B(device_id), B(upto)), out_n);
 }
+
+err *store_to_device_lose(struct tx *tx, int64_t user, str device_id, int64_t n, int64_t now)
+{
+	static const char sql[] = "INSERT INTO to_device_lost (user_nid, device_id, n, last) VALUES ($1, $2, $3, $4)"
+				  " ON CONFLICT (user_nid, device_id) DO UPDATE SET n = to_device_lost.n + excluded.n,"
+				  " last = excluded.last";
+
+	return tx_run(tx, sql, BIND(B(user), B(device_id), B(n), B(now)));
+}
+
+err *store_to_device_lost(struct tx *tx, int64_t user, str device_id, int64_t *out_n, int64_t *out_last)
+{
+	static const char sql[] = "SELECT n, last FROM to_device_lost WHERE user_nid = $1 AND device_id = $2";
+	struct row *r;
+
+	TRY(tx_one(tx, sql, BIND(B(user), B(device_id)), &r));
+	*out_n = r ? row_i64(r, 0) : 0;
+	*out_last = r ? row_i64(r, 1) : 0;
+	return NULL;
+}

@@ -51,6 +51,9 @@ NODISCARD err *store_to_device_next_queue(struct tx *tx, int64_t user, str devic
 
 /* Those with stream <= upto. *out_n: how many. */
 NODISCARD err *store_to_device_delete(struct tx *tx, int64_t user, str device_id, int64_t upto, int64_t *out_n);
+/* That so many were dropped before the device had them; how many were so far, and when the last (0: none). */
+NODISCARD err *store_to_device_lose(struct tx *tx, int64_t user, str device_id, int64_t n, int64_t now);
+NODISCARD err *store_to_device_lost(struct tx *tx, int64_t user, str device_id, int64_t *out_n, int64_t *out_last);
 /* For store/devices.c: runs a DELETE of to_device that ends in TO_DEVICE_RETURNING. */
 #define TO_DEVICE_RETURNING " RETURNING shared"
 NODISCARD err *store_to_device_delete_by(struct tx *tx, const char *sql, const struct bind *b, size_t n,

@@ -14,6 +14,7 @@
 #include "bus/bus.h"
 #include "cli/control.h"
 #include "crypto/crypto.h"
+#include "e2ee/e2ee.h"
 #include "store/store.h"
 #include "user/user.h"
 
@@ -21,7 +22,7 @@ static char dir[] = "/tmp/hearth-control-XXXXXX";
 static struct arena *arena;
 static struct store *store;
 static struct bus *bus;
-static struct users *users;
+static struct control_services services;
 static const struct log root;
 
 static int open_all(void **state)
@@ -41,7 +42,9 @@ static int open_all(void **state)
 	bus = bus_new(100);
 	uo.store = store;
 	uo.bus = bus;
-	users = users_new(&uo);
+	services.users = users_new(&uo);
+	services.e2ee =
+		e2ee_new(&(struct e2ee_options){ .store = store, .bus = bus, .log = &root, .server_name = S("test") });
 	return 0;
 }
 
@@ -50,7 +53,8 @@ static int close_all(void **state)
 	char command[sizeof(dir) + 16];
 
 	(void)state;
-	users_free(&users);
+	users_free(&services.users);
+	e2ee_free(&services.e2ee);
 	store_close(&store);
 	bus_free(&bus);
 	arena_free(&arena);
@@ -72,6 +76,7 @@ static void every_request_has_its_answer(void **state)
 		  "{\"user_id\":\"@alice:test\"}" },
 		{ "{\"do\":\"passwd\",\"name\":\"nobody\",\"password\":\"sekrit-2\"}",
 		  "{\"error\":\"There is no such account\"}" },
+		{ "{\"do\":\"e2ee-why\",\"name\":\"nobody\"}", "{\"error\":\"There is no such account\"}" },
 		{ "{\"do\":\"fly\"}", "{\"error\":\"the server does not know this request\"}" },
 		{ "{}", "{\"error\":\"the server does not know this request\"}" },
 		{ "[1]", "{\"error\":\"the server does not know this request\"}" },
@@ -80,7 +85,7 @@ static void every_request_has_its_answer(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		AUTO_ARENA a = arena_new();
-		const str answer = control_answer(a, users, str_c(cases[i].request));
+		const str answer = control_answer(a, &services, str_c(cases[i].request));
 
 		if (!str_eq(answer, str_c(cases[i].answer)))
 			fail_msg("%s: %.*s", cases[i].request, STR_ARG(answer));
@@ -88,11 +93,11 @@ static void every_request_has_its_answer(void **state)
 	{
 		AUTO_ARENA a = arena_new();
 
-		assert_true(str_starts(control_answer(a, users, S("{\"do\":")), S("{\"error\":")));
-		assert_true(str_starts(control_answer(a, users, S("")), S("{\"error\":")));
-		assert_true(str_starts(control_answer(a, users, S("{\"do\":\"add\"}")), S("{\"error\":")));
-		assert_true(str_starts(control_answer(a, users, S("{\"do\":\"passwd\"}")), S("{\"error\":")));
-		assert_true(str_contains(control_answer(a, users, S("{\"do\":\"list\"}")),
+		assert_true(str_starts(control_answer(a, &services, S("{\"do\":")), S("{\"error\":")));
+		assert_true(str_starts(control_answer(a, &services, S("")), S("{\"error\":")));
+		assert_true(str_starts(control_answer(a, &services, S("{\"do\":\"add\"}")), S("{\"error\":")));
+		assert_true(str_starts(control_answer(a, &services, S("{\"do\":\"passwd\"}")), S("{\"error\":")));
+		assert_true(str_contains(control_answer(a, &services, S("{\"do\":\"list\"}")),
 					 S("{\"user_id\":\"@alice:test\",\"admin\":true,")));
 	}
 }
@@ -117,7 +122,7 @@ static void a_running_server_answers(void **state)
 	str answer;
 
 	(void)state;
-	assert_null(control_start(a, str_c(dir), users, &root, &c));
+	assert_null(control_start(a, str_c(dir), &services, &root, &c));
 	assert_int_equal(stat(arena_printf(a, "%s/hearth.sock", dir).p, &st), 0);
 	for (int i = 0; i < 3; i++) {
 		assert_null(control_ask(a, str_c(dir), S("{\"do\":\"fly\"}"), &answer));
@@ -145,7 +150,7 @@ static void a_socket_left_behind_is_replaced(void **state)
 	(void)close(fd);
 	assert_null(control_ask(a, str_c(dir), S("{}"), &answer));
 	assert_true(str_is_none(answer));
-	assert_null(control_start(a, str_c(dir), users, &root, &c));
+	assert_null(control_start(a, str_c(dir), &services, &root, &c));
 	assert_null(control_ask(a, str_c(dir), S("{\"do\":\"list\"}"), &answer));
 	assert_true(str_starts(answer, S("{\"users\":[")));
 	control_stop(&c);
@@ -163,7 +168,7 @@ static void a_bad_guest_does_not_stop_it(void **state)
 
 	(void)state;
 	memset(junk, 'x', sizeof(junk));
-	assert_null(control_start(a, str_c(dir), users, &root, &c));
+	assert_null(control_start(a, str_c(dir), &services, &root, &c));
 	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s/hearth.sock", dir);
 	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	for (int i = 0; i < 100 && send(fd, junk, sizeof(junk), MSG_NOSIGNAL) > 0; i++)
@@ -189,7 +194,7 @@ static void a_silent_guest_does_not_keep_it(void **state)
 	struct stat st;
 
 	(void)state;
-	assert_null(control_start(a, str_c(dir), users, &root, &c));
+	assert_null(control_start(a, str_c(dir), &services, &root, &c));
 	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s/hearth.sock", dir);
 	assert_int_equal(stat(at.sun_path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
