@@ -56,6 +56,7 @@ type Scale struct {
 	fedPDUs                                           int
 	fedJoin                                           []int
 	manyRooms, idlePolls, storeMessages, storeState   int
+	photos, presence                                  int
 	limit                                             time.Duration // per measured phase
 }
 
@@ -63,12 +64,13 @@ var scales = map[string]Scale{
 	"small": {starts: 1, users: 10, logins: 10, rooms: 10, joins: 3, senders: 5, sendRooms: 5, sendMembers: 5, sendEvents: 200,
 		fan: [][3]int{{50, 20, 50}}, syncRooms: 20, syncMembers: 4, syncEvents: 2, incr: 200, msgEvents: 200, msgPasses: 3,
 		stateEvents: 100, stateMembers: 30, stateReads: 5, media: 10, e2eUsers: 20, otks: 20, queries: 5, devicesPerUser: 2, toDevice: 5,
-		fedPDUs: 200, fedJoin: []int{500}, manyRooms: 50, idlePolls: 500, storeMessages: 500, storeState: 200, limit: 15 * time.Second},
+		fedPDUs: 200, fedJoin: []int{500}, manyRooms: 50, idlePolls: 500, storeMessages: 500, storeState: 200,
+		photos: 3, presence: 300, limit: 15 * time.Second},
 	"medium": {starts: 3, users: 30, logins: 30, rooms: 40, joins: 10, senders: 20, sendRooms: 10, sendMembers: 20, sendEvents: 1000,
 		fan: [][3]int{{100, 20, 20}}, syncRooms: 50, syncMembers: 6, syncEvents: 3, incr: 1000, msgEvents: 600, msgPasses: 5,
 		stateEvents: 500, stateMembers: 200, stateReads: 10, media: 30, e2eUsers: 100, otks: 50, queries: 20, devicesPerUser: 10, toDevice: 10,
 		fedPDUs: 1000, fedJoin: []int{5000}, manyRooms: 500, idlePolls: 10000, storeMessages: 10000, storeState: 2000,
-		limit: 20 * time.Second},
+		photos: 10, presence: 10000, limit: 20 * time.Second},
 }
 
 type scenario struct {
@@ -77,8 +79,8 @@ type scenario struct {
 }
 
 var scenarios = []scenario{{"startup", startup}, {"register", register}, {"rooms", rooms}, {"send", send}, {"fanout", fanout},
-	{"sync", syncs}, {"messages", messages}, {"state", state}, {"media", media}, {"e2e", e2e}, {"fedsend", fedsend}, {"fedjoin", fedjoin},
-	{"manyrooms", manyRooms}, {"polls", polls}, {"storage", storage}}
+	{"sync", syncs}, {"messages", messages}, {"state", state}, {"media", media}, {"photos", photos}, {"e2e", e2e}, {"fedsend", fedsend}, {"fedjoin", fedjoin},
+	{"manyrooms", manyRooms}, {"polls", polls}, {"storage", storage}, {"presence", presence}}
 
 // Run is one scenario against one target in one round.
 type Run struct {
@@ -109,7 +111,7 @@ func main() {
 	pid := flag.Int("pid", 0, "single target: pid of a running server, for RSS and CPU")
 	pidfile := flag.String("pidfile", "", "file whose first line is one more pid to count (e.g. postmaster.pid)")
 	targets := flag.String("targets", "", "JSON file with a list of targets, measured interleaved (see README.md)")
-	flag.StringVar(&only, "scenarios", "", "comma-separated; default all: startup,register,rooms,send,fanout,sync,messages,state,media,e2e,fedsend,fedjoin,manyrooms,polls,storage")
+	flag.StringVar(&only, "scenarios", "", "comma-separated; default all: startup,register,rooms,send,fanout,sync,messages,state,media,photos,e2e,fedsend,fedjoin,manyrooms,polls,storage,presence")
 	scaleName := flag.String("scale", "small", "small or medium")
 	fan := flag.String("fanout", "", "override fanout as CLIENTS:EVENTS:EVENTS_PER_10S, comma-separated")
 	fedJoin := flag.String("fedjoin", "", "override fedjoin member counts, comma-separated")

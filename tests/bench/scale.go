@@ -80,6 +80,67 @@ func polls(r *Run) {
 	s.end()
 }
 
+// presence: many users who are online, each of whom looks for news twice a minute, as clients do that wait for it; first
+// without presence, then with it. Rooms of 20, so that each has others who are told. What counts is the share of a core.
+func presence(r *Run) {
+	defer r.guard("presence")
+	const roomOf, cycle = 20, 25 * time.Second
+	const filter = `{"room":{"timeline":{"limit":50},"state":{"lazy_load_members":true}}}`
+	var us []*User
+	// A server that is slow to register gets fewer.
+	for end := r.halfTime(); len(us) < r.presence && time.Now().Before(end); {
+		some := r.users(min(5, (r.presence-len(us)+roomOf-1)/roomOf) * roomOf)
+		for i := 0; i < len(some); i += roomOf {
+			r.room(some[i : i+roomOf])
+		}
+		us = append(us, some...)
+	}
+	r.each(len(us), 8, func(i int) error { _, err := r.sync(us[i], "", filter, 0); return err })
+	for _, state := range []string{"offline", "online"} {
+		look := func(i int) (int, error) {
+			u := us[i%len(us)]
+			q := url.Values{"timeout": {"0"}, "filter": {filter}, "since": {u.next}, "set_presence": {state}}
+			var got struct {
+				Next string `json:"next_batch"`
+			}
+			err := r.do(u, "GET", "/_matrix/client/v3/sync?"+q.Encode(), nil, &got)
+			u.next = got.Next
+			return 1, err
+		}
+		r.paced(len(us), cycle, func(i int) { look(i) }) // until all are what they are to be
+		s := r.begin(fmt.Sprintf("presence-%d-%s", r.presence, state), "syncs")
+		r.paced(len(us), cycle, func(i int) {
+			t0 := time.Now()
+			n, err := look(i)
+			s.add(n, time.Since(t0), err)
+		})
+		cpu, _, _ := r.usage()
+		s.res.Note = fmt.Sprintf("%d users: %.2f %% of a core", len(us), 100*(cpu-s.cpu)/time.Since(s.began).Seconds())
+		s.end()
+	}
+}
+
+// halfTime is when half of a scenario's time is over.
+func (r *Run) halfTime() time.Time {
+	end, ok := r.ctx.Deadline()
+	if !ok {
+		return time.Now().Add(time.Hour)
+	}
+	return time.Now().Add(time.Until(end) / 2)
+}
+
+// paced does fn(0..n-1) evenly over a time, each when its turn comes, whether those before have ended or not.
+func (r *Run) paced(n int, over time.Duration, fn func(i int)) {
+	var wg sync.WaitGroup
+	began := time.Now()
+	for i := 0; i < n && r.ctx.Err() == nil; i++ {
+		i := i
+		time.Sleep(time.Until(began.Add(over * time.Duration(i) / time.Duration(n))))
+		together(&wg, func() { fn(i) })
+	}
+	wg.Wait()
+}
+
 // dataBytes is the size of the files that the target's `data` names (patterns; folders with all that is in them).
 func (t *Target) dataBytes() (all int64) {
 	for _, pattern := range t.Data {

@@ -231,33 +231,6 @@ func state(r *Run) {
 	r.readState(u, id, "")
 }
 
-func media(r *Run) {
-	defer r.guard("media")
-	u := r.users(1)[0]
-	uris := make([]string, r.Scale.media)
-	r.measure("media-upload", "MB", len(uris), 2, func(i int) (int, error) {
-		data := make([]byte, 1<<20)
-		r.rngMu(func() { r.rng.Read(data) })
-		var got struct {
-			URI string `json:"content_uri"`
-		}
-		err := r.do(u, "POST", "/_matrix/media/v3/upload?filename=bench.bin", data, &got)
-		uris[i] = got.URI
-		return 1, err
-	})
-	r.measure("media-download", "MB", len(uris), 2, func(i int) (int, error) {
-		if uris[i] == "" {
-			return 0, errors.New("was not uploaded")
-		}
-		var raw []byte
-		err := r.do(u, "GET", "/_matrix/client/v1/media/download/"+uris[i][len("mxc://"):], nil, &raw)
-		if err == nil && len(raw) != 1<<20 {
-			err = fmt.Errorf("%d bytes came back", len(raw))
-		}
-		return 1, err
-	})
-}
-
 var rngLock sync.Mutex
 
 func (r *Run) rngMu(fn func()) { rngLock.Lock(); defer rngLock.Unlock(); fn() }

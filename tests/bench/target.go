@@ -175,7 +175,13 @@ type httpError struct {
 
 func (e *httpError) Error() string { return fmt.Sprintf("%d %.160s", e.status, e.body) }
 
-// call makes one request; body is nil, []byte or JSON, out is nil, *[]byte or JSON. Rate limits are waited for and counted.
+// file is a body with a type of its own.
+type file struct {
+	kind string
+	data []byte
+}
+
+// call makes one request; body is nil, []byte, file or JSON, out is nil, *[]byte or JSON. Rate limits are waited for and counted.
 func (t *Target) call(ctx context.Context, token, method, path string, body, out any) error {
 	var data []byte
 	kind := "application/json"
@@ -183,6 +189,8 @@ func (t *Target) call(ctx context.Context, token, method, path string, body, out
 	case nil:
 	case []byte:
 		data, kind = b, "application/octet-stream"
+	case file:
+		data, kind = b.data, b.kind
 	default:
 		var err error
 		if data, err = json.Marshal(b); err != nil {
