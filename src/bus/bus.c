@@ -25,6 +25,7 @@ struct bus *bus_new(size_t max_watched)
 	map_init(&b->rooms, NULL);
 	list_init(&b->lru);
 	list_init(&b->pending);
+	list_init(&b->nudged);
 	return b;
 }
 
@@ -48,8 +49,7 @@ int64_t bus_position(const struct bus *b) { return atomic_load(&b->position); }
 int64_t bus_serial(const struct bus *b) { return atomic_load(&b->serial); }
 int64_t bus_next_serial(struct bus *b) { return atomic_fetch_add(&b->serial, 1) + 1; }
 
-/* Moves the user's waiters to `woken`; they are the caller's from here on. */
-static void publish_user(struct bus *b, struct bus_user *u, struct list *woken)
+void bus_publish_user(struct bus *b, struct bus_user *u, struct list *woken)
 {
 	struct list *node;
 
@@ -62,7 +62,7 @@ static void publish_user(struct bus *b, struct bus_user *u, struct list *woken)
 }
 
 /* Without the lock. A waiter may be gone as soon as its wake has run. */
-static void wake_all(struct list *woken)
+void bus_wake_all(struct list *woken)
 {
 	struct list *node;
 
@@ -79,7 +79,7 @@ static void touch(struct bus *b, struct bus_user *u, enum bus_kind kind, int64_t
 {
 	u->last[kind] = MAX(u->last[kind], value);
 	if (!is_durable(kind) || value <= atomic_load(&b->position)) {
-		publish_user(b, u, woken);
+		bus_publish_user(b, u, woken);
 		return;
 	}
 	if (u->pending_high == 0) {
@@ -105,7 +105,7 @@ void bus_touch_user(struct bus *b, int64_t user, enum bus_kind kind, int64_t val
 		touch(b, u, kind, value, &woken);
 	}
 	lock_drop(&b->lock);
-	wake_all(&woken);
+	bus_wake_all(&woken);
 }
 
 void bus_touch_room(struct bus *b, int64_t room, enum bus_kind kind, int64_t value)
@@ -124,7 +124,7 @@ void bus_touch_room(struct bus *b, int64_t room, enum bus_kind kind, int64_t val
 			touch(b, r->members[i].user, kind, value, &woken);
 	}
 	lock_drop(&b->lock);
-	wake_all(&woken);
+	bus_wake_all(&woken);
 }
 
 void bus_advance(struct bus *b, int64_t position)
@@ -140,7 +140,7 @@ void bus_advance(struct bus *b, int64_t position)
 
 			if (u->pending_low > position)
 				continue;
-			publish_user(b, u, &woken);
+			bus_publish_user(b, u, &woken);
 			if (u->pending_high > position) {
 				u->pending_low = position + 1;
 				continue;
@@ -150,7 +150,7 @@ void bus_advance(struct bus *b, int64_t position)
 		}
 	}
 	lock_drop(&b->lock);
-	wake_all(&woken);
+	bus_wake_all(&woken);
 }
 
 static struct bus_user *known_user(struct bus *b, int64_t user, struct bus_known *out)
@@ -159,6 +159,7 @@ static struct bus_user *known_user(struct bus *b, int64_t user, struct bus_known
 
 	if (!u || !u->known)
 		return NULL;
+	u->unasked = false;
 	*out = (struct bus_known){ .position = atomic_load(&b->position), .since = u->since, .seq = u->seq };
 	memcpy(out->last, u->last, sizeof(out->last));
 	memcpy(out->own, u->own, sizeof(out->own));
@@ -221,6 +222,23 @@ size_t bus_rooms_changed(struct bus *b, int64_t user, enum bus_kind kind, int64_
 		n++;
 	}
 	return n;
+}
+
+bool bus_rooms_of(struct bus *b, struct arena *a, int64_t user, int64_t **out, size_t *out_n)
+{
+	size_t n = 0;
+
+	LOCKED(&b->lock);
+	const struct bus_user *u = map_get_i(&b->users, user);
+
+	if (!u || !u->known)
+		return false;
+	*out = ARENA_ARRAY(a, int64_t, u->n);
+	for (uint32_t i = 0; i < u->n; i++)
+		if (!u->rooms[i].peeks)
+			(*out)[n++] = u->rooms[i].room->room;
+	*out_n = n;
+	return true;
 }
 
 bool bus_wait(struct bus *b, struct bus_waiter *w, int64_t user, uint64_t seq)

@@ -29,7 +29,7 @@ enum bus_kind {
 	BUS_ACCOUNT_DATA, /* user: global account data, push rules */
 	BUS_TO_DEVICE,    /* user */
 	BUS_DEVICE_LISTS, /* user, or room */
-	BUS_PRESENCE,     /* user; ephemeral: value is a serial */
+	BUS_PRESENCE,     /* user, in turns (bus_nudge_room); ephemeral: value is a serial */
 	BUS_TYPING,       /* room; ephemeral: value is a serial */
 	BUS_KINDS
 };
@@ -54,6 +54,8 @@ void bus_touch_room(struct bus *b, int64_t room, enum bus_kind kind, int64_t val
 /* After a commit: the user now is / is no longer concerned by the room. No-ops for users who are not watched. */
 void bus_user_joined(struct bus *b, int64_t user, int64_t room);
 void bus_user_left(struct bus *b, int64_t user, int64_t room);
+/* The user listens to a room without being in it: concerned by its changes, but none of those who share it. */
+void bus_user_peeks(struct bus *b, int64_t user, int64_t room);
 
 /*
  * Watching. bus_watch_begin makes the user watched with everything unknown, and gives false when it already was known
@@ -91,6 +93,22 @@ struct bus_room_news {
 };
 bool bus_news(struct bus *b, struct arena *a, int64_t user, int64_t above, int64_t typing, struct bus_known *out,
 	      struct bus_room_news **out_rooms, size_t *out_n);
+
+/* The rooms that a watched user is in, in no order; false as for bus_known. */
+bool bus_rooms_of(struct bus *b, struct arena *a, int64_t user, int64_t **out, size_t *out_n);
+
+/*
+ * Nudges (nudge.c): changes that may come a little late, and would cost most where they help least: presence, in rooms
+ * where thousands listen. A nudge makes no news; it queues those it concerns, and bus_nudge_out touches them with
+ * BUS_PRESENCE one after the other, those who wait longest first. Whoever is in the queue, or was touched and has not
+ * asked since, is not queued again: they learn of everything once they ask.
+ */
+void bus_nudge_user(struct bus *b, int64_t user, int64_t serial);
+void bus_nudge_room(struct bus *b, int64_t room, int64_t serial);
+/* Touches at the cost of at most `budget`: NUDGE_WAITER for a user with somebody waiting, else NUDGE_NOBODY. Gives what
+ * it cost; *out_rest: so many are still queued. */
+enum { NUDGE_WAITER = 4, NUDGE_NOBODY = 1 };
+size_t bus_nudge_out(struct bus *b, size_t budget, size_t *out_rest);
 
 /* A waiter sleeps on one user. wake runs once, on the publisher's thread, without the bus's lock: it must be quick. */
 struct bus_waiter {

@@ -1,4 +1,4 @@
-/* internal_bus.h - what bus.c (positions, touches, wake-ups) and watch.c (who is concerned by what) share. */
+/* internal_bus.h - what bus.c (positions, touches, wake-ups), nudge.c (turns) and watch.c (who is concerned) share. */
 #pragma once
 
 #include "base/map.h"
@@ -16,6 +16,7 @@ struct bus_member { /* in a room: one of its watched users */
 struct bus_joined { /* in a user: one of their rooms */
 	struct bus_room *room;
 	uint32_t back; /* the place in room->members */
+	bool peeks;    /* listens without being joined */
 };
 
 struct bus_room {
@@ -35,6 +36,9 @@ struct bus_user {
 	int64_t begun, begun_us; /* while !known: the bus's position and the time (clock_mono_us) at bus_watch_begin */
 	int64_t last[BUS_KINDS], own[BUS_KINDS]; /* own: by a touch of the user, not of a room */
 	uint64_t seq;
+	struct list nudge; /* in bus.nudged while `nudged` is not 0: the highest serial to be touched with */
+	int64_t nudged;
+	bool unasked; /* touched in its turn, and nobody has asked since */
 	struct bus_joined *rooms;
 	uint32_t n, cap;
 	bool known;
@@ -49,9 +53,15 @@ struct bus {
 	uint64_t seq;    /* the newest given to any user: a user forgotten and watched anew never repeats one */
 	size_t max_watched, waiting;
 	struct map users, rooms;
-	struct list lru, pending;
+	struct list lru, pending, nudged;
+	size_t n_nudged;
 };
 
 struct bus_user *bus_user_find(struct bus *b, int64_t user);
 void bus_user_free(struct bus *b, struct bus_user *u);
-void bus_user_link(struct bus *b, struct bus_user *u, int64_t room);
+void bus_user_link(struct bus *b, struct bus_user *u, int64_t room, bool peeks);
+/* Moves the user's waiters to `woken`; they are the caller's from here on: bus_wake_all, without the lock. */
+void bus_publish_user(struct bus *b, struct bus_user *u, struct list *woken);
+void bus_wake_all(struct list *woken);
+/* It waits for no turn any more. */
+void bus_nudge_drop(struct bus *b, struct bus_user *u);

@@ -52,7 +52,7 @@ static bool is_linked(const struct bus_user *u, int64_t room, uint32_t *out_at)
 	return false;
 }
 
-void bus_user_link(struct bus *b, struct bus_user *u, int64_t room)
+void bus_user_link(struct bus *b, struct bus_user *u, int64_t room, bool peeks)
 {
 	struct bus_room *r = map_get_i(&b->rooms, room);
 
@@ -64,7 +64,7 @@ void bus_user_link(struct bus *b, struct bus_user *u, int64_t room)
 	}
 	u->rooms = grow(u->rooms, u->n, &u->cap, sizeof(*u->rooms));
 	r->members = grow(r->members, r->n, &r->cap, sizeof(*r->members));
-	u->rooms[u->n] = (struct bus_joined){ .room = r, .back = r->n };
+	u->rooms[u->n] = (struct bus_joined){ .room = r, .back = r->n, .peeks = peeks };
 	r->members[r->n++] = (struct bus_member){ .user = u, .back = u->n++ };
 }
 
@@ -96,6 +96,7 @@ void bus_user_free(struct bus *b, struct bus_user *u)
 	map_del_i(&b->users, u->user);
 	list_del(&u->lru);
 	list_del(&u->pending);
+	bus_nudge_drop(b, u);
 	map_done(&u->left);
 	mem_free(u->rooms);
 	mem_free(u);
@@ -139,6 +140,9 @@ bool bus_watch_begin(struct bus *b, int64_t user)
 	u->begun = atomic_load(&b->position);
 	u->begun_us = clock_mono_us();
 	u->seq = ++b->seq;
+	/* Whoever was watched before may have missed a turn. */
+	u->last[BUS_PRESENCE] = atomic_load(&b->serial);
+	list_init(&u->nudge);
 	list_init(&u->pending);
 	list_init(&u->waiters);
 	map_init(&u->left, NULL);
@@ -162,9 +166,12 @@ void bus_watch_rooms(struct bus *b, int64_t user, int64_t position, const int64_
 		bool there = map_get_i(&u->left, rooms[i]) != NULL;
 
 		for (uint32_t k = 0; k < joined_meanwhile && !there; k++)
-			there = u->rooms[k].room->room == rooms[i];
+			if (u->rooms[k].room->room == rooms[i]) {
+				u->rooms[k].peeks = false;
+				there = true;
+			}
 		if (!there)
-			bus_user_link(b, u, rooms[i]);
+			bus_user_link(b, u, rooms[i], false);
 	}
 	u->since = MAX(position, b->touched);
 	u->known = true;
@@ -192,8 +199,21 @@ void bus_user_joined(struct bus *b, int64_t user, int64_t room)
 		return;
 	if (!u->known)
 		map_del_i(&u->left, room);
-	if (!is_linked(u, room, &at))
-		bus_user_link(b, u, room);
+	if (is_linked(u, room, &at))
+		u->rooms[at].peeks = false;
+	else
+		bus_user_link(b, u, room, false);
+}
+
+void bus_user_peeks(struct bus *b, int64_t user, int64_t room)
+{
+	uint32_t at;
+
+	LOCKED(&b->lock);
+	struct bus_user *u = map_get_i(&b->users, user);
+
+	if (u && !is_linked(u, room, &at))
+		bus_user_link(b, u, room, true);
 }
 
 void bus_user_left(struct bus *b, int64_t user, int64_t room)
