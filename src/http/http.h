@@ -79,6 +79,7 @@ enum rate_class {
 	RATE_REGISTRATION_STEP,
 	RATE_REPORT,
 	RATE_MEDIA_CREATE,
+	RATE_PRESENCE,
 	/* taken by handlers, beside the route's own */
 	RATE_JOIN_ROOM,
 	RATE_INVITE_ROOM,
@@ -143,6 +144,11 @@ void reply_stream(struct req *rq, int status, str content_type, uint64_t length,
 		  void *source);
 /* A further header, or another value for Cache-Control, which http/ sets. Ignored when it holds control characters. */
 void reply_header(struct req *rq, const char *name, str value);
+
+/* One thing for the whole of the request: kept from run to run, dropped when the request has ended, however it came
+ * (the answer is out, or the client gone). `drop` runs once, on a loop thread: no store, no waiting. */
+void req_keep(struct req *rq, void *thing, void (*drop)(void *thing));
+void *req_kept(const struct req *rq); /* NULL: none */
 
 /* Runs the handler again when the user's bus key moves past seq (bus_known), or at the deadline (clock_mono_us). */
 NODISCARD err *req_park(struct req *rq, int64_t user, uint64_t seq, int64_t deadline_us);

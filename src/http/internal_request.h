@@ -59,6 +59,9 @@ struct req_internal {
 	_Atomic unsigned park_state;
 	enum park_cause park_cause;
 	struct bus_waiter waiter;
+	/* req_keep */
+	void *kept;
+	void (*drop_kept)(void *thing);
 	/* cost of all runs */
 	int64_t cpu_us, sql_us;
 	uint64_t statements, commits;

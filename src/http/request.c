@@ -321,6 +321,8 @@ void request_end(void *cls, struct MHD_Connection *mhd, void **req, enum MHD_Req
 	stream_done(r);
 	buf_done(&r->body);
 	buf_done(&r->out);
+	if (r->kept)
+		r->drop_kept(r->kept);
 	if (r->counted && atomic_fetch_sub(&h->active, 1) == 1 && atomic_load(&h->stopping)) {
 		LOCKED(&h->lock);
 		cond_broadcast(&h->ended);

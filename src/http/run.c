@@ -78,6 +78,15 @@ err *req_rate(struct req *rq, enum rate_class class, str key)
 	return e;
 }
 
+void req_keep(struct req *rq, void *thing, void (*drop)(void *thing))
+{
+	assert(thing && !rq->in->kept);
+	rq->in->kept = thing;
+	rq->in->drop_kept = drop;
+}
+
+void *req_kept(const struct req *rq) { return rq->in->kept; }
+
 /* What stands before the handler, or before a sink's begin. */
 static err *admit(struct req_internal *r)
 {
