@@ -20,6 +20,7 @@ struct client;
 struct previews;
 struct bus;
 struct notify;
+struct presence;
 struct profile_spread;
 struct typing;
 
@@ -40,5 +41,6 @@ struct services {
 	struct profile_spread *spread;
 	struct notify *notify;
 	struct typing *typing;
+	struct presence *presence;
 	struct bus *bus;
 };

@@ -130,6 +130,18 @@ static void check_sessions(struct reader *r, const struct ynode *root)
 	}
 }
 
+static void check_presence(struct reader *r, const struct ynode *root)
+{
+	const struct ymember *given = ynode_member(root, S("presence"));
+	struct config_presence *p = &r->conf->presence;
+
+	if (!p->use_presence && !(given && ynode_member(given->value, S("enabled"))))
+		p->enabled = CONFIG_PRESENCE_OFF;
+	if (p->idle_timeout <= p->last_active_granularity)
+		note(r, true, given ? given->line : 1, S("presence.idle_timeout"),
+		     "must be longer than presence.last_active_granularity");
+}
+
 const struct config *config_parse(struct arena *a, str name, str text, struct config_notes *notes)
 {
 	struct config *c = ARENA_NEW(a, struct config);
@@ -157,6 +169,7 @@ const struct config *config_parse(struct arena *a, str name, str text, struct co
 	check_registration(&r, root);
 	check_tls(&r, root);
 	check_sessions(&r, root);
+	check_presence(&r, root);
 	return notes->n_fatal ? NULL : c;
 }
 

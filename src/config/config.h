@@ -69,7 +69,7 @@ struct config_rates { /* burst 0: no limit */
 	struct config_rate message, registration, registration_token_validity, login_address, login_account,
 		login_failed;
 	struct config_rate joins_local, joins_per_room, invites_per_room, invites_per_user, invites_per_issuer;
-	struct config_rate room_creation, user_directory, reports, media_create;
+	struct config_rate room_creation, user_directory, reports, media_create, presence;
 };
 
 struct config_rooms {
@@ -92,6 +92,13 @@ struct config_experimental { /* what is no part of the specification yet */
 
 struct config_user_directory { /* searching for people */
 	bool enabled, search_all_users;
+};
+
+struct config_presence { /* milliseconds */
+	enum { CONFIG_PRESENCE_OFF, CONFIG_PRESENCE_ON, CONFIG_PRESENCE_UNTRACKED } enabled;
+	bool use_presence; /* the older name; `enabled` has it in it */
+	bool include_offline_users_on_sync;
+	int64_t last_active_granularity, sync_online_timeout, idle_timeout;
 };
 
 struct config_wellknown {
@@ -168,6 +175,7 @@ struct config {
 	struct config_profiles profiles;
 	struct config_user_directory user_directory;
 	struct config_experimental experimental;
+	struct config_presence presence;
 	struct config_wellknown wellknown;
 	struct config_limits limits;
 	struct config_federation federation;

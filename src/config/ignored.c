@@ -30,7 +30,7 @@ static const struct {
 	  NOT_HERE },
 	{ "user_agent_suffix web_client_location "
 	  "limit_profile_requests_to_users_who_share_rooms user_directory.prefer_local_users "
-	  "user_directory.show_locked_users presence include_profile_data_on_invite "
+	  "user_directory.show_locked_users presence.presence_router include_profile_data_on_invite "
 	  "allow_public_rooms_over_federation block_non_admin_invites enable_search ip_range_blacklist ip_range_whitelist "
 	  "http_proxy https_proxy no_proxy_hosts matrix_authentication_service delete_stale_devices_after email "
 	  "max_event_delay_duration user_types admin_contact hs_disabled hs_disabled_message limit_usage_by_mau "
@@ -42,7 +42,7 @@ static const struct {
 	  "federation_certificate_verification_whitelist federation_custom_ca_list federation_domain_whitelist "
 	  "federation_whitelist_endpoint_enabled federation_metrics_domains allow_profile_lookup_over_federation "
 	  "allow_device_name_lookup_over_federation federation rc_admin_redaction rc_joins.remote rc_3pid_validation "
-	  "rc_third_party_invite rc_federation rc_presence rc_delayed_event_mgmt rc_profile "
+	  "rc_third_party_invite rc_federation rc_delayed_event_mgmt rc_profile "
 	  "federation_rr_transactions_per_room_per_second enable_media_repo "
 	  "enable_local_media_storage media_storage_providers "
 	  "remote_media_download_burst_count remote_media_download_per_second "

@@ -49,6 +49,7 @@ static void check_old_keys(struct reader *r, const struct option *o, const struc
 }
 
 static const char *const encrypt_choices[] = { "off", "invite", "all", NULL };
+static const char *const presence_choices[] = { "off", "on", "untracked", NULL };
 static const char *const level_choices[] = { "debug", "info", "warning", "error", NULL };
 static const char *const format_choices[] = { "text", "json", NULL };
 
@@ -264,6 +265,21 @@ const struct option config_options[] = {
 	  .section = "Experimental features",
 	  .doc = "May clients leave a dehydrated device here, which receives keys of rooms while they are logged out?" },
 
+	{ "presence.enabled", .type = OPT_CHOICE, AT(presence.enabled), .deflt = "on", .choices = presence_choices,
+	  .section = "Presence",
+	  .doc = "Do people see who is online, of those they share rooms with? on (or true), off (or false); untracked: "
+		 "what local users do is not shown." },
+	{ "presence.include_offline_users_on_sync", BOOL(presence.include_offline_users_on_sync, "false"),
+	  .doc = "Tell a client that begins of those who are offline, too." },
+	{ "presence.last_active_granularity", DURATION(presence.last_active_granularity, "1m"), .min = 100,
+	  .max = INT64_C(86400000), .doc = "So long after an action somebody is currently active." },
+	{ "presence.sync_online_timeout", DURATION(presence.sync_online_timeout, "30s"), .min = 100,
+	  .max = INT64_C(86400000), .doc = "So long after a client's last /sync it is taken for gone." },
+	{ "presence.idle_timeout", DURATION(presence.idle_timeout, "5m"), .min = 100, .max = INT64_C(86400000),
+	  .doc = "So long after the last action somebody is shown as unavailable." },
+	{ "use_presence", BOOL(presence.use_presence, "true"),
+	  .doc = "The older name of presence.enabled, which counts where both stand." },
+
 	{ "rc_message", RATE(rates.message, "{per_second: 0.2, burst_count: 10}"), .section = "Rate limits",
 	  .doc = "How often a user may send events: a bucket of burst_count that refills at per_second. With "
 		 "burst_count: 0 there is no limit. So it is with all of these." },
@@ -294,6 +310,8 @@ const struct option config_options[] = {
 	  .doc = "Searches for people by one user." },
 	{ "rc_media_create", RATE(rates.media_create, "{per_second: 10, burst_count: 50}"),
 	  .doc = "Addresses for files to be uploaded later, made by one user." },
+	{ "rc_presence.per_user", RATE(rates.presence, "{per_second: 0.1, burst_count: 1}"),
+	  .doc = "Changes of presence by one user. With /sync further ones are ignored." },
 	{ "rc_reports", RATE(rates.reports, "{per_second: 1, burst_count: 5}"), .doc = "Reports by one user." },
 
 	{ "limits.max_connections", INT(limits.max_connections, "10000", 16, 1000000), .section = "Limits and logs",

@@ -137,8 +137,8 @@ static bool read_choice(struct reader *r, const struct option *o, void *base, co
 			*FIELD(unsigned, base, o) = i;
 			return true;
 		}
-		/* A bare `off` is false to YAML 1.1. */
-		if (ynode_bool(n, &truth) && !truth && strcmp(o->choices[i], "off") == 0) {
+		/* A bare `off` is false to YAML 1.1, and `on` is true. */
+		if (ynode_bool(n, &truth) && strcmp(o->choices[i], truth ? "on" : "off") == 0) {
 			*FIELD(unsigned, base, o) = i;
 			return true;
 		}

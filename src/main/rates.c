@@ -20,6 +20,7 @@ void server_rates(const struct config *c, struct rate_limit out[RATE_CLASSES])
 		{ RATE_REGISTRATION_TOKEN, &r->registration_token_validity },
 		{ RATE_REPORT, &r->reports },
 		{ RATE_MEDIA_CREATE, &r->media_create },
+		{ RATE_PRESENCE, &r->presence },
 		{ RATE_JOIN_ROOM, &r->joins_per_room },
 		{ RATE_INVITE_ROOM, &r->invites_per_room },
 		{ RATE_INVITE_USER, &r->invites_per_user },

@@ -15,6 +15,7 @@
 #include "media/media.h"
 #include "media/thumbnail.h"
 #include "matrix/push_rules.h"
+#include "presence/presence.h"
 #include "room/notify.h"
 #include "room/purge.h"
 #include "room/room.h"
@@ -70,6 +71,9 @@ static err *on_deactivated(void *ctx, struct arena *a, int64_t user, str user_id
 	const struct server *s = ctx;
 
 	TRY(backup_forget_user(s->services.e2ee, a, user));
+	/* Not yet made where this is what the last run of the server left undone. */
+	if (s->services.presence)
+		presence_forget(s->services.presence, a, user);
 	return deactivate_rooms(s->services.rooms, s->log, a, user, user_id);
 }
 
@@ -201,6 +205,35 @@ static err *open_rooms(struct server *s)
 	return rooms_new(s->a, &opt, &s->services.rooms);
 }
 
+static void on_member(void *ctx, const struct rooms_stored *ev)
+{
+	const bool before = ev->member_before == MEMBER_JOIN, after = ev->member_after == MEMBER_JOIN;
+
+	if (!before && after)
+		presence_joined(ctx, ev->row->state_key);
+	if (before && !after)
+		presence_left(ctx, ev->row->state_key, ev->room);
+}
+
+static err *open_presence(struct server *s)
+{
+	const struct config_presence *c = &s->config->presence;
+	const struct presence_options opt = {
+		.store = s->store,
+		.bus = s->services.bus,
+		.enabled = c->enabled != CONFIG_PRESENCE_OFF,
+		.tracked = c->enabled == CONFIG_PRESENCE_ON,
+		.active_ms = c->last_active_granularity,
+		.online_ms = c->sync_online_timeout,
+		.idle_ms = c->idle_timeout,
+		.include_offline = c->include_offline_users_on_sync,
+	};
+
+	TRY(presence_new(s->a, &opt, &s->services.presence));
+	rooms_on_stored(s->services.rooms, on_member, s->services.presence);
+	return NULL;
+}
+
 static err *open_syncs(struct server *s)
 {
 	const struct syncs_options opt = {
@@ -211,6 +244,7 @@ static err *open_syncs(struct server *s)
 		.notify = s->services.notify,
 		.e2ee = s->services.e2ee,
 		.typing = s->services.typing,
+		.presence = s->services.presence,
 	};
 
 	return syncs_new(s->a, &opt, &s->services.syncs);
@@ -244,6 +278,7 @@ err *server_open_services(struct server *s)
 	push_rules_init();
 	s->services.notify = notify_new(s->services.rooms, s->services.users);
 	s->services.typing = typing_new(s->services.bus, s->services.rooms);
+	TRY(open_presence(s));
 	TRY(open_syncs(s));
 	s->services.spread = profile_spread_new(s->services.users, s->services.rooms, s->log);
 	rooms_purging_start(s->services.rooms);
@@ -272,10 +307,12 @@ void server_close_services(struct server *s)
 		users_free(&all->users);
 	if (all->e2ee)
 		to_device_flush(all->e2ee);
+	presence_stop(all->presence);
 	store_close(&s->store);
 	if (all->e2ee)
 		e2ee_free(&all->e2ee);
-	typing_free(&all->typing); /* the last commits told them what became of the rooms' events */
+	presence_free(&all->presence); /* the last commits told them what became of the rooms' events */
+	typing_free(&all->typing);
 	notify_free(&all->notify);
 	rooms_free(&all->rooms);
 	if (all->bus)

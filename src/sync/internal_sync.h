@@ -24,14 +24,14 @@ struct syncs {
 };
 
 /*
- * Tokens (token.c): "s", version, epoch, stream position, process, ephemeral serial; and, where it is not at the stream
- * position, how far the device has the messages that were sent to it.
+ * Tokens (token.c): "s", version, epoch, stream position, process, serial of typing; and what is behind these.
  */
 struct sync_token {
 	int64_t epoch, stream;
 	uint64_t process;
 	int64_t serial;
-	int64_t to_device; /* a stream position, at most `stream` */
+	int64_t to_device;               /* a stream position, at most `stream` */
+	int64_t presence, presence_told; /* serials: how far it is known, how far it is told */
 };
 str sync_token_write(struct arena *a, const struct sync_token *t);
 bool sync_token_read(str text, struct sync_token *out);

@@ -2,7 +2,7 @@
  * legacy.h - what clients used before /sync, and a few still do: /initialSync, /rooms/{roomId}/initialSync, /events,
  * /events/{eventId}. Client-Server API, "Syncing" (deprecated calls) and "Room previews".
  *
- * Tokens are those of /sync. Presence is not told here.
+ * Tokens are those of /sync.
  */
 #pragma once
 

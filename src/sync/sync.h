@@ -12,6 +12,7 @@
 struct bus;
 struct e2ee;
 struct notify;
+struct presence;
 struct rooms;
 struct store;
 struct typing;
@@ -26,8 +27,9 @@ struct syncs_options { /* everything is borrowed for the life of the service */
 	struct notify *notify; /* unread counts */
 	struct e2ee *e2ee;
 	struct typing *typing;
-	size_t lazy_bytes;   /* what is remembered of members sent to devices; 0: chosen */
-	size_t member_bytes; /* users' memberships; 0: chosen */
+	struct presence *presence; /* NULL: nobody's is told */
+	size_t lazy_bytes;         /* what is remembered of members sent to devices; 0: chosen */
+	size_t member_bytes;       /* users' memberships; 0: chosen */
 };
 NODISCARD err *syncs_new(struct arena *a, const struct syncs_options *opt, struct syncs **out);
 void syncs_free(struct syncs **ss);

@@ -2,7 +2,10 @@
 import threading
 import time
 
+import pytest
+
 from client import login, q, register
+from server import Server
 
 
 def bodies(events):
@@ -59,7 +62,16 @@ def test_one_room(alice, bob, user):
     assert bodies(got["chunk"]) == ["for all"]
 
 
-def test_events_come_in_order_page_by_page(alice, bob):
+@pytest.fixture(scope="module")
+def quiet():
+    """Who listens by /events is online, and hears of it."""
+    server = Server(presence={"enabled": False})
+    yield server
+    server.close()
+
+
+def test_events_come_in_order_page_by_page(quiet):
+    alice, bob = register(quiet), register(quiet)
     rooms = [alice.create_room(preset="public_chat") for _ in range(2)]
     for room in rooms:
         bob.join(room)
@@ -75,7 +87,8 @@ def test_events_come_in_order_page_by_page(alice, bob):
     assert bob.get("/events", timeout=0, **{"from": token})["chunk"] == []
 
 
-def test_events_wait_and_tell_other_things_too(alice, bob):
+def test_events_wait_and_tell_other_things_too(quiet):
+    alice, bob = register(quiet), register(quiet)
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     token = bob.get("/events", timeout=0)["end"]

@@ -122,7 +122,9 @@ class Client:
         return self.get(f"/rooms/{q(room)}/state/{q(type)}/{q(key)}")
 
     def sync(self, timeout=0, since=..., **params):
-        """With the remembered token (since=None: an initial one), which it moves on."""
+        """With the remembered token (since=None: an initial one), which it moves on. To be there is news, to oneself, too, and not what
+        most scenarios are about: set_presence is offline where nothing else is said."""
+        params.setdefault("set_presence", "offline")
         since = self.next_batch if since is ... else since
         if since:
             params["since"] = since

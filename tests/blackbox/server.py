@@ -24,6 +24,7 @@ RATES = {
     "rc_joins": {"local": FREE, "remote": FREE},
     "rc_joins_per_room": FREE,
     "rc_invites": {"per_room": FREE, "per_user": FREE, "per_issuer": FREE},
+    "rc_presence": {"per_user": FREE},
     "rc_reports": FREE,
     "rc_media_create": FREE,
     "rc_room_creation": FREE,

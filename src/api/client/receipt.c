@@ -1,6 +1,7 @@
 /* receipt.c - Client-Server API, "Receipts", "Fully read markers", "Typing notifications". */
 #include "api/body.h"
 #include "api/internal_api.h"
+#include "presence/presence.h"
 #include "room/receipt.h"
 #include "room/typing.h"
 #include "room/view.h"
@@ -17,6 +18,14 @@ static err *fully_read(struct req *rq, str event_id)
 	const struct actor actor = by(rq);
 
 	return room_fully_read(rq->services->rooms, rq->arena, &actor, req_param(rq, "roomId"), event_id);
+}
+
+/* The last of such a request: whoever reads or types is there. */
+static err *done(struct req *rq)
+{
+	presence_acted(rq->services->presence, rq->arena, rq->user, rq->device_id);
+	reply_empty(rq);
+	return NULL;
 }
 
 static err *post_receipt(struct req *rq)
@@ -46,8 +55,7 @@ static err *post_receipt(struct req *rq)
 		TRY(fully_read(rq, cmd.event_id));
 	else
 		TRY(room_receipt(rq->services->rooms, rq->arena, &cmd));
-	reply_empty(rq);
-	return NULL;
+	return done(rq);
 }
 
 static err *receipt_of_member(struct req *rq, enum receipt_kind kind, str event_id)
@@ -76,8 +84,7 @@ static err *post_read_markers(struct req *rq)
 	TRY(receipt_of_member(rq, RECEIPT_READ_PRIVATE, read_private));
 	if (!str_is_none(fully))
 		TRY(fully_read(rq, fully));
-	reply_empty(rq);
-	return NULL;
+	return done(rq);
 }
 
 static err *put_typing(struct req *rq)
@@ -100,8 +107,7 @@ static err *put_typing(struct req *rq)
 	if (!joined)
 		return err_new(rq->arena, ERR_FORBIDDEN, "you are not in this room");
 	typing_set(rq->services->typing, room, rq->user, typing->b ? MAX(timeout ? timeout->i : TIMEOUT_MS, 1) : 0);
-	reply_empty(rq);
-	return NULL;
+	return done(rq);
 }
 
 #define ROOM "/_matrix/client/v3/rooms/{roomId}/"

@@ -3,6 +3,7 @@
 #include "api/client/room_actor.h"
 #include "api/services.h"
 #include "flow/successor.h"
+#include "presence/presence.h"
 
 /* For application services, which alone may say when an event was sent, `ts` has no meaning here: it is not read. */
 static err *send_event(struct req *rq, struct send_cmd *cmd)
@@ -12,6 +13,7 @@ static err *send_event(struct req *rq, struct send_cmd *cmd)
 	cmd->by = req_actor(rq);
 	cmd->room_id = req_param(rq, "roomId");
 	TRY(room_send(rq->services->rooms, rq->arena, cmd, &event_id));
+	presence_acted(rq->services->presence, rq->arena, rq->user, rq->device_id);
 	if (str_eq(cmd->type, S("m.room.member")) && str_eq(cmd->state_key, rq->user_id) &&
 	    str_eq(json_get_str(cmd->content, S("membership")), S("join")))
 		successor_entered(rq->services->users, rq->services->rooms, rq->arena, rq->user, cmd->room_id);

@@ -1,4 +1,5 @@
 /* sync.c - Client-Server API, "Syncing". */
+#include "api/client/sync_presence.h"
 #include "api/internal_api.h"
 #include "base/clock.h"
 #include "config/config.h"
@@ -9,19 +10,6 @@
 
 /* A client that waits longer asks again: proxies cut what is silent for long. */
 static const int64_t timeout_most_ms = 10 * 60 * 1000;
-
-static err *check_presence(struct req *rq)
-{
-	static const str states[] = { STR("online"), STR("offline"), STR("unavailable") };
-	const str asked = req_query(rq, "set_presence");
-
-	if (str_is_none(asked))
-		return NULL;
-	for (size_t i = 0; i < ARRAY_LEN(states); i++)
-		if (str_eq(asked, states[i]))
-			return NULL;
-	return err_new(rq->arena, ERR_INVALID_PARAM, "set_presence is online, offline or unavailable");
-}
 
 static err *read_request(struct req *rq, struct sync_request *out, int64_t *out_timeout_ms)
 {
@@ -36,7 +24,6 @@ static err *read_request(struct req *rq, struct sync_request *out, int64_t *out_
 		.max_timeline = config->rooms.filter_timeline_limit,
 		.now = clock_ms(),
 	};
-	TRY(check_presence(rq));
 	TRY(req_query_int(rq, "timeout", 0, out_timeout_ms));
 	*out_timeout_ms = MAX(MIN(*out_timeout_ms, timeout_most_ms), 0);
 	TRY(req_query_bool(rq, "full_state", false, &out->full_state));
@@ -56,6 +43,7 @@ static err *get_sync(struct req *rq)
 	uint64_t seq;
 
 	TRY(read_request(rq, &sync, &timeout_ms));
+	TRY(sync_presence(rq));
 	TRY(sync_v3(rq->services->syncs, rq->arena, &sync, &answer));
 	deadline = rq->arrived_us + timeout_ms * 1000;
 	if (!sync_answer_has_news(answer, &seq) && !req_park_expired(rq) && clock_mono_us() < deadline)
@@ -113,6 +101,7 @@ static err *get_events(struct req *rq)
 	TRY(req_query_int(rq, "timeout", 0, &timeout_ms));
 	if (rq->is_guest && str_is_none(legacy.room_id))
 		return err_new(rq->arena, ERR_GUEST_FORBIDDEN, "Guests listen to one room at a time");
+	TRY(sync_presence(rq));
 	TRY(legacy_events(rq->services->syncs, rq->arena, &legacy, &events, &seq));
 	deadline = rq->arrived_us + MAX(MIN(timeout_ms, timeout_most_ms), 0) * 1000;
 	/* Without a token every run would begin anew: the first one tells where. */

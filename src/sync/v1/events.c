@@ -96,6 +96,19 @@ static void add_other(struct run *r, struct legacy_events *out, str type, str co
 	vec_push(r->a, &out->others, str_is_none(room_id) ? json : legacy_with_room(r->a, json, room_id));
 }
 
+static err *gather_presence(struct run *r, struct tasks *tasks, struct legacy_events *out)
+{
+	TRY(presence_gather(r, tasks));
+	for (size_t i = 0; i < r->answer->presence.n; i++) {
+		AUTO_BUF b = BUF_INIT(64 * 1024);
+		struct jw w = jw_to(&b);
+
+		presence_write(&r->answer->presence.p[i], &w, true);
+		vec_push(r->a, &out->others, arena_keep(r->a, buf_str(&b)));
+	}
+	return NULL;
+}
+
 static err *gather_others(struct run *r, struct tasks *tasks, struct legacy_events *out)
 {
 	for (size_t i = 0; i < r->answer->account_data.n; i++)
@@ -125,7 +138,7 @@ static err *peek(struct run *r, const struct legacy_request *rq, struct tasks *t
 	TRY(run_tx(r, &tx));
 	TRY(room_view_open(r->ss->opt.rooms, r->a, tx, rq->room_id, rq->user, rq->user_id, VIEW_MEMBER, &t.view));
 	t.room = room_view_room(t.view);
-	bus_user_joined(r->ss->opt.bus, rq->user, t.room);
+	bus_user_peeks(r->ss->opt.bus, rq->user, t.room);
 	for (size_t i = 0; i < tasks->list.n; i++)
 		if (tasks->list.p[i].room == t.room) {
 			t = tasks->list.p[i];
@@ -167,6 +180,9 @@ static err *gather(struct run *r, const struct legacy_request *rq, struct legacy
 		end.serial = r->since.serial;
 	} else if (str_is_none(rq->room_id)) {
 		TRY(gather_others(r, &tasks, out));
+		TRY(gather_presence(r, &tasks, out));
+		end.presence = r->answer->next.presence;
+		end.presence_told = r->answer->next.presence_told;
 	}
 	out->end = sync_token_write(r->a, &end);
 	return NULL;
@@ -175,7 +191,10 @@ static err *gather(struct run *r, const struct legacy_request *rq, struct legacy
 /* From now on: nothing can have come yet. */
 static str token_of_now(struct syncs *ss, struct arena *a)
 {
-	const struct sync_token t = { ss->epoch, bus_position(ss->opt.bus), ss->process, bus_serial(ss->opt.bus) };
+	const int64_t presence = presence_enabled(ss->opt.presence) ? presence_serial(ss->opt.presence) : 0;
+	const int64_t position = bus_position(ss->opt.bus);
+	const struct sync_token t = { ss->epoch, position, ss->process, bus_serial(ss->opt.bus),
+				      position,  presence, presence };
 
 	return sync_token_write(a, &t);
 }

@@ -114,6 +114,8 @@ static err *write_all(struct run *r, struct jw *w)
 		write_content(w, &an->account_data.p[i]);
 	jw_end(w);
 	jw_array(w, "presence");
+	for (size_t i = 0; i < an->presence.n; i++)
+		presence_write(&an->presence.p[i], w, true);
 	jw_end(w);
 	return NULL;
 }

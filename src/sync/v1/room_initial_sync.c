@@ -10,7 +10,7 @@
 #include "sync/legacy.h"
 #include "sync/v3/internal_v3.h"
 
-enum { LIMIT_DEFAULT = 10, LIMIT_MOST = 1000, SCAN_MOST = 2000 };
+enum { LIMIT_DEFAULT = 10, LIMIT_MOST = 1000, SCAN_MOST = 2000, PRESENCE_MOST = 1000 };
 
 struct job {
 	struct syncs *ss;
@@ -64,7 +64,7 @@ static err *write_rows(struct job *j, struct jw *w, const char *key, const struc
 
 static err *write_messages(struct job *j, struct jw *w)
 {
-	const struct sync_token end = { j->ss->epoch, j->position, j->ss->process, 0 };
+	const struct sync_token end = { j->ss->epoch, j->position, j->ss->process, 0, j->position, 0, 0 };
 	const str end_text = sync_token_write(j->a, &end);
 	const size_t limit = j->rq->limit < 0 ? LIMIT_DEFAULT : (size_t)MIN(j->rq->limit, LIMIT_MOST);
 	const struct event_row **rows;
@@ -126,6 +126,29 @@ static err *write_receipts(struct job *j, struct jw *w)
 	return NULL;
 }
 
+/* Of the members, and the reader's own. */
+static err *write_presence(struct job *j, struct jw *w)
+{
+	const int64_t room = room_view_room(j->view);
+	const struct sync_request request = { .user = j->rq->user, .user_id = j->rq->user_id };
+	struct sync_answer answer = { 0 };
+	struct run r = { .ss = j->ss, .a = j->a, .rq = &request, .tx = j->tx, .answer = &answer };
+	const struct presence_ask ask = {
+		.user = j->rq->user, .rooms = &room, .n_rooms = 1, .without_offline = true, .most = PRESENCE_MOST
+	};
+	struct presence_news news = { 0 };
+
+	if (room_view_membership(j->view) == MEMBER_JOIN && presence_enabled(j->ss->opt.presence))
+		presence_changes(j->ss->opt.presence, j->a, &ask, &news);
+	TRY(ignored_of(j->ss, j->a, j->rq->user, NULL, &r.ignored));
+	TRY(presence_add(&r, news.p, news.n));
+	jw_array(w, "presence");
+	for (size_t i = 0; i < answer.presence.n; i++)
+		presence_write(&answer.presence.p[i], w, true);
+	jw_end(w);
+	return NULL;
+}
+
 static err *write_all(struct job *j, struct jw *w)
 {
 	struct room_row *row;
@@ -140,9 +163,7 @@ static err *write_all(struct job *j, struct jw *w)
 	TRY(write_state(j, w));
 	TRY(write_account_data(j, w));
 	TRY(write_receipts(j, w));
-	jw_array(w, "presence");
-	jw_end(w);
-	return NULL;
+	return write_presence(j, w);
 }
 
 err *legacy_room_initial_sync(struct syncs *ss, struct arena *a, const struct legacy_request *rq, struct jw *w)

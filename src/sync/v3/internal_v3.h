@@ -7,6 +7,7 @@
 #include "e2ee/one_time_keys.h"
 #include "e2ee/to_device.h"
 #include "matrix/filter.h"
+#include "presence/presence.h"
 #include "room/client_event.h"
 #include "room/state.h"
 #include "room/view.h"
@@ -31,6 +32,10 @@ struct sync_summary {
 };
 struct sync_content { /* an account data event */
 	str type, content;
+};
+struct sync_presence {
+	str user_id;
+	struct presence_view view;
 };
 enum sync_section { SECTION_JOIN, SECTION_INVITE, SECTION_KNOCK, SECTION_LEAVE, SECTIONS };
 struct sync_room {
@@ -68,6 +73,7 @@ struct sync_answer {
 	bool has_keys; /* the next is told */
 	struct key_counts keys;
 	bool keys_changed;
+	VEC(struct sync_presence) presence;
 };
 
 /* One request's work. */
@@ -167,6 +173,12 @@ NODISCARD err *account_data_gather(struct run *r, struct task *t, struct sync_ro
 NODISCARD err *to_device_gather(struct run *r);
 NODISCARD err *device_lists_gather(struct run *r);
 NODISCARD err *key_counts_gather(struct run *r);
+/* presence.c: could the filter let any through? */
+bool presence_is_wanted(const struct run *r);
+NODISCARD err *presence_gather(struct run *r, const struct tasks *tasks);
+/* Those that the reader is to see, as they are told. */
+NODISCARD err *presence_add(struct run *r, const struct presence_view *views, size_t n);
+void presence_write(const struct sync_presence *who, struct jw *w, bool legacy);
 /* room.c: all sections; *out is NULL when there is nothing to tell. */
 NODISCARD err *room_gather(struct run *r, struct task *t, struct sync_room **out);
 

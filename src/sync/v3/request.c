@@ -62,7 +62,7 @@ static err *read_token(struct run *r)
 		r->since = (struct sync_token){ 0 };
 	r->foreign = r->foreign || r->initial;
 	if (r->foreign)
-		r->since.serial = 0;
+		r->since.serial = r->since.presence = r->since.presence_told = 0;
 	return NULL;
 }
 

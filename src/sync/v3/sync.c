@@ -35,7 +35,11 @@ static void answer_begin(struct run *r)
 	an->state_after = r->rq->state_after;
 	an->state_after_unstable = r->rq->state_after_unstable;
 	an->threads = r->filter.timeline.unread_thread_notifications;
-	an->next = (struct sync_token){ r->ss->epoch, r->position, r->ss->process, next_serial(r), r->since.to_device };
+	an->next = r->since;
+	an->next.epoch = r->ss->epoch;
+	an->next.stream = r->position;
+	an->next.process = r->ss->process;
+	an->next.serial = next_serial(r);
 	an->seq = r->bus.seq;
 	r->answer = an;
 }
@@ -44,6 +48,8 @@ static void answer_begin(struct run *r)
 static bool nothing_happened(const struct run *r)
 {
 	if (r->full_state || !r->exact || r->foreign || r->bus.last[BUS_TYPING] > r->since.serial)
+		return false;
+	if (r->bus.last[BUS_PRESENCE] > r->since.presence && presence_is_wanted(r))
 		return false;
 	for (enum bus_kind kind = 0; kind < BUS_KINDS; kind++)
 		if (kind != BUS_TYPING && kind != BUS_PRESENCE && r->bus.last[kind] > r->since.stream)
@@ -66,7 +72,7 @@ static err *gather(struct run *r)
 		if (room)
 			vec_push(r->a, &r->answer->rooms, room);
 	}
-	return NULL;
+	return presence_gather(r, &tasks);
 }
 
 err *run_open(struct run *r, const struct filter *filter)
@@ -96,7 +102,7 @@ static bool has_news(const struct run *r)
 	const struct sync_answer *an = r->answer;
 
 	return r->full_state || !r->known || an->rooms.n || an->account_data.n || an->to_device.n ||
-	       an->lists_changed.n || an->lists_left.n || an->keys_changed;
+	       an->lists_changed.n || an->lists_left.n || an->keys_changed || an->presence.n;
 }
 
 err *sync_v3(struct syncs *ss, struct arena *a, const struct sync_request *rq, struct sync_answer **out)

@@ -228,6 +228,14 @@ void sync_answer_write(struct sync_answer *an, struct jw *w)
 		jw_end(w);
 	}
 	write_device(an, w);
+	if (an->presence.n) {
+		jw_object(w, "presence");
+		jw_array(w, "events");
+		for (size_t i = 0; i < an->presence.n; i++)
+			presence_write(&an->presence.p[i], w, false);
+		jw_end(w);
+		jw_end(w);
+	}
 	if (an->rooms.n) {
 		jw_object(w, "rooms");
 		for (enum sync_section s = 0; s < SECTIONS; s++)
