@@ -133,13 +133,15 @@ static str *device_ids(const struct query *q, size_t from, size_t n, size_t *out
 
 static err *read_devices(struct query *q, struct tx *tx, size_t from, const int64_t *users, size_t n)
 {
+	struct queried_user *u = NULL;
 	struct device_keys_row *rows;
 	size_t n_rows, n_ids;
 	const str *ids = device_ids(q, from, n, &n_ids);
 
 	TRY(store_device_keys(tx, users, n, ids, n_ids, &rows, &n_rows));
 	for (size_t i = 0; i < n_rows; i++) {
-		struct queried_user *u = find(q, rows[i].user);
+		if (!u || u->user != rows[i].user)
+			u = find(q, rows[i].user);
 
 		if (u && is_asked(u, rows[i].device_id))
 			add_device(q, u, &rows[i]);
@@ -159,7 +161,8 @@ static err *add_own_signatures(struct query *q, struct tx *tx, const int64_t *us
 	for (size_t i = 0; i < n_rows; i++) {
 		struct queried_user *u = find(q, rows[i].user);
 
-		if (u && !str_is_none(u->master))
+		/* Also those on keys of other users are read, and `users` is sorted. */
+		if (u && !str_is_none(u->master) && u->user >= users[0] && u->user <= users[n - 1])
 			u->master = key_text_with(q->a, u->master, q->asker_id, rows[i].key_id, rows[i].signature);
 	}
 	return NULL;
@@ -176,7 +179,7 @@ static err *read_cross_signing(struct query *q, struct tx *tx, size_t from, cons
 	struct cross_signing_row *rows;
 	size_t n_rows;
 
-	TRY(store_cross_signing(tx, users, n, &rows, &n_rows));
+	TRY(store_cross_signing(tx, q->asker, users, n, &rows, &n_rows));
 	for (size_t i = 0; i < n_rows; i++) {
 		struct queried_user *u = find(q, rows[i].user);
 
@@ -185,8 +188,7 @@ static err *read_cross_signing(struct query *q, struct tx *tx, size_t from, cons
 		u->master = rows[i].master;
 		u->self_signing = rows[i].self_signing;
 		/* "USK -- only visible to the user that it belongs to" */
-		if (u->user == q->asker)
-			u->user_signing = rows[i].user_signing;
+		u->user_signing = u->user == q->asker ? rows[i].user_signing : STR_NONE;
 	}
 	if (q->asker && n_rows)
 		TRY(add_own_signatures(q, tx, users, n));

@@ -92,7 +92,7 @@ static err *read_stored(const struct signing *s, struct tx *tx, struct stored *o
 	TRY(store_cross_signing_get(tx, user, &out->own, &found));
 	if (json_get(s->cmd->body, s->cmd->user_id))
 		TRY(store_device_keys(tx, &user, 1, NULL, 0, &out->devices, &out->n_devices));
-	TRY(store_cross_signing(tx, s->others, s->n_others, &out->others, &out->n_others));
+	TRY(store_cross_signing(tx, user, s->others, s->n_others, &out->others, &out->n_others));
 	return store_user_signatures(tx, user, s->others, s->n_others, &out->made, &out->n_made);
 }
 

@@ -5,10 +5,11 @@
 #include "store/devices.h"
 #include "store/tx.h"
 
-err *store_cross_signing(struct tx *tx, const int64_t *users, size_t n, struct cross_signing_row **out, size_t *out_n)
+err *store_cross_signing(struct tx *tx, int64_t viewer, const int64_t *users, size_t n, struct cross_signing_row **out,
+			 size_t *out_n)
 {
-	static const char sql[] = "SELECT user_nid, master, self_signing, user_signing FROM cross_signing_keys"
-				  " WHERE user_nid IN $1";
+	static const char sql[] = "SELECT user_nid, master, self_signing, CASE WHEN user_nid = $2 THEN user_signing END"
+				  " FROM cross_signing_keys WHERE user_nid IN $1";
 	const struct i64s of = { users, n };
 	VEC(struct cross_signing_row) found = { 0 };
 	struct rows *rs = NULL;
@@ -17,7 +18,7 @@ err *store_cross_signing(struct tx *tx, const int64_t *users, size_t n, struct c
 	*out_n = 0;
 	if (!n)
 		return NULL;
-	TRY(tx_query(tx, sql, BIND(B(of)), &rs));
+	TRY(tx_query(tx, sql, BIND(B(of), B(viewer)), &rs));
 	while (rows_next(rs))
 		vec_push(tx_arena(tx), &found,
 			 (struct cross_signing_row){ rows_i64(rs, 0), rows_str(rs, 1), rows_str(rs, 2),
@@ -33,7 +34,7 @@ err *store_cross_signing_get(struct tx *tx, int64_t user, struct cross_signing_r
 	struct cross_signing_row *rows;
 	size_t n;
 
-	TRY(store_cross_signing(tx, &user, 1, &rows, &n));
+	TRY(store_cross_signing(tx, user, &user, 1, &rows, &n));
 	*out_found = n == 1;
 	if (n)
 		*out = rows[0];
@@ -132,20 +133,11 @@ err *store_cross_signing_has(struct tx *tx, int64_t user, str public_key, bool *
 	return NULL;
 }
 
-err *store_user_signatures(struct tx *tx, int64_t signer, const int64_t *users, size_t n,
-			   struct user_signature_row **out, size_t *out_n)
+static err *signatures_read(struct tx *tx, struct rows *rs, int64_t signer, struct user_signature_row **out,
+			    size_t *out_n)
 {
-	static const char sql[] = "SELECT user_nid, master, key_id, signature FROM user_signatures"
-				  " WHERE signer_nid = $1 AND user_nid IN $2";
-	const struct i64s of = { users, n };
 	VEC(struct user_signature_row) found = { 0 };
-	struct rows *rs = NULL;
 
-	*out = NULL;
-	*out_n = 0;
-	if (!n)
-		return NULL;
-	TRY(tx_query(tx, sql, BIND(B(signer), B(of)), &rs));
 	while (rows_next(rs))
 		vec_push(tx_arena(tx), &found,
 			 (struct user_signature_row){ signer, rows_i64(rs, 0), rows_str(rs, 1), rows_str(rs, 2),
@@ -154,6 +146,30 @@ err *store_user_signatures(struct tx *tx, int64_t signer, const int64_t *users, 
 	*out = found.p;
 	*out_n = found.n;
 	return NULL;
+}
+
+/* Who has signed few is cheaper read as a whole than by a look-up for each user. */
+err *store_user_signatures(struct tx *tx, int64_t signer, const int64_t *users, size_t n,
+			   struct user_signature_row **out, size_t *out_n)
+{
+	static const char first[] = "SELECT user_nid, master, key_id, signature FROM user_signatures"
+				    " WHERE signer_nid = $1 LIMIT $2";
+	static const char some[] = "SELECT user_nid, master, key_id, signature FROM user_signatures"
+				   " WHERE signer_nid = $1 AND user_nid IN $2";
+	const struct i64s of = { users, n };
+	struct rows *rs = NULL;
+	enum { FEW = 64 };
+
+	*out = NULL;
+	*out_n = 0;
+	if (!n)
+		return NULL;
+	TRY(tx_query(tx, first, BIND(B(signer), B((int64_t)FEW)), &rs));
+	TRY(signatures_read(tx, rs, signer, out, out_n));
+	if (*out_n < FEW)
+		return NULL;
+	TRY(tx_query(tx, some, BIND(B(signer), B(of)), &rs));
+	return signatures_read(tx, rs, signer, out, out_n);
 }
 
 err *store_user_signature_save(struct tx *tx, const struct user_signature_row *row)

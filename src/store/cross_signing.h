@@ -12,9 +12,9 @@ struct cross_signing_row {
 	int64_t user;
 	str master, self_signing, user_signing; /* STR_NONE: none */
 };
-/* Of those who have any, in no order. */
-NODISCARD err *store_cross_signing(struct tx *tx, const int64_t *users, size_t n, struct cross_signing_row **out,
-				   size_t *out_n);
+/* Of those who have any, in no order; the user-signing key is the viewer's alone. */
+NODISCARD err *store_cross_signing(struct tx *tx, int64_t viewer, const int64_t *users, size_t n,
+				   struct cross_signing_row **out, size_t *out_n);
 NODISCARD err *store_cross_signing_get(struct tx *tx, int64_t user, struct cross_signing_row *out, bool *out_found);
 NODISCARD err *store_cross_signing_save(struct tx *tx, const struct cross_signing_row *row);
 /* Keys and signatures of and by the user. */
@@ -32,6 +32,7 @@ struct user_signature_row {
 	str key_id;    /* "ed25519:" and the user-signing key */
 	str signature; /* base64 */
 };
+/* On these users' keys, and perhaps on others'. */
 NODISCARD err *store_user_signatures(struct tx *tx, int64_t signer, const int64_t *users, size_t n,
 				     struct user_signature_row **out, size_t *out_n);
 /* Replaces an older one of the pair. */

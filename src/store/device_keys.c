@@ -18,15 +18,13 @@ static err *collect_device_keys(struct tx *tx, struct rows **rs, struct device_k
 	return NULL;
 }
 
-#define SELECT_DEVICE_KEYS                                                                                             \
-	"SELECT k.user_nid, k.device_id, k.keys, d.display_name FROM device_keys k"                                    \
-	" JOIN devices d ON d.user_nid = k.user_nid AND d.device_id = k.device_id WHERE k.user_nid IN $1"
+#define SELECT_DEVICE_KEYS "SELECT user_nid, device_id, keys, display_name FROM device_keys WHERE user_nid IN $1"
 
 err *store_device_keys(struct tx *tx, const int64_t *users, size_t n, const str *device_ids, size_t n_ids,
 		       struct device_keys_row **out, size_t *out_n)
 {
 	static const char all[] = SELECT_DEVICE_KEYS;
-	static const char some[] = SELECT_DEVICE_KEYS " AND k.device_id IN $2";
+	static const char some[] = SELECT_DEVICE_KEYS " AND device_id IN $2";
 	const struct i64s of = { users, n };
 	const struct strs ids = { device_ids, n_ids };
 	struct rows *rs = NULL;
@@ -54,9 +52,10 @@ err *store_device_keys_get(struct tx *tx, int64_t user, str device_id, str *out)
 
 err *store_device_keys_save(struct tx *tx, int64_t user, str device_id, str keys, bool *out_saved)
 {
-	static const char sql[] = "INSERT INTO device_keys (user_nid, device_id, keys)"
-				  " SELECT user_nid, device_id, $3 FROM devices WHERE user_nid = $1 AND device_id = $2"
-				  " ON CONFLICT (user_nid, device_id) DO UPDATE SET keys = excluded.keys";
+	static const char sql[] =
+		"INSERT INTO device_keys (user_nid, device_id, keys, display_name)"
+		" SELECT user_nid, device_id, $3, display_name FROM devices WHERE user_nid = $1 AND device_id = $2"
+		" ON CONFLICT (user_nid, device_id) DO UPDATE SET keys = excluded.keys";
 	int64_t changed;
 
 	TRY(tx_run_count(tx, sql, BIND(B(user), B(device_id), B(keys)), &changed));

@@ -74,11 +74,12 @@ err *store_devices_list(struct tx *tx, int64_t user, size_t max, struct device_r
 err *store_device_rename(struct tx *tx, int64_t user, str device_id, str display_name, bool *out_found)
 {
 	static const char sql[] = "UPDATE devices SET display_name = $3 WHERE user_nid = $1 AND device_id = $2";
+	static const char shown[] = "UPDATE device_keys SET display_name = $3 WHERE user_nid = $1 AND device_id = $2";
 	int64_t changed;
 
 	TRY(tx_run_count(tx, sql, BIND(B(user), B(device_id), B(display_name)), &changed));
 	*out_found = changed == 1;
-	return NULL;
+	return tx_run(tx, shown, BIND(B(user), B(device_id), B(display_name)));
 }
 
 err *store_device_seen(struct tx *tx, int64_t user, str device_id, int64_t at, str ip, str agent)

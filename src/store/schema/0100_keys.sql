@@ -5,6 +5,7 @@ CREATE TABLE device_keys (
 	user_nid   BIGINT NOT NULL,
 	device_id  BLOB NOT NULL,
 	keys       BLOB NOT NULL,
+	display_name BLOB,                     -- the device's: shown with its keys, and kept in both places (store/devices.c)
 	PRIMARY KEY (user_nid, device_id)
 );
 
@@ -17,7 +18,7 @@ CREATE TABLE one_time_keys (
 	place      BIGINT NOT NULL,            -- of the upload: later ones are higher
 	key        BLOB NOT NULL,              -- JSON
 	PRIMARY KEY (user_nid, device_id, algorithm, key_id)
-);
+) WITHOUT ROWID;
 CREATE INDEX one_time_keys_by_place ON one_time_keys (user_nid, device_id, algorithm, place);
 
 CREATE TABLE fallback_keys (
@@ -28,7 +29,7 @@ CREATE TABLE fallback_keys (
 	key        BLOB NOT NULL,              -- JSON
 	used       BIGINT NOT NULL,            -- 1: given out since it was uploaded
 	PRIMARY KEY (user_nid, device_id, algorithm)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE cross_signing_keys (
 	user_nid      BIGINT NOT NULL PRIMARY KEY,
@@ -45,5 +46,5 @@ CREATE TABLE user_signatures (
 	key_id      BLOB NOT NULL,             -- "ed25519:" and the signer's user-signing key
 	signature   BLOB NOT NULL,             -- base64
 	PRIMARY KEY (signer_nid, user_nid)
-);
+) WITHOUT ROWID;
 CREATE INDEX user_signatures_by_user ON user_signatures (user_nid);

@@ -6,6 +6,7 @@
 #include "bus/bus.h"
 #include "e2ee/key_upload.h"
 #include "e2ee/keys_query.h"
+#include "store/cross_signing.h"
 #include "store/devices.h"
 
 struct world {
@@ -155,7 +156,7 @@ static void a_device_that_is_gone_uploads_nothing(struct both *b)
 }
 BOTH(a_device_that_is_gone_uploads_nothing)
 
-enum { CROWD = 100 };
+enum { CROWD = 100, ME = 1000000 };
 
 static void costs_are_statements_for_all_together(struct both *b)
 {
@@ -220,6 +221,51 @@ static void no_ones_keys_are_shown_for_another(struct both *b)
 }
 BOTH(no_ones_keys_are_shown_for_another)
 
+static err *sign_all(struct tx *tx, void *arg)
+{
+	const struct key_upload *u = arg;
+
+	TRY(store_cross_signing_save(tx, &(struct cross_signing_row){
+						 .user = u->user,
+						 .master = S("{\"k\":1,\"signatures\":{}}"),
+						 .user_signing = S("{\"u\":1,\"signatures\":{}}"),
+					 }));
+	return store_user_signature_save(tx,
+					 &(struct user_signature_row){ ME, u->user, S("M"), S("ed25519:U"), S("s") });
+}
+
+/* More than are read at once: what was read with the first must not come again with the next. */
+static void a_large_query_is_that_of_each_user(struct both *b)
+{
+	static const str signed_key = STR("{\"k\":1,\"signatures\":{\"@me:x.org\":{\"ed25519:U\":\"s\"}}}");
+	struct world w = begin(b);
+	AUTO_BUF ask = BUF_INIT(SIZE_MAX);
+	struct keys_answer answer;
+	struct key_upload u[3];
+
+	buf_byte(&ask, '{');
+	for (int i = 0; i < 1200; i++) {
+		const str id = arena_printf(b->a, "@u%d:x.org", i);
+		int64_t nid;
+
+		both_ok(store_intern(b->st, b->a, id, &nid));
+		buf_printf(&ask, "%s\"%.*s\":[]", i ? "," : "", STR_ARG(id));
+	}
+	buf_byte(&ask, '}');
+	for (int i = 0; i < 3; i++) {
+		u[i] = user(&w, i * 599);
+		both_ok(store_do(b->st, b->a, sign_all, &u[i]));
+	}
+	both_ok(e2ee_keys_query(w.e, b->a, ME, S("@me:x.org"), parsed(&w, buf_str(&ask)), &answer));
+	assert_int_equal(answer.n, 1200);
+	for (int i = 0; i < 3; i++) {
+		same_str(answer.users[i * 599].master, signed_key);
+		same_str(answer.users[i * 599].user_signing, STR_NONE);
+	}
+	end(&w);
+}
+BOTH(a_large_query_is_that_of_each_user)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +274,7 @@ int main(void)
 		BOTH_TESTS(a_device_that_is_gone_uploads_nothing),
 		BOTH_TESTS(costs_are_statements_for_all_together),
 		BOTH_TESTS(no_ones_keys_are_shown_for_another),
+		BOTH_TESTS(a_large_query_is_that_of_each_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ static void device(struct both *b, const char *id)
 	both_ok(store_do(b->st, b->a, add_device, &s));
 }
 
-static err *delete_device(struct tx *tx, void *arg) { return store_devices_delete(tx, 1, arg, 1); }
+static err *delete_device(struct tx *tx, void *arg) { return store_devices_delete(tx, 1, arg, 1, NULL); }
 
 struct save {
 	str device_id, keys;
@@ -240,6 +240,32 @@ static void keys_go_with_their_device(struct both *b)
 }
 BOTH(keys_go_with_their_device)
 
+static err *rename_device(struct tx *tx, void *arg)
+{
+	bool found;
+
+	return store_device_rename(tx, 1, S("A"), *(str *)arg, &found);
+}
+
+static void keys_are_shown_under_the_devices_name(struct both *b)
+{
+	struct save a = { S("A"), S("{\"a\":1}"), false };
+	struct device_keys_row *rows;
+	str name = S("first");
+
+	device(b, "A");
+	both_ok(store_do(b->st, b->a, rename_device, &name));
+	both_ok(store_do(b->st, b->a, save_keys, &a));
+	shown(b, &rows);
+	same_str(rows[0].display_name, S("first"));
+	name = S("second");
+	both_ok(store_do(b->st, b->a, rename_device, &name));
+	both_ok(store_do(b->st, b->a, save_keys, &a));
+	shown(b, &rows);
+	same_str(rows[0].display_name, S("second"));
+}
+BOTH(keys_are_shown_under_the_devices_name)
+
 static err *save_cross_signing(struct tx *tx, void *arg) { return store_cross_signing_save(tx, arg); }
 
 static str master(struct both *b, int64_t user)
@@ -275,6 +301,30 @@ BOTH(a_deleted_device_takes_its_signature_along)
 
 static err *save_signature(struct tx *tx, void *arg) { return store_user_signature_save(tx, arg); }
 static err *delete_user(struct tx *tx, void *arg) { return store_cross_signing_delete(tx, *(int64_t *)arg); }
+
+static err *sign_many(struct tx *tx, void *arg)
+{
+	for (int64_t user = 2; user < *(int64_t *)arg; user++)
+		TRY(store_user_signature_save(tx,
+					      &(struct user_signature_row){ 1, user, S("M"), S("ed25519:U"), S("s") }));
+	return NULL;
+}
+
+static void who_signed_many_is_told_of_those_asked_for(struct both *b)
+{
+	const int64_t users[] = { 150, 151, 500 };
+	struct user_signature_row *rows;
+	int64_t upto = 200;
+	AUTO_TX tx = NULL;
+	size_t n;
+
+	both_ok(store_do(b->st, b->a, sign_many, &upto));
+	both_ok(store_read(b->st, b->a, &tx));
+	both_ok(store_user_signatures(tx, 1, users, 3, &rows, &n));
+	assert_int_equal(n, 2);
+	assert_int_equal(rows[0].user + rows[1].user, 301);
+}
+BOTH(who_signed_many_is_told_of_those_asked_for)
 
 static size_t signatures(struct both *b, int64_t signer, struct user_signature_row **out)
 {
@@ -315,7 +365,9 @@ int main(void)
 		BOTH_TESTS(a_fallback_key_stays_and_is_marked),
 		BOTH_TESTS(counts_are_by_algorithm),
 		BOTH_TESTS(keys_go_with_their_device),
+		BOTH_TESTS(keys_are_shown_under_the_devices_name),
 		BOTH_TESTS(a_deleted_device_takes_its_signature_along),
+		BOTH_TESTS(who_signed_many_is_told_of_those_asked_for),
 		BOTH_TESTS(signatures_are_one_a_pair_and_go_with_either),
 	};
 
