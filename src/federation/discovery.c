@@ -1,10 +1,9 @@
 /*
- * discovery.c - the six steps from a name to places, and what is remembered of them.
+ * discovery.c - the six steps from a name to a place, and what is remembered of them.
  *
- * Kept for each name: what /.well-known said (for hours or days), and the places that follow from it (for minutes, as
- * long as SRV records are believed here). A host whose /.well-known fails for the moment keeps the delegation that it
- * had: who trips over a restarted web server would otherwise ask the wrong machine for an hour. Failures are believed
- * for longer with each one.
+ * Kept for each name: what /.well-known said, for hours or days. A host whose /.well-known fails for the moment keeps
+ * the delegation that it had: who trips over a restarted web server would otherwise ask the wrong machine for an hour.
+ * Failures are believed for longer with each one.
  *
  * The entry that somebody works at is marked and stays; the lock is never held over a question.
  */
@@ -15,28 +14,26 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/thread.h"
-#include "federation/srv.h"
 #include "federation/well_known.h"
 #include "matrix/id.h"
 
-#include <assert.h>
-
-#define PLACES_MS      INT64_C(300000)
 #define FIRST_RETRY_MS INT64_C(120000)
 #define MOST_RETRY_MS  INT64_C(3600000) /* "Errors are recommended to be cached for up to an hour" */
 enum { MAX_KNOWN = 10000, DEFAULT_PORT = 8448, WELL_KNOWN_TIME_US = 10 * 1000000 };
 
+/* What is known of a host's /.well-known. */
+struct knowledge {
+	str delegated;           /* STR_NONE: none */
+	int64_t asked_until;     /* then it is asked again */
+	int64_t delegated_until; /* a delegation does not outlive this, whatever fails */
+	unsigned failures;       /* since the last good answer */
+};
 struct entry {
 	struct list node; /* by last use */
 	str name;
-	bool busy;                                /* somebody is finding out */
-	unsigned waiting;                         /* for them */
-	str delegated;                            /* STR_NONE: none */
-	int64_t well_known_until, believed_until; /* asked again from the first on; forgotten at the second */
-	unsigned failures;
-	struct arena *mem; /* of the places */
-	struct server_places places;
-	int64_t places_until;
+	bool busy;              /* somebody is finding out */
+	unsigned waiting;       /* for them */
+	struct knowledge known; /* owns `delegated` */
 };
 struct discovery {
 	struct discovery_options opt;
@@ -64,9 +61,7 @@ static void entry_free(struct discovery *d, struct entry *e)
 {
 	map_del(&d->known, e->name);
 	list_del(&e->node);
-	if (e->mem)
-		arena_free(&e->mem);
-	mem_free((void *)e->delegated.p);
+	mem_free((void *)e->known.delegated.p);
 	mem_free((void *)e->name.p);
 	mem_free(e);
 }
@@ -114,191 +109,130 @@ static struct entry *entry_of(struct discovery *d, str name)
 	return e;
 }
 
-static void copy_places(struct arena *a, const struct server_places *from, struct server_places *out)
-{
-	*out = *from;
-	for (size_t i = 0; i < from->n; i++) {
-		out->p[i].authority = arena_keep(a, from->p[i].authority);
-		out->p[i].connect_host = arena_keep(a, from->p[i].connect_host);
-	}
-}
-
 /*
- * The steps. What one of them gathers lives in the arena of who asks.
+ * /.well-known
  */
-struct search {
-	struct discovery *d;
-	struct arena *a;
-	int64_t deadline_us, now;
-	str host; /* of the name that was asked for */
-	/* what is known of its /.well-known, and then what was learned */
-	str delegated;
-	int64_t well_known_until, believed_until;
-	unsigned failures;
-	struct server_places out;
-};
-
-static str without_brackets(str host) { return str_starts(host, S("[")) ? (str){ host.p + 1, host.n - 2 } : host; }
-
-static bool is_literal(str host) { return str_starts(host, S("[")) || id_is_ipv4(host); }
-
-static void add_place(struct search *s, str authority, str host, int port)
+static void learn(struct knowledge *k, const struct well_known *w, int64_t now)
 {
-	if (s->out.n < PLACES_MAX)
-		s->out.p[s->out.n++] = (struct server_place){ authority, without_brackets(host), (uint16_t)port };
-}
-
-/* "3.3 an SRV record is looked up for _matrix-fed._tcp.<delegated_hostname> [...] 3.4 [Deprecated] _matrix._tcp
- * [...] 3.5 If no SRV record is found, an IP address is resolved [...] and a port of 8448": and 4, 5 and 6, the same
- * for the name itself. "The target server must present a valid certificate for <hostname>." */
-static err *by_srv(struct search *s, str host)
-{
-	static const str services[] = { STR("_matrix-fed._tcp."), STR("_matrix._tcp.") };
-	struct srv_target targets[SRV_MAX];
-	size_t n = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(services) && n == 0; i++)
-		TRY(srv_look_up(s->a, s->d->opt.dns_servers, arena_join2(s->a, services[i], host), s->deadline_us,
-				targets, &n));
-	for (size_t i = 0; i < n; i++)
-		add_place(s, host, targets[i].host, targets[i].port);
-	if (n == 0)
-		add_place(s, host, host, DEFAULT_PORT);
-	return NULL;
-}
-
-/* Steps 1 and 2, and 3.1 and 3.2, which say the same of the delegated name; then SRV. */
-static err *by_name(struct search *s, str name, str host, int port)
-{
-	if (is_literal(host) || port >= 0)
-		add_place(s, name, host, port >= 0 ? port : DEFAULT_PORT);
-	else
-		return by_srv(s, host);
-	return NULL;
-}
-
-static void learn(struct search *s, const struct well_known *w)
-{
-	s->failures = w->found ? 0 : s->failures + 1;
+	k->failures = w->found ? 0 : k->failures + 1;
 	if (w->found) {
-		s->delegated = w->delegated;
-		s->well_known_until = s->now + w->for_ms;
-		s->believed_until = s->now + WELL_KNOWN_MOST_MS;
+		k->delegated = w->delegated;
+		k->asked_until = now + w->for_ms;
+		k->delegated_until = now + WELL_KNOWN_MOST_MS;
 		return;
 	}
-	if (!w->passing || s->now >= s->believed_until)
-		s->delegated = STR_NONE;
-	s->well_known_until = s->now + MIN(FIRST_RETRY_MS << MIN(s->failures - 1, 8), MOST_RETRY_MS);
+	if (!w->passing || now >= k->delegated_until)
+		k->delegated = STR_NONE;
+	k->asked_until = now + MIN(FIRST_RETRY_MS << MIN(k->failures - 1, 8), MOST_RETRY_MS);
 }
 
-static void ask_well_known(struct search *s)
+static void ask(const struct discovery_options *opt, struct arena *a, str host, int64_t deadline_us,
+		struct knowledge *k)
 {
-	const struct discovery_options *opt = &s->d->opt;
 	struct client_call call = {
-		.url = arena_join3(s->a, opt->plain_port ? S("http://") : S("https://"), s->host,
+		.url = arena_join3(a, opt->plain_port ? S("http://") : S("https://"), host,
 				   S("/.well-known/matrix/server")),
 		.nets = opt->nets,
-		.connect_host = opt->plain_port ? s->host : STR_NONE,
+		.connect_host = opt->plain_port ? host : STR_NONE,
 		.connect_port = opt->plain_port,
 		.max_redirects = WELL_KNOWN_REDIRECTS,
 		.max_bytes = WELL_KNOWN_MAX_BYTES,
 	};
+	const int64_t now = opt->now();
 	struct well_known w;
 
-	client_all(opt->client, s->a, &call, 1, MIN(s->deadline_us, clock_mono_us() + WELL_KNOWN_TIME_US));
-	well_known_read(s->a, &call, s->now, &w);
-	learn(s, &w);
+	client_all(opt->client, a, &call, 1, MIN(deadline_us, clock_mono_us() + WELL_KNOWN_TIME_US));
+	well_known_read(a, &call, now, &w);
+	learn(k, &w, now);
 }
 
-static err *search(struct search *s, str server_name, int port)
+/* In a: what is known, if it is to be believed still; else the entry is marked as ours. */
+static err *known_or_ours(struct discovery *d, struct arena *a, struct entry *e, int64_t deadline_us, bool *out_ours,
+			  struct knowledge *out)
 {
-	str delegated_host;
-	int delegated_port;
-
-	if (is_literal(s->host) || port >= 0)
-		return by_name(s, server_name, s->host, port);
-	if (s->now >= s->well_known_until)
-		ask_well_known(s);
-	if (str_is_none(s->delegated))
-		return by_srv(s, s->host);
-	if (!id_server_name_split(s->delegated, &delegated_host, &delegated_port))
-		return err_new(s->a, ERR_INTERNAL, "a delegation that is no server's name was kept");
-	return by_name(s, s->delegated, delegated_host, delegated_port);
-}
-
-/*
- * Together
- */
-static void search_begin(struct search *s, struct entry *e)
-{
-	e->busy = true;
-	s->delegated = str_is_none(e->delegated) ? STR_NONE : arena_keep(s->a, e->delegated);
-	s->well_known_until = e->well_known_until;
-	s->believed_until = e->believed_until;
-	s->failures = e->failures;
-}
-
-static void search_end(struct search *s, struct entry *e, bool good)
-{
-	mem_free((void *)e->delegated.p);
-	e->delegated = str_is_none(s->delegated) ? STR_NONE : str_keep(s->delegated);
-	e->well_known_until = s->well_known_until;
-	e->believed_until = s->believed_until;
-	e->failures = s->failures;
-	if (good) {
-		if (e->mem)
-			arena_free(&e->mem);
-		e->mem = arena_new();
-		copy_places(e->mem, &s->out, &e->places);
-		e->places_until = MIN(s->now + PLACES_MS, str_is_none(s->delegated) ? INT64_MAX : s->well_known_until);
-	}
-	e->busy = false;
-	cond_broadcast(&s->d->found);
-}
-
-/* With the lock. True: *out is the answer. False: the entry is ours to fill. */
-static err *known_or_ours(struct search *s, struct entry *e, bool *out_known, struct server_places *out)
-{
-	struct discovery *d = s->d;
 	bool in_time = true;
 
 	e->waiting++;
 	while (e->busy && in_time)
-		in_time = cond_wait_until(&d->found, &d->lock, s->deadline_us);
+		in_time = cond_wait_until(&d->found, &d->lock, deadline_us);
 	e->waiting--;
 	if (e->busy)
-		return err_new(s->a, ERR_CONNECTION_TIMEOUT, "finding the server %.*s takes too long",
-			       STR_ARG(e->name));
-	*out_known = s->now < e->places_until;
-	if (*out_known)
-		copy_places(s->a, &e->places, out);
-	else
-		search_begin(s, e);
+		return err_new(a, ERR_CONNECTION_TIMEOUT, "finding the server %.*s takes too long", STR_ARG(e->name));
+	*out = e->known;
+	out->delegated = str_is_none(e->known.delegated) ? STR_NONE : arena_keep(a, e->known.delegated);
+	e->busy = *out_ours = d->opt.now() >= e->known.asked_until;
 	return NULL;
 }
 
-err *discovery_find(struct discovery *d, struct arena *a, str server_name, int64_t deadline_us,
-		    struct server_places *out)
+static void keep(struct entry *e, const struct knowledge *k)
 {
-	struct search s = { .d = d, .a = a, .deadline_us = deadline_us, .now = d->opt.now() };
+	mem_free((void *)e->known.delegated.p);
+	e->known = *k;
+	e->known.delegated = str_is_none(k->delegated) ? STR_NONE : str_keep(k->delegated);
+	e->busy = false;
+}
+
+static err *find_delegated(struct discovery *d, struct arena *a, str host, int64_t deadline_us, str *out)
+{
+	struct knowledge k;
 	struct entry *entry;
-	bool known;
-	int port;
+	bool ours;
 	err *e;
 
-	if (!id_server_name_split(server_name, &s.host, &port) || port > UINT16_MAX)
-		return err_new(a, ERR_INVALID_PARAM, "this is no server's name");
 	lock_take(&d->lock);
-	entry = entry_of(d, server_name);
-	e = known_or_ours(&s, entry, &known, out);
+	entry = entry_of(d, host);
+	e = known_or_ours(d, a, entry, deadline_us, &ours, &k);
 	lock_drop(&d->lock);
-	if (e || known)
-		return e;
-	e = search(&s, server_name, port);
-	lock_take(&d->lock);
-	search_end(&s, entry, !e);
-	lock_drop(&d->lock);
+	if (!e && ours) {
+		ask(&d->opt, a, host, deadline_us, &k);
+		lock_take(&d->lock);
+		keep(entry, &k);
+		cond_broadcast(&d->found);
+		lock_drop(&d->lock);
+	}
 	if (!e)
-		copy_places(a, &s.out, out);
+		*out = k.delegated;
 	return e;
+}
+
+/*
+ * The steps
+ */
+static bool is_literal(str host) { return str_starts(host, S("[")) || id_is_ipv4(host); }
+
+/* Where a name leads that is not delegated, or to which another one was. Steps 1 and 2, which are 3.1 and 3.2, too:
+ * a literal or a port is taken as it is. Else SRV records are asked for first, and "the target server must present a
+ * valid certificate for <hostname>", whatever they say. */
+static void go_to(struct arena *a, str name, str host, int port, struct server_place *out)
+{
+	const bool bracketed = str_starts(host, S("["));
+
+	*out = (struct server_place){
+		.authority = name,
+		.connect_host = bracketed ? (str){ host.p + 1, host.n - 2 } : host,
+		.connect_port = port >= 0 ? (uint16_t)port : DEFAULT_PORT,
+	};
+	if (is_literal(host) || port >= 0)
+		return;
+	out->srv[0] = arena_join2(a, S("_matrix-fed._tcp."), host);
+	out->srv[1] = arena_join2(a, S("_matrix._tcp."), host);
+	out->n_srv = 2;
+}
+
+err *discovery_find(struct discovery *d, struct arena *a, str server_name, int64_t deadline_us,
+		    struct server_place *out)
+{
+	str name = arena_keep(a, server_name), host, delegated;
+	int port;
+
+	if (!id_server_name_split(name, &host, &port) || port > UINT16_MAX)
+		return err_new(a, ERR_INVALID_PARAM, "this is no server's name");
+	if (!is_literal(host) && port < 0) {
+		TRY(find_delegated(d, a, host, deadline_us, &delegated));
+		/* One step only: "parsed as <delegated_hostname>[:<delegated_port>]", which is not delegated again. */
+		if (id_server_name_split(delegated, &host, &port))
+			name = delegated;
+	}
+	go_to(a, name, host, port, out);
+	return NULL;
 }

@@ -64,14 +64,15 @@ static bool is_passing(const struct client_call *call)
 void well_known_read(struct arena *a, const struct client_call *call, int64_t now, struct well_known *out)
 {
 	struct json *answer;
-	str server;
+	str server, host;
+	int port;
 
 	*out = (struct well_known){ .passing = is_passing(call), .delegated = STR_NONE };
 	/* "If the response is invalid (bad JSON, missing properties, non-200 response, etc), skip to step 4." */
 	if (call->error || call->status != 200 || json_parse(a, call->answer, &json_limits_request, &answer))
 		return;
 	server = json_get_str(answer, S("m.server"));
-	if (!id_server_name_valid(server))
+	if (!id_server_name_split(server, &host, &port) || port > UINT16_MAX)
 		return;
 	*out = (struct well_known){ .found = true, .delegated = server, .for_ms = lifetime(a, call, now) };
 }

@@ -81,6 +81,8 @@ static void submit(struct run *r, struct client_call *c, const struct client_url
 	h->same_origin = same_origin;
 	h->connect_host = elsewhere ? c->connect_host : url->host;
 	h->connect_port = elsewhere ? c->connect_port : url->port;
+	h->srv = c->connect_srv;
+	h->n_srv = elsewhere ? c->n_connect_srv : 0;
 	h->may_redirect = c->max_redirects > 0 &&
 			  (str_is_none(c->method) || str_eq(c->method, S("GET")) || str_eq(c->method, S("HEAD")));
 	h->deadline_us = r->deadline_us;
@@ -312,6 +314,8 @@ err *client_new(struct arena *a, const struct client_options *opt, struct client
 	cl->opt = *opt;
 	fill_in(&cl->opt);
 	cl->user_agent = arena_cstr(a, opt->user_agent);
+	if (!str_is_none(opt->dns_servers))
+		cl->dns_servers = arena_cstr(a, opt->dns_servers);
 	if (!str_is_none(opt->ca_file))
 		cl->ca_file = arena_cstr(a, opt->ca_file);
 	cl->loops = ARENA_ARRAY(a, struct client_loop, cl->opt.loops);

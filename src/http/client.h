@@ -59,6 +59,12 @@ struct client_call {
 	 * certificate are about: a delegated Matrix server. STR_NONE: the URL's. */
 	str connect_host;
 	uint16_t connect_port;
+	/* Before that: where SRV records say, of the first of these names that has any
+	 * ("_matrix-fed._tcp.example.org"); what they point to is tried in the order of RFC 2782. connect_host is for
+	 * when there are none. A DNS that does not answer, or says that the service is not available, is
+	 * CLIENT_NO_HOST. */
+	const str *connect_srv;
+	size_t n_connect_srv;
 	unsigned max_redirects; /* followed for GET and HEAD alone; one more is an error. 0: a redirect is the answer */
 	size_t max_bytes;       /* of the body, decompressed */
 	/* Beginnings of the content types that are wanted, ends with NULL: the body of a 2xx of another type is not
@@ -90,7 +96,8 @@ typedef size_t client_resolve_fn(void *ctx, str host, struct ip *out, size_t max
 struct client_options {
 	const struct log *log;
 	str user_agent;
-	str ca_file; /* PEM; STR_NONE: the system's */
+	str ca_file;     /* PEM; STR_NONE: the system's */
+	str dns_servers; /* "192.0.2.1,[2001:db8::1]:53"; STR_NONE: the machine's */
 	client_resolve_fn *resolve;
 	void *resolve_ctx;
 	/* 0: chosen here (limits.h) */

@@ -1,21 +1,30 @@
 /*
  * client_dns.c - names to addresses, without a thread that waits.
  *
- * Hops that ask for one name at a time share a lookup. A hop that ends earlier just leaves the list; the lookup runs on
- * until c-ares gives up. Answers are not kept: that is the resolver's work, which knows when they expire.
+ * A hop has its questions answered one after the other: names of SRV records until one has any, then the hosts that
+ * they point to, or else its own. Hops that ask for one name at a time share a lookup. A hop that ends earlier just
+ * leaves the list; the lookup runs on until c-ares gives up. Answers are not kept: that is the resolver's work, which
+ * knows when they expire.
  */
 #include "http/internal_client.h"
 
+#include "base/rand.h"
+
 #include <arpa/inet.h>
+#include <arpa/nameser.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
 
 struct lookup {
 	struct client_dns *dns;
-	str host;
+	str name;
+	bool srv;
+	int status; /* of c-ares */
 	struct list hops;
 	struct ip address[CLIENT_MAX_ADDRESSES];
+	struct srv_target target[CLIENT_MAX_TARGETS];
 	size_t n;
+	struct arena *names; /* of the targets, or NULL */
 };
 struct client_dns {
 	struct client_loop *loop;
@@ -59,9 +68,13 @@ static bool open_channel(struct client_dns *d)
 		ares_destroy(d->channel);
 		d->channel = NULL;
 	}
-	if (!d->channel && ares_init_options(&d->channel, &opt, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) != ARES_SUCCESS)
-		d->channel = NULL;
+	if (d->channel)
+		return true;
 	d->read = st.st_mtim;
+	if (ares_init_options(&d->channel, &opt, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) != ARES_SUCCESS)
+		d->channel = NULL;
+	else if (d->loop->cl->dns_servers)
+		ares_set_servers_ports_csv(d->channel, d->loop->cl->dns_servers);
 	return d->channel != NULL;
 }
 
@@ -79,28 +92,68 @@ static bool read_address(const struct sockaddr *sa, struct ip *out)
 	return true;
 }
 
+/* ---- answers ---- */
+
+static void take_addresses(struct client_hop *h, const struct ip *address, size_t n)
+{
+	const uint16_t port = h->n_targets ? h->target[h->next_target].port : h->connect_port;
+
+	h->next_target++;
+	for (size_t i = 0; i < n && h->n_addresses < CLIENT_MAX_ADDRESSES; i++) {
+		h->address[h->n_addresses] = address[i];
+		h->port[h->n_addresses++] = port;
+	}
+}
+
+static uint64_t chance(uint64_t below) { return rand_u64() % below; }
+
+static void take_targets(struct client_hop *h, const struct lookup *lu)
+{
+	if (lu->status != ARES_SUCCESS) {
+		/* No answer is not "no such record": whoever takes it for that asks the wrong machine. */
+		if (lu->status != ARES_ENOTFOUND && lu->status != ARES_ENODATA)
+			hop_fail(h, CLIENT_NO_HOST, "the DNS does not answer: %s", ares_strerror(lu->status));
+		return;
+	}
+	h->names = arena_new();
+	for (size_t i = 0; i < lu->n; i++) {
+		if (str_is_empty(lu->target[i].host))
+			continue;
+		h->target[h->n_targets] = lu->target[i];
+		h->target[h->n_targets++].host = arena_keep(h->names, lu->target[i].host);
+	}
+	if (h->n_targets == 0)
+		hop_fail(h, CLIENT_NO_HOST, "the service is decidedly not available");
+	srv_order(h->target, h->n_targets, chance);
+}
+
 static void lookup_over(struct lookup *lu)
 {
 	struct list *node;
 
-	map_del(&lu->dns->lookups, lu->host);
+	map_del(&lu->dns->lookups, lu->name);
 	while ((node = list_pop(&lu->hops))) {
 		struct client_hop *h = LIST_ITEM(node, struct client_hop, node);
 
-		memcpy(h->address, lu->address, sizeof(lu->address));
-		h->n_addresses = lu->n;
-		client_hop_resolved(h);
+		if (lu->srv)
+			take_targets(h, lu);
+		else
+			take_addresses(h, lu->address, lu->n);
+		client_dns_ask(lu->dns, h);
 	}
-	mem_free((void *)lu->host.p);
+	if (lu->names)
+		arena_free(&lu->names);
+	mem_free((void *)lu->name.p);
 	mem_free(lu);
 }
 
-static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *result)
+static void on_addresses(void *arg, int status, int timeouts, struct ares_addrinfo *result)
 {
 	struct lookup *lu = arg;
 
 	(void)timeouts;
 	lu->dns->asking--;
+	lu->status = status;
 	if (status == ARES_SUCCESS) {
 		for (const struct ares_addrinfo_node *n = result->nodes; n && lu->n < CLIENT_MAX_ADDRESSES;
 		     n = n->ai_next)
@@ -111,49 +164,98 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	lookup_over(lu);
 }
 
+static void on_targets(void *arg, int status, int timeouts, unsigned char *answer, int n)
+{
+	struct lookup *lu = arg;
+
+	(void)timeouts;
+	lu->dns->asking--;
+	lu->status = status;
+	if (status == ARES_SUCCESS) {
+		lu->names = arena_new();
+		if (!srv_read(lu->names, answer, (size_t)n, lu->target, &lu->n))
+			lu->status = ARES_EBADRESP;
+	}
+	lookup_over(lu);
+}
+
+/* ---- questions ---- */
+
 /* Without the DNS: the host is an address, or a test answers. */
-static bool answer_here(struct client_dns *d, struct client_hop *h)
+static bool answer_here(struct client_dns *d, struct client_hop *h, str host)
 {
 	const struct client_options *opt = &d->loop->cl->opt;
+	struct ip address[CLIENT_MAX_ADDRESSES];
+	size_t n = 1;
 
-	if (ip_parse(h->connect_host, &h->address[0]))
-		h->n_addresses = 1;
-	else if (opt->resolve)
-		h->n_addresses = opt->resolve(opt->resolve_ctx, h->connect_host, h->address, CLIENT_MAX_ADDRESSES);
-	else
-		return false;
+	if (!ip_parse(host, &address[0])) {
+		if (!opt->resolve)
+			return false;
+		n = opt->resolve(opt->resolve_ctx, host, address, CLIENT_MAX_ADDRESSES);
+	}
+	take_addresses(h, address, n);
 	return true;
 }
 
-static void look_up(struct client_dns *d, struct client_hop *h)
+static void look_up(struct client_dns *d, struct client_hop *h, str name, bool srv)
 {
 	static const struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
 	struct lookup *lu = MEM_NEW(struct lookup);
 
 	lu->dns = d;
-	lu->host = str_keep(h->connect_host);
+	lu->name = str_keep(name);
+	lu->srv = srv;
 	list_init(&lu->hops);
 	list_add_tail(&lu->hops, &h->node);
-	map_put(&d->lookups, lu->host, lu);
+	map_put(&d->lookups, lu->name, lu);
 	d->asking++;
-	ares_getaddrinfo(d->channel, lu->host.p, NULL, &hints, on_answer, lu); /* may call on_answer at once */
+	if (srv) /* either may call back at once */
+		ares_query(d->channel, lu->name.p, ns_c_in, ns_t_srv, on_targets, lu);
+	else
+		ares_getaddrinfo(d->channel, lu->name.p, NULL, &hints, on_addresses, lu);
+}
+
+/* What has to be known next; false: nothing more. */
+static bool next_name(struct client_hop *h, str *out, bool *out_srv)
+{
+	*out_srv = h->n_targets == 0 && h->next_srv < h->n_srv;
+	if (h->failure)
+		return false;
+	if (*out_srv)
+		*out = h->srv[h->next_srv++];
+	else if (h->next_target < h->n_targets && h->n_addresses < CLIENT_MAX_ADDRESSES)
+		*out = h->target[h->next_target].host;
+	else if (h->n_targets == 0 && h->next_target == 0)
+		*out = h->connect_host;
+	else
+		return false;
+	return true;
 }
 
 void client_dns_ask(struct client_dns *d, struct client_hop *h)
 {
-	struct lookup *known;
+	bool srv;
+	str name;
 
-	if (answer_here(d, h)) {
-		client_hop_resolved(h);
-		return;
+	while (next_name(h, &name, &srv)) {
+		struct lookup *known;
+
+		if (!srv && answer_here(d, h, name))
+			continue;
+		known = map_get(&d->lookups, name);
+		if (known && known->srv == srv) {
+			list_del(&h->node);
+			list_add_tail(&known->hops, &h->node);
+			return;
+		}
+		if (!known && d->lookups.n < CLIENT_MAX_LOOKUPS && open_channel(d)) {
+			list_del(&h->node);
+			look_up(d, h, name, srv);
+			return;
+		}
+		hop_fail(h, CLIENT_BUSY, "too many names are being looked up");
 	}
-	known = map_get(&d->lookups, h->connect_host);
-	if (known)
-		list_add_tail(&known->hops, &h->node);
-	else if (d->lookups.n < CLIENT_MAX_LOOKUPS && open_channel(d))
-		look_up(d, h);
-	else
-		client_hop_resolved(h);
+	client_hop_resolved(h);
 }
 
 size_t client_dns_fds(struct client_dns *d, struct curl_waitfd *out, size_t max, int *timeout_ms)

@@ -62,7 +62,7 @@ static void pin(struct client_hop *h, const struct ip *ip)
 	char text[INET6_ADDRSTRLEN], entry[INET6_ADDRSTRLEN + 16];
 
 	inet_ntop(is_v4 ? AF_INET : AF_INET6, ip->bytes + (is_v4 ? 12 : 0), text, sizeof(text));
-	snprintf(entry, sizeof(entry), is_v4 ? "::%s:%u" : "::[%s]:%u", text, h->connect_port);
+	snprintf(entry, sizeof(entry), is_v4 ? "::%s:%u" : "::[%s]:%u", text, h->port[h->next_address - 1]);
 	curl_slist_free_all(h->connect_to);
 	h->connect_to = curl_slist_append(NULL, entry);
 }
@@ -258,6 +258,8 @@ void hop_release(struct client_hop *h)
 		curl_easy_cleanup(h->easy);
 	curl_slist_free_all(h->headers);
 	curl_slist_free_all(h->connect_to);
+	if (h->names)
+		arena_free(&h->names);
 	h->easy = NULL;
 	h->headers = h->connect_to = NULL;
 }

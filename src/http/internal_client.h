@@ -32,6 +32,11 @@ struct client_host { /* of one loop: while it has hops */
 	struct list node; /* in client_loop.eligible, while one more of it may start */
 };
 
+struct srv_target { /* of an SRV record */
+	str host;   /* without the last dot; "": "the service is decidedly not available at this domain" */
+	uint16_t port, priority, weight;
+};
+
 enum client_hop_state { HOP_NEW, HOP_WAITING, HOP_RESOLVING, HOP_RUNNING, HOP_OVER };
 struct client_hop {
 	/* the caller's, unchanged while the loop has it */
@@ -41,6 +46,8 @@ struct client_hop {
 	struct client_url url;
 	str connect_host;
 	uint16_t connect_port;
+	const str *srv; /* names of SRV records */
+	size_t n_srv;
 	bool same_origin; /* as the call's own URL */
 	bool may_redirect;
 	int64_t deadline_us;
@@ -51,7 +58,11 @@ struct client_hop {
 	struct list by_age; /* in client_loop.early, until it runs */
 	int64_t expires_us;
 	struct client_host *host;
+	struct srv_target target[CLIENT_MAX_TARGETS];
+	size_t next_srv, n_targets, next_target;
+	struct arena *names; /* holds the targets' */
 	struct ip address[CLIENT_MAX_ADDRESSES];
+	uint16_t port[CLIENT_MAX_ADDRESSES];
 	size_t n_addresses, next_address;
 	CURL *easy;
 	struct curl_slist *headers, *connect_to;
@@ -95,7 +106,7 @@ struct client_loop {
 struct client {
 	const struct log *log;
 	struct client_options opt; /* its zeros filled in */
-	const char *user_agent, *ca_file;
+	const char *user_agent, *ca_file, *dns_servers;
 	struct client_loop *loops;
 };
 
@@ -122,6 +133,13 @@ size_t hop_take_header(char *p, size_t size, size_t n, void *hop);
 size_t hop_take_body(char *p, size_t size, size_t n, void *hop);
 str hop_header(const struct client_hop *h, str name);
 bool hop_is_redirect(const struct client_hop *h);
+
+/* client_srv.c: SRV records, RFC 2782 */
+/* Of an answer of the DNS. False: it is none. */
+bool srv_read(struct arena *a, const unsigned char *answer, size_t n, struct srv_target out[CLIENT_MAX_TARGETS],
+	      size_t *out_n);
+/* Into the order in which they are to be tried. `chance` gives a number below its argument. */
+void srv_order(struct srv_target *t, size_t n, uint64_t (*chance)(uint64_t below));
 
 /* client_dns.c: names to addresses, on a loop's thread */
 struct client_dns *client_dns_new(struct client_loop *l);

@@ -54,7 +54,8 @@ enum {
 	CLIENT_MAX_URL = 8192,
 	CLIENT_MAX_HEAD = 64 * 1024, /* of an answer, with all that went before it (100 Continue) and came after it */
 	CLIENT_MAX_HEADERS = 200,
-	CLIENT_MAX_ADDRESSES = 6, /* of a host that are tried */
+	CLIENT_MAX_ADDRESSES = 6, /* of a host (or of a service's hosts) that are tried */
+	CLIENT_MAX_TARGETS = 16,  /* of an answer with SRV records that are looked at */
 	CLIENT_MAX_LOOKUPS = 512,
 	CLIENT_TAKE_BYTES = 64 * 1024,     /* wait for `take` */
 	CLIENT_MAX_ERROR_BODY = 64 * 1024, /* beside `take`, with a status that is no success: cut there */

@@ -1,17 +1,7 @@
-/* The steps from a server's name to where it is, against hosts and a DNS on loopback. */
-#include "federation/dns.h"
+/* The steps from a server's name to where it is, against hosts on loopback. */
 #include "http/site.h"
 
 #include "federation/discovery.h"
-
-static const struct dns_record RECORDS[] = {
-	{ "_matrix-fed._tcp.srv.example", 10, 0, 1111, "one.example" },
-	{ "_matrix-fed._tcp.srv.example", 20, 0, 2222, "two.example" },
-	{ "_matrix._tcp.srv.example", 10, 0, 3333, "three.example" },
-	{ "_matrix._tcp.old.example", 10, 0, 3333, "three.example" },
-	{ "_matrix-fed._tcp.delegated.example", 10, 0, 4444, "four.example" },
-	{ "_matrix-fed._tcp.gone.example", 0, 0, 0, "" },
-};
 
 static struct {
 	_Atomic int mode; /* 0: as the table says; 1: 503; 2: 404 */
@@ -59,7 +49,6 @@ static size_t everybody_is_here(void *ctx, str host, struct ip *out, size_t max)
 
 struct world {
 	struct arena *a;
-	struct dns dns;
 	struct site *site;
 	struct client *client;
 	struct discovery *d;
@@ -72,15 +61,10 @@ static void world_begin(struct world *w, size_t max_known)
 	web.asked = 0;
 	web.now = INT64_C(1700000000000);
 	w->a = arena_new();
-	dns_start(&w->dns, RECORDS, ARRAY_LEN(RECORDS));
 	w->site = site_open(S("127.0.0.1"), answer);
 	w->client = client_with(w->a, (struct client_options){ .resolve = everybody_is_here });
-	w->d = discovery_new(&(struct discovery_options){ .client = w->client,
-							  .nets = &here,
-							  .dns_servers = str_c(w->dns.servers),
-							  .plain_port = w->site->port,
-							  .max_known = max_known,
-							  .now = now });
+	w->d = discovery_new(&(struct discovery_options){
+		.client = w->client, .nets = &here, .plain_port = w->site->port, .max_known = max_known, .now = now });
 }
 
 static void world_end(struct world *w)
@@ -89,24 +73,25 @@ static void world_end(struct world *w)
 	client_stop(w->client);
 	client_free(&w->client);
 	site_close(w->site);
-	dns_stop(&w->dns);
 	arena_free(&w->a);
 }
 
-/* "authority>host:port ..." */
+/* "authority>host:port", with "srv " before it where SRV records are asked for. */
 static const char *places(struct world *w, const char *name)
 {
-	struct server_places p;
-	AUTO_BUF b = BUF_INIT(4096);
+	struct server_place p;
 	const err *e = discovery_find(w->d, w->a, str_c(name), in_seconds(20), &p);
 
 	if (e)
 		return e->code == ERR_INVALID_PARAM ? "no name" : "unreachable";
-	assert_true(p.n > 0);
-	for (size_t i = 0; i < p.n; i++)
-		buf_printf(&b, "%s%.*s>%.*s:%u", i ? " " : "", STR_ARG(p.p[i].authority), STR_ARG(p.p[i].connect_host),
-			   p.p[i].connect_port);
-	return arena_cstr(w->a, buf_str(&b));
+	if (p.n_srv) {
+		assert_int_equal(p.n_srv, 2);
+		same_str(p.srv[0], arena_join2(w->a, S("_matrix-fed._tcp."), p.authority));
+		same_str(p.srv[1], arena_join2(w->a, S("_matrix._tcp."), p.authority));
+	}
+	return arena_printf(w->a, "%s%.*s>%.*s:%u", p.n_srv ? "srv " : "", STR_ARG(p.authority),
+			    STR_ARG(p.connect_host), p.connect_port)
+		.p;
 }
 
 #define reaches(w, name, wanted) ok(strcmp(places((w), (name)), (wanted)) == 0, "%s: %s", (name), places((w), (name)))
@@ -128,17 +113,14 @@ static void every_step(void **state)
 		{ "wkip.example", "192.0.2.7>192.0.2.7:8448", 1 },
 		{ "wkip6.example", "[2001:db8::7]:1234>2001:db8::7:1234", 1 },
 		{ "wkport.example", "delegated.example:443>delegated.example:443", 1 },
-		{ "wk.example", "delegated.example>four.example:4444", 1 },
-		{ "wkplain.example", "plain.example>plain.example:8448", 1 },
+		{ "wk.example", "srv delegated.example>delegated.example:8448", 1 },
+		{ "wkplain.example", "srv plain.example>plain.example:8448", 1 },
 		/* Not looked up once more: no loop. */
-		{ "wkself.example", "wkself.example>wkself.example:8448", 1 },
+		{ "wkself.example", "srv wkself.example>wkself.example:8448", 1 },
 		/* 4, 5, 6 */
-		{ "srv.example", "srv.example>one.example:1111 srv.example>two.example:2222", 1 },
-		{ "old.example", "old.example>three.example:3333", 1 },
-		{ "plain.example", "plain.example>plain.example:8448", 1 },
-		{ "wkbad.example", "wkbad.example>wkbad.example:8448", 1 },
-		{ "nowhere.example", "nowhere.example>nowhere.example:8448", 0 },
-		{ "gone.example", "unreachable", 1 },
+		{ "plain.example", "srv plain.example>plain.example:8448", 1 },
+		{ "wkbad.example", "srv wkbad.example>wkbad.example:8448", 1 },
+		{ "nowhere.example", "srv nowhere.example>nowhere.example:8448", 0 },
 		{ "no/name", "no name", 0 },
 		{ "a:99999", "no name", 0 },
 	};
@@ -158,21 +140,17 @@ static void every_step(void **state)
 static void answers_are_kept(void **state)
 {
 	struct world w;
-	unsigned dns;
 
 	(void)state;
 	world_begin(&w, 0);
-	reaches(&w, "wk.example", "delegated.example>four.example:4444");
-	dns = w.dns.asked;
-	reaches(&w, "wk.example", "delegated.example>four.example:4444");
+	reaches(&w, "wk.example", "srv delegated.example>delegated.example:8448");
+	reaches(&w, "wk.example", "srv delegated.example>delegated.example:8448");
 	assert_int_equal(web.asked, 1);
-	assert_int_equal(w.dns.asked, dns);
-	web.now += 6 * 60 * 1000; /* SRV again, /.well-known not yet */
-	reaches(&w, "wk.example", "delegated.example>four.example:4444");
+	web.now += 59 * 60 * 1000;
+	reaches(&w, "wk.example", "srv delegated.example>delegated.example:8448");
 	assert_int_equal(web.asked, 1);
-	assert_true(w.dns.asked > dns);
 	web.now += 3600 * 1000; /* max-age is over */
-	reaches(&w, "wk.example", "delegated.example>four.example:4444");
+	reaches(&w, "wk.example", "srv delegated.example>delegated.example:8448");
 	assert_int_equal(web.asked, 2);
 	world_end(&w);
 }
@@ -192,13 +170,13 @@ static void a_passing_failure_keeps_the_delegation(void **state)
 	reaches(&w, "wkport.example", "delegated.example:443>delegated.example:443");
 	assert_int_equal(web.asked, 2);       /* not for each request */
 	web.now += 50 * 3600 * INT64_C(1000); /* but not for ever */
-	reaches(&w, "wkport.example", "wkport.example>wkport.example:8448");
+	reaches(&w, "wkport.example", "srv wkport.example>wkport.example:8448");
 	web.mode = 0;
 	web.now += 2 * 3600 * 1000;
 	reaches(&w, "wkport.example", "delegated.example:443>delegated.example:443");
 	web.mode = 2;
 	web.now += 2 * 3600 * 1000;
-	reaches(&w, "wkport.example", "wkport.example>wkport.example:8448");
+	reaches(&w, "wkport.example", "srv wkport.example>wkport.example:8448");
 	world_end(&w);
 }
 
@@ -211,7 +189,7 @@ static void failures_are_kept_for_longer_each_time(void **state)
 	world_begin(&w, 0);
 	web.mode = 1;
 	for (unsigned minutes = 0; minutes < 24 * 60; minutes += 5) {
-		reaches(&w, "wk.example", "wk.example>wk.example:8448");
+		reaches(&w, "wk.example", "srv wk.example>wk.example:8448");
 		if (minutes == 10)
 			assert_int_equal(web.asked, 3);
 		web.now += 5 * 60 * 1000;
@@ -231,7 +209,7 @@ static void a_bounded_number_is_kept(void **state)
 	reaches(&w, "wkip.example", "192.0.2.7>192.0.2.7:8448");
 	reaches(&w, "wkport.example", "delegated.example:443>delegated.example:443");
 	assert_int_equal(web.asked, 2);
-	reaches(&w, "wk.example", "delegated.example>four.example:4444");
+	reaches(&w, "wk.example", "srv delegated.example>delegated.example:8448");
 	reaches(&w, "wkport.example", "delegated.example:443>delegated.example:443");
 	assert_int_equal(web.asked, 3);
 	reaches(&w, "wkip.example", "192.0.2.7>192.0.2.7:8448");
@@ -249,11 +227,11 @@ struct asker {
 static void ask(void *arg)
 {
 	struct asker *k = arg;
-	struct server_places p;
+	struct server_place p;
 
 	k->a = arena_new();
-	k->good = !discovery_find(k->w->d, k->a, S("wkport.example"), in_seconds(20), &p) && p.n == 1 &&
-		  str_eq(p.p[0].authority, S("delegated.example:443"));
+	k->good = !discovery_find(k->w->d, k->a, S("wkport.example"), in_seconds(20), &p) &&
+		  str_eq(p.authority, S("delegated.example:443"));
 }
 
 static void many_ask_at_once(void **state)
