@@ -237,6 +237,14 @@ def test_allow_redirect_changes_nothing(alice):
     assert alice.raw("GET", AUTHED + upload(alice), params={"allow_redirect": "true"}).content == b"hello"
 
 
+@pytest.mark.parametrize("name", ["%FF", "%C0%AF", "a%ED%A0%80"])
+def test_a_name_that_is_no_text(hs, alice, name):
+    item = upload(alice)
+    for method, url in (("POST", UPLOAD + "?filename=" + name), ("GET", f"{AUTHED}{item}/{name}")):
+        answer = requests.request(method, hs.url + url, data=b"x", headers={"Authorization": f"Bearer {alice.token}"}, timeout=30)
+        assert answer.status_code in (400, 404), url
+
+
 # addresses made before their file
 
 def test_an_address_is_made_then_filled(each_hs):
