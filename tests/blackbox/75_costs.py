@@ -192,7 +192,8 @@ def test_login_is_one_commit(each_hs, people):
     with Cost(each_hs) as c:
         Client(each_hs).post("/login", body)
     statements, commits = c.of("POST", "login")
-    assert statements <= 8 and commits == 1
+    # Three of them tell whoever shares rooms that there is a new device: a position, the user's row, their rooms.
+    assert statements <= 10 and commits == 1
 
 
 def test_files_cost_little(each_hs, people):
@@ -216,3 +217,46 @@ def test_files_cost_little(each_hs, people):
     assert sum(n for n in rows.pop(("GET", "media/config"))) == 1
     assert [n / 5 for n in rows.pop(("GET", "media/download/{serverName}/{mediaId}"))] == [1, 1, 0]
     assert not rows
+
+
+def test_a_message_to_a_device(each_hs, people):
+    alice, bob = people[:2]
+    note = {"messages": {bob.user_id: {bob.device_id: {"n": 1}}}}
+    for n in range(2):      # what is remembered of queues' lengths is
+        alice.put(f"/sendToDevice/org.example.note/warm{n}", note)
+    bob.sync(since=None)
+    bob.sync()
+    with Cost(each_hs) as c:
+        for n in range(4):
+            alice.put(f"/sendToDevice/org.example.note/cost{n}", note)
+    statements, commits = c.of("PUT", "sendToDevice")
+    # Its transaction, its position, its row; now and then a look at a queue in passing.
+    assert statements <= 5 and commits == 1
+    with Cost(each_hs) as c:
+        assert len(bob.sync()["to_device"]["events"]) == 4
+    # What waits, and how many keys are left: one touch stands for both.
+    assert c.of("GET", "sync") == (2, 0)
+    with Cost(each_hs) as c:
+        for _ in range(3):
+            bob.sync()
+    assert c.of("GET", "sync") == (0, 0)
+
+
+def test_a_message_to_many_devices_costs_the_same(each_hs, people):
+    alice = people[0]
+    with Cost(each_hs) as c:
+        alice.put("/sendToDevice/org.example.note/many", {"messages": {p.user_id: {p.device_id: {"n": 1}} for p in people}})
+    statements, commits = c.of("PUT", "sendToDevice")
+    # A look at up to four of the queues, whose lengths are not known yet.
+    assert statements <= 3 + 4 + 3 and commits == 1
+
+
+def test_changed_keys_reach_a_sync_in_two_statements(each_hs, people, room):
+    for p in people:
+        p.sync(since=None, filter=LAZY)
+        p.sync(filter=LAZY)
+    people[0].put(f"/devices/{people[0].device_id}", {"display_name": "renamed"})
+    with Cost(each_hs) as c:
+        for p in people[1:]:
+            assert p.sync(filter=LAZY)["device_lists"] == {"changed": [people[0].user_id]}
+    assert c.of("GET", "sync") == (2, 0)
