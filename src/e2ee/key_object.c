@@ -9,7 +9,7 @@
 static const str no_signatures = STR(",\"signatures\":{}}");
 
 /* "A map from user ID, to a map from <algorithm>:<device_id> to the signature." */
-static bool are_signatures(const struct json *all)
+bool key_signatures_valid(const struct json *all)
 {
 	if (!json_is(all, JSON_OBJECT))
 		return false;
@@ -30,7 +30,7 @@ err *key_object_read(struct arena *a, const struct json *json, str owner, struct
 
 	if (!json_is(json, JSON_OBJECT))
 		return err_new(a, ERR_BAD_JSON, "A key must be an object");
-	if (all && !are_signatures(all))
+	if (all && !key_signatures_valid(all))
 		return err_new(a, ERR_BAD_JSON, "signatures must be texts by key id by user id");
 	TRY(sign_bytes(a, json, &k.bare));
 	if (k.bare.n > KEY_BARE_MAX)

@@ -22,6 +22,8 @@ struct key_object {
 	struct json *signatures; /* the owner's, by key id; may be empty */
 };
 
+/* Texts by key id by user id? */
+bool key_signatures_valid(const struct json *signatures);
 /* ERR_BAD_JSON: not canonical, or signatures that are no texts by key id by user id. ERR_TOO_LARGE. */
 NODISCARD err *key_object_read(struct arena *a, const struct json *json, str owner, struct key_object *out);
 /* The same of a text that was kept. */

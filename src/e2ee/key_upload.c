@@ -67,17 +67,15 @@ static err *read_device_keys(struct arena *a, const struct json *json, struct ke
 static err *check_key(struct arena *a, str id, const struct json *value)
 {
 	const struct json *fallback = json_get(value, S("fallback"));
-	struct key_object k;
 
 	if (value->kind == JSON_STR)
 		return NULL;
-	if (value->kind != JSON_OBJECT || str_is_none(json_get_str(value, S("key"))) ||
-	    !json_get_object(value, S("signatures")))
+	if (str_is_none(json_get_str(value, S("key"))) || !key_signatures_valid(json_get(value, S("signatures"))))
 		return err_new(a, ERR_BAD_JSON, "%.*s must be a text, or an object with key and signatures",
 			       STR_ARG(id));
 	if (fallback && fallback->kind != JSON_BOOL && fallback->kind != JSON_NULL)
 		return err_new(a, ERR_BAD_JSON, "%.*s: fallback must be a boolean", STR_ARG(id));
-	return key_object_read(a, value, S(""), &k);
+	return NULL;
 }
 
 static err *read_key(struct arena *a, str id, const struct json *value, struct one_time_key_row *out)
