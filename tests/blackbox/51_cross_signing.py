@@ -1,4 +1,6 @@
 """The keys that stand for users, and signatures by and on them."""
+from concurrent.futures import ThreadPoolExecutor
+
 from client import Client, login, register
 from crypto import Device, Identity, Signer
 
@@ -256,3 +258,33 @@ def test_keys_go_with_the_account(alice, bob):
     alice.post(SIGNATURES, {bob.user_id: {bobs.master.public: alices.user_signing.sign(bobs.key("master"))}})
     alice.post("/account/deactivate", {"auth": password(alice)})
     assert query(bob, alice)["master_keys"] == {}
+
+
+def at_once(calls):
+    """Runs them side by side, and gives what they gave."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [f.result() for f in [pool.submit(c) for c in calls]]
+
+
+def test_one_of_many_first_uploads_is_the_first(each_hs):
+    alice = register(each_hs)
+    identities = [Identity(alice.user_id) for _ in range(12)]
+    clients = [Client(each_hs, alice.user_id, alice.token) for _ in identities]
+    answers = at_once([lambda c=c, i=i: c.raw("POST", UPLOAD, i.body()).status_code for c, i in zip(clients, identities)])
+    assert sorted(answers) == [200] + [401] * 11
+    first = identities[answers.index(200)]
+    assert shown(alice, alice) == {**ring(first, alice), "user_signing_keys": {alice.user_id: first.key("user_signing")}}
+
+
+def test_a_signature_is_never_on_keys_that_it_does_not_sign(each_hs):
+    alice = register(each_hs)
+    other = Client(each_hs, alice.user_id, alice.token)
+    device, identity = Device(alice), new_identity(alice)
+    device.upload(device_keys=device.keys(n=0))
+    for n in range(1, 30):
+        signed = {alice.user_id: {device.device_id: identity.self_signing.sign(device.bare(n=n - 1))}}
+        at_once([lambda: device.upload(device_keys=device.keys(n=n)), lambda: other.post(SIGNATURES, signed)])
+        got = query(alice, alice)["device_keys"][alice.user_id][device.device_id]
+        assert got["n"] == n
+        signature = got["signatures"][alice.user_id].get(identity.self_signing.id)
+        assert signature in (None, identity.self_signing.signature(got))
