@@ -13,7 +13,8 @@ struct media {
 	struct lock lock;
 	struct cond changed;
 	bool stopping, kicked;
-	struct map accessed; /* numbers of items asked for since the last keeping */
+	struct map uploading; /* users, and how many uploads of theirs are under way */
+	struct map accessed;  /* numbers of items asked for since the last keeping */
 	struct thread *keeper;
 };
 /* They live for ever, services do not have to. */

@@ -37,6 +37,7 @@ err *media_new(struct arena *a, const struct media_options *opt, struct media **
 	m->files = files;
 	lock_init(&m->lock, RANK_SERVICE);
 	cond_init(&m->changed);
+	map_init(&m->uploading, NULL);
 	map_init(&m->accessed, NULL);
 	add_metrics();
 	if (!opt->no_keeper)
@@ -52,6 +53,8 @@ void media_free(struct media **mp)
 	if (!m)
 		return;
 	media_keeper_stop(m);
+	assert(m->uploading.n == 0);
+	map_done(&m->uploading);
 	map_done(&m->accessed);
 	cond_done(&m->changed);
 	lock_done(&m->lock);

@@ -45,6 +45,7 @@ enum {
 	MEDIA_MAX_FILENAME = 1024, /* bytes */
 	MEDIA_MAX_TYPE = 255,
 	MEDIA_MAX_WAIT_MS = 60000, /* of timeout_ms */
+	MEDIA_MAX_UPLOADS = 32,    /* of one user at a time: what is not whole yet counts in no limit */
 };
 
 /*
@@ -59,8 +60,8 @@ struct media_upload_cmd {
 	str media_id;     /* STR_NONE: a new item; else one that media_create made */
 };
 struct media_upload;
-/* ERR_TOO_LARGE, ERR_USER_LIMIT, ERR_INVALID_PARAM; of an item that was created: ERR_NOT_FOUND (none such, or expired),
- * ERR_FORBIDDEN (another user's), ERR_CANNOT_OVERWRITE_MEDIA. */
+/* ERR_TOO_LARGE, ERR_USER_LIMIT, ERR_LIMIT_EXCEEDED (MEDIA_MAX_UPLOADS), ERR_INVALID_PARAM; of an item that was
+ * created: ERR_NOT_FOUND (none such, or expired), ERR_FORBIDDEN (another user's), ERR_CANNOT_OVERWRITE_MEDIA. */
 NODISCARD err *media_upload_begin(struct media *m, struct arena *a, const struct media_upload_cmd *cmd,
 				  struct media_upload **out);
 /* The next bytes, any number. ERR_TOO_LARGE, ERR_DISK_FULL. */

@@ -86,6 +86,47 @@ static err *check_quota(struct media *m, struct arena *a, const struct media_upl
 	return quota_check(m, tx, a, cmd->user, cmd->length, clock_ms());
 }
 
+static uintptr_t uploads_of(const struct media *m, int64_t user)
+{
+	lock_assert_held(&m->lock);
+	return (uintptr_t)map_get_i(&m->uploading, user);
+}
+
+/* The count is kept in place of a pointer. */
+static err *enter(struct media *m, struct arena *a, int64_t user)
+{
+	LOCKED(&m->lock);
+	const uintptr_t n = uploads_of(m, user);
+
+	if (user && n >= MEDIA_MAX_UPLOADS)
+		return err_new(a, ERR_LIMIT_EXCEEDED, "Too many uploads of yours are under way");
+	map_put_i(&m->uploading, user, (void *)(n + 1));
+	return NULL;
+}
+
+static void leave(struct media *m, int64_t user)
+{
+	LOCKED(&m->lock);
+	const uintptr_t n = uploads_of(m, user);
+
+	assert(n > 0);
+	if (n == 1)
+		map_del_i(&m->uploading, user);
+	else
+		map_put_i(&m->uploading, user, (void *)(n - 1));
+}
+
+static err *begin_file(struct media *m, struct arena *a, int64_t user, int64_t content, struct new_file **out)
+{
+	err *e;
+
+	TRY(enter(m, a, user));
+	e = new_file_begin(m->files, a, content, out);
+	if (e)
+		leave(m, user);
+	return e;
+}
+
 err *media_upload_begin(struct media *m, struct arena *a, const struct media_upload_cmd *cmd, struct media_upload **out)
 {
 	const bool fills = !str_is_none(cmd->media_id);
@@ -98,7 +139,7 @@ err *media_upload_begin(struct media *m, struct arena *a, const struct media_upl
 		TRY(find_created(m, a, cmd, &media));
 	TRY(check_quota(m, a, cmd));
 	TRY(store_next_id(m->opt.store, a, SEQ_MISC, 2, &numbers));
-	TRY(new_file_begin(m->files, a, numbers, &file));
+	TRY(begin_file(m, a, cmd->user, numbers, &file));
 	up = MEM_NEW(struct media_upload);
 	*up = (struct media_upload){ .m = m, .file = file, .content = numbers, .fills = fills };
 	up->row = (struct media_row){
@@ -196,6 +237,7 @@ void media_upload_drop(struct media_upload **upp)
 	if (!up)
 		return;
 	new_file_drop(&up->file);
+	leave(up->m, up->row.uploader);
 	mem_free((void *)up->row.media_id.p);
 	mem_free((void *)up->row.content_type.p);
 	mem_free((void *)up->row.filename.p);

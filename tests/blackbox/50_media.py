@@ -515,3 +515,18 @@ def test_who_goes_away_leaves_nothing(hs, alice):
     while list(tmp.iterdir()):
         time.sleep(0.01)
     assert download(alice, upload(alice, b"still there")).content == b"still there"
+
+
+def test_the_server_stops_in_the_middle_of_an_upload():
+    server = Server(limits={"shutdown_timeout": "1s"})
+    try:
+        alice = register(server)
+        tmp = server.dir / "media" / "tmp"
+        s = raw_upload(server, alice, "Content-Length: 1000000\r\n", b"x" * 600_000, half=True)
+        while not list(tmp.iterdir()):
+            time.sleep(0.01)
+        server.stop()
+        s.close()
+        assert list(tmp.iterdir()) == []
+    finally:
+        server.close()

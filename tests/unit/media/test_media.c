@@ -369,6 +369,34 @@ static void a_user_uploads_so_much_and_no_more(struct both *b)
 }
 BOTH(a_user_uploads_so_much_and_no_more)
 
+static void few_uploads_of_a_user_are_under_way(struct both *b)
+{
+	const struct media_upload_cmd cmd = by(42), other = by(43), nobody = by(0);
+	struct media_upload *up[MEDIA_MAX_UPLOADS], *more;
+	struct repo r;
+
+	repo_begin(&r, b);
+	for (size_t i = 0; i < MEDIA_MAX_UPLOADS; i++)
+		both_ok(media_upload_begin(r.m, b->a, &cmd, &up[i]));
+	refused(media_upload_begin(r.m, b->a, &cmd, &more), ERR_LIMIT_EXCEEDED);
+	both_ok(media_upload_begin(r.m, b->a, &other, &more));
+	media_upload_drop(&more);
+	media_upload_drop(&up[7]);
+	both_ok(media_upload_begin(r.m, b->a, &cmd, &up[7]));
+	refused(media_upload_begin(r.m, b->a, &cmd, &more), ERR_LIMIT_EXCEEDED);
+	for (size_t i = 0; i < MEDIA_MAX_UPLOADS; i++)
+		media_upload_drop(&up[i]);
+	for (size_t i = 0; i < MEDIA_MAX_UPLOADS; i++) /* the server's own are not counted */
+		both_ok(media_upload_begin(r.m, b->a, &nobody, &up[i]));
+	both_ok(media_upload_begin(r.m, b->a, &nobody, &more));
+	media_upload_drop(&more);
+	for (size_t i = 0; i < MEDIA_MAX_UPLOADS; i++)
+		media_upload_drop(&up[i]);
+	assert_int_equal(repo_files(""), 0);
+	repo_end(&r);
+}
+BOTH(few_uploads_of_a_user_are_under_way)
+
 static err *find_as(struct repo *r, str id, bool legacy, bool quarantined_also)
 {
 	const struct media_find_cmd cmd = {
@@ -656,6 +684,7 @@ int main(void)
 		BOTH_TESTS(what_is_not_uploaded_expires),
 		BOTH_TESTS(few_uploads_of_a_user_wait),
 		BOTH_TESTS(a_user_uploads_so_much_and_no_more),
+		BOTH_TESTS(few_uploads_of_a_user_are_under_way),
 		BOTH_TESTS(what_is_younger_than_the_freeze_needs_a_login),
 		BOTH_TESTS(quarantined_items_are_not_there),
 		BOTH_TESTS(all_of_a_user_goes),
