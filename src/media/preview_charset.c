@@ -78,7 +78,7 @@ static const struct {
 	{ STR("utf-16be"), "UTF-16BE" },
 };
 
-enum { PRESCAN = 1024 };
+enum { PRESCAN = 1024, LONG = 4096 };
 #define REPLACEMENT S("\xef\xbf\xbd")
 
 /* In the table? */
@@ -160,10 +160,12 @@ static bool take_mark(str *bytes, const char **out)
 	return false;
 }
 
-/* All but what is cut off in the middle at the end. */
+/* A long page may have been cut off in the middle of a character. */
 static bool is_utf8(str bytes)
 {
-	for (size_t cut = 0; cut < 4 && cut <= bytes.n; cut++) {
+	const size_t most = bytes.n > LONG ? 3 : 0;
+
+	for (size_t cut = 0; cut <= most; cut++) {
 		if (utf8_valid(str_head(bytes, bytes.n - cut)))
 			return true;
 	}
