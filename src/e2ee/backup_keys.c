@@ -24,6 +24,16 @@ bool backup_key_wins(const struct backup_key *new_key, const struct backup_key *
 	return new_key->forwarded_count < old_key->forwarded_count;
 }
 
+void backup_counters(struct e2ee *e)
+{
+	static const char keys[] = "Keys of rooms that clients put into backups, by what became of them.";
+
+	e->backup_keys_kept = metric_counter("hearth_key_backup_keys_total", keys, "outcome=\"kept\"");
+	e->backup_keys_worse = metric_counter("hearth_key_backup_keys_total", keys, "outcome=\"not better\"");
+	e->backup_wrong_version = metric_counter("hearth_key_backup_wrong_version_total",
+						 "Uploads to a backup that is not the newest.", "");
+}
+
 static struct backup_state state_of(struct arena *a, const struct key_backup_row *row)
 {
 	return (struct backup_state){ .etag = backup_number_text(a, row->etag), .count = row->keys };
@@ -39,6 +49,7 @@ struct put {
 	size_t n;
 	struct arena *a;
 	struct backup_state state;
+	size_t kept;
 };
 
 /* "Keys can only be written to the most recently created version of the backup." */
@@ -147,6 +158,7 @@ static err *put_run(struct tx *tx, void *arg)
 	struct key_backup_row now;
 	size_t n = 0;
 
+	p->kept = 0;
 	TRY(find_newest(tx, p, &was));
 	now = *was;
 	if (p->n) {
@@ -164,6 +176,7 @@ static err *put_run(struct tx *tx, void *arg)
 	TRY(store_key_backup_keys_save(tx, now.backup, rows, n));
 	TRY(store_key_backup_set(tx, p->user, &now));
 	p->state = state_of(p->a, &now);
+	p->kept = n;
 	return NULL;
 }
 
@@ -185,6 +198,7 @@ err *backup_put_keys(struct e2ee *e, struct arena *a, int64_t user, str version,
 {
 	struct put p = { .user = user, .version = version, .a = a };
 	size_t from = 0;
+	err *why;
 
 	if (n > BACKUP_KEYS_PER_REQUEST_MAX)
 		return err_new(a, ERR_TOO_LARGE, "a request stores at most %d keys", BACKUP_KEYS_PER_REQUEST_MAX);
@@ -193,7 +207,12 @@ err *backup_put_keys(struct e2ee *e, struct arena *a, int64_t user, str version,
 	do {
 		p.keys = keys + from;
 		p.n = MIN(n - from, KEYS_PER_PIECE);
-		TRY(store_do(e->opt.store, a, put_run, &p));
+		why = store_do(e->opt.store, a, put_run, &p);
+		if (why && why->code == ERR_WRONG_ROOM_KEYS_VERSION)
+			metric_add(e->backup_wrong_version, 1);
+		TRY(why);
+		metric_add(e->backup_keys_kept, (int64_t)p.kept);
+		metric_add(e->backup_keys_worse, (int64_t)(p.n - p.kept));
 		from += p.n;
 	} while (from < n);
 	*out = p.state;

@@ -6,7 +6,7 @@ struct e2ee *e2ee_new(const struct e2ee_options *opt)
 	struct e2ee *e = MEM_NEW(struct e2ee);
 
 	if (!counters.keys_uploaded)
-		one_time_keys_init(&counters), to_device_counters(&counters);
+		one_time_keys_init(&counters), to_device_counters(&counters), backup_counters(&counters);
 	*e = counters;
 	e->opt = *opt;
 	to_device_init(e);

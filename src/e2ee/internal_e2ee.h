@@ -10,11 +10,13 @@ struct e2ee {
 	struct metric *to_device_queued, *to_device_delivered, *to_device_dropped, *lists_told;
 	/* one_time_keys.c */
 	struct metric *keys_uploaded, *claims_one_time, *claims_fallback, *claims_none;
+	struct metric *backup_keys_kept, *backup_keys_worse, *backup_wrong_version;
 	struct chore *backup_sweeping; /* backup.c; or NULL */
 };
 
 /* one_time_keys.c: makes the counters. */
 void one_time_keys_init(struct e2ee *e);
+void backup_counters(struct e2ee *e);
 /* to_device.c: its counters, and those of device_lists.c; what it keeps in memory. */
 void to_device_counters(struct e2ee *e);
 void to_device_init(struct e2ee *e);

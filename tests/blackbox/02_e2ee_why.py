@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from client import login, q, register
+from client import register
+from crypto import Device, Identity
 from server import BINARY, Server
 
 
@@ -80,6 +81,16 @@ def test_one_time_keys_that_run_out(server, alice, one_time, fallback, claims, w
     claim(alice, register(server), claims)
     found = {key: grade for key, grade in findings(server, alice).items() if key[1] == alice.device_id}
     assert found == {(what, alice.device_id): grade}
+
+
+def test_devices_that_their_user_did_not_sign(server, alice):
+    device, identity = Device(alice), Identity(alice.user_id)
+    device.upload(device_keys=device.keys(), one_time_keys=device.one_time(10))
+    alice.post("/keys/device_signing/upload", identity.body())
+    assert findings(server, alice) == {("unsigned", alice.device_id): "warning", ("no_backup", None): "note"}
+    alice.post("/keys/signatures/upload", {alice.user_id: {alice.device_id: identity.self_signing.sign(device.keys())}})
+    assert findings(server, alice) == {("no_backup", None): "note"}
+    assert f"{alice.user_id}: cross-signing complete, no key backup\n" in why(server, alice.user_id)
 
 
 def test_messages_that_wait(server, alice):

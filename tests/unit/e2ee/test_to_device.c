@@ -491,6 +491,7 @@ static void a_long_queue_loses_its_oldest(struct both *b)
 	send(&w, NULL, "{'@bob:x.org':{'D0':{'n':'last'}}}");
 	ok(rows(&w) <= TO_DEVICE_QUEUE_MAX && rows(&w) >= TO_DEVICE_QUEUE_MAX / 8 * 7, "%d rows", (int)rows(&w));
 	assert_int_equal(metric_value(w.e->to_device_dropped) > 0, 1);
+	assert_int_equal(count(&w, "SELECT n FROM to_device_lost"), TO_DEVICE_QUEUE_MAX + 1 - rows(&w));
 	assert_int_equal(count(&w, "SELECT COUNT(*) FROM to_device WHERE stream = (SELECT MAX(stream) FROM to_device)"
 				   " AND size = 12"),
 			 1);
