@@ -243,7 +243,8 @@ static struct VipsImage *shrink_jpeg(const struct imager_job *job, const struct 
 	return got;
 }
 
-/* libvips crops no moving images: they are made as large as to cover what is wanted, and cut below. */
+/* What is cut short is refused: libvips would show the rest of it black. It crops no moving images: they are made as
+ * large as to cover what is wanted, and cut below. */
 static struct VipsImage *shrink(const struct imager_job *job, const struct head *h, const uint8_t *image)
 {
 	const bool cover = job->animated && job->crop;
@@ -255,7 +256,7 @@ static struct VipsImage *shrink(const struct imager_job *job, const struct head 
 	(void)v.vips_thumbnail_buffer((void *)(uintptr_t)image, job->size, &got, width, "height",
 				      cover ? UINT16_MAX : (int)job->height, "size", VIPS_SIZE_DOWN, "crop",
 				      job->crop && !cover ? VIPS_INTERESTING_CENTRE : 0, "option_string",
-				      job->animated ? "[n=-1]" : "", "fail_on", VIPS_FAIL_ON_TRUNCATED, PROFILE(h));
+				      job->animated ? "[n=-1,fail_on=truncated]" : "[fail_on=truncated]", PROFILE(h));
 	return got;
 }
 

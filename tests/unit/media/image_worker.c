@@ -34,15 +34,15 @@ static void compute_for_ever(void)
 		;
 }
 
-/* Two gigabytes at most; a worker that is bounded falls on its face before. */
+/* Two gigabytes; a worker that is bounded falls on its face before. Hardly touched, so that it is done in no time. */
 static void eat(void)
 {
 	for (unsigned i = 0; i < 2048; i++) {
-		char *p = malloc(1 << 20);
+		volatile char *p = malloc(1 << 20);
 
 		if (!p)
 			_exit(9);
-		memset(p, 1, 1 << 20);
+		*p = 1;
 	}
 }
 

@@ -57,6 +57,7 @@ static str make(struct imager *im, struct arena *a, str image, struct image_want
 		bytes = image_bytes(a, out);
 		ok(bytes.n == made->size, "it says %ju bytes", (uintmax_t)made->size);
 	}
+	ok(lseek(out, 0, SEEK_END) <= 16 << 20, "it wrote without end");
 	close(in);
 	close(out);
 	if (out_error)
