@@ -185,17 +185,22 @@ def test_bodies_that_are_none(probe, route):
     for what, body in BODIES.items():
         status = probe.well(method, probe.fill(template), body, what)
         if what in ("open", "two", "nan", "no utf-8", "lone surrogate", "deep lists") and method != "DELETE":
-            assert status >= 400 or short(route) in ("logout", "logout/all", "_health"), f"{route}: {what} was taken for JSON"
+            assert status >= 400 or takes_bytes(route) or short(route) in ("logout", "logout/all", "_health"), f"{route}: {what} was taken for JSON"
+
+
+def takes_bytes(route):
+    """Files are bytes of any kind; POST /create has no body to look at."""
+    return route[1].startswith("/_matrix/media/")
 
 
 def good_of(route):
     matching = [k for k in GOOD if short(route) == k or short(route).endswith("/" + k)]
-    return max(matching, key=len, default=None)
+    return None if takes_bytes(route) else max(matching, key=len, default=None)
 
 
 def test_every_route_that_reads_a_body_is_here():
     bodiless = {"logout", "logout/all", "auth/{type}/fallback/web"}
-    missing = [r for r in WRITING if r[0] != "DELETE" and not good_of(r) and short(r) not in bodiless and not r[1].startswith("/_synapse/admin/v1/registration_tokens")]
+    missing = [r for r in WRITING if r[0] != "DELETE" and not good_of(r) and short(r) not in bodiless and not takes_bytes(r) and not r[1].startswith("/_synapse/admin/v1/registration_tokens")]
     assert not missing, "a good body for each is to be added to GOOD"
 
 
