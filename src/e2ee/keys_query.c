@@ -15,7 +15,7 @@
 #include "store/cross_signing.h"
 #include "store/device_keys.h"
 
-/* So many users are read at once: a snapshot's lists stay short. */
+/* So many users are read at once: lists in statements stay short. */
 enum { USERS_AT_ONCE = 1000 };
 
 struct query {
@@ -200,14 +200,12 @@ static err *read_cross_signing(struct query *q, struct tx *tx, size_t from, cons
 	return NULL;
 }
 
-static err *read_some(struct query *q, size_t from, size_t n)
+static err *read_some(struct query *q, struct tx *tx, size_t from, size_t n)
 {
 	int64_t *users = ARENA_ARRAY(q->a, int64_t, n);
-	AUTO_TX tx = NULL;
 
 	for (size_t i = 0; i < n; i++)
 		users[i] = q->known[from + i]->user;
-	TRY(store_read(q->e->opt.store, q->a, &tx));
 	TRY(read_devices(q, tx, from, users, n));
 	return read_cross_signing(q, tx, from, users, n);
 }
@@ -216,12 +214,15 @@ err *e2ee_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker_i
 		     struct keys_answer *out)
 {
 	struct query q = { .e = e, .a = a, .asker = asker, .asker_id = asker_id, .out = out };
+	AUTO_TX tx = NULL;
 
 	*out = (struct keys_answer){ 0 };
 	if (!json_is(device_keys, JSON_OBJECT))
 		return err_new(a, ERR_BAD_JSON, "device_keys must be an object");
+	/* One snapshot, in which also users who are not known are looked for. */
+	TRY(store_read(e->opt.store, a, &tx));
 	TRY(read_users(&q, device_keys));
 	for (size_t from = 0; from < q.n_known; from += USERS_AT_ONCE)
-		TRY(read_some(&q, from, MIN(q.n_known - from, USERS_AT_ONCE)));
+		TRY(read_some(&q, tx, from, MIN(q.n_known - from, USERS_AT_ONCE)));
 	return NULL;
 }

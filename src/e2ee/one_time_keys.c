@@ -73,6 +73,7 @@ err *key_claims_read(struct e2ee *e, struct arena *a, const struct json *by_user
 {
 	struct key_claims c = { 0 };
 	VEC(str) servers = { 0 };
+	AUTO_TX tx = NULL;
 	struct map seen;
 	size_t n = 0;
 
@@ -83,6 +84,9 @@ err *key_claims_read(struct e2ee *e, struct arena *a, const struct json *by_user
 			return err_new(a, ERR_BAD_JSON, "one_time_keys must be algorithms by device id by user id");
 		n += user->value->object.n;
 	}
+	/* Many may be unknown: one snapshot to look for them in. */
+	if (by_user->object.n > 8)
+		TRY(store_read(e->opt.store, a, &tx));
 	c.p = ARENA_ARRAY(a, struct key_claim, n);
 	map_init(&seen, a);
 	JSON_EACH (by_user, of) {

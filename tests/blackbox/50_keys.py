@@ -175,6 +175,15 @@ def test_malformed_queries_and_claims_are_refused(alice):
         alice.fails(400, "M_BAD_JSON", "POST", "/keys/claim", bad)
 
 
+def test_crowds_of_strangers_are_looked_for(alice):
+    crowd = [f"@stranger{n}:{alice.server.name}" for n in range(15000)]
+    got = alice.post("/keys/query", {"device_keys": {u: ["D"] for u in crowd}})["device_keys"]
+    assert len(got) == len(crowd) and not any(got.values())
+    assert alice.post("/keys/claim", {"one_time_keys": {u: {"D": CURVE} for u in crowd}}) == {"failures": {}, "one_time_keys": {}}
+    alice.fails(413, "M_TOO_LARGE", "POST", "/keys/query", {"device_keys": {u: ["D"] * 4 for u in crowd}})
+    alice.fails(413, "M_TOO_LARGE", "POST", "/keys/query", {"device_keys": {u: ["D" * 60] for u in crowd}})
+
+
 def test_keys_go_with_their_device(each_hs):
     alice, bob = register(each_hs), register(each_hs)
     device, other = Device(alice), Device(login(each_hs, alice.user_id))
