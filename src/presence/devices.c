@@ -1,30 +1,62 @@
 /* devices.c - what users do. */
 #include "presence/internal_presence.h"
 
+/*
+ * An act begins with the user, in memory and locked, and ends with their change told, if there is one.
+ */
+struct act {
+	struct presence *p;
+	struct arena *a;
+	int64_t user, now;
+	struct who *w; /* NULL: not known, or gone */
+};
+
+static struct act act_begin(struct presence *p, struct arena *a, int64_t user)
+{
+	struct act act = { .p = p, .a = a, .user = user, .now = p->opt.mono_ms() };
+
+	lock_take(&p->lock);
+	act.w = who_get(p, a, user);
+	if (act.w && act.w->gone)
+		act.w = NULL;
+	return act;
+}
+
+static void act_end(const struct act *act)
+{
+	bool ready = false;
+
+	if (act->w) {
+		who_note(act->p, act->w, act->now);
+		ready = who_ready(act->w) <= act->now;
+	}
+	lock_drop(&act->p->lock);
+	if (ready)
+		tell_users(act->p, act->a, &act->user, 1);
+}
+
 bool presence_sync_begin(struct presence *p, struct arena *a, int64_t user, str device_id, enum presence_state state,
 			 bool may_change)
 {
-	const int64_t now = p->opt.mono_ms();
 	struct device *d;
-	struct who *w;
+	struct act act;
 
 	if (!p->opt.tracked || state == PRESENCE_OFFLINE)
 		return false;
-	LOCKED(&p->lock);
-	w = who_get(p, a, user);
-	d = w && !w->gone ? who_add_device(p, w, device_id) : NULL;
-	if (!d)
-		return false;
-	if (may_change || (d->synced == NEVER && d->active == NEVER)) {
+	act = act_begin(p, a, user);
+	d = act.w ? who_add_device(p, act.w, device_id) : NULL;
+	if (d && (may_change || (d->synced == NEVER && d->active == NEVER))) {
 		/* "Changing presence state to online" is an action; to stay online is none. */
 		if (state == PRESENCE_ONLINE && d->asked != PRESENCE_ONLINE)
-			d->active = w->last_active = now;
+			d->active = act.w->last_active = act.now;
 		d->asked = state;
 	}
-	d->synced = now;
-	d->syncing++;
-	who_note(p, w, now);
-	return true;
+	if (d) {
+		d->synced = act.now;
+		d->syncing++;
+	}
+	act_end(&act);
+	return d != NULL;
 }
 
 void presence_sync_end(struct presence *p, int64_t user, str device_id)
@@ -54,52 +86,52 @@ bool presence_sync_changes(struct presence *p, int64_t user, str device_id, enum
 	return d && d->asked != state;
 }
 
+static void set_status(struct who *w, str status_msg)
+{
+	if (str_eq(w->status_msg, status_msg) && str_is_none(w->status_msg) == str_is_none(status_msg))
+		return;
+	mem_free((void *)w->status_msg.p);
+	w->status_msg = str_keep(status_msg);
+	w->status++;
+}
+
 void presence_set(struct presence *p, struct arena *a, int64_t user, str device_id, enum presence_state state,
 		  str status_msg)
 {
-	const int64_t now = p->opt.mono_ms();
 	struct device *d;
-	struct who *w;
+	struct act act;
 
 	if (!p->opt.tracked)
 		return;
-	LOCKED(&p->lock);
-	w = who_get(p, a, user);
-	d = w && !w->gone ? who_add_device(p, w, device_id) : NULL;
-	if (!d)
-		return;
-	/* "When setting the status, the activity time is updated to reflect that activity". */
-	d->asked = state;
-	d->active = w->last_active = now;
-	if (!str_eq(w->status_msg, status_msg) || str_is_none(w->status_msg) != str_is_none(status_msg)) {
-		mem_free((void *)w->status_msg.p);
-		w->status_msg = str_keep(status_msg);
-		w->status++;
+	act = act_begin(p, a, user);
+	d = act.w ? who_add_device(p, act.w, device_id) : NULL;
+	if (d) {
+		/* "When setting the status, the activity time is updated to reflect that activity". */
+		d->asked = state;
+		d->active = act.w->last_active = act.now;
+		set_status(act.w, status_msg);
 	}
-	who_note(p, w, now);
+	act_end(&act);
 }
 
 void presence_acted(struct presence *p, struct arena *a, int64_t user, str device_id)
 {
-	const int64_t now = p->opt.mono_ms();
 	struct device *d;
-	struct who *w;
+	struct act act;
 
 	if (!p->opt.tracked)
 		return;
-	LOCKED(&p->lock);
-	w = who_get(p, a, user);
-	if (!w || w->gone)
-		return;
-	w->last_active = now;
-	d = who_device(w, device_id);
+	act = act_begin(p, a, user);
+	d = act.w ? who_device(act.w, device_id) : NULL;
+	if (act.w)
+		act.w->last_active = act.now;
 	/* "Any activity that bumps the last active time on any of the user's clients will cause the server to
 	 * automatically set their presence to online." Not of one that asked to be seen as offline. */
 	if (d) {
-		d->active = now;
+		d->active = act.now;
 		d->asked = d->asked == PRESENCE_UNAVAILABLE ? PRESENCE_ONLINE : d->asked;
 	}
-	who_note(p, w, now);
+	act_end(&act);
 }
 
 void presence_joined(struct presence *p, int64_t user)
@@ -108,7 +140,7 @@ void presence_joined(struct presence *p, int64_t user)
 
 	LOCKED(&p->lock);
 	w = who_find(p, user);
-	if (!w || w->gone || (w->told.state == PRESENCE_OFFLINE && !w->n_devices))
+	if (!w || w->gone || w->told.state == PRESENCE_OFFLINE)
 		return;
 	w->forced = true;
 	who_note(p, w, p->opt.mono_ms());
@@ -138,7 +170,7 @@ void presence_forget(struct presence *p, struct arena *a, int64_t user)
 		w->gone = true;
 		who_clear(p, w);
 		w->status++;
-		w->last_active = NEVER;
+		w->last_active = w->told_at = NEVER;
 		list_del(&w->unsaved);
 		who_note(p, w, p->opt.mono_ms());
 	}

@@ -11,7 +11,6 @@
 
 enum {
 	TICK_MS = 100,     /* how exact deadlines are */
-	GATHER_MS = 100,   /* a change waits so long for others, and for its own undoing */
 	HOLD_MS = 1000,    /* one user's changes are told no oftener */
 	TELL_MOST = 200,   /* users in one go: some may cost a query */
 	SAVE_MS = 30000,   /* a change is on disk so much later */
@@ -49,7 +48,7 @@ struct who {
 	struct shown told;
 	int64_t told_at;    /* NEVER */
 	int64_t differs_at; /* since when what is to be seen is not what was told; NEVER */
-	bool forced;        /* to be told though nothing changed: somebody new listens */
+	bool forced;        /* to be entered in the logs though nothing changed: of a room that is new to the user */
 	bool gone;          /* the account is closed */
 	struct list unsaved;
 };
@@ -97,7 +96,8 @@ void who_clear(struct presence *p, struct who *w);
 struct shown who_shown(const struct presence *p, const struct who *w, int64_t now);
 /* After each change: what is to be told is noted, and the timer is set. */
 void who_note(struct presence *p, struct who *w, int64_t now);
-int64_t who_ready(const struct who *w); /* when the change that is noted may be told */
+int64_t who_ready(const struct who *w); /* when the change that is noted may be told; INT64_MAX: there is none */
+bool who_is_news(const struct presence *p, const struct who *w, int64_t now);
 
 /* tell.c */
 void tell_users(struct presence *p, struct arena *a, const int64_t *users, size_t n);

@@ -47,7 +47,7 @@ static void on_timer(void *ctx, struct wheel_timer *t)
 	p->counts.fired++;
 	who_expire(p, w, due->now);
 	who_note(p, w, due->now);
-	if (w->differs_at == NEVER || who_ready(w) > due->now)
+	if (who_ready(w) > due->now)
 		return;
 	if (due->users.n < TELL_MOST) {
 		wheel_stop(&p->wheel, t);

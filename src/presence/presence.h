@@ -60,9 +60,10 @@ void presence_set(struct presence *p, struct arena *a, int64_t user, str device_
 		  str status_msg);
 /* "A pro-active event": the user wrote, read or typed. */
 void presence_acted(struct presence *p, struct arena *a, int64_t user, str device_id);
-/* After a commit: the user joined a room / is in it no longer / exists no longer. Quick. */
+/* After a commit: the user joined a room (of which its members hear by its event) / is in it no longer. Quick. */
 void presence_joined(struct presence *p, int64_t user);
 void presence_left(struct presence *p, int64_t user, int64_t room);
+/* The account is closed; before it leaves its rooms. */
 void presence_forget(struct presence *p, struct arena *a, int64_t user);
 
 /*
@@ -77,6 +78,8 @@ struct presence_view {
 };
 /* Now. Of a user of whom nothing is known: offline. */
 NODISCARD err *presence_get(struct presence *p, struct arena *a, int64_t user, struct presence_view *out);
+/* The same from memory alone: of a user who was not here since the start, that they are offline. */
+void presence_known(struct presence *p, struct arena *a, int64_t user, struct presence_view *out);
 /* The user, if `reader` may see their presence: they share a room. Else 0, also where there is no such user. */
 NODISCARD err *presence_visible(struct presence *p, struct arena *a, int64_t reader, str user_id, int64_t *out_user);
 

@@ -1,8 +1,9 @@
 /*
  * tell.c - changes, and who is told of them.
  *
- * What happens to a user is noted (user.c); a change that lasts for a moment gets a serial, an entry in the log of each
- * room that the user is in, and a nudge for those who are in these rooms and listen. Readers look into the logs of
+ * What happens to a user is noted (user.c); a change gets a serial, an entry in the log of each room that the user is
+ * in, and a nudge for those who are in these rooms and listen: at once, unless the user's last change was told within a
+ * second; then a little later, if there still is one. Readers look into the logs of
  * their own rooms: what they read, and what it costs, are the changes that concern them and nothing else. One user
  * stands in an answer once, as they are when it is written, however often they changed.
  *
@@ -39,10 +40,12 @@ struct telling {
 	int64_t *rooms;
 	size_t n;
 	bool read;
+	bool news; /* and not only an entry in a log */
 };
 
-static void tell_one(struct presence *p, struct who *w, const struct telling *t, int64_t now)
+static void tell_one(struct presence *p, struct who *w, struct telling *t, int64_t now)
 {
+	t->news = who_is_news(p, w, now);
 	w->serial = bus_next_serial(p->opt.bus);
 	w->told = who_shown(p, w, now);
 	w->told_at = now;
@@ -63,7 +66,7 @@ static void nudge_rooms(struct presence *p, struct arena *a, const struct tellin
 
 	map_init(&done, a);
 	for (size_t i = 0; i < n; i++) {
-		if (!list[i].read)
+		if (!list[i].news)
 			continue;
 		bus_nudge_user(p->opt.bus, list[i].user, serial);
 		for (size_t k = 0; k < list[i].n; k++)
@@ -89,17 +92,20 @@ void tell_users(struct presence *p, struct arena *a, const int64_t *users, size_
 		if (!w)
 			continue;
 		/* Of the rooms nothing could be learnt: then with the next change. */
-		if (list[i].read && w->differs_at != NEVER) {
+		if (list[i].read && who_ready(w) <= now) {
 			tell_one(p, w, &list[i], now);
 			newest = w->serial;
-		} else {
-			list[i].read = false;
 		}
 		who_note(p, w, now);
 	}
 	lock_drop(&p->lock);
-	if (newest)
-		nudge_rooms(p, a, list, n, newest);
+	if (!newest)
+		return;
+	nudge_rooms(p, a, list, n, newest);
+	lock_take(&p->lock);
+	p->turns_wait = true;
+	cond_signal(&p->earlier);
+	lock_drop(&p->lock);
 }
 
 /*
@@ -236,6 +242,17 @@ int64_t presence_serial(struct presence *p)
 {
 	LOCKED(&p->lock);
 	return p->newest;
+}
+
+void presence_known(struct presence *p, struct arena *a, int64_t user, struct presence_view *out)
+{
+	const struct who *w;
+
+	*out = (struct presence_view){ .user = user, .last_active_ago = -1, .status_msg = STR_NONE };
+	LOCKED(&p->lock);
+	w = who_find(p, user);
+	if (w)
+		*out = view_of(p, a, w);
 }
 
 err *presence_get(struct presence *p, struct arena *a, int64_t user, struct presence_view *out)

@@ -170,14 +170,23 @@ static bool is_news(const struct presence *p, const struct shown *told, const st
 	       clock_since(now->last_active, told->last_active) > p->opt.active_ms;
 }
 
-/* When the change that is noted may be told. */
-int64_t who_ready(const struct who *w) { return MAX(w->differs_at + GATHER_MS, plus(w->told_at, HOLD_MS)); }
+bool who_is_news(const struct presence *p, const struct who *w, int64_t now)
+{
+	const struct shown shown = who_shown(p, w, now);
+
+	return is_news(p, &w->told, &shown);
+}
+
+int64_t who_ready(const struct who *w)
+{
+	return w->differs_at == NEVER ? INT64_MAX : MAX(w->differs_at, plus(w->told_at, HOLD_MS));
+}
 
 /* When something is to be done for the user. What is past has been seen to, but for devices that are to be taken out.
  */
 static int64_t next_due(const struct presence *p, const struct who *w, int64_t now)
 {
-	int64_t due = w->differs_at == NEVER ? INT64_MAX : who_ready(w), at;
+	int64_t due = who_ready(w), at;
 
 	at = plus(w->last_active, p->opt.active_ms);
 	if (w->told.active && at > now)
@@ -196,11 +205,10 @@ static int64_t next_due(const struct presence *p, const struct who *w, int64_t n
 
 void who_note(struct presence *p, struct who *w, int64_t now)
 {
-	const struct shown shown = who_shown(p, w, now);
 	int64_t due;
 
 	lock_assert_held(&p->lock);
-	if (!w->forced && !is_news(p, &w->told, &shown))
+	if (!w->forced && !who_is_news(p, w, now))
 		w->differs_at = NEVER;
 	else if (w->differs_at == NEVER)
 		w->differs_at = now;

@@ -182,5 +182,7 @@ void presence_write(const struct sync_presence *who, struct jw *w, bool legacy);
 /* room.c: all sections; *out is NULL when there is nothing to tell. */
 NODISCARD err *room_gather(struct run *r, struct task *t, struct sync_room **out);
 
+/* What an m.room.member event makes of its user; MEMBER_NONE for NULL. */
+NODISCARD err *row_membership(struct run *r, const struct event_row *row, enum membership *out);
 /* Filters by type and sender, of rows. */
 NODISCARD err *row_passes(struct run *r, const struct event_filter *f, const struct event_row *row, bool *out);

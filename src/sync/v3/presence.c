@@ -68,6 +68,43 @@ err *presence_add(struct run *r, const struct presence_view *views, size_t n)
 	return NULL;
 }
 
+static bool is_told(const struct sync_answer *an, int64_t user)
+{
+	for (size_t i = 0; i < an->presence.n; i++)
+		if (an->presence.p[i].view.user == user)
+			return true;
+	return false;
+}
+
+/* Who joined a room of the reader is shown with the event that says so. */
+static err *add_newcomers(struct run *r, const struct sync_room *room)
+{
+	struct sync_answer *an = r->answer;
+
+	for (size_t i = 0; i < room->timeline.n; i++) {
+		const struct event_row *row = room->timeline.rows[i];
+		struct presence_view view;
+		enum membership m;
+
+		if (row->type != r->ss->type_member || row->state_key == r->rq->user || is_told(an, row->state_key))
+			continue;
+		TRY(row_membership(r, row, &m));
+		if (m != MEMBER_JOIN)
+			continue;
+		presence_known(r->ss->opt.presence, r->a, row->state_key, &view);
+		TRY(presence_add(r, &view, 1));
+	}
+	return NULL;
+}
+
+static err *all_newcomers(struct run *r)
+{
+	for (size_t i = 0; i < r->answer->rooms.n && !r->full_state; i++)
+		if (r->answer->rooms.p[i]->section == SECTION_JOIN)
+			TRY(add_newcomers(r, r->answer->rooms.p[i]));
+	return NULL;
+}
+
 err *presence_gather(struct run *r, const struct tasks *tasks)
 {
 	const int64_t limit = r->filter.presence.limit;
@@ -83,14 +120,15 @@ err *presence_gather(struct run *r, const struct tasks *tasks)
 		return NULL;
 	new_rooms(r, tasks, &ask);
 	if (!ask.n_whole && !may_have_news(r))
-		return NULL;
+		return all_newcomers(r);
 	if (limit > 0)
 		ask.most = (size_t)MIN(limit, (int64_t)ask.most);
 	TRY(own_rooms(r, &ask));
 	presence_changes(r->ss->opt.presence, r->a, &ask, &news);
 	r->answer->next.presence = MAX(news.newest, r->bus.last[BUS_PRESENCE]);
 	r->answer->next.presence_told = news.told == news.newest ? r->answer->next.presence : news.told;
-	return presence_add(r, news.p, news.n);
+	TRY(presence_add(r, news.p, news.n));
+	return all_newcomers(r);
 }
 
 void presence_write(const struct sync_presence *who, struct jw *w, bool legacy)

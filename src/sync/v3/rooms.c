@@ -66,7 +66,7 @@ err *task_member_at(struct run *r, struct task *t, struct state_root root, int64
 	return nid ? store_event_by_nid(room_view_tx(v), nid, out) : NULL;
 }
 
-static err *membership_of_row(struct run *r, const struct event_row *row, enum membership *out)
+err *row_membership(struct run *r, const struct event_row *row, enum membership *out)
 {
 	struct event_parts parts;
 	struct json *content;
@@ -96,7 +96,7 @@ static err *membership_at(struct run *r, struct task *t, int64_t stream, enum me
 	struct event_row *row;
 
 	TRY(own_at(r, t, stream, &row));
-	return membership_of_row(r, row, out);
+	return row_membership(r, row, out);
 }
 
 /* Nobody is in a room that was purged, though rows of memberships may still be there, or in memory. */
@@ -124,7 +124,7 @@ static err *row_as_of(struct run *r, const struct member_row *now, struct member
 	*out = (struct member_row){ .room = now->room, .user = now->user };
 	if (!row)
 		return NULL;
-	TRY(membership_of_row(r, row, &out->membership));
+	TRY(row_membership(r, row, &out->membership));
 	out->event = row->nid;
 	out->sender = row->sender;
 	out->stream = out->since = row->stream;
@@ -186,7 +186,7 @@ static err *ending_of(struct run *r, const struct member_row *m, struct event_ro
 		enum membership is;
 
 		TRY(store_event_by_nid(tx, at->replaces, &before));
-		TRY(membership_of_row(r, before, &is));
+		TRY(row_membership(r, before, &is));
 		if (is == MEMBER_JOIN)
 			*out = at;
 		if (is != MEMBER_LEAVE && is != MEMBER_BAN)

@@ -34,9 +34,11 @@ static void ten_thousand_in_one_room(struct both *b)
 {
 	struct presence_counts before, after;
 	int64_t cpu = 0, asked = 0;
+	AUTO_ARENA a = arena_new();
 	struct there t;
 
 	there_open(&t, b);
+	t.a = a;
 	for (int64_t u = 0; u < CROWD; u++) {
 		there_watch(&t, FIRST + u, ROOM);
 		(void)there_begin(&t, FIRST + u, "D", PRESENCE_ONLINE);
@@ -56,7 +58,7 @@ static void ten_thousand_in_one_room(struct both *b)
 			assert_true(bus_known(t.bus, FIRST + u, &k));
 			asked += k.last[BUS_PRESENCE] > 0;
 		}
-		arena_reset(t.a);
+		arena_reset(a);
 	}
 	after = presence_count(t.p);
 	if (verbose)
