@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* ---- outcomes ---- */
@@ -316,8 +317,8 @@ err *client_new(struct arena *a, const struct client_options *opt, struct client
 	cl->user_agent = arena_cstr(a, opt->user_agent);
 	if (!str_is_none(opt->dns_servers))
 		cl->dns_servers = arena_cstr(a, opt->dns_servers);
-	if (!str_is_none(opt->ca_file))
-		cl->ca_file = arena_cstr(a, opt->ca_file);
+	/* Else what OpenSSL's own programs go by, where the system's authorities are not wanted. */
+	cl->ca_file = str_is_none(opt->ca_file) ? secure_getenv("SSL_CERT_FILE") : arena_cstr(a, opt->ca_file);
 	cl->loops = ARENA_ARRAY(a, struct client_loop, cl->opt.loops);
 	for (unsigned i = 0; i < cl->opt.loops; i++)
 		client_loop_start(&cl->loops[i], cl);

@@ -96,7 +96,7 @@ typedef size_t client_resolve_fn(void *ctx, str host, struct ip *out, size_t max
 struct client_options {
 	const struct log *log;
 	str user_agent;
-	str ca_file;     /* PEM; STR_NONE: the system's */
+	str ca_file;     /* PEM; STR_NONE: that of the environment's SSL_CERT_FILE, else the system's */
 	str dns_servers; /* "192.0.2.1,[2001:db8::1]:53"; STR_NONE: the machine's */
 	client_resolve_fn *resolve;
 	void *resolve_ctx;

@@ -40,7 +40,8 @@ def main():
     sytest = pathlib.Path(os.environ["SYTEST_DIR"])
     files = args or sorted(str(f.relative_to(sytest)) for a in AREAS for f in ([sytest / a] if a.endswith(".pl") else (sytest / a).glob("*.pl")))
     work = pathlib.Path(os.environ.setdefault("SYTEST_WORK", "/tmp/sytest-work"))
-    env = {"SYTEST_HS_BIN": str(TOP / "build" / "hearth"), "SYTEST_HS_CONFIG": str(HERE / "hearth.yaml"), **os.environ}
+    env = {"SYTEST_HS_BIN": str(TOP / "build" / "hearth"), "SYTEST_HS_CONFIG": str(HERE / "hearth.yaml"),
+           **os.environ, "SSL_CERT_FILE": str(sytest / "keys" / "ca.crt")}
     subprocess.run([HERE / "run.sh", "hearth", "-I", "Generic", "--hs-client", "http", *files], env=env)
     listing = subprocess.run([sys.executable, HERE / "summary.py", work / "hearth.tap", work / "hearth.err"], capture_output=True, text=True).stdout
     got = results(listing)
