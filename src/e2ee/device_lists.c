@@ -133,7 +133,7 @@ static err *own_moves(struct between *b)
 
 		if (m->joined && m->since > ask->above && m->since <= ask->upto)
 			vec_push(b->a, &entered, m->room);
-		if (m->joined || m->ended <= ask->above || m->ended > ask->upto)
+		if (m->joined || m->ended <= ask->above || m->ended > ask->upto || ask->above == 0)
 			continue;
 		TRY(store_joined_until(b->tx, m->room, ask->above, m->ended, &list));
 		add_all(b->a, &b->went, &list);
@@ -187,11 +187,13 @@ err *device_lists_between(struct e2ee *e, struct tx *tx, const struct device_lis
 	struct between b = { .tx = tx, .a = tx_arena(tx), .ask = ask };
 	struct user_list changed = { (int64_t[]){ ask->viewer }, 1 };
 
-	/* From the beginning: everybody who shares a room has come. */
+	/* From the beginning the reader has come into all their rooms: everybody in them is told of, and of who left
+	 * nobody asks. */
 	if (ask->above)
 		TRY(store_device_lists_changed(tx, ask->viewer, ask->above, ask->upto, &changed));
 	TRY(own_moves(&b));
-	TRY(others_moves(&b));
+	if (ask->above)
+		TRY(others_moves(&b));
 	TRY(drop_known(&b));
 	add_all(b.a, &b.changed, &changed);
 	add_all(b.a, &b.changed, &(struct user_list){ b.came.p, b.came.n });

@@ -27,12 +27,15 @@ static err *read_users(struct tx *tx, const char *sql, const struct bind *b, siz
 	return tx_ints(tx, sql, b, n, &out->p, &out->n);
 }
 
-/* Of a user `who`: shares a room with $1, both joined since $n or before. From the side of the other one, who mostly
- * is in fewer rooms than there are members in the viewer's. */
+/*
+ * Of a user `who`: shares a room with $1, both joined since $n or before. From the side of the other one, who mostly is
+ * in fewer rooms than there are members in the viewer's. The OFFSET says nothing, but keeps PostgreSQL from reading all
+ * members of the viewer's rooms instead, for one user.
+ */
 #define SHARES(who, n)                                                                                                 \
 	"EXISTS (SELECT 1 FROM membership o JOIN membership v ON v.room = o.room AND v.member = $1"                    \
 	" AND v.membership = 1 AND v.since <= " n " WHERE o.member = " who " AND o.membership = 1"                     \
-	" AND o.since <= " n ")"
+	" AND o.since <= " n " LIMIT 1 OFFSET 0)"
 
 err *store_device_lists_changed(struct tx *tx, int64_t viewer, int64_t above, int64_t upto, struct user_list *out)
 {
@@ -103,12 +106,12 @@ err *store_moves(struct tx *tx, int64_t viewer, const int64_t *rooms, size_t n_r
 
 err *store_joined_to(struct tx *tx, const int64_t *rooms, size_t n, struct user_list *out)
 {
+	static const char one[] = "SELECT member FROM membership WHERE room IN $1 AND membership = 1";
+	static const char several[] = "SELECT DISTINCT member FROM membership WHERE room IN $1 AND membership = 1";
 	const struct i64s list = { rooms, n };
 
 	*out = (struct user_list){ 0 };
-	return n ? read_users(tx, "SELECT member FROM membership WHERE room IN $1 AND membership = 1", BIND(B(list)),
-			      out)
-		 : NULL;
+	return n ? read_users(tx, n == 1 ? one : several, BIND(B(list)), out) : NULL;
 }
 
 err *store_joined_until(struct tx *tx, int64_t room, int64_t above, int64_t until, struct user_list *out)

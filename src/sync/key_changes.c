@@ -25,7 +25,7 @@ err *sync_key_changes(struct syncs *ss, struct arena *a, int64_t user, str from,
 	if (!str_is_none(to) && !sync_token_read(to, &until))
 		return err_new(a, ERR_INVALID_PARAM, "to is no token of /sync");
 	/* Of another history nothing is known: everybody may have changed. */
-	ask.above = since.epoch == ss->epoch ? since.stream : 0;
+	ask.above = since.epoch == ss->epoch && since.stream <= ask.upto ? since.stream : 0;
 	TRY(store_read(ss->opt.store, a, &tx));
 	TRY(device_lists_between(ss->opt.e2ee, tx, &ask, &lists));
 	store_read_end(&tx);
