@@ -130,6 +130,15 @@ def test_who_is_logged_in_nowhere(server, alice):
     assert findings(server, alice)[("no_devices", None)] == "warning"
 
 
+def test_a_closed_account_leaves_no_backup(server, alice):
+    version = alice.post("/room_keys/version", {"algorithm": "a", "auth_data": {}})["version"]
+    assert version == "1" and ("empty_backup", None) in findings(server, alice)
+    auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": alice.user_id}, "password": "sesame-open-1"}
+    alice.post("/account/deactivate", {"auth": auth})
+    assert findings(server, alice) == {("no_devices", None): "warning", ("deactivated", None): "note",
+                                       ("no_cross_signing", None): "note", ("no_backup", None): "note"}
+
+
 def test_the_name_may_be_short_and_must_be_somebodys(server, alice):
     assert why(server, alice.user_id.split(":")[0][1:]).startswith(f"{alice.user_id}: cross-signing not set up, no key backup\n")
     assert "There is no such account" in why(server, "nobody-of-that-name", status=1)

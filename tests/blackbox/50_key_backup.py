@@ -1,9 +1,10 @@
 """Server-side key backups: versions, keys put, read and deleted in each of the three ways, and which key of a session stays."""
 import json
+import threading
 
 import pytest
 
-from client import q, register
+from client import login, q, register
 
 ALGORITHM = "m.megolm_backup.v1.curve25519-aes-sha2"
 KEYS = "/room_keys/keys"
@@ -203,10 +204,36 @@ def test_many_keys_in_many_rooms_come_back_whole(each_hs):
         assert alice.get(url(version, room)) == {"sessions": sessions}
 
 
-def test_backups_survive_a_restart_and_go_with_the_account(user, hs):
-    alice = user("backer", password="a long password")
+def test_backups_survive_a_restart(each_hs):
+    alice = register(each_hs)
     version = create(alice)
     put(alice, version, {ROOM: {"s1": key()}})
-    hs.restart()
+    each_hs.restart()
     assert alice.get(url(version, ROOM, "s1")) == key()
-    assert info(alice)["etag"] == "1"
+    assert (info(alice)["etag"], info(alice)["count"]) == ("1", 1)
+
+
+def test_devices_that_upload_at_once_count_each_session_once(each_hs):
+    """As after a message to all of a user's devices: each backs up the same new sessions, some of them better than others."""
+    alice = register(each_hs)
+    version = create(alice)
+    answers = []
+
+    def upload(index):
+        mine = login(each_hs, alice.user_id)
+        for batch in range(5):
+            rooms = {f"!r{batch}:x.org": {f"s{i}": key(index, data=str(index)) for i in range(10)}}
+            answers.append(put(mine, version, rooms))
+
+    threads = [threading.Thread(target=upload, args=(n,)) for n in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(answers) == 30
+    assert info(alice)["count"] == 50
+    # whoever came first, the earliest index stays; and every change had an etag of its own
+    everything = alice.get(url(version))["rooms"]
+    assert {k["first_message_index"] for room in everything.values() for k in room["sessions"].values()} == {0}
+    changes = int(info(alice)["etag"])
+    assert 5 <= changes <= 30 and {int(a["etag"]) for a in answers} == set(range(1, changes + 1))

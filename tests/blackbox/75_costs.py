@@ -260,3 +260,15 @@ def test_changed_keys_reach_a_sync_in_two_statements(each_hs, people, room):
         for p in people[1:]:
             assert p.sync(filter=LAZY)["device_lists"] == {"changed": [people[0].user_id]}
     assert c.of("GET", "sync") == (2, 0)
+
+
+def test_an_upload_of_many_room_keys_costs_few_statements(each_hs, people):
+    alice = people[0]
+    version = alice.post("/room_keys/version", {"algorithm": "a", "auth_data": {}})["version"]
+    key = {"first_message_index": 0, "forwarded_count": 0, "is_verified": True, "session_data": {"ciphertext": "x" * 500}}
+    rooms = {f"!r{i}:example.org": {"sessions": {f"s{j}": key for j in range(10)}} for i in range(20)}
+    with Cost(each_hs) as c:
+        alice.put(f"/room_keys/keys?version={version}", {"rooms": rooms})
+        alice.put(f"/room_keys/keys?version={version}", {"rooms": rooms})
+    statements, commits = c.of("PUT", "keys")
+    assert statements <= 6 and commits == 1
