@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/thread.h"
+#include "http/limits.h"
 #include "http/server.h"
 
 #include <microhttpd.h>
@@ -67,6 +68,14 @@ struct conn {
 	struct req_internal *parked;
 	char address[INET6_ADDRSTRLEN];
 };
+/* Tags of the watch thread's epoll events; those of connections are their id, from 1 on. */
+#define WATCH_TAG_LISTENER (UINT64_C(1) << 62)
+#define WATCH_TAG_LINGER   (UINT64_C(1) << 61)
+struct lingering {
+	int fd;
+	int64_t until; /* 0: a free place */
+	size_t left;   /* bytes that are read and dropped */
+};
 struct watch {
 	struct lock lock;
 	struct list conns;
@@ -82,6 +91,8 @@ struct watch {
 	_Atomic bool lanes_wait;
 	int64_t lanes_at;
 	int64_t sweep_at, accept_at; /* when deadlines of connections, and paused listeners, are looked at; 0: never */
+	struct lingering lingering[HTTP_LINGERING];
+	size_t n_lingering;
 	struct thread *thread;
 };
 err *watch_start(struct http *h, struct arena *a);
@@ -98,6 +109,11 @@ void watch_conn_closed(struct http *h, struct conn *c);
 void watch_socket(struct conn *c);
 /* A deadline for the next piece of a body; a moment where the client hung up, for what it had sent before. */
 void watch_receiving(struct conn *c, int64_t deadline_us);
+
+/* linger.c: before the answer to a request whose body will not be read. */
+void linger_begin(struct conn *c);
+void linger_read(struct watch *w, size_t i);
+int64_t linger_look(struct watch *w, int64_t now); /* under watch.lock; when to look again */
 
 enum park_cause { PARK_WOKEN, PARK_DEADLINE, PARK_HUNG_UP };
 /* Parks the request, which then belongs to whoever resumes it; or tells why it must be run (or dropped) now. */

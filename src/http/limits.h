@@ -16,6 +16,8 @@ enum {
 	HTTP_BODY_DEFAULT = 1024 * 1024, /* of a route that does not say */
 	HTTP_BODY_DISCARD =
 		8 * 1024 * 1024, /* beyond the limit: read and dropped, so that the 413 reaches the client */
+	HTTP_LINGERING = 256,    /* connections at once whose refusal is to be seen, each for so long at most: */
+	HTTP_LINGER_S = 10,
 	HTTP_BODIES_TOTAL = 256 * 1024 * 1024,  /* of all requests that are being received or answered */
 	HTTP_STREAM_BYTES = 256 * 1024,         /* a piece of a body that goes to a sink or comes from a source */
 	HTTP_STREAMS_TOTAL = 256 * 1024 * 1024, /* of all answers from sources that are being sent */

@@ -109,9 +109,12 @@ void request_hand_over(struct req_internal *r, enum job job, enum stage after)
 
 enum MHD_Result request_answer(struct req_internal *r)
 {
+	const bool early = r->stage == STAGE_HEAD || r->stage == STAGE_BEGUN;
 	enum MHD_Result rc = MHD_NO;
 
 	r->stage = STAGE_SENT;
+	if (early && r->upload.length != 0)
+		linger_begin(r->conn);
 	if (r->response) {
 		request_extend(r, r->answer_bytes);
 		rc = MHD_queue_response(r->mhd, (unsigned)r->status, r->response);

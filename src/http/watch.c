@@ -25,13 +25,12 @@
 #include <unistd.h>
 
 static const int64_t second = 1000000, accept_pause = 100000, lanes_pause = 2000, hup_patience = 1000000;
-/* Tags of epoll events: connections are their id, from 1 on. */
-static const uint64_t tag_call = 0, tag_listener = UINT64_C(1) << 62;
+static const uint64_t tag_call = 0;
 
 /* Accepting ------------------------------------------------------------------------------------------------------ */
 static void poll_listener(struct watch *w, struct listener *l, int op)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = tag_listener | (unsigned)l->index };
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = WATCH_TAG_LISTENER | (unsigned)l->index };
 
 	epoll_ctl(w->epoll_fd, op, l->fd, &ev);
 }
@@ -225,6 +224,7 @@ static int64_t look(struct watch *w, struct list *out_due)
 			list_add_tail(out_due, &r->node);
 	}
 	sweep(w, now);
+	next = linger_look(w, now);
 	if (w->n_parked > 0)
 		next = MIN(next, MAX(w->heap[0]->park_deadline, now + 1000));
 	if (w->sweep_at)
@@ -296,8 +296,10 @@ static void serve(struct http *h, const struct epoll_event *ev)
 	if (ev->data.u64 == tag_call) {
 		if (read(w->event_fd, &count, sizeof(count)) < 0)
 			assert(errno == EAGAIN);
-	} else if (ev->data.u64 & tag_listener) {
-		accept_some(h, h->listeners[ev->data.u64 & ~tag_listener]);
+	} else if (ev->data.u64 & WATCH_TAG_LISTENER) {
+		accept_some(h, h->listeners[ev->data.u64 & ~WATCH_TAG_LISTENER]);
+	} else if (ev->data.u64 & WATCH_TAG_LINGER) {
+		linger_read(w, (size_t)(ev->data.u64 & ~WATCH_TAG_LINGER));
 	} else {
 		hung_up(w, (int64_t)ev->data.u64);
 	}
@@ -400,6 +402,10 @@ void watch_done(struct http *h)
 	void *c;
 
 	assert(w->n_conns == 0 && w->n_parked == 0);
+	w->expired = true;
+	lock_take(&w->lock);
+	linger_look(w, 0);
+	lock_drop(&w->lock);
 	while (map_next_i(&w->by_fd, &at, &fd, &c))
 		conn_free(c);
 	map_done(&w->by_fd);

@@ -169,13 +169,13 @@ static void answers_together_are_bounded(void **state)
 static void a_reader_that_waits_holds_no_thread(void **state)
 {
 	AUTO_ARENA a = arena_new();
-	struct http *h = start((struct http_options){ .workers = { 2, 1, 1 } });
+	struct http *h = start((struct http_options){ .workers = { 2, 1, 1 }, .request_timeout_s = 300 });
 	int fds[5];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
 		fds[i] = dial(h);
-		get_source_of(a, fds[i], "GET", 50 * MB, "");
+		get_source_of(a, fds[i], "GET", 16 * MB, "");
 	}
 	/* The lane's only worker serves others. */
 	const int fd = dial(h);
@@ -184,7 +184,7 @@ static void a_reader_that_waits_holds_no_thread(void **state)
 	expect_taken(a, fd, 5 * PIECE, false);
 	close(fd);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-		assert_true(get_bytes(fds[i], 50 * MB));
+		assert_true(get_bytes(fds[i], 16 * MB));
 		close(fds[i]);
 	}
 	assert_int_equal(SEEN(most_sent), 5 * PIECE);

@@ -67,6 +67,7 @@ static void a_refusal_by_begin_needs_no_body(void **state)
 	AUTO_ARENA a = arena_new();
 	struct http *h = start_plain();
 	struct answer an;
+	char byte;
 	int fd;
 
 	(void)state;
@@ -97,6 +98,14 @@ static void a_refusal_by_begin_needs_no_body(void **state)
 		assert_true(str_is_none(answer_header(&an, "Connection")));
 		expect_alive(a, fd);
 	}
+	close(fd);
+	/* One that sends all the same, and only then looks, still sees the answer, and no reset. */
+	fd = dial(h);
+	put_head(fd, "?max=10", (uint64_t)1024 * MB, "");
+	assert_true(put_bytes(fd, 0, HTTP_BODY_DISCARD - 1));
+	get_answer(a, fd, false, &an);
+	expect_error(a, &an, 413, "M_TOO_LARGE");
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
 	close(fd);
 	assert_int_equal(SEEN(sinks), 0);
 	assert_int_equal(SEEN(takes), 0);
