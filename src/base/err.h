@@ -45,6 +45,7 @@
 	X(DUPLICATE_ANNOTATION, 400, "M_DUPLICATE_ANNOTATION")                                                         \
 	X(CANNOT_LEAVE_NOTICE_ROOM, 403, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM")                                          \
 	X(TOO_LARGE, 413, "M_TOO_LARGE")                                                                               \
+	X(REMOTE_TOO_LARGE, 502, "M_TOO_LARGE")                                                                        \
 	X(LIMIT_EXCEEDED, 429, "M_LIMIT_EXCEEDED")                                                                     \
 	X(RESOURCE_LIMIT, 403, "M_RESOURCE_LIMIT_EXCEEDED")                                                            \
 	X(USER_LIMIT, 403, "M_USER_LIMIT_EXCEEDED")                                                                    \

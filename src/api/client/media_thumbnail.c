@@ -36,6 +36,14 @@ static err *read_want(struct req *rq, struct image_want *out)
 	return req_query_bool(rq, "animated", false, &out->animated);
 }
 
+/* "502: The remote content is too large for the server to thumbnail." */
+static err *of_remote(const struct req *rq, const struct media_item *item, err *e)
+{
+	if (e && e->code == ERR_TOO_LARGE && !media_is_local(rq->services->media, item->server_name))
+		e->code = ERR_REMOTE_TOO_LARGE;
+	return e;
+}
+
 static err *thumbnail(struct req *rq, bool legacy)
 {
 	struct media_item item, thumb;
@@ -47,7 +55,8 @@ static err *thumbnail(struct req *rq, bool legacy)
 	TRY(media_item(rq, legacy, &item, &waits));
 	if (waits)
 		return NULL;
-	TRY(media_thumbnail(rq->services->thumbnails, rq->arena, &item, &want, &wait, &waits, &thumb));
+	TRY(of_remote(rq, &item,
+		      media_thumbnail(rq->services->thumbnails, rq->arena, &item, &want, &wait, &waits, &thumb)));
 	if (!waits)
 		return media_reply(rq, &thumb, thumb.filename);
 	if (req_park_expired(rq))

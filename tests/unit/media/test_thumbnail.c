@@ -139,6 +139,7 @@ static void are_made_once_and_kept(struct both *b)
 	struct shop s;
 	struct media_item item, first, other;
 	const int64_t before = counted("made");
+	uint64_t statements;
 
 	shop_begin(&s, b, 0);
 	item = put(&s, image_file(b->a, "turned.jpg"));
@@ -153,7 +154,9 @@ static void are_made_once_and_kept(struct both *b)
 	/* Also after a restart. */
 	shop_close(&s);
 	shop_open(&s, 0);
+	statements = store_statements_here();
 	both_ok(ask(&s, b->a, &item, (struct image_want){ 9, 9, .crop = true }, &other));
+	assert_int_equal(store_statements_here() - statements, 1);
 	assert_int_equal(other.content, first.content);
 	assert_int_equal(counted("made"), before + 1);
 	/* And of the same bytes in another item. */
