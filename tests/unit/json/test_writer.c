@@ -146,6 +146,32 @@ static void one_end_too_many(void)
 	jw_end(&w);
 }
 
+static void members_of_a_list(void)
+{
+	AUTO_BUF b = BUF_INIT(100);
+	struct jw w = jw_to(&b);
+
+	jw_object(&w, NULL);
+	jw_members(&w, S("[1]"));
+}
+
+static void members_stand_among_others(void **state)
+{
+	AUTO_BUF b = BUF_INIT(100);
+	struct jw w = jw_to(&b);
+
+	(void)state;
+	jw_object(&w, NULL);
+	jw_members(&w, S("{}"));
+	jw_members(&w, S("{\"a\":1,\"b\":{}}"));
+	jw_int(&w, "c", 2);
+	jw_members(&w, S("{}"));
+	jw_members(&w, S("{\"d\":3}"));
+	jw_end(&w);
+	assert_true(jw_good(&w));
+	same_str(buf_str(&b), S("{\"a\":1,\"b\":{},\"c\":2,\"d\":3}"));
+}
+
 static void misuse_dies(void **state)
 {
 	(void)state;
@@ -155,7 +181,9 @@ static void misuse_dies(void **state)
 	assert_true(dies(key_without_value));
 	assert_true(dies(two_values));
 	assert_true(dies(one_end_too_many));
+	assert_true(dies(members_of_a_list));
 }
 
 TEST_MAIN(cmocka_unit_test(the_whole_of_it), cmocka_unit_test(single_values), cmocka_unit_test(nesting),
-	  cmocka_unit_test(the_buffers_limit), cmocka_unit_test(misuse_dies))
+	  cmocka_unit_test(the_buffers_limit), cmocka_unit_test(members_stand_among_others),
+	  cmocka_unit_test(misuse_dies))
