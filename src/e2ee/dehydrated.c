@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "e2ee/internal_e2ee.h"
 #include "e2ee/key_upload.h"
+#include "store/cross_signing.h"
 #include "store/dehydrated.h"
 #include "store/devices.h"
 #include "store/to_device.h"
@@ -33,9 +34,12 @@ static err *put_run(struct tx *tx, void *arg)
 					   .display_name = cmd->display_name,
 					   .created_at = p->now,
 					   .seen_at = p->now };
-	bool added;
+	bool added, taken;
 	str old;
 
+	TRY(store_cross_signing_has(tx, cmd->user, cmd->device_id, &taken));
+	if (taken)
+		return err_new(p->a, ERR_FORBIDDEN, "This device id is the name of a cross-signing key");
 	TRY(take_away(tx, cmd->user, &old));
 	TRY(store_device_add(tx, &device, &added));
 	if (!added)

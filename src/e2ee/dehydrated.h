@@ -23,7 +23,7 @@ struct dehydrated_cmd {
 };
 /*
  * In place of the one before, which goes with its keys and messages in the same commit. ERR_INVALID_PARAM: a device of
- * the user that is none has this id.
+ * the user that is none has this id. ERR_FORBIDDEN: a cross-signing key is called so.
  */
 NODISCARD err *dehydrated_put(struct e2ee *e, struct arena *a, const struct dehydrated_cmd *cmd);
 /* *out_device_id is STR_NONE when there is none; data is JSON. */

@@ -20,3 +20,9 @@ err *store_dehydrated_save(struct tx *tx, int64_t user, str device_id, str data)
 
 	return tx_run(tx, sql, BIND(B(user), B(device_id), B(data)));
 }
+
+err *store_dehydrated_release(struct tx *tx, int64_t user, str device_id)
+{
+	return tx_run(tx, "DELETE FROM dehydrated_devices WHERE user_nid = $1 AND device_id = $2",
+		      BIND(B(user), B(device_id)));
+}

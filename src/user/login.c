@@ -15,6 +15,7 @@
 #include "crypto/crypto.h"
 #include "matrix/id.h"
 #include "store/cross_signing.h"
+#include "store/dehydrated.h"
 #include "store/devices.h"
 #include "user/device.h"
 #include "user/internal_users.h"
@@ -298,6 +299,8 @@ err *login_write(struct tx *tx, void *arg)
 	 * assigned to that device." */
 	TRY(store_tokens_delete_device(tx, device.user, device.device_id));
 	TRY(store_device_add(tx, &device, &added));
+	if (!added) /* who logs in as the dehydrated device has it for a device like others */
+		TRY(store_dehydrated_release(tx, device.user, device.device_id));
 	w->devices_changed = added ? device.user : 0;
 	if (added)
 		TRY(store_devices_trim(tx, device.user, DEVICES_PER_USER, device.device_id));

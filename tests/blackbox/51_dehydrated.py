@@ -1,7 +1,8 @@
 """Dehydrated devices (MSC3814): one per user, put with its keys, a device for everybody else, woken up by any client of the user."""
 import itertools
 
-from client import q, register
+from client import login, q, register
+from crypto import Identity
 from server import Server
 
 DEVICE = "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device"
@@ -131,6 +132,22 @@ def test_it_goes_with_its_device(alice, bob):
     alice.delete("/devices/DRY", {"auth": auth})
     alice.fails(404, "M_NOT_FOUND", "GET", DEVICE)
     assert queried(bob, alice) == {}
+
+
+def test_who_logs_in_as_it_has_it_for_a_device_like_others(hs, alice, bob):
+    alice.put(DEVICE, body(alice, "DRY"))
+    again = login(hs, alice.user_id, device_id="DRY")
+    alice.fails(404, "M_NOT_FOUND", "GET", DEVICE)
+    alice.put(DEVICE, body(alice, "DRY2"))
+    assert set(queried(bob, alice)) == {"DRY", "DRY2"}
+    assert again.get("/account/whoami")["device_id"] == "DRY"
+    alice.fails(400, "M_INVALID_PARAM", "PUT", DEVICE, body(alice, "DRY"))
+
+
+def test_it_is_not_called_like_a_cross_signing_key(alice):
+    identity = Identity(alice.user_id)
+    alice.post("/keys/device_signing/upload", identity.body())
+    alice.fails(403, "M_FORBIDDEN", "PUT", DEVICE, body(alice, identity.master.public))
 
 
 def test_it_can_be_switched_off():
