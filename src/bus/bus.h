@@ -27,8 +27,8 @@ enum bus_kind {
 	BUS_RECEIPTS,     /* room */
 	BUS_ROOM_DATA,    /* user: room account data, tags, read markers */
 	BUS_ACCOUNT_DATA, /* user: global account data, push rules */
-	BUS_TO_DEVICE,    /* user */
-	BUS_DEVICE_LISTS, /* user, or room */
+	BUS_TO_DEVICE,    /* user: messages to their devices, or how many keys these have left */
+	BUS_DEVICE_LISTS, /* user, or room: somebody's devices or keys; or who is in the room, but for profiles */
 	BUS_PRESENCE,     /* user, in turns (bus_nudge_room); ephemeral: value is a serial */
 	BUS_TYPING,       /* room; ephemeral: value is a serial */
 	BUS_KINDS

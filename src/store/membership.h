@@ -15,7 +15,8 @@ struct member_row {
 	int64_t event;  /* the m.room.member event's number; 0: a resolution took it out of the state */
 	int64_t sender; /* its sender: who invited, kicked, banned */
 	int64_t stream; /* where this event became current */
-	int64_t since;  /* where this *membership* began: unchanged by a new display name or avatar */
+	int64_t since; /* where this *membership* began: unchanged by a new display name or avatar. (The row knows, too,
+			* where the last join ended: store/device_lists.h) */
 	bool forgotten;
 	str displayname, avatar_url; /* of the event's content; STR_NONE: absent or no string */
 	str stripped;                /* invite, knock: a JSON array of stripped state events; else STR_NONE */
