@@ -26,7 +26,6 @@ struct previews {
 	struct arena *a;
 	struct url_rules *rules;
 	struct oembed_providers providers;
-	struct metric *made, *failed;
 
 	struct lock lock;
 	struct cond work;

@@ -19,6 +19,15 @@
 
 static const int64_t remember_failure_us = 60 * 1000000, prune_every_us = 60 * 1000000;
 
+static struct metric *made, *failed;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void make_metrics(void)
+{
+	made = metric_counter("hearth_previews_total", "Previews of pages", "outcome=\"made\"");
+	failed = metric_counter("hearth_previews_total", "Previews of pages", "outcome=\"failed\"");
+}
+
 struct preview_job {
 	struct list node; /* in waiting, running, failures */
 	str url;
@@ -203,7 +212,7 @@ static void do_job(struct previews *pv, struct preview_job *job)
 	const int64_t key = key_of(job->url);
 	const err *e = make(pv, a, job->url);
 
-	metric_add(e ? pv->failed : pv->made, 1);
+	metric_add(e ? failed : made, 1);
 	if (e)
 		log_debug(pv->opt.log, "no preview", F("error", e->msg));
 	lock_take(&pv->lock);
@@ -287,8 +296,7 @@ err *previews_new(struct arena *a, const struct previews_options *opt, struct pr
 	list_init(&pv->waiting);
 	list_init(&pv->running);
 	list_init(&pv->failures);
-	pv->made = metric_counter("hearth_previews_total", "Previews of pages", "outcome=\"made\"");
-	pv->failed = metric_counter("hearth_previews_total", "Previews of pages", "outcome=\"failed\"");
+	pthread_once(&once, make_metrics);
 	e = read_settings(pv, a);
 	if (e) {
 		e = err_keep(a, e);
