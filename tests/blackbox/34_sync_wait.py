@@ -83,7 +83,7 @@ def wake_by_kick(alice, bob, room):
 
 def wake_by_own_join(alice, bob, room):
     other = alice.create_room(preset="public_chat")
-    login(alice.server, bob.user_id).join(other)
+    bob.other.join(other)
     return lambda got: got["rooms"]["join"][other]
 
 
@@ -99,23 +99,25 @@ def wake_by_receipt(alice, bob, room):
 
 
 def wake_by_account_data(alice, bob, room):
-    login(alice.server, bob.user_id).put(f"/user/{q(bob.user_id)}/account_data/org.example", {"a": 1})
+    bob.other.put(f"/user/{q(bob.user_id)}/account_data/org.example", {"a": 1})
     return lambda got: got["account_data"]["events"]
 
 
 def wake_by_tag(alice, bob, room):
-    login(alice.server, bob.user_id).put(f"/user/{q(bob.user_id)}/rooms/{q(room)}/tags/u.x", {})
+    bob.other.put(f"/user/{q(bob.user_id)}/rooms/{q(room)}/tags/u.x", {})
     return lambda got: got["rooms"]["join"][room]["account_data"]["events"]
 
 
 def wake_by_push_rules(alice, bob, room):
-    login(alice.server, bob.user_id).put("/pushrules/global/override/org.example", {"actions": [], "conditions": []})
+    bob.other.put("/pushrules/global/override/org.example", {"actions": [], "conditions": []})
     return lambda got: got["account_data"]["events"]
 
 
 @pytest.mark.parametrize("wake", [wake_by_message, wake_by_state, wake_by_invite, wake_by_kick, wake_by_own_join, wake_by_typing,
                                   wake_by_receipt, wake_by_account_data, wake_by_tag, wake_by_push_rules])
 def test_news_wake(alice, bob, room_of_two, wake):
+    bob.other = login(alice.server, bob.user_id)    # news of its own: before
+    bob.sync()
     poll = Poll(bob)
     assert wake(alice, bob, room_of_two)(poll.answer())
 
@@ -136,6 +138,7 @@ def test_several_polls_of_a_user_all_wake(alice, bob, room_of_two):
     others = [login(alice.server, bob.user_id) for _ in range(3)]
     for o in others:
         o.sync()
+    bob.sync()      # of their devices
     polls = [Poll(c) for c in [bob, *others]]
     event = alice.send(room_of_two, "hello")
     for p in polls:
