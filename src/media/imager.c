@@ -35,7 +35,7 @@
 
 enum {
 	MAX_OUT = 16 << 20,      /* bytes of a thumbnail */
-	MAX_MOVING = 16 << 20,   /* pixels of all frames of one that moves */
+	MAX_MOVING = 8 << 20,    /* pixels of all frames of one that moves */
 	START_MS = 20000,        /* for the keeper to be ready */
 	RETRY_US = 60 * 1000000, /* when it could not be started */
 	GRACE_MS = 2000,         /* a worker's own clock ends it first, so that the reason is known */
@@ -423,6 +423,9 @@ static bool try_job(struct imager *im, const struct imager_job *job, int in_fd, 
 	int ends[2], got;
 
 	*out = UNAVAILABLE;
+	/* Who was here before may have left something. */
+	if (ftruncate(out_fd, 0) != 0 || lseek(out_fd, 0, SEEK_SET) != 0)
+		return true;
 	lock_take(&im->lock);
 	if (!have_keeper(im) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
 		lock_drop(&im->lock);
@@ -432,7 +435,7 @@ static bool try_job(struct imager *im, const struct imager_job *job, int in_fd, 
 	sent = send_job(im->socket, job, (const int[IMAGER_FDS]){ in_fd, out_fd, ends[1] });
 	lock_drop(&im->lock);
 	(void)close(ends[1]);
-	got = sent ? receive(ends[0], reply, sizeof(*reply), (int64_t)job->time_s * 1000 + GRACE_MS) : 0;
+	got = sent ? receive(ends[0], reply, sizeof(*reply), (int64_t)job->wall_s * 1000 + GRACE_MS) : 0;
 	(void)close(ends[0]);
 	if (got == 0) {
 		give_up_keeper(im, generation);
@@ -469,12 +472,47 @@ static err *answer_of(struct imager *im, struct arena *a, enum outcome *outcome,
 	}
 }
 
+/* In a turn. */
+static err *do_job(struct imager *im, struct arena *a, const struct imager_job *job, int in_fd, int out_fd,
+		   struct image_made *out)
+{
+	struct imager_reply reply = { 0 };
+	enum outcome outcome = UNAVAILABLE;
+	err *e;
+
+	/* Twice: the keeper may just have ended for want of work. */
+	if (!try_job(im, job, in_fd, out_fd, &outcome, &reply) && !try_job(im, job, in_fd, out_fd, &outcome, &reply))
+		outcome = UNAVAILABLE;
+	e = answer_of(im, a, &outcome, job, &reply, out_fd, out);
+	metric_add(outcomes[outcome], 1);
+	return e;
+}
+
+static struct imager_job job_for(const struct imager *im, const struct image_head *head, uint64_t size,
+				 const struct image_want *want, bool moving)
+{
+	const uint64_t pixels_in = (uint64_t)head->width * head->height,
+		       pixels_out = moving ? MAX_MOVING : MIN((uint64_t)want->width * want->height, pixels_in);
+	const uint32_t time_s = MAX((im->opt.time_ms + 999) / 1000, 1U);
+
+	return (struct imager_job){ .size = size,
+				    .max_pixels = (uint64_t)im->opt.max_pixels,
+				    .max_out = MAX_OUT,
+				    .memory = MEMORY_BASE + MEMORY_PIXEL_IN * pixels_in + MEMORY_PIXEL_OUT * pixels_out,
+				    .kind = head->kind,
+				    .width = want->width,
+				    .height = want->height,
+				    .time_s = time_s,
+				    .wall_s = 2 * time_s, /* others want the processor, too */
+				    .crop = want->crop,
+				    .animated = moving };
+}
+
 err *imager_thumbnail(struct imager *im, struct arena *a, int in_fd, const struct image_want *want, int out_fd,
 		      struct image_made *out)
 {
 	const int64_t began = clock_mono_us();
-	struct imager_reply reply = { 0 };
-	enum outcome outcome = UNAVAILABLE;
+	struct imager_job job;
 	struct image_head head;
 	uint64_t size;
 	err *e;
@@ -482,31 +520,18 @@ err *imager_thumbnail(struct imager *im, struct arena *a, int in_fd, const struc
 	assert(want->width > 0 && want->width <= UINT16_MAX && want->height > 0 && want->height <= UINT16_MAX);
 	assert(!lock_any_held());
 	TRY(look(im, a, in_fd, &head, &size));
-	const bool moving = shall_move(im, &head, want);
-	const uint64_t pixels_in = (uint64_t)head.width * head.height,
-		       pixels_out = moving ? MAX_MOVING : MIN((uint64_t)want->width * want->height, pixels_in);
-	const struct imager_job job = { .size = size,
-					.max_pixels = (uint64_t)im->opt.max_pixels,
-					.max_out = MAX_OUT,
-					.memory = MEMORY_BASE + MEMORY_PIXEL_IN * pixels_in +
-						  MEMORY_PIXEL_OUT * pixels_out,
-					.kind = head.kind,
-					.width = want->width,
-					.height = want->height,
-					.time_s = MAX((im->opt.time_ms + 999) / 1000, 1U),
-					.crop = want->crop,
-					.animated = moving };
-
+	job = job_for(im, &head, size, want, shall_move(im, &head, want));
 	if (!take_turn(im)) {
 		metric_add(outcomes[BUSY], 1);
 		return failed(a, IMAGER_NOT_NOW, "too many are being made");
 	}
-	/* Twice: the keeper may just have ended for want of work. */
-	if (!try_job(im, &job, in_fd, out_fd, &outcome, &reply) && !try_job(im, &job, in_fd, out_fd, &outcome, &reply))
-		outcome = UNAVAILABLE;
+	e = do_job(im, a, &job, in_fd, out_fd, out);
+	/* Too much of it, or damaged further on: its first picture may do. */
+	if (e && job.animated && e->detail != IMAGER_NOT_NOW) {
+		job = job_for(im, &head, size, want, false);
+		e = do_job(im, a, &job, in_fd, out_fd, out);
+	}
 	end_turn(im);
-	e = answer_of(im, a, &outcome, &job, &reply, out_fd, out);
-	metric_add(outcomes[outcome], 1);
 	metric_observe_us(seconds, clock_mono_us() - began);
 	return e;
 }

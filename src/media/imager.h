@@ -24,7 +24,7 @@ struct imager_options {
 	unsigned children;   /* at once; 0: 2 */
 	int64_t max_pixels;  /* of one image; 0: 32 million */
 	uint32_t max_frames; /* of one that moves: with more it stands still; 0: 256 */
-	unsigned time_ms;    /* for one image; 0: 10 s. Of CPU at most as much */
+	unsigned time_ms;    /* of CPU for one image; 0: 10 s. At most twice as much on the clock */
 	unsigned wait_ms;    /* for a free child; 0: 20 s */
 	int64_t max_bytes;   /* of an image's file; 0: 256 MiB */
 };
@@ -50,7 +50,7 @@ struct image_seen {
 struct image_want {
 	uint32_t width, height; /* 1 to 65,535 */
 	bool crop;              /* fill the whole of it and cut off what is beyond; else fit into it */
-	bool animated;          /* the moving image where it moves */
+	bool animated;          /* the moving image where it moves, and is not too much */
 };
 struct image_made {
 	const char *content_type; /* static: image/jpeg, image/png; image/webp where it moves */

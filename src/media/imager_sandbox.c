@@ -124,7 +124,7 @@ bool sandbox_enter(const struct imager_job *job)
 {
 	const uint64_t has = address_space();
 
-	(void)alarm(job->time_s);
+	(void)alarm(job->wall_s);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !limit(RLIMIT_CORE, 0) || !limit(RLIMIT_CPU, job->time_s) ||
 	    !limit(RLIMIT_FSIZE, job->max_out))
 		return false;

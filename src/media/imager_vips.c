@@ -369,7 +369,7 @@ static bool save(enum image_kind kind, const struct pixels *px, void **p, size_t
 	else if (kind == IMAGE_PNG)
 		failed = v.vips_pngsave_buffer(im, p, n, "compression", 6, "strip", 1, NULL);
 	else
-		failed = v.vips_webpsave_buffer(im, p, n, "Q", 80, "strip", 1, "effort", 2, NULL);
+		failed = v.vips_webpsave_buffer(im, p, n, "Q", 80, "strip", 1, "effort", 1, NULL);
 	if (failed == 0 && kind == IMAGE_WEBP)
 		drop_exif(*p, n);
 	return failed == 0 || refuse_vips(out);

@@ -31,8 +31,8 @@ struct imager_job {
 	uint64_t max_pixels, max_out;
 	uint64_t memory; /* bytes of address space beyond what it begins with */
 	enum image_kind kind;
-	uint32_t width, height; /* wanted */
-	uint32_t time_s;
+	uint32_t width, height;  /* wanted */
+	uint32_t time_s, wall_s; /* of CPU; in all */
 	bool crop, animated;
 };
 enum imager_answer { IMAGER_MADE = 1, IMAGER_REFUSED, IMAGER_DIED };

@@ -113,6 +113,10 @@ static void make(const struct imager_job *job, const uint8_t *image, int out_fd,
 		return;
 	}
 	misbehave(job->width, out_fd);
+	if (job->width == WORKER_CRASHES_WHEN_IT_MOVES && job->animated) {
+		(void)!write(out_fd, page, sizeof(page) - 1);
+		misbehave(WORKER_CRASHES, out_fd);
+	}
 	if (job->width == WORKER_LIES) {
 		*out = (struct imager_reply){
 			.answer = IMAGER_MADE, .kind = IMAGE_PNG, .width = 9, .height = 9, .size = sizeof(page) - 1

@@ -23,5 +23,6 @@ enum {
 	WORKER_LIES_ABOUT_SIZE,
 	WORKER_ADDS,
 	WORKER_TELLS_NOTHING,
+	WORKER_CRASHES_WHEN_IT_MOVES,
 	WORKER_BEHAVES, /* that the others fail is not because of their width */
 };

@@ -495,6 +495,20 @@ static void stops_who_does_what_it_must_not(void **state)
 	imager_free(&im);
 }
 
+static void what_cannot_move_stands_still(void **state)
+{
+	const struct imager_options opt = options();
+	struct imager *im = imager_new(&opt);
+	AUTO_ARENA a = arena_new();
+	struct image_made made;
+
+	(void)state;
+	(void)make(im, a, image_file(a, "moving.gif"),
+		   (struct image_want){ WORKER_CRASHES_WHEN_IT_MOVES, 40, .animated = true }, &made, NULL);
+	ok(strcmp(made.content_type, "image/png") == 0, "%s", made.content_type);
+	imager_free(&im);
+}
+
 struct asker {
 	struct imager *im;
 	struct thread *thread;
@@ -622,4 +636,5 @@ TEST_MAIN(cmocka_unit_test(starts_the_keeper_again_when_it_is_gone), cmocka_unit
 	  cmocka_unit_test(refuses_what_is_too_large_before_it_decodes), cmocka_unit_test(refuses_what_is_no_image),
 	  cmocka_unit_test(bombs_hurt_nobody), cmocka_unit_test(damaged_images_hurt_nobody),
 	  cmocka_unit_test(giant_metadata_is_no_hindrance), cmocka_unit_test(stops_who_does_what_it_must_not),
+	  cmocka_unit_test(what_cannot_move_stands_still),
 	  cmocka_unit_test(few_are_at_work_at_once_and_the_others_wait), cmocka_unit_test(does_without_libvips))
