@@ -210,7 +210,7 @@ static void on_member(void *ctx, const struct rooms_stored *ev)
 	const bool before = ev->member_before == MEMBER_JOIN, after = ev->member_after == MEMBER_JOIN;
 
 	if (!before && after)
-		presence_joined(ctx, ev->row->state_key);
+		presence_joined(ctx, ev->row->state_key, ev->room);
 	if (before && !after)
 		presence_left(ctx, ev->row->state_key, ev->room);
 }

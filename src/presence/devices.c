@@ -134,16 +134,19 @@ void presence_acted(struct presence *p, struct arena *a, int64_t user, str devic
 	act_end(&act);
 }
 
-void presence_joined(struct presence *p, int64_t user)
+/* The bus will know of it a moment later. A change that is told until then would leave this room out, so the logs are
+ * seen to once more when it is over. */
+void presence_joined(struct presence *p, int64_t user, int64_t room)
 {
 	struct who *w;
 
 	LOCKED(&p->lock);
 	w = who_find(p, user);
-	if (!w || w->gone || w->told.state == PRESENCE_OFFLINE)
+	if (!w || !w->serial)
 		return;
-	w->forced = true;
-	who_note(p, w, p->opt.mono_ms());
+	log_insert(p, room, w->serial, user);
+	w->joined_at = p->opt.mono_ms();
+	who_note(p, w, w->joined_at);
 }
 
 void presence_left(struct presence *p, int64_t user, int64_t room)

@@ -13,6 +13,7 @@ enum {
 	TICK_MS = 100,     /* how exact deadlines are */
 	HOLD_MS = 1000,    /* one user's changes are told no oftener */
 	TELL_MOST = 200,   /* users in one go: some may cost a query */
+	JOIN_MS = 1000,    /* by then the bus knows of a join */
 	SAVE_MS = 30000,   /* a change is on disk so much later */
 	SAVE_MOST = 500,   /* rows in one piece */
 	DEVICES_MOST = 32, /* of one user */
@@ -48,7 +49,8 @@ struct who {
 	struct shown told;
 	int64_t told_at;    /* NEVER */
 	int64_t differs_at; /* since when what is to be seen is not what was told; NEVER */
-	bool forced;        /* to be entered in the logs though nothing changed: of a room that is new to the user */
+	int64_t joined_at;  /* some room, a moment ago; NEVER */
+	bool forced;        /* to be told though nothing changed: there is no serial yet */
 	bool gone;          /* the account is closed */
 	struct list unsaved;
 };
@@ -104,7 +106,10 @@ void tell_users(struct presence *p, struct arena *a, const int64_t *users, size_
 NODISCARD err *rooms_of(struct presence *p, struct arena *a, int64_t user, int64_t **out, size_t *out_n);
 
 /* log.c; under the lock */
+size_t log_above(const struct room_log *log, int64_t serial); /* the first entry with a higher serial */
 void log_add(struct presence *p, int64_t room, int64_t serial, int64_t user);
+/* Where it belongs by its serial; once. */
+void log_insert(struct presence *p, int64_t room, int64_t serial, int64_t user);
 void log_remove(struct presence *p, int64_t room, int64_t user);
 void log_free_all(struct presence *p);
 

@@ -47,10 +47,11 @@ static void on_timer(void *ctx, struct wheel_timer *t)
 	p->counts.fired++;
 	who_expire(p, w, due->now);
 	who_note(p, w, due->now);
-	if (who_ready(w) > due->now)
+	if (who_ready(w) > due->now && (w->joined_at == NEVER || w->joined_at + JOIN_MS > due->now))
 		return;
 	if (due->users.n < TELL_MOST) {
 		wheel_stop(&p->wheel, t);
+		w->joined_at = NEVER;
 		vec_push(due->a, &due->users, w->user);
 	}
 }

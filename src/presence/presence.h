@@ -61,7 +61,7 @@ void presence_set(struct presence *p, struct arena *a, int64_t user, str device_
 /* "A pro-active event": the user wrote, read or typed. */
 void presence_acted(struct presence *p, struct arena *a, int64_t user, str device_id);
 /* After a commit: the user joined a room (of which its members hear by its event) / is in it no longer. Quick. */
-void presence_joined(struct presence *p, int64_t user);
+void presence_joined(struct presence *p, int64_t user, int64_t room);
 void presence_left(struct presence *p, int64_t user, int64_t room);
 /* The account is closed; before it leaves its rooms. */
 void presence_forget(struct presence *p, struct arena *a, int64_t user);

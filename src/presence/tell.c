@@ -94,7 +94,10 @@ void tell_users(struct presence *p, struct arena *a, const int64_t *users, size_
 		/* Of the rooms nothing could be learnt: then with the next change. */
 		if (list[i].read && who_ready(w) <= now) {
 			tell_one(p, w, &list[i], now);
-			newest = w->serial;
+			newest = list[i].news ? w->serial : newest;
+		} else if (list[i].read && w->serial) {
+			for (size_t k = 0; k < list[i].n; k++)
+				log_insert(p, list[i].rooms[k], w->serial, w->user);
 		}
 		who_note(p, w, now);
 	}
@@ -124,28 +127,13 @@ static int by_serial(const void *x, const void *y)
 	return (p->serial > q->serial) - (p->serial < q->serial);
 }
 
-static size_t first_above(const struct room_log *log, int64_t serial)
-{
-	size_t low = 0;
-
-	for (size_t high = log->n; low < high;) {
-		const size_t mid = low + (high - low) / 2;
-
-		if (log->p[mid].serial > serial)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low;
-}
-
 static void find_in_room(struct presence *p, struct arena *a, int64_t room, int64_t above, bool without_offline,
 			 size_t most, found_list *out)
 {
 	const struct room_log *log = map_get_i(&p->logs, room);
 	size_t n = 0;
 
-	for (size_t i = log ? first_above(log, above) : 0; log && i < log->n && n < most; i++) {
+	for (size_t i = log ? log_above(log, above) : 0; log && i < log->n && n < most; i++) {
 		const struct who *w = who_find(p, log->p[i].user);
 
 		if (!w || w->serial != log->p[i].serial || (without_offline && w->told.state == PRESENCE_OFFLINE))

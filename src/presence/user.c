@@ -21,7 +21,7 @@ struct who *who_add(struct presence *p, const struct presence_row *row, int64_t 
 	w->user = row->user;
 	w->last_active = row->last_active ? now - clock_since(p->opt.wall_ms(), row->last_active) : NEVER;
 	w->status_msg = str_keep(row->status_msg);
-	w->told_at = w->differs_at = NEVER;
+	w->told_at = w->differs_at = w->joined_at = NEVER;
 	w->told = (struct shown){ .last_active = w->last_active };
 	wheel_timer_init(&w->timer);
 	list_init(&w->unsaved);
@@ -187,6 +187,9 @@ int64_t who_ready(const struct who *w)
 static int64_t next_due(const struct presence *p, const struct who *w, int64_t now)
 {
 	int64_t due = who_ready(w), at;
+
+	if (w->joined_at != NEVER)
+		due = MIN(due, w->joined_at + JOIN_MS);
 
 	at = plus(w->last_active, p->opt.active_ms);
 	if (w->told.active && at > now)

@@ -109,6 +109,16 @@ static err *gather_presence(struct run *r, struct tasks *tasks, struct legacy_ev
 	return NULL;
 }
 
+static err *gather_ephemeral(struct run *r, struct task *t, struct legacy_events *out)
+{
+	struct sync_room room = { 0 };
+
+	TRY(ephemeral_gather(r, t, &room));
+	for (size_t i = 0; i < room.ephemeral.n; i++)
+		vec_push(r->a, &out->others, legacy_with_room(r->a, room.ephemeral.p[i], t->room_id));
+	return NULL;
+}
+
 static err *gather_others(struct run *r, struct tasks *tasks, struct legacy_events *out)
 {
 	for (size_t i = 0; i < r->answer->account_data.n; i++)
@@ -119,10 +129,8 @@ static err *gather_others(struct run *r, struct tasks *tasks, struct legacy_even
 
 		if (t->member->membership != MEMBER_JOIN)
 			continue;
-		TRY(ephemeral_gather(r, t, &room));
+		TRY(gather_ephemeral(r, t, out));
 		TRY(account_data_gather(r, t, &room));
-		for (size_t k = 0; k < room.ephemeral.n; k++)
-			vec_push(r->a, &out->others, legacy_with_room(r->a, room.ephemeral.p[k], t->room_id));
 		for (size_t k = 0; k < room.account_data.n; k++)
 			add_other(r, out, room.account_data.p[k].type, room.account_data.p[k].content, t->room_id);
 	}
@@ -139,6 +147,10 @@ static err *peek(struct run *r, const struct legacy_request *rq, struct tasks *t
 	TRY(room_view_open(r->ss->opt.rooms, r->a, tx, rq->room_id, rq->user, rq->user_id, VIEW_MEMBER, &t.view));
 	t.room = room_view_room(t.view);
 	bus_user_peeks(r->ss->opt.bus, rq->user, t.room);
+	r->only_room = t.room;
+	for (size_t i = 0; i < r->n_news; i++)
+		if (r->news[i].room == t.room)
+			t.news = &r->news[i];
 	for (size_t i = 0; i < tasks->list.n; i++)
 		if (tasks->list.p[i].room == t.room) {
 			t = tasks->list.p[i];
@@ -178,8 +190,11 @@ static err *gather(struct run *r, const struct legacy_request *rq, struct legacy
 		out->events.n = r->limit;
 		end.stream = r->limit ? out->events.p[r->limit - 1].row->stream : r->since.stream;
 		end.serial = r->since.serial;
-	} else if (str_is_none(rq->room_id)) {
-		TRY(gather_others(r, &tasks, out));
+	} else {
+		if (str_is_none(rq->room_id))
+			TRY(gather_others(r, &tasks, out));
+		else if (tasks.list.n)
+			TRY(gather_ephemeral(r, &tasks.list.p[0], out));
 		TRY(gather_presence(r, &tasks, out));
 		end.presence = r->answer->next.presence;
 		end.presence_told = r->answer->next.presence_told;

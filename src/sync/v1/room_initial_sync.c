@@ -126,22 +126,25 @@ static err *write_receipts(struct job *j, struct jw *w)
 	return NULL;
 }
 
-/* Of the members, and the reader's own. */
+/* Of the members, as they are now: also of those who are offline. */
 static err *write_presence(struct job *j, struct jw *w)
 {
-	const int64_t room = room_view_room(j->view);
 	const struct sync_request request = { .user = j->rq->user, .user_id = j->rq->user_id };
 	struct sync_answer answer = { 0 };
 	struct run r = { .ss = j->ss, .a = j->a, .rq = &request, .tx = j->tx, .answer = &answer };
-	const struct presence_ask ask = {
-		.user = j->rq->user, .rooms = &room, .n_rooms = 1, .without_offline = true, .most = PRESENCE_MOST
-	};
-	struct presence_news news = { 0 };
+	struct member_row *members;
+	size_t n = 0;
 
 	if (room_view_membership(j->view) == MEMBER_JOIN && presence_enabled(j->ss->opt.presence))
-		presence_changes(j->ss->opt.presence, j->a, &ask, &news);
+		TRY(store_members(j->tx, room_view_room(j->view), MEMBER_MASK(MEMBER_JOIN), PRESENCE_MOST, &members,
+				  &n));
 	TRY(ignored_of(j->ss, j->a, j->rq->user, NULL, &r.ignored));
-	TRY(presence_add(&r, news.p, news.n));
+	for (size_t i = 0; i < n; i++) {
+		struct presence_view view;
+
+		presence_known(j->ss->opt.presence, j->a, members[i].user, &view);
+		TRY(presence_add(&r, &view, 1));
+	}
 	jw_array(w, "presence");
 	for (size_t i = 0; i < answer.presence.n; i++)
 		presence_write(&answer.presence.p[i], w, true);

@@ -98,7 +98,8 @@ struct run {
 	size_t n_news;
 	int64_t position; /* everything is told as it was here */
 
-	struct tx *tx; /* opened when first needed: run_tx */
+	struct tx *tx;     /* opened when first needed: run_tx */
+	int64_t only_room; /* /events of one room; 0: all of the user's */
 	struct ignored_list ignored;
 	struct account_data_row *data; /* the user's account data since; room 0: global */
 	size_t n_data;

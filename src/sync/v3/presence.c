@@ -33,6 +33,11 @@ static err *own_rooms(struct run *r, struct presence_ask *ask)
 	int64_t *rooms;
 	struct tx *tx;
 
+	if (r->only_room) {
+		ask->rooms = &r->only_room;
+		ask->n_rooms = 1;
+		return NULL;
+	}
 	if (!bus_rooms_of(r->ss->opt.bus, r->a, r->rq->user, &rooms, &ask->n_rooms)) {
 		TRY(run_tx(r, &tx));
 		TRY(store_joined_rooms(tx, r->rq->user, &rooms, &ask->n_rooms));

@@ -110,7 +110,7 @@ static void act(void *arg)
 			presence_set(p, a, user, S("E"), PRESENCE_OFFLINE, S("words"));
 		if (i % 40 == me->n) {
 			presence_left(p, user, ROOM);
-			presence_joined(p, user);
+			presence_joined(p, user, ROOM);
 		}
 		arena_reset(a);
 	}

@@ -232,11 +232,16 @@ static void who_comes_is_told_of_all_and_all_of_them(struct both *b)
 	presence_set(t.p, t.a, 4, S("D"), PRESENCE_OFFLINE, S("away"));
 	there_pass(&t, 1500);
 	(void)there_news(&t, &carol);
+	/* Bob's change came before the bus knew of the room: it is not lost there. */
+	presence_joined(t.p, BOB, ROOM);
+	presence_acted(t.p, t.a, BOB, S("B"));
+	presence_set(t.p, t.a, BOB, S("B"), PRESENCE_UNAVAILABLE, S("new"));
 	bus_user_joined(t.bus, BOB, ROOM);
-	presence_joined(t.p, BOB);
 	there_pass(&t, 1500);
 	news = there_news(&t, &carol);
-	ok(news.n == 1 && news.p[0].user == BOB, "carol hears of bob");
+	ok(news.n == 1 && news.p[0].user == BOB && news.p[0].state == PRESENCE_UNAVAILABLE, "carol hears of bob");
+	carol = (struct reader){ .user = CAROL };
+	assert_int_equal(there_news(&t, &carol).n, 2);
 	news = there_news(&t, &bob);
 	ok(news.n == 1 && news.p[0].user == ALICE, "bob hears of alice, not of those who are offline");
 	/* And no more of who left. */
