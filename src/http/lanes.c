@@ -180,7 +180,8 @@ static void arrive(struct worker *w)
 
 static bool may_hold_on(const struct worker *w, const struct req_internal *next, int64_t now)
 {
-	return w->n_held == 0 || (next->runs > 0 && w->n_held < MAX_HELD && now - w->held_since < max_hold_us);
+	return w->n_held == 0 ||
+	       (next->runs > 0 && next->job == JOB_RUN && w->n_held < MAX_HELD && now - w->held_since < max_hold_us);
 }
 
 static struct req_internal *next_job(struct worker *w)

@@ -144,6 +144,40 @@ static void hanging_up_drops_the_source(void **state)
 	stop(h);
 }
 
+/* Of the whole process: of all servers that there were. */
+static int64_t statements_of(struct arena *a, const struct http *h, const char *method, const char *route)
+{
+	const struct answer an = ask(a, h, GET("/metrics"));
+	const str name =
+		arena_printf(a, "hearth_http_request_sql_statements_total{method=\"%s\",route=\"%s\"}", method, route);
+	str rest = an.body, line;
+	int64_t v = 0;
+
+	while (str_split_next(&rest, '\n', &line))
+		if (str_starts(line, name))
+			assert_true(str_to_i64(str_trim(str_from(line, name.n)), &v));
+	return v;
+}
+
+static void the_costs_of_all_pieces_are_the_routes(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct http *h = start_plain();
+	const int fd = dial(h);
+	const int64_t up = statements_of(a, h, "PUT", C "sink"), down = statements_of(a, h, "GET", C "source");
+
+	(void)state;
+	put_head(fd, "", 5 * PIECE, "");
+	put_bytes(fd, 0, 5 * PIECE);
+	expect_taken(a, fd, 5 * PIECE, false);
+	get_source_of(a, fd, "GET", 5 * PIECE, "");
+	assert_true(get_bytes(fd, 5 * PIECE));
+	close(fd);
+	assert_int_equal(statements_of(a, h, "PUT", C "sink") - up, 6);
+	assert_int_equal(statements_of(a, h, "GET", C "source") - down, 5);
+	stop(h);
+}
+
 static void answers_together_are_bounded(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -325,6 +359,7 @@ int main(void)
 		cmocka_unit_test(head_asks_the_source_for_nothing),
 		cmocka_unit_test(a_source_that_fails_cuts_the_answer),
 		cmocka_unit_test(hanging_up_drops_the_source),
+		cmocka_unit_test(the_costs_of_all_pieces_are_the_routes),
 		cmocka_unit_test(answers_together_are_bounded),
 		cmocka_unit_test(a_reader_that_waits_holds_no_thread),
 		cmocka_unit_test(who_stalls_is_cut_off),
