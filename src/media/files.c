@@ -128,18 +128,16 @@ void files_free(struct files **f)
 	*f = NULL;
 }
 
-/* From tmp/ to its place, which may be taken by a file of the same bytes. */
-static bool move_in(struct files *f, int64_t from, int64_t content, const uint8_t hash[32])
+/* From tmp/ to its place. What goes wrong, the next files_settle tries again. */
+static void move_in(struct files *f, int64_t content, const uint8_t hash[32])
 {
-	const struct name tmp = name_tmp(from), place = name_place(content, hash, 3);
+	const struct name tmp = name_tmp(content), place = name_place(content, hash, 3);
 
-	if (renameat(f->tmp_fd, tmp.p, f->dir_fd, place.p) == 0)
-		return true;
-	if (errno != ENOENT)
-		return false;
+	if (renameat(f->tmp_fd, tmp.p, f->dir_fd, place.p) == 0 || errno != ENOENT)
+		return;
 	(void)mkdirat(f->dir_fd, name_place(content, hash, 1).p, 0700);
 	(void)mkdirat(f->dir_fd, name_place(content, hash, 2).p, 0700);
-	return renameat(f->tmp_fd, tmp.p, f->dir_fd, place.p) == 0;
+	(void)renameat(f->tmp_fd, tmp.p, f->dir_fd, place.p);
 }
 
 /* Between its making and its lock, files_settle may have taken the file for a dead one and removed it. */
@@ -220,12 +218,25 @@ static bool is_there(struct files *f, int64_t content, const uint8_t hash[32])
 	       faccessat(f->tmp_fd, name_tmp(content).p, F_OK, 0) == 0;
 }
 
+/* Where the other one's file was lost, this one brings it back: into tmp/ and no further, for by now that other one's
+ * row may be gone, too, and the next files_settle decides. */
+static bool bring_back(struct new_file *n, int64_t content)
+{
+	const int tmp = n->files->tmp_fd;
+
+	return !is_there(n->files, content, n->hash) &&
+	       renameat(tmp, name_tmp(n->content).p, tmp, name_tmp(content).p) == 0 && fsync(tmp) == 0;
+}
+
 void new_file_keep(struct new_file *n, int64_t content)
 {
 	assert(!n->digest);
-	/* The other one's file may have been lost; this upload brings it back. */
-	if (content == n->content || !is_there(n->files, content, n->hash))
-		n->settled = move_in(n->files, n->content, content, n->hash) || content == n->content;
+	if (content != n->content) {
+		n->settled = bring_back(n, content);
+		return;
+	}
+	n->settled = true;
+	move_in(n->files, content, n->hash);
 }
 
 void new_file_leave(struct new_file *n) { n->settled = true; }
@@ -264,10 +275,7 @@ void files_set_aside(struct files *f, int64_t content, const uint8_t hash[32])
 	(void)renameat(f->dir_fd, name_place(content, hash, 3).p, f->tmp_fd, name_tmp(content).p);
 }
 
-void files_put_back(struct files *f, int64_t content, const uint8_t hash[32])
-{
-	(void)move_in(f, content, content, hash);
-}
+void files_put_back(struct files *f, int64_t content, const uint8_t hash[32]) { move_in(f, content, hash); }
 
 /* Another process may have put it back meanwhile (files_settle, before the row was gone). */
 void files_remove(struct files *f, int64_t content, const uint8_t hash[32])

@@ -231,6 +231,24 @@ static void a_second_copy_goes_unless_the_first_was_lost(struct both *b)
 }
 BOTH(a_second_copy_goes_unless_the_first_was_lost)
 
+/* The same bytes were there under another number, whose row and file went between the commit and the move. */
+static void a_second_copy_of_what_went_meanwhile_goes(struct both *b)
+{
+	struct new_file *n;
+	struct folder d;
+	uint8_t hash[32];
+
+	begin(&d, b);
+	n = written(&d, 52, "hello");
+	both_ok(new_file_seal(n, b->a, hash));
+	new_file_keep(n, 51);
+	new_file_drop(&n);
+	both_ok(files_settle(d.f, b->a, b->st));
+	assert_int_equal(repo_files(""), 0);
+	end(&d);
+}
+BOTH(a_second_copy_of_what_went_meanwhile_goes)
+
 static void a_folder_that_cannot_be_is_said(struct both *b)
 {
 	struct files *f = NULL;
@@ -246,7 +264,7 @@ int main(void)
 		BOTH_TESTS(a_kept_file_is_in_its_place),     BOTH_TESTS(a_dropped_file_is_gone),
 		BOTH_TESTS(an_upload_may_stop_anywhere),     BOTH_TESTS(a_sweep_may_stop_anywhere),
 		BOTH_TESTS(who_writes_is_left_alone),        BOTH_TESTS(a_second_copy_goes_unless_the_first_was_lost),
-		BOTH_TESTS(a_folder_that_cannot_be_is_said),
+		BOTH_TESTS(a_folder_that_cannot_be_is_said), BOTH_TESTS(a_second_copy_of_what_went_meanwhile_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
