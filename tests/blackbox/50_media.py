@@ -96,6 +96,24 @@ def test_every_size(alice, size):
     assert answer.headers["Content-Length"] == str(size)
 
 
+INLINE = ["text/css", "text/plain", "text/csv", "application/json", "application/ld+json", "image/jpeg", "image/gif", "image/png", "image/apng",
+          "image/webp", "image/avif", "video/mp4", "video/webm", "video/ogg", "video/quicktime", "audio/mp4", "audio/webm", "audio/aac", "audio/mpeg",
+          "audio/ogg", "audio/wave", "audio/wav", "audio/x-wav", "audio/x-pn-wav", "audio/flac", "audio/x-flac",
+          "Image/PNG", "video/mp4; codecs=avc1", "image/png ;a=b"]
+ATTACHED = ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/javascript", "text/javascript", "application/pdf",
+            "multipart/x-mixed-replace", "image/png+xml", "image/pngx", "ximage/png", "text/plainhtml", "application/octet-stream",
+            "image/png;,text/html", "image/png; a=b, text/html", "video/webm;codecs=vp8,opus"]
+
+
+def test_types_shown_in_place_are_those_that_run_nothing(alice):
+    for type, how in [(t, "inline") for t in INLINE] + [(t, "attachment") for t in ATTACHED]:
+        answer = download(alice, upload(alice, b"{}", type, "a"))
+        assert answer.headers["Content-Disposition"] == f"{how}; filename=a", type
+        assert answer.headers["Content-Type"] in (type, type + "; charset=utf-8")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert len(INLINE) == 26 + 3
+
+
 NAMES = [
     ("a.txt", "filename=a.txt"),
     ("War and Peace.pdf", "filename*=utf-8''War%20and%20Peace.pdf"),

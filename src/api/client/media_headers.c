@@ -23,8 +23,13 @@ static const char *const inline_types[] = {
 /* The type without its parameters. */
 static str essence(str type) { return str_trim(str_head(type, str_find(type, ';'))); }
 
+/* A browser takes a type for a list, the last member of which counts: "image/png;,text/html" is a page. */
+static bool is_list(str type) { return str_find(type, ',') < type.n; }
+
 static bool is_inline(str type)
 {
+	if (is_list(type))
+		return false;
 	for (size_t i = 0; i < ARRAY_LEN(inline_types); i++)
 		if (str_eq_nocase(essence(type), str_c(inline_types[i])))
 			return true;
