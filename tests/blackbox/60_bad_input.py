@@ -35,6 +35,14 @@ VALUES = [None, True, 0, -1, 2**53, 2**63, -(2**63), 10**30, 1.5, 1e308, "", "\0
           "\U0010ffff", "\u202e", [], {}, [None], [[]], [{}], [0] * 1000, ["x" * 300], {"": ""}, {"a": {"b": {"c": []}}}, {"@a:b": "x"},
           {"type": "m.login.password"}, {"type": "m.login.dummy", "session": "x"}]
 
+# @self:hearth.test and SELF become the user and the device that ask.
+KEY = {"key": "A" * 43, "signatures": {"@self:hearth.test": {"ed25519:SELF": "A" * 86}}}
+DEVICE_KEYS = {"user_id": "@self:hearth.test", "device_id": "SELF", "algorithms": ["m.megolm.v1.aes-sha2"], "keys": {"ed25519:SELF": "A" * 43},
+               "signatures": KEY["signatures"]}
+CROSS_KEY = {"user_id": "@self:hearth.test", "usage": ["master"], "keys": {"ed25519:" + "A" * 43: "A" * 43}, "signatures": KEY["signatures"]}
+SESSION = {"first_message_index": 1, "forwarded_count": 0, "is_verified": True, "session_data": {"ciphertext": "x"}}
+BACKUP = {"algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": {"public_key": "x", "signatures": {}}, "version": "1", "etag": "x", "count": 1}
+
 # A good body for each route that reads one: every member is replaced by every value above.
 GOOD = {
     "createRoom": {"visibility": "private", "preset": "private_chat", "name": "n", "topic": "t", "invite": [],
@@ -62,6 +70,16 @@ GOOD = {
     "login/get_token": {"auth": {}}, "refresh": {"refresh_token": "x"},
     "register": {"password": "sesame-open-1", "device_id": "D", "initial_device_display_name": "x", "inhibit_login": True,
                  "refresh_token": True, "auth": {"type": "m.login.dummy"}},
+    "keys/upload": {"device_keys": DEVICE_KEYS, "one_time_keys": {"signed_curve25519:AAAAAQ": KEY}, "fallback_keys": {"signed_curve25519:AAAAAg": KEY}},
+    "keys/query": {"device_keys": {"@self:hearth.test": []}, "timeout": 1}, "keys/claim": {"one_time_keys": {"@self:hearth.test": {"SELF": "signed_curve25519"}}, "timeout": 1},
+    "keys/signatures/upload": {"@self:hearth.test": {"SELF": DEVICE_KEYS}},
+    "keys/device_signing/upload": {"master_key": CROSS_KEY, "self_signing_key": CROSS_KEY, "user_signing_key": CROSS_KEY, "auth": {}},
+    "room_keys/keys": {"rooms": {"!x:hearth.test": {"sessions": {"s": SESSION}}}}, "room_keys/keys/{roomId}": {"sessions": {"s": SESSION}},
+    "room_keys/keys/{roomId}/{sessionId}": SESSION, "room_keys/version": BACKUP, "room_keys/version/{version}": BACKUP,
+    "dehydrated_device": {"device_id": "D", "device_data": {"algorithm": "x"}, "initial_device_display_name": "x", "device_keys": DEVICE_KEYS,
+                          "one_time_keys": {}, "fallback_keys": {}},
+    "dehydrated_device/{deviceId}/events": {"next_batch": "x"},
+    "sendToDevice/{eventType}/{txnId}": {"messages": {"@self:hearth.test": {"SELF": {"a": 1}}}},
     "_synapse/admin/v1/register": {"nonce": "x", "username": "x", "password": "x", "admin": False, "mac": "00", "displayname": "x", "user_type": "x"},
 }
 # Where the members of members are looked at, too.
@@ -89,6 +107,21 @@ DEEPER = {
                                          ("conditions", lambda v: [{"kind": v, "key": v, "pattern": v, "is": v, "value": v}]),
                                          ("conditions", lambda v: [{"kind": "event_match", "key": v, "pattern": "x"}]),
                                          ("conditions", lambda v: [{"kind": "room_member_count", "is": v}])],
+    "keys/upload": [("device_keys", lambda v: {**DEVICE_KEYS, "user_id": v}), ("device_keys", lambda v: {**DEVICE_KEYS, "keys": v, "signatures": v}),
+                    ("device_keys", lambda v: {**DEVICE_KEYS, "keys": {"ed25519:SELF": v}}), ("one_time_keys", lambda v: {"signed_curve25519:AAAAAQ": v}),
+                    ("one_time_keys", lambda v: {"x:y": {"key": v, "signatures": v}}), ("fallback_keys", lambda v: {"x:y": v})],
+    "keys/query": [("device_keys", lambda v: {"@nobody:hearth.test": v}), ("device_keys", lambda v: {"@nobody:hearth.test": [v]})],
+    "keys/claim": [("one_time_keys", lambda v: {"@self:hearth.test": v}), ("one_time_keys", lambda v: {"@self:hearth.test": {"SELF": v}})],
+    "keys/signatures/upload": [("@self:hearth.test", lambda v: {"SELF": v}), ("@self:hearth.test", lambda v: {"SELF": {**DEVICE_KEYS, "signatures": v}}),
+                               ("@self:hearth.test", lambda v: {"SELF": {**DEVICE_KEYS, "signatures": {"@self:hearth.test": v}}})],
+    "keys/device_signing/upload": [("master_key", lambda v: {**CROSS_KEY, "keys": v}), ("master_key", lambda v: {**CROSS_KEY, "usage": v, "user_id": v}),
+                                   ("master_key", lambda v: {**CROSS_KEY, "signatures": v}), ("self_signing_key", lambda v: {**CROSS_KEY, "keys": {"ed25519:x": v}})],
+    "room_keys/keys": [("rooms", lambda v: {"!x:hearth.test": v}), ("rooms", lambda v: {"!x:hearth.test": {"sessions": v}}),
+                       ("rooms", lambda v: {"!x:hearth.test": {"sessions": {"s": v}}})],
+    "room_keys/keys/{roomId}": [("sessions", lambda v: {"s": v}), ("sessions", lambda v: {"s": {**SESSION, "first_message_index": v}})],
+    "dehydrated_device": [("device_data", lambda v: {"algorithm": v}), ("device_keys", lambda v: {**DEVICE_KEYS, "keys": v}),
+                          ("one_time_keys", lambda v: {"x:y": v}), ("fallback_keys", lambda v: {"x:y": v})],
+    "sendToDevice/{eventType}/{txnId}": [("messages", lambda v: {"@self:hearth.test": v}), ("messages", lambda v: {"@self:hearth.test": {"SELF": v}})],
     "login": [("identifier", lambda v: {"type": "m.id.user", "user": v}), ("identifier", lambda v: {"type": v, "user": "x"})],
     "register": [("username", lambda v: v), ("auth", lambda v: {"type": v}), ("auth", lambda v: {"type": "m.login.dummy", "session": v})],
     "account/password": [("auth", lambda v: {"type": "m.login.password", "identifier": v, "password": v, "session": v})],
@@ -214,7 +247,8 @@ def test_members_of_the_wrong_kind(probe, route):
         changes += [{**good, key: wrap(v)} for v in VALUES]
     for n, body in enumerate(changes):
         over = {"txnId": f"t{n}"} if "{txnId}" in template else {}
-        probe.well(method, probe.fill(template, **over), json.dumps(body).encode(), json.dumps(body)[:300])
+        text = json.dumps(body).replace("@self:hearth.test", probe.user.user_id).replace("SELF", probe.user.device_id)
+        probe.well(method, probe.fill(template, **over), text.encode(), text[:300])
 
 
 @pytest.mark.parametrize("route", **named(ROUTES))
