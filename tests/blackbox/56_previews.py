@@ -2,14 +2,16 @@
 import base64
 import gzip
 import http.server
+import json
 import struct
+import subprocess
 import threading
 import urllib.parse
 import zlib
 
 import pytest
 from client import Client, register
-from server import Server
+from server import BINARY, Server
 
 PREVIEW = "/_matrix/client/v1/media/preview_url"
 OLD = "/_matrix/media/v3/preview_url"
@@ -189,6 +191,31 @@ def test_oembed(server, someone, site):
     og = preview(someone, site.url + "/video")
     assert og["og:title"] == "Cats & dogs" and og["og:type"] == "video.other" and og["og:video:width"] == 640
     assert og["og:url"] == site.url + "/video" and og["og:image:width"] == 30 and og["og:description"] == "x"
+
+
+def test_providers_of_the_operators(site, tmp_path):
+    site.pages["/provider"] = says('{"type": "link", "author_name": "Somebody", "thumbnail_url": "/red.png"}', "application/json")
+    providers = tmp_path / "providers.json"
+    providers.write_text(json.dumps([{"provider_name": "P", "provider_url": site.url, "endpoints": [
+        {"schemes": [site.url + "/watch/*"], "url": site.url + "/provider"}]}]))
+    server = Server(url_preview_enabled=True, url_preview_ip_range_blacklist=[], oembed={"additional_providers": [str(providers)]})
+    og = preview(register(server), site.url + "/watch/1")
+    assert (og["og:title"], og["og:url"], og["og:image:width"]) == ("Somebody", site.url + "/watch/1", 30)
+    assert "/watch/1" not in site.hits
+    server.close()
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"url_preview_url_blacklist": [{"netloc": "^("}]}, "url_preview_url_blacklist"),
+    ({"url_preview_url_blacklist": [{"host": "x"}]}, "url_preview_url_blacklist"),
+    ({"oembed": {"additional_providers": ["/nowhere.json"]}}, "/nowhere.json"),
+])
+def test_settings_that_cannot_be(options, said):
+    server = Server(start=False, url_preview_enabled=True, **options)
+    server.write_config()
+    run = subprocess.run([BINARY, "serve", "--config", "homeserver.yaml"], cwd=server.dir, capture_output=True, text=True, timeout=30)
+    assert run.returncode == 1 and said in run.stderr
+    server.close()
 
 
 def test_data_urls(server, someone, site):
