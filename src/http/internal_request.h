@@ -75,6 +75,8 @@ void request_end(void *cls, struct MHD_Connection *mhd, void **req, enum MHD_Req
 /* On the loop, for upload.c and stream.c as well. */
 /* Raises what the request has of the bytes that all bodies may have together: false when they are gone. */
 bool request_charge(struct req_internal *r, int64_t total);
+/* Gives all of them back, and the body: who was refused may still be sending it, slowly. */
+void request_release(struct req_internal *r);
 void request_extend(struct req_internal *r, uint64_t bytes); /* a new deadline, for so many bytes */
 struct lane_pool *request_lane(const struct req_internal *r);
 /* Suspends; a place in the lane is there. Nothing of the request may be touched afterwards. */

@@ -201,19 +201,28 @@ bool request_charge(struct req_internal *r, int64_t total)
 	return true;
 }
 
+void request_release(struct req_internal *r)
+{
+	if (r->body_charged)
+		atomic_fetch_sub(&r->h->body_bytes, r->body_charged);
+	r->body_charged = 0;
+	buf_done(&r->body);
+}
+
 void request_refuse(struct req_internal *r, enum err_code code, const char *why)
 {
 	if (r->refused == ERR_NONE) {
 		r->refused = code;
 		r->refused_why = why;
 	}
-	buf_done(&r->body);
+	request_release(r);
 }
 
 enum MHD_Result request_discard(struct req_internal *r, size_t *n)
 {
 	if (atomic_load(&r->conn->deadline_us) == 0) /* a worker has just failed with it */
 		request_extend(r, HTTP_BODY_DISCARD);
+	request_release(r);
 	r->dropped += *n;
 	*n = 0;
 	return r->dropped > HTTP_BODY_DISCARD ? MHD_NO : MHD_YES;
@@ -319,10 +328,8 @@ void request_end(void *cls, struct MHD_Connection *mhd, void **req, enum MHD_Req
 	if (atomic_load(&h->stopping)) /* watch_expire may have found it busy */
 		shutdown(r->conn->fd, SHUT_RD);
 	atomic_store(&r->conn->deadline_us, clock_mono_us() + HTTP_IDLE_S * INT64_C(1000000));
-	if (r->body_charged)
-		atomic_fetch_sub(&h->body_bytes, r->body_charged);
+	request_release(r);
 	stream_done(r);
-	buf_done(&r->body);
 	buf_done(&r->out);
 	if (r->kept)
 		r->drop_kept(r->kept);

@@ -70,17 +70,26 @@ enum MHD_Result upload_begun(struct req_internal *r)
 	if (r->response && answer_now(&r->upload))
 		return request_answer(r);
 	r->stage = STAGE_BODY;
+	if (r->response)
+		request_release(r);
 	request_extend(r, r->response ? HTTP_BODY_DISCARD : HTTP_STREAM_BYTES);
 	return MHD_YES;
 }
 
-static bool make_buffer(struct req_internal *r)
+/* Where nobody knows yet who sends, a body has memory for what came of it, and not for what was announced. */
+static bool make_room(struct req_internal *r, size_t more)
 {
-	const size_t size = buffer_size(&r->upload);
+	struct buf *b = &r->body;
+	const size_t size = buffer_size(&r->upload), need = MIN(b->n + more, size);
+	const size_t wanted = r->upload.begun ? size : MIN(2 * need, size);
 
-	if (!request_charge(r, (int64_t)size))
+	b->max = size;
+	if (b->cap >= need)
+		return true;
+	if (!request_charge(r, (int64_t)wanted))
 		return false;
-	r->body = (struct buf){ .p = mem_alloc(size), .cap = size, .max = size };
+	b->p = mem_realloc(b->p, wanted);
+	b->cap = wanted;
 	return true;
 }
 
@@ -88,13 +97,13 @@ enum MHD_Result upload_bytes(struct req_internal *r, const char *p, size_t *n)
 {
 	size_t fits;
 
-	if (!r->body.p && !make_buffer(r)) {
+	if (!make_room(r, *n)) {
 		request_refuse(r, ERR_BUSY, "Too many large requests at once");
 		return request_discard(r, n);
 	}
-	fits = r->body.cap - r->body.n;
+	fits = r->body.max - r->body.n;
 	if (r->body.n == 0)
-		request_extend(r, r->body.cap);
+		request_extend(r, r->body.max);
 	if (*n <= fits) {
 		buf_add(&r->body, (str){ p, *n });
 		*n = 0;

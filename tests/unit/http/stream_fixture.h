@@ -9,7 +9,7 @@ enum { PIECE = HTTP_STREAM_BYTES, MB = 1024 * 1024 };
 
 /* What sinks and sources saw, under world.lock. */
 static struct {
-	int sinks, sinks_dropped, takes, sources, sources_dropped, fills;
+	int sinks, sinks_refused, sinks_dropped, takes, sources, sources_dropped, fills;
 	int64_t largest;
 	int64_t most_charged, most_sent;
 	bool wrong; /* bytes that were not sent */
@@ -55,8 +55,12 @@ static err *sink_begin(struct req *rq, void **out)
 
 	assert_true(rq->route->auth == AUTH_NONE || rq->user_id.n > 0);
 	TRY(req_query_int(rq, "max", INT64_MAX, &max));
-	if (req_body_length(rq) > max)
+	if (req_body_length(rq) > max) {
+		LOCKED(&world.lock);
+		seen.sinks_refused++;
+		cond_broadcast(&world.changed);
 		return err_new(rq->arena, ERR_TOO_LARGE, "no more than %" PRId64, max);
+	}
 	statements++;
 	*out = MEM_NEW(struct sink);
 	LOCKED(&world.lock);

@@ -162,6 +162,8 @@ static void an_error_of_take_is_the_answer(void **state)
 	put_head(fd, "?fail_at=0", 3 * PIECE, "");
 	assert_true(put_bytes(fd, 0, PIECE + 1));
 	AWAIT(seen.sinks_dropped == (int)ARRAY_LEN(fails) + 1);
+	while (atomic_load(&h->body_bytes) != 0) /* and no memory */
+		look_again();
 	await_deadline(h);
 	close(fd);
 	stop(h);
@@ -289,6 +291,29 @@ static void bodies_together_are_bounded(void **state)
 	stop(h);
 }
 
+/* Who is not known, or was refused, takes the memory of all uploads by announcing them: a thousand heads would do. */
+static void what_was_announced_only_takes_no_memory(void **state)
+{
+	struct http *h = start_plain();
+	int fd = dial(h);
+
+	(void)state;
+	put_head(fd, "", PIECE, "");
+	put_bytes(fd, 0, 100);
+	while (atomic_load(&h->body_bytes) == 0)
+		look_again();
+	assert_in_range(atomic_load(&h->body_bytes), 100, 200);
+	close(fd);
+	await_connections(h, 0);
+	fd = dial(h);
+	put_head(fd, "?max=10", 3 * PIECE, "");
+	AWAIT(seen.sinks_refused == 1);
+	while (atomic_load(&h->body_bytes) != 0)
+		look_again();
+	close(fd);
+	stop(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +327,7 @@ int main(void)
 		cmocka_unit_test(a_full_lane_refuses_before_the_body),
 		cmocka_unit_test(a_full_lane_lets_begun_uploads_go_on),
 		cmocka_unit_test(bodies_together_are_bounded),
+		cmocka_unit_test(what_was_announced_only_takes_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
