@@ -79,6 +79,8 @@ static err *failed(struct arena *a, const char *what)
 
 	if (no == ENOSPC || no == EDQUOT || no == EFBIG)
 		return err_new(a, ERR_DISK_FULL, "The server has no room left for files");
+	if (no == EMFILE || no == ENFILE)
+		return err_new(a, ERR_BUSY, "The server has too many files open");
 	return err_new(a, ERR_STORE, "media: %s: %s", what, strerror(no));
 }
 

@@ -60,7 +60,7 @@ struct media_upload_cmd {
 	str media_id;     /* STR_NONE: a new item; else one that media_create made */
 };
 struct media_upload;
-/* ERR_TOO_LARGE, ERR_USER_LIMIT, ERR_LIMIT_EXCEEDED (MEDIA_MAX_UPLOADS), ERR_INVALID_PARAM; of an item that was
+/* ERR_TOO_LARGE, ERR_USER_LIMIT, ERR_LIMIT_EXCEEDED (MEDIA_MAX_UPLOADS), ERR_BUSY, ERR_INVALID_PARAM; of one that was
  * created: ERR_NOT_FOUND (none such, or expired), ERR_FORBIDDEN (another user's), ERR_CANNOT_OVERWRITE_MEDIA. */
 NODISCARD err *media_upload_begin(struct media *m, struct arena *a, const struct media_upload_cmd *cmd,
 				  struct media_upload **out);
@@ -105,7 +105,7 @@ struct media_wait {
 NODISCARD err *media_find(struct media *m, struct arena *a, const struct media_find_cmd *cmd, struct media_wait *wait,
 			  struct media_item *out);
 bool media_is_local(const struct media *m, str server_name);
-/* Its bytes, to read from; the caller closes. ERR_NOT_FOUND: it was deleted meanwhile. */
+/* Its bytes, to read from; the caller closes. ERR_NOT_FOUND: it was deleted meanwhile; ERR_BUSY: too many files are open. */
 NODISCARD err *media_open(struct media *m, struct arena *a, const struct media_item *item, int *out_fd);
 /* `length` bytes of an open file from `from` on, for reply_stream; closes fd in the end. */
 void *media_source(int fd, int64_t from, int64_t length);

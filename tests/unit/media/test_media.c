@@ -409,7 +409,8 @@ static err *find_as(struct repo *r, str id, bool legacy, bool quarantined_also)
 
 static void what_is_younger_than_the_freeze_needs_a_login(struct both *b)
 {
-	str before, after, waits;
+	struct media_upload_cmd cmd = by(42);
+	str before, early, after, waits, mxc;
 	struct repo r;
 
 	repo_begin(&r, b);
@@ -418,9 +419,13 @@ static void what_is_younger_than_the_freeze_needs_a_login(struct both *b)
 	repo_open(&r);
 	before = put(&r, 42, S("before"));
 	both_ok(find_as(&r, before, true, false));
+	early = created(&r, 42);
 	media_free(&r.m);
 	r.opt.open = false;
 	repo_open(&r);
+	cmd.media_id = early; /* an address is not older than what is uploaded to it */
+	both_ok(media_put(r.m, b->a, &cmd, S("late"), &mxc));
+	refused(find_as(&r, early, true, false), ERR_NOT_FOUND);
 	after = put(&r, 42, S("after"));
 	waits = created(&r, 42);
 	both_ok(find_as(&r, before, true, false));
@@ -539,6 +544,31 @@ static void a_full_disk_is_said_and_loses_nothing(struct both *b)
 	repo_end(&r);
 }
 BOTH(a_full_disk_is_said_and_loses_nothing)
+
+static void too_many_open_files_are_no_fault_of_the_file(struct both *b)
+{
+	const struct media_upload_cmd cmd = by(42);
+	struct media_upload *up;
+	struct rlimit before, none;
+	struct media_item item;
+	struct repo r;
+	err *open, *begin;
+	int fd;
+
+	repo_begin(&r, b);
+	both_ok(find(&r, put(&r, 42, S("hello")), &item));
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ 0, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	open = media_open(r.m, b->a, &item, &fd);
+	begin = media_upload_begin(r.m, b->a, &cmd, &up);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	refused(open, ERR_BUSY);
+	refused(begin, ERR_BUSY);
+	assert_int_equal(repo_files(""), 1);
+	repo_end(&r);
+}
+BOTH(too_many_open_files_are_no_fault_of_the_file)
 
 static void a_lost_file_is_not_found_until_it_comes_again(struct both *b)
 {
@@ -690,6 +720,7 @@ int main(void)
 		BOTH_TESTS(all_of_a_user_goes),
 		BOTH_TESTS(a_failed_commit_leaves_nothing),
 		BOTH_TESTS(a_full_disk_is_said_and_loses_nothing),
+		BOTH_TESTS(too_many_open_files_are_no_fault_of_the_file),
 		BOTH_TESTS(a_lost_file_is_not_found_until_it_comes_again),
 		BOTH_TESTS(who_waits_is_woken_by_the_upload),
 		BOTH_TESTS(looks_are_noted),
