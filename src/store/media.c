@@ -93,14 +93,14 @@ err *store_media_fill(struct tx *tx, const struct media_row *row, const struct s
 	static const char sql[] =
 		"UPDATE media SET expires_at = NULL, uploaded_at = $2, content = $3, size = $4, content_type = $5,"
 		" filename = $6, quarantined_by = COALESCE(quarantined_by,"
-		" (SELECT \"by\" FROM media_blocked WHERE hash = $7))"
+		" (SELECT \"by\" FROM media_blocked WHERE hash = $7)), authenticated = $8"
 		" WHERE media = $1 AND content IS NULL AND expires_at > $2";
 	int64_t content, changed;
 
 	TRY(store_content_ref(tx, c, &content));
 	TRY(tx_run_count(tx, sql,
 			 BIND(B(row->media), B(row->uploaded_at), B(content), B(c->size), B(row->content_type),
-			      B(row->filename), B(c->hash)),
+			      B(row->filename), B(c->hash), B((int64_t)row->authenticated)),
 			 &changed));
 	if (changed != 1)
 		return err_new(tx_arena(tx), ERR_CANNOT_OVERWRITE_MEDIA, "Media already uploaded");

@@ -46,9 +46,9 @@ struct media_row {
  * the content is blocked. *out_content (or NULL with c): as of store_content_ref. */
 NODISCARD err *store_media_add(struct tx *tx, const struct media_row *row, const struct store_content *c,
 			       int64_t *out_content);
-/* The upload of a row that waits: content_type, filename and uploaded_at are set from `row`, found by its number.
- * ERR_CANNOT_OVERWRITE_MEDIA: it has a content already, has expired by uploaded_at, or is gone; the transaction must
- * fail with it, lest the content stay with no file. */
+/* The upload of a row that waits: content_type, filename, authenticated and uploaded_at are set from `row`, found
+ * by its number. ERR_CANNOT_OVERWRITE_MEDIA: it has a content already, has expired by uploaded_at, or is gone; the
+ * transaction must fail with it, lest the content stay with no file. */
 NODISCARD err *store_media_fill(struct tx *tx, const struct media_row *row, const struct store_content *c,
 				int64_t *out_content);
 /* NULL: there is none. */
