@@ -105,7 +105,8 @@ struct media_wait {
 NODISCARD err *media_find(struct media *m, struct arena *a, const struct media_find_cmd *cmd, struct media_wait *wait,
 			  struct media_item *out);
 bool media_is_local(const struct media *m, str server_name);
-/* Its bytes, to read from; the caller closes. ERR_NOT_FOUND: it was deleted meanwhile; ERR_BUSY: too many files are open. */
+/* Its bytes, to read from; the caller closes. ERR_NOT_FOUND: it was deleted meanwhile; ERR_BUSY: too many files are
+ * open. */
 NODISCARD err *media_open(struct media *m, struct arena *a, const struct media_item *item, int *out_fd);
 /* `length` bytes of an open file from `from` on, for reply_stream; closes fd in the end. */
 void *media_source(int fd, int64_t from, int64_t length);
