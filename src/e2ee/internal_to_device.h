@@ -1,4 +1,5 @@
-/* internal_to_device.h - what the files of to_device share: queues.c keeps account of them, to_device.c fills them. */
+/* internal_to_device.h - what the files of to_device share: queues.c keeps account of what was
+ * handed out, queue_bounds.c of how long they are, to_device.c fills them. */
 #pragma once
 
 #include "base/list.h"
@@ -8,6 +9,7 @@
 #include "e2ee/to_device.h"
 #include "store/to_device.h"
 
+enum { QUEUE_LEFT_PLACES = 1 << 15 };
 struct room_left { /* what may still come to a device before its queue is looked at */
 	uint64_t who;
 	int32_t messages, kib;
@@ -28,6 +30,7 @@ struct to_device {
 	str walk_device;   /* owned */
 };
 
+/* queues.c */
 void queues_init(struct to_device *td);
 void queues_done(struct to_device *td);
 /* The device was given these; *above is raised to what it acknowledged before. */
@@ -35,7 +38,8 @@ void queues_raise(struct to_device *td, int64_t user, str device_id, int64_t *ab
 void queues_handed(struct to_device *td, int64_t user, str device_id, int64_t first, int64_t last);
 
 /*
- * In a transaction that has added messages: looks at queues that may have become too long, and shortens those that are.
+ * queue_bounds.c. In a transaction that has added messages: looks at queues that may have become too long, and shortens
+ * those that are.
  */
 struct queues_added {
 	struct i64s users;

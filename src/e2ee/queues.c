@@ -1,18 +1,10 @@
 /*
- * queues.c - keeping account of the devices' queues: what was handed out, what may be deleted, how long they are.
+ * queues.c - keeping account of the devices' queues: what was handed out, what may be deleted.
  *
  * A message is deleted when the token that carried it has come back. That is known without asking the store: memory
  * says what was handed out to whom. Deletions are gathered, many devices in one commit, and nobody waits for them: what
  * was acknowledged is not handed out again meanwhile. Memory that was lost (a restart) costs one look at the queue, at
  * the device's next request.
- *
- * The bounds. To count a queue at each message would cost more than to store it. So a queue that was counted has so
- * much room left, which is spent in memory; when it is spent, or not known, the queue is counted again, and shortened
- * where it is too long, by an eighth more than it must be. A request looks at few queues, so one that reaches very many
- * devices leaves some to a later one: the bound is approached, not kept to the letter. A table of fixed size remembers
- * room; of two devices with one place, the later has it.
- *
- * Age: every now and then, the next one of all queues is looked at, in turn.
  */
 #include "e2ee/internal_to_device.h"
 
@@ -20,18 +12,12 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
-#include "base/rand.h"
 
 enum {
 	HANDED_MAX = 50000,
 	DELETE_AT_ONCE = 64,
 	DELETE_AFTER_MS = 1000,
-	LEFT_PLACES = 1 << 15,
-	LOOK_AT_ONCE = 4,
-	DROP_AT_ONCE = 2000,
-	WALK_EVERY = 8,
 };
-#define DAY_MS INT64_C(86400000)
 
 struct handed {
 	struct list lru, due;
@@ -62,7 +48,7 @@ void queues_init(struct to_device *td)
 	map_init(&td->devices, NULL);
 	list_init(&td->lru);
 	list_init(&td->due);
-	td->left = mem_zalloc(LEFT_PLACES * sizeof(*td->left));
+	td->left = mem_zalloc(QUEUE_LEFT_PLACES * sizeof(*td->left));
 }
 
 static void handed_drop(struct to_device *td, struct handed *h)
@@ -146,7 +132,7 @@ static err *deletion_run(struct tx *tx, void *arg)
 	for (size_t i = 0; i < d->n; i++) {
 		int64_t gone;
 
-		TRY(store_to_device_delete(tx, d->of[i].user, d->of[i].device_id, d->of[i].upto, &gone));
+		TRY(store_to_device_delete(tx, d->of[i].user, d->of[i].device_id, 0, d->of[i].upto, &gone));
 		d->gone += gone;
 	}
 	return NULL;
@@ -228,7 +214,7 @@ err *to_device_acknowledge_left(struct e2ee *e, struct tx *tx, int64_t user, str
 	struct to_device_row *row;
 	size_t n;
 
-	TRY(store_to_device_oldest(tx, user, device_id, 1, &row, &n));
+	TRY(store_to_device_oldest(tx, user, device_id, 0, 1, &row, &n));
 	if (n && row->stream <= upto) {
 		queues_handed(e->to_device, user, device_id, row->stream, upto);
 		to_device_acknowledge(e, user, device_id, upto);
@@ -258,113 +244,4 @@ void queues_done(struct to_device *td)
 	lock_done(&td->lock);
 	mem_free(td->left);
 	mem_free((void *)td->walk_device.p);
-}
-
-/*
- * Bounds
- */
-static uint64_t who(int64_t user, str device_id) { return (hash_str(device_id) ^ hash_i64(user)) | 1; }
-
-/* Is there room for one more? Then it is taken. */
-static bool spend(struct to_device *td, uint64_t w, int64_t size)
-{
-	struct room_left *l = &td->left[w / 2 % LEFT_PLACES];
-	const int32_t kib = (int32_t)(size / 1024 + 1);
-
-	if (l->who != w || l->messages < 1 || l->kib < kib)
-		return false;
-	l->messages--;
-	l->kib -= kib;
-	return true;
-}
-
-static void set_left(struct to_device *td, uint64_t w, const struct to_device_sum *sum)
-{
-	LOCKED(&td->lock);
-	td->left[w / 2 % LEFT_PLACES] = (struct room_left){
-		.who = w,
-		.messages = (int32_t)MAX(TO_DEVICE_QUEUE_MAX - sum->n, 0),
-		.kib = (int32_t)MAX((TO_DEVICE_QUEUE_BYTES - sum->bytes) / 1024, 0),
-	};
-}
-
-/* The oldest go, until the queue is an eighth below the bound that it was above, and nothing is too old. */
-static err *shorten(struct tx *tx, int64_t user, str device_id, int64_t now, struct to_device_sum *sum,
-		    struct queues_dropped *dropped)
-{
-	const int64_t oldest = now - TO_DEVICE_AGE_DAYS * DAY_MS;
-	const int64_t most = sum->n > TO_DEVICE_QUEUE_MAX ? TO_DEVICE_QUEUE_MAX / 8 * 7 : sum->n;
-	const int64_t bytes = sum->bytes > TO_DEVICE_QUEUE_BYTES ? TO_DEVICE_QUEUE_BYTES / 8 * 7 : sum->bytes;
-	struct to_device_row *rows;
-	int64_t upto = 0, gone;
-	size_t n;
-
-	TRY(store_to_device_oldest(tx, user, device_id, DROP_AT_ONCE, &rows, &n));
-	for (size_t i = 0; i < n && (sum->n > most || sum->bytes > bytes || rows[i].created < oldest); i++) {
-		sum->n--;
-		sum->bytes -= rows[i].size;
-		upto = rows[i].stream;
-	}
-	TRY(store_to_device_delete(tx, user, device_id, upto, &gone));
-	if (gone)
-		TRY(store_to_device_lose(tx, user, device_id, gone, now));
-	dropped->n += gone;
-	dropped->user = user;
-	dropped->device_id = device_id;
-	return NULL;
-}
-
-static err *look_at(struct e2ee *e, struct tx *tx, int64_t user, str device_id, int64_t now,
-		    struct queues_dropped *dropped)
-{
-	const int64_t oldest = now - TO_DEVICE_AGE_DAYS * DAY_MS;
-	struct to_device_sum sum;
-
-	TRY(store_to_device_sum(tx, user, device_id, &sum));
-	if (sum.n > TO_DEVICE_QUEUE_MAX || sum.bytes > TO_DEVICE_QUEUE_BYTES || (sum.n && sum.first_created < oldest))
-		TRY(shorten(tx, user, device_id, now, &sum, dropped));
-	set_left(e->to_device, who(user, device_id), &sum);
-	return NULL;
-}
-
-/* The next of all queues, whoever it is of. */
-static err *walk(struct e2ee *e, struct tx *tx, int64_t now, struct queues_dropped *dropped)
-{
-	struct to_device *td = e->to_device;
-	const struct to_device_target *next;
-	str device_id;
-	int64_t user;
-
-	lock_take(&td->lock);
-	user = td->walk_user;
-	device_id = str_is_none(td->walk_device) ? S("") : arena_keep(tx_arena(tx), td->walk_device);
-	lock_drop(&td->lock);
-	TRY(store_to_device_next_queue(tx, user, device_id, &next));
-	lock_take(&td->lock);
-	td->walk_user = next ? next->user : 0;
-	mem_free((void *)td->walk_device.p);
-	td->walk_device = next ? str_keep(next->device_id) : STR_NONE;
-	lock_drop(&td->lock);
-	return next ? look_at(e, tx, next->user, next->device_id, now, dropped) : NULL;
-}
-
-err *queues_bound(struct e2ee *e, struct tx *tx, const struct queues_added *added, int64_t now,
-		  struct queues_dropped *dropped)
-{
-	const size_t n = added->users.n, from = n ? rand_u64() % n : 0;
-	struct to_device *td = e->to_device;
-	size_t look[LOOK_AT_ONCE], n_look = 0;
-
-	lock_take(&td->lock);
-	for (size_t i = 0; i < n; i++) {
-		const size_t k = (from + i) % n;
-
-		if (!spend(td, who(added->users.p[k], added->device_ids.p[k]), added->sizes.p[k]) &&
-		    n_look < LOOK_AT_ONCE)
-			look[n_look++] = k;
-	}
-	lock_drop(&td->lock);
-	for (size_t i = 0; i < n_look; i++)
-		TRY(look_at(e, tx, added->users.p[look[i]], added->device_ids.p[look[i]], now, dropped));
-	return rand_u64() % WALK_EVERY == 0 ? walk(e, tx, now, dropped) : NULL;
 }

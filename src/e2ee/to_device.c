@@ -148,6 +148,9 @@ static err *collect(struct send *s)
 
 	if (!json_is(s->cmd->messages, JSON_OBJECT))
 		return err_new(s->a, ERR_BAD_JSON, "messages must be an object");
+	/* Each is looked up, whether they are there or not. */
+	if (s->cmd->messages->object.n > TO_DEVICE_DEVICES_MAX)
+		return err_new(s->a, ERR_TOO_LARGE, "a request names at most %d users", (int)TO_DEVICE_DEVICES_MAX);
 	JSON_EACH (s->cmd->messages, user)
 		TRY(add_user(s, user));
 	if (s->to.n > TO_DEVICE_DEVICES_MAX)
@@ -280,6 +283,9 @@ static err *send_late(struct tx *tx, void *arg)
 				       (struct i64s){ sh->sizes.p, sh->sizes.n },
 				       (struct i64s){ sh->shared.p, sh->shared.n }, &shared));
 	s->queued = own + shared;
+	/* Where a device is not there, its content may have nobody left. */
+	if (shared < (int64_t)sh->users.n)
+		TRY(store_to_device_unshare(tx, (struct i64s){ sh->shared.p, sh->shared.n }));
 	for (size_t i = 0; i < 2; i++) {
 		const struct lists *l = i ? sh : o;
 		const struct queues_added added = { { l->users.p, l->users.n },

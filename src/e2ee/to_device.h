@@ -15,8 +15,8 @@ struct tx;
 enum {
 	TO_DEVICE_AT_ONCE = 100,          /* "100 messages is recommended as a reasonable limit" */
 	TO_DEVICE_CONTENT_MAX = 64 << 10, /* bytes of one content: what a federation transaction can carry */
-	TO_DEVICE_DEVICES_MAX = 10000,    /* reached by one request */
-	TO_DEVICE_QUEUE_MAX = 10000,      /* messages that wait for one device; beyond that the oldest go */
+	TO_DEVICE_DEVICES_MAX = 10000,    /* reached by one request; it names as many users at most */
+	TO_DEVICE_QUEUE_MAX = 10000,      /* messages that wait for one device; more, and some go: queue_bounds.c */
 	TO_DEVICE_QUEUE_BYTES = 32 << 20, /* the same of their contents */
 	TO_DEVICE_AGE_DAYS = 90,          /* what nobody fetched for so long goes */
 };

@@ -100,13 +100,14 @@ err *store_to_device_read(struct tx *tx, int64_t user, str device_id, int64_t ab
 	return read_rows(tx, sql, BIND(B(user), B(device_id), B(above), B(upto), B((int64_t)limit)), true, out, out_n);
 }
 
-err *store_to_device_oldest(struct tx *tx, int64_t user, str device_id, size_t limit, struct to_device_row **out,
-			    size_t *out_n)
+err *store_to_device_oldest(struct tx *tx, int64_t user, str device_id, int64_t sender, size_t limit,
+			    struct to_device_row **out, size_t *out_n)
 {
-	static const char sql[] = "SELECT stream, created, sender, size FROM to_device"
-				  " WHERE user_nid = $1 AND device_id = $2 ORDER BY stream LIMIT $3";
+	static const char sql[] =
+		"SELECT stream, created, sender, size FROM to_device WHERE user_nid = $1 AND device_id = $2"
+		" AND ($3 = 0 OR sender = $3) ORDER BY stream LIMIT $4";
 
-	return read_rows(tx, sql, BIND(B(user), B(device_id), B((int64_t)limit)), false, out, out_n);
+	return read_rows(tx, sql, BIND(B(user), B(device_id), B(sender), B((int64_t)limit)), false, out, out_n);
 }
 
 err *store_to_device_sum(struct tx *tx, int64_t user, str device_id, struct to_device_sum *out)
@@ -117,6 +118,23 @@ err *store_to_device_sum(struct tx *tx, int64_t user, str device_id, struct to_d
 
 	TRY(tx_one(tx, sql, BIND(B(user), B(device_id)), &r));
 	*out = (struct to_device_sum){ row_i64(r, 0), row_i64(r, 1), row_i64(r, 2), row_i64(r, 3) };
+	return NULL;
+}
+
+err *store_to_device_senders(struct tx *tx, int64_t user, str device_id, struct to_device_from **out, size_t *out_n)
+{
+	static const char sql[] = "SELECT sender, COUNT(*), SUM(size) FROM to_device"
+				  " WHERE user_nid = $1 AND device_id = $2 GROUP BY sender";
+	VEC(struct to_device_from) found = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, sql, BIND(B(user), B(device_id)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found,
+			 (struct to_device_from){ rows_i64(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2) });
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
 	return NULL;
 }
 
@@ -137,8 +155,7 @@ err *store_to_device_next_queue(struct tx *tx, int64_t user, str device_id, cons
 	return NULL;
 }
 
-/* Contents to which no row refers any more. */
-static err *forget_shared(struct tx *tx, struct i64s ids)
+err *store_to_device_unshare(struct tx *tx, struct i64s ids)
 {
 	static const char sql[] = "DELETE FROM to_device_shared WHERE id IN $1"
 				  " AND NOT EXISTS (SELECT 1 FROM to_device m WHERE m.shared = id AND m.shared <> 0)";
@@ -163,15 +180,15 @@ err *store_to_device_delete_by(struct tx *tx, const char *sql, const struct bind
 	TRY(rows_end(&rs));
 	if (out_n)
 		*out_n = gone;
-	return forget_shared(tx, (struct i64s){ shared.p, shared.n });
+	return store_to_device_unshare(tx, (struct i64s){ shared.p, shared.n });
 }
 
-err *store_to_device_delete(struct tx *tx, int64_t user, str device_id, int64_t upto, int64_t *out_n)
+err *store_to_device_delete(struct tx *tx, int64_t user, str device_id, int64_t sender, int64_t upto, int64_t *out_n)
 {
-	static const char sql[] =
-		"DELETE FROM to_device WHERE user_nid = $1 AND device_id = $2 AND stream <= $3" TO_DEVICE_RETURNING;
+	static const char sql[] = "DELETE FROM to_device WHERE user_nid = $1 AND device_id = $2"
+				  " AND ($3 = 0 OR sender = $3) AND stream <= $4" TO_DEVICE_RETURNING;
 
-	return store_to_device_delete_by(tx, sql, BIND(B(user), B(device_id), B(upto)), out_n);
+	return store_to_device_delete_by(tx, sql, BIND(B(user), B(device_id), B(sender), B(upto)), out_n);
 }
 
 err *store_to_device_lose(struct tx *tx, int64_t user, str device_id, int64_t n, int64_t now)

@@ -21,6 +21,8 @@ NODISCARD err *store_to_device_add_shared(struct tx *tx, const struct to_device_
 					  struct strs device_ids, struct i64s sizes, struct i64s shared,
 					  int64_t *out_n);
 NODISCARD err *store_to_device_share(struct tx *tx, struct i64s ids, struct strs contents);
+/* Those of the contents to which no row refers go. */
+NODISCARD err *store_to_device_unshare(struct tx *tx, struct i64s ids);
 
 /* The devices that these users have now. */
 struct to_device_target {
@@ -36,8 +38,8 @@ struct to_device_row {
 /* Of one device, above < stream <= upto, oldest first, at most limit. */
 NODISCARD err *store_to_device_read(struct tx *tx, int64_t user, str device_id, int64_t above, int64_t upto,
 				    size_t limit, struct to_device_row **out, size_t *out_n);
-/* The oldest of a device, without what they say. */
-NODISCARD err *store_to_device_oldest(struct tx *tx, int64_t user, str device_id, size_t limit,
+/* The oldest of a device, without what they say; of one sender (0: of all). */
+NODISCARD err *store_to_device_oldest(struct tx *tx, int64_t user, str device_id, int64_t sender, size_t limit,
 				      struct to_device_row **out, size_t *out_n);
 
 struct to_device_sum {
@@ -45,12 +47,19 @@ struct to_device_sum {
 	int64_t first_stream, first_created; /* 0: none */
 };
 NODISCARD err *store_to_device_sum(struct tx *tx, int64_t user, str device_id, struct to_device_sum *out);
+/* Whose messages wait there, in no order. */
+struct to_device_from {
+	int64_t sender, n, bytes;
+};
+NODISCARD err *store_to_device_senders(struct tx *tx, int64_t user, str device_id, struct to_device_from **out,
+				       size_t *out_n);
 /* The first queue behind that of (user, device); *out is NULL when there is none. */
 NODISCARD err *store_to_device_next_queue(struct tx *tx, int64_t user, str device_id,
 					  const struct to_device_target **out);
 
-/* Those with stream <= upto. *out_n: how many. */
-NODISCARD err *store_to_device_delete(struct tx *tx, int64_t user, str device_id, int64_t upto, int64_t *out_n);
+/* Those with stream <= upto; of one sender (0: of all). *out_n: how many. */
+NODISCARD err *store_to_device_delete(struct tx *tx, int64_t user, str device_id, int64_t sender, int64_t upto,
+				      int64_t *out_n);
 /* That so many were dropped before the device had them; how many were so far, and when the last (0: none). */
 NODISCARD err *store_to_device_lose(struct tx *tx, int64_t user, str device_id, int64_t n, int64_t now);
 NODISCARD err *store_to_device_lost(struct tx *tx, int64_t user, str device_id, int64_t *out_n, int64_t *out_last);

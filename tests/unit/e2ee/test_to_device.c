@@ -4,6 +4,7 @@
 
 #include "test.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "bus/bus.h"
@@ -243,6 +244,25 @@ static void a_long_content_is_stored_once(struct both *b)
 }
 BOTH(a_long_content_is_stored_once)
 
+/* Nor is it stored for devices that are not there: nothing would ever take it away. */
+static void a_long_content_for_nobody_is_not_stored(struct both *b)
+{
+	struct world w = begin(b);
+	const str content = long_content(&w, 'y');
+
+	good(try_send(
+		&w, "1",
+		arena_join3(w.a, arena_join3(w.a, S("{'@bob:x.org':{'N0':"), content, S(",'N1':")), content, S("}}"))));
+	assert_int_equal(shared_rows(&w), 0);
+	good(try_send(
+		&w, "2",
+		arena_join3(w.a, arena_join3(w.a, S("{'@bob:x.org':{'N0':"), content, S(",'D1':")), content, S("}}"))));
+	assert_int_equal(shared_rows(&w), 1);
+	assert_int_equal(rows(&w), 1);
+	close_world(&w);
+}
+BOTH(a_long_content_for_nobody_is_not_stored)
+
 /* Whichever of both is stored apart. */
 static void a_long_content_for_one_goes_before_a_star(struct both *b)
 {
@@ -262,6 +282,7 @@ static void bad_requests_store_nothing(struct both *b)
 {
 	struct world w = begin(b);
 	char *big = arena_alloc(w.a, TO_DEVICE_CONTENT_MAX + 1);
+	AUTO_BUF users = BUF_INIT(1 << 20);
 
 	memset(big, 'x', TO_DEVICE_CONTENT_MAX + 1);
 	fails_with(try_send(&w, "1", S("[]")), ERR_BAD_JSON);
@@ -271,6 +292,10 @@ static void bad_requests_store_nothing(struct both *b)
 			    arena_join3(w.a, S("{'@bob:x.org':{'D1':{},'D0':{'a':'"),
 					(str){ big, TO_DEVICE_CONTENT_MAX + 1 }, S("'}}}"))),
 		   ERR_TOO_LARGE);
+	for (int i = 0; i <= TO_DEVICE_DEVICES_MAX; i++)
+		buf_printf(&users, "%s'@u%d:x.org':{}", i ? "," : "{", i);
+	buf_byte(&users, '}');
+	fails_with(try_send(&w, "1", buf_str(&users)), ERR_TOO_LARGE);
 	assert_int_equal(rows(&w), 0);
 	/* Nothing of them was remembered as done. */
 	send(&w, "1", "{'@bob:x.org':{'D0':{'a':1}}}");
@@ -451,7 +476,7 @@ BOTH(a_device_that_goes_takes_its_messages)
  */
 struct fill {
 	struct world *w;
-	int64_t n, size, created, first;
+	int64_t sender, n, size, created;
 };
 
 /* A queue that grew elsewhere: n messages at positions of their own, as if they had these sizes. */
@@ -462,7 +487,7 @@ static err *fill_late(struct tx *tx, void *arg)
 	const struct strs ids = { &(str){ "D0", 2 }, 1 }, contents = { &(str){ "{}", 2 }, 1 };
 
 	for (int64_t i = 0; i < f->n; i++) {
-		struct to_device_head head = { .created = f->created, .sender = f->w->alice, .type = S("m.test") };
+		struct to_device_head head = { .created = f->created, .sender = f->sender, .type = S("m.test") };
 		int64_t made;
 
 		TRY(tx_position(tx, &head.stream));
@@ -471,13 +496,18 @@ static err *fill_late(struct tx *tx, void *arg)
 	return NULL;
 }
 
-static void fill(struct world *w, int64_t n, int64_t size, int64_t created)
+static void fill_from(struct world *w, int64_t sender, int64_t n, int64_t size, int64_t created)
 {
-	struct fill f = { .w = w, .n = n, .size = size, .created = created };
+	struct fill f = { .w = w, .sender = sender, .n = n, .size = size, .created = created };
 	struct ticket *ticket;
 
 	good(store_write(w->b->st, w->a, &(struct piece){ .late = fill_late, .arg = &f, .positions = n }, &ticket));
 	good(store_wait(w->a, ticket));
+}
+
+static void fill(struct world *w, int64_t n, int64_t size, int64_t created)
+{
+	fill_from(w, w->alice, n, size, created);
 }
 
 enum { LONG_AGO = 1 };
@@ -521,6 +551,72 @@ static void what_is_very_old_goes(struct both *b)
 	close_world(&w);
 }
 BOTH(what_is_very_old_goes)
+
+/* Who floods a device pushes out what they sent, not the keys that others sent before. */
+static void who_sends_most_loses(struct both *b)
+{
+	static const char others[] = "SELECT COUNT(*) FROM to_device WHERE sender IN (7, 8)";
+	struct world w = begin(b);
+
+	fill_from(&w, 7, 300, 2, recent());
+	fill_from(&w, 8, 500, 2, recent());
+	fill(&w, TO_DEVICE_QUEUE_MAX - 700, 2, recent());
+	send(&w, NULL, "{'@bob:x.org':{'D0':{'n':'last'}}}");
+	assert_int_equal(rows(&w), TO_DEVICE_QUEUE_MAX / 8 * 7);
+	assert_int_equal(count(&w, others), 800);
+	/* Large ones: the same of bytes. The first are the oldest, and most in number. */
+	fill(&w, 600, TO_DEVICE_CONTENT_MAX, recent());
+	send(&w, NULL, "{'@alice:x.org':{'D0':{}}}");
+	for (int i = 0; i < 200 && count(&w, "SELECT SUM(size) FROM to_device") > TO_DEVICE_QUEUE_BYTES; i++)
+		send(&w, NULL, "{'@alice:x.org':{'D0':{}}}");
+	ok(count(&w, "SELECT SUM(size) FROM to_device") <= TO_DEVICE_QUEUE_BYTES, "not shortened");
+	assert_int_equal(count(&w, others), 800);
+	/* Several who send as much as they can share alike. */
+	fill_from(&w, 7, TO_DEVICE_QUEUE_MAX, 2, recent());
+	for (int i = 0; i < 200 && rows(&w) > TO_DEVICE_QUEUE_MAX; i++)
+		send(&w, NULL, "{'@alice:x.org':{'D0':{}}}");
+	ok(count(&w, "SELECT COUNT(*) FROM to_device WHERE sender = 7") > TO_DEVICE_QUEUE_MAX / 3, "not shared");
+	assert_int_equal(count(&w, "SELECT COUNT(*) FROM to_device WHERE sender = 8"), 500);
+	close_world(&w);
+}
+BOTH(who_sends_most_loses)
+
+struct overfull {
+	struct world *w;
+	int64_t n;
+};
+
+static err *overfull_late(struct tx *tx, void *arg)
+{
+	const struct overfull *o = arg;
+	struct to_device_head head = { .created = recent(), .sender = o->w->alice, .type = S("m.test") };
+	int64_t made, size = TO_DEVICE_QUEUE_BYTES + 1;
+
+	TRY(tx_position(tx, &head.stream));
+	for (int64_t i = 0; i < o->n; i++) {
+		const str id = arena_printf(tx_arena(tx), "D%d", (int)i);
+
+		TRY(store_to_device_add(tx, &head, (struct i64s){ &o->w->bob, 1 }, (struct strs){ &id, 1 },
+					(struct i64s){ &size, 1 }, (struct strs){ &(str){ "{}", 2 }, 1 }, &made));
+	}
+	return NULL;
+}
+
+/* Who reaches many devices with every request must not fill them faster than they are looked at. */
+static void who_reaches_many_looks_at_more(struct both *b)
+{
+	struct world w = begin(b);
+	struct overfull o = { &w, 1024 };
+	struct ticket *ticket;
+
+	devices(&w, w.bob, (int)o.n);
+	good(store_write(b->st, w.a, &(struct piece){ .late = overfull_late, .arg = &o }, &ticket));
+	good(store_wait(w.a, ticket));
+	send(&w, NULL, "{'@bob:x.org':{'*':{}}}");
+	ok(count(&w, "SELECT COUNT(*) FROM to_device_lost") >= 8, "few were looked at");
+	close_world(&w);
+}
+BOTH(who_reaches_many_looks_at_more)
 
 /* Of devices, too, to which nothing comes any more. */
 static void what_is_very_old_goes_from_forgotten_devices(struct both *b)
@@ -600,5 +696,6 @@ TEST_MAIN(BOTH_TESTS(reaches_those_who_are_there), BOTH_TESTS(a_star_is_every_de
 	  BOTH_TESTS(hands_out_in_parts), BOTH_TESTS(what_is_acknowledged_goes), BOTH_TESTS(what_was_left_over_goes),
 	  BOTH_TESTS(a_device_that_goes_takes_its_messages), BOTH_TESTS(a_long_queue_loses_its_oldest),
 	  BOTH_TESTS(a_large_queue_loses_its_oldest), BOTH_TESTS(what_is_very_old_goes),
-	  BOTH_TESTS(what_is_very_old_goes_from_forgotten_devices), BOTH_TESTS(wakes_those_to_whom_it_goes),
-	  BOTH_TESTS(other_servers_part_is_given_on_once))
+	  BOTH_TESTS(who_sends_most_loses), BOTH_TESTS(who_reaches_many_looks_at_more),
+	  BOTH_TESTS(a_long_content_for_nobody_is_not_stored), BOTH_TESTS(what_is_very_old_goes_from_forgotten_devices),
+	  BOTH_TESTS(wakes_those_to_whom_it_goes), BOTH_TESTS(other_servers_part_is_given_on_once))
