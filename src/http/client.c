@@ -129,6 +129,11 @@ static void keep_headers(struct run *r, struct client_call *c, const struct clie
 	c->n_answer_headers = h->n_head;
 }
 
+static err *read_url(struct arena *a, const struct client_call *c, struct client_url *out)
+{
+	return c->path_as_is ? client_url_parse_as_is(a, c->url, out) : client_url_parse(a, c->url, out);
+}
+
 static void follow(struct run *r, struct client_call *c, const struct client_hop *h, unsigned so_far)
 {
 	struct client_url first, next;
@@ -139,7 +144,7 @@ static void follow(struct run *r, struct client_call *c, const struct client_hop
 		end_call(r, c, failed(r->a, CLIENT_BAD_REDIRECT, "it redirects too often"));
 		return;
 	}
-	e = client_url_parse(r->a, c->url, &first);
+	e = read_url(r->a, c, &first);
 	if (!e)
 		e = client_url_join(r->a, h->url.text, hop_header(h, S("Location")), &next);
 	if (e) {
@@ -237,7 +242,7 @@ static err *check_headers(struct arena *a, const struct client_call *c)
 static void begin(struct run *r, struct client_call *c)
 {
 	struct client_url url;
-	err *e = client_url_parse(r->a, c->url, &url);
+	err *e = read_url(r->a, c, &url);
 
 	c->error = NULL;
 	c->status = 0;

@@ -65,6 +65,9 @@ struct client_call {
 	 * CLIENT_NO_HOST. */
 	const str *connect_srv;
 	size_t n_connect_srv;
+	/* The path goes out byte for byte: of "/a/../b" nothing is taken away, and what would have to be encoded is
+	 * CLIENT_BAD_URL. Other servers sign and look up what was written. */
+	bool path_as_is;
 	unsigned max_redirects; /* followed for GET and HEAD alone; one more is an error. 0: a redirect is the answer */
 	size_t max_bytes;       /* of the body, decompressed */
 	/* Beginnings of the content types that are wanted, ends with NULL: the body of a 2xx of another type is not

@@ -137,6 +137,7 @@ static void set_up(struct client_hop *h)
 	set_headers(h);
 	set_method(h);
 	curl_easy_setopt(h->easy, CURLOPT_URL, h->url.text.p);
+	curl_easy_setopt(h->easy, CURLOPT_PATH_AS_IS, (long)h->call->path_as_is);
 	curl_easy_setopt(h->easy, CURLOPT_PRIVATE, h);
 	curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, h->curl_text);
 	curl_easy_setopt(h->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);

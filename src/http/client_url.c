@@ -16,7 +16,10 @@
 static void url_done(CURLU **u) { curl_url_cleanup(*u); }
 #define AUTO_URL CLEANUP(url_done) CURLU
 
-enum { PARSE_FLAGS = CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME };
+enum {
+	NORMALISE = CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME,
+	AS_IS = CURLU_PATH_AS_IS | CURLU_NON_SUPPORT_SCHEME,
+};
 
 static err *bad(struct arena *a, const char *why)
 {
@@ -113,13 +116,13 @@ static err *read_parts(struct arena *a, CURLU *u, struct client_url *out)
 	return NULL;
 }
 
-static err *read_text(struct arena *a, CURLU *u, str text)
+static err *read_text(struct arena *a, CURLU *u, str text, unsigned flags)
 {
 	str host;
 
 	if (text.n > CLIENT_MAX_URL)
 		return bad(a, "too long");
-	if (memchr(text.p, 0, text.n) || curl_url_set(u, CURLUPART_URL, arena_cstr(a, text), PARSE_FLAGS) != CURLUE_OK)
+	if (memchr(text.p, 0, text.n) || curl_url_set(u, CURLUPART_URL, arena_cstr(a, text), flags) != CURLUE_OK)
 		return bad(a, "no URL");
 	TRY(check(a, u));
 	host = part(a, u, CURLUPART_HOST, 0);
@@ -127,7 +130,7 @@ static err *read_text(struct arena *a, CURLU *u, str text)
 		return NULL;
 	TRY(map_host(a, u, host));
 	text = part(a, u, CURLUPART_URL, 0);
-	if (str_is_none(text) || curl_url_set(u, CURLUPART_URL, text.p, PARSE_FLAGS) != CURLUE_OK)
+	if (str_is_none(text) || curl_url_set(u, CURLUPART_URL, text.p, flags) != CURLUE_OK)
 		return bad(a, "its host is no name");
 	return NULL;
 }
@@ -142,22 +145,30 @@ static bool has_scheme(str text)
 	return i > 0 && i + 2 < text.n && memcmp(text.p + i, "://", 3) == 0;
 }
 
-err *client_url_parse(struct arena *a, str text, struct client_url *out)
+static err *parse(struct arena *a, str text, unsigned flags, struct client_url *out)
 {
 	AUTO_URL *u = curl_url();
 
 	text = str_trim(text);
 	if (!has_scheme(text))
 		return bad(a, "neither http nor https");
-	TRY(read_text(a, u, text));
+	TRY(read_text(a, u, text, flags));
 	return read_parts(a, u, out);
+}
+
+err *client_url_parse(struct arena *a, str text, struct client_url *out) { return parse(a, text, NORMALISE, out); }
+
+err *client_url_parse_as_is(struct arena *a, str text, struct client_url *out)
+{
+	/* libcurl would encode it in a path, and let it through in a query. */
+	return is_ascii(text) ? parse(a, text, AS_IS, out) : bad(a, "it is not ASCII");
 }
 
 err *client_url_join(struct arena *a, str base, str link, struct client_url *out)
 {
 	AUTO_URL *u = curl_url();
 
-	TRY(read_text(a, u, base));
-	TRY(read_text(a, u, str_trim(link)));
+	TRY(read_text(a, u, base, NORMALISE));
+	TRY(read_text(a, u, str_trim(link), NORMALISE));
 	return read_parts(a, u, out);
 }

@@ -13,5 +13,8 @@ struct client_url {
 };
 /* ERR_INVALID_PARAM: no http or https URL, credentials in it, no host, too long, control characters. */
 NODISCARD err *client_url_parse(struct arena *a, str text, struct client_url *out);
+/* The same, and path and query are what was written: ERR_INVALID_PARAM, too, where they hold what would have to be
+ * encoded. */
+NODISCARD err *client_url_parse_as_is(struct arena *a, str text, struct client_url *out);
 /* What a link in the document at `base` means. */
 NODISCARD err *client_url_join(struct arena *a, str base, str link, struct client_url *out);

@@ -35,6 +35,38 @@ static void test_a_request_and_its_answer(void **state)
 	site_close(s);
 }
 
+static void expect_path(struct client *cl, struct arena *a, struct client_call c, const char *path)
+{
+	good(client_one(cl, a, &c, in_seconds(20)));
+	ok(str_starts(c.answer, arena_printf(a, "GET %s HTTP/1.1\r\n", path)), "%.*s", STR_ARG(c.answer));
+}
+
+/* What is signed, or names an event, is what is written; elsewhere addresses are put in order first. */
+static void test_paths_go_out_as_they_are(void **state)
+{
+	static const char *const paths[] = { "/a/../b/./c/..", "/a/%2e%2E/%c3%C3?x=%2e./../y", "//a//b%2F%20" };
+	static const char *const none[] = { "/a b", "/a?b c", "/\xc3\xa9", "/a?\xc3\xa9", "/a\tb", "/a\r\nX: y" };
+	AUTO_ARENA a = arena_new();
+	struct client *cl = client_with(a, (struct client_options){ 0 });
+	struct site *s = site_open(S("127.0.0.1"), echo);
+	struct client_call c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		c = call_to(a, s, paths[i]);
+		c.path_as_is = true;
+		expect_path(cl, a, c, paths[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		c = call_to(a, s, none[i]);
+		c.path_as_is = true;
+		breaks_with(cl, a, c, CLIENT_BAD_URL);
+	}
+	expect_path(cl, a, call_to(a, s, "/a/../b/./c/.."), "/b/");
+	client_free(&cl);
+	site_close(s);
+}
+
 static void test_a_body_is_sent(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -549,6 +581,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_request_and_its_answer),
+		cmocka_unit_test(test_paths_go_out_as_they_are),
 		cmocka_unit_test(test_a_body_is_sent),
 		cmocka_unit_test(test_proxy_variables_are_ignored),
 		cmocka_unit_test(test_a_connection_is_used_again),
