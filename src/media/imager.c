@@ -10,8 +10,10 @@
  * the job: its closing, on this side, tells the keeper to kill the worker; on the other, that there is none any more.
  * A keeper that is gone (it ends by itself when it is idle) is started again, and the job sent once more.
  *
- * Nothing that a worker says is believed further than this: the result is walked over like any image that comes from
- * outside, and must be bare, of the kind and size that were told, and no larger than what was wanted.
+ * Nothing that a worker says is believed further than this: its result is copied, since the worker may still be there
+ * and write; the copy is walked over like any image that comes from outside, and must be bare, of the kind and size
+ * that were told, and no larger than what was wanted. Whatever a worker does with its reply's socket is its own end and
+ * no one else's: that the keeper is gone is seen by the keeper's socket alone.
  */
 #include "media/imager.h"
 
@@ -28,6 +30,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -236,15 +239,35 @@ static bool shall_move(const struct imager *im, const struct image_head *h, cons
 	return (int64_t)width * height <= MAX_MOVING / h->frames;
 }
 
-static bool is_what_was_wanted(int out_fd, const struct imager_job *job, const struct imager_reply *r)
+static bool read_copy(void *ctx, uint64_t at, void *p, size_t n)
+{
+	const str *bytes = ctx;
+
+	if (at > bytes->n || n > bytes->n - at)
+		return false;
+	memcpy(p, bytes->p + at, n);
+	return true;
+}
+
+static bool copy_result(struct arena *a, int fd, const struct imager_reply *r, str *out)
+{
+	struct stat st;
+	char *p;
+
+	if (fstat(fd, &st) != 0 || (uint64_t)st.st_size != r->size || r->size == 0 || r->size > MAX_OUT)
+		return false;
+	p = arena_alloc(a, r->size);
+	*out = (str){ p, r->size };
+	return image_read_fd(&fd, 0, p, r->size);
+}
+
+static bool is_what_was_wanted(str bytes, const struct imager_job *job, const struct imager_reply *r)
 {
 	struct image_head h;
-	struct stat st;
 
-	return fstat(out_fd, &st) == 0 && (uint64_t)st.st_size == r->size && r->size <= MAX_OUT &&
-	       image_head_read(image_read_fd, &out_fd, r->size, &h) && h.bare && h.kind == r->kind &&
-	       h.kind != IMAGE_GIF && (h.frames == 1 || job->animated) && h.width == r->width &&
-	       h.height == r->height && h.width <= job->width && h.height <= job->height;
+	return image_head_read(read_copy, &bytes, bytes.n, &h) && h.bare && h.kind == r->kind && h.kind != IMAGE_GIF &&
+	       (h.frames == 1 || job->animated) && h.width == r->width && h.height == r->height &&
+	       h.width <= job->width && h.height <= job->height;
 }
 
 /*
@@ -302,19 +325,23 @@ static pid_t spawn(const struct imager *im, int socket)
 	return pid;
 }
 
-/* One message of exactly n bytes within the time. 0: the other side is gone; -1: none came. */
-static int receive(int fd, void *p, size_t n, int64_t timeout_ms)
+enum received { GOT, NONSENSE, GONE, NOTHING };
+
+/* One message of exactly n bytes within the time. GONE: nobody has the other end; or somebody sent nothing. */
+static enum received receive(int fd, void *p, size_t n, int64_t timeout_ms)
 {
 	const int64_t deadline = clock_mono_ms() + timeout_ms;
 	struct pollfd poll_fd = { fd, POLLIN, 0 };
+	ssize_t got;
 	int ready;
 
 	do
 		ready = poll(&poll_fd, 1, (int)MAX(deadline - clock_mono_ms(), 0));
 	while (ready < 0 && errno == EINTR);
 	if (ready <= 0)
-		return -1;
-	return recv(fd, p, n, MSG_TRUNC) == (ssize_t)n ? 1 : 0;
+		return NOTHING;
+	got = recv(fd, p, n, MSG_TRUNC);
+	return got <= 0 ? GONE : got == (ssize_t)n ? GOT : NONSENSE;
 }
 
 static void complain(struct imager *im, const char *why)
@@ -337,7 +364,7 @@ static void start_keeper(struct imager *im, int *out_socket, pid_t *out_pid, str
 		return;
 	*out_pid = spawn(im, ends[1]);
 	(void)close(ends[1]);
-	if (*out_pid > 0 && receive(ends[0], hello, sizeof(*hello), START_MS) == 1) {
+	if (*out_pid > 0 && receive(ends[0], hello, sizeof(*hello), START_MS) == GOT) {
 		hello->why[sizeof(hello->why) - 1] = '\0';
 		*out_socket = ends[0];
 	}
@@ -403,29 +430,48 @@ static bool send_job(int to, const struct imager_job *job, const int fds[IMAGER_
 	return sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*job);
 }
 
-/* The keeper of that generation is of no use any more, unless another thread has seen so already. */
-static void give_up_keeper(struct imager *im, uint64_t generation)
+/* Is the keeper of that generation gone? Then it is given up, unless another thread has seen so already. */
+static bool keeper_is_gone(struct imager *im, uint64_t generation)
 {
 	LOCKED(&im->lock);
+	struct pollfd p = { im->socket, 0, 0 };
+
+	if (im->generation == generation && im->socket >= 0 && poll(&p, 1, 0) == 0)
+		return false;
 	if (im->generation == generation)
 		stop_keeper(im);
+	return true;
+}
+
+static enum outcome outcome_of(enum received got, const struct imager_reply *r)
+{
+	if (got != GOT)
+		return got == NOTHING ? LATE : DIED;
+	switch (r->answer) {
+	case IMAGER_MADE:
+		return MADE;
+	case IMAGER_DIED:
+		return DIED;
+	case IMAGER_NOT_BEGUN:
+		return UNAVAILABLE;
+	default:
+		return REFUSED;
+	}
 }
 
 /*
- * One job, in a turn. False: the keeper was gone, or there is none. A worker that is late is killed: that is what
- * closing the reply's socket means.
+ * One job, in a turn. False: the keeper was gone. A worker that is late is killed: that is what closing the reply's
+ * socket means.
  */
 static bool try_job(struct imager *im, const struct imager_job *job, int in_fd, int out_fd, enum outcome *out,
 		    struct imager_reply *reply)
 {
+	enum received got = GONE;
 	uint64_t generation;
-	bool sent = false;
-	int ends[2], got;
+	int ends[2];
+	bool sent;
 
 	*out = UNAVAILABLE;
-	/* Who was here before may have left something. */
-	if (ftruncate(out_fd, 0) != 0 || lseek(out_fd, 0, SEEK_SET) != 0)
-		return true;
 	lock_take(&im->lock);
 	if (!have_keeper(im) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
 		lock_drop(&im->lock);
@@ -435,21 +481,23 @@ static bool try_job(struct imager *im, const struct imager_job *job, int in_fd, 
 	sent = send_job(im->socket, job, (const int[IMAGER_FDS]){ in_fd, out_fd, ends[1] });
 	lock_drop(&im->lock);
 	(void)close(ends[1]);
-	got = sent ? receive(ends[0], reply, sizeof(*reply), (int64_t)job->wall_s * 1000 + GRACE_MS) : 0;
+	if (sent)
+		got = receive(ends[0], reply, sizeof(*reply), (int64_t)job->wall_s * 1000 + GRACE_MS);
 	(void)close(ends[0]);
-	if (got == 0) {
-		give_up_keeper(im, generation);
+	if (got == GONE && keeper_is_gone(im, generation))
 		return false;
-	}
-	*out = got < 0 ? LATE : reply->answer == IMAGER_MADE ? MADE : reply->answer == IMAGER_DIED ? DIED : REFUSED;
+	if (sent)
+		*out = outcome_of(got, reply);
 	return true;
 }
 
 static err *answer_of(struct imager *im, struct arena *a, enum outcome *outcome, const struct imager_job *job,
 		      struct imager_reply *r, int out_fd, struct image_made *out)
 {
+	str bytes = STR_NONE;
+
 	r->why[sizeof(r->why) - 1] = '\0';
-	if (*outcome == MADE && !is_what_was_wanted(out_fd, job, r)) {
+	if (*outcome == MADE && (!copy_result(a, out_fd, r, &bytes) || !is_what_was_wanted(bytes, job, r))) {
 		log_error(im->opt.log, "an image's worker gave something else than a thumbnail",
 			  F("type", image_kind_type(job->kind)), F("bytes", (int64_t)job->size));
 		*outcome = DIED;
@@ -457,10 +505,12 @@ static err *answer_of(struct imager *im, struct arena *a, enum outcome *outcome,
 	}
 	switch (*outcome) {
 	case MADE:
-		*out = (struct image_made){ image_kind_type(r->kind), r->width, r->height, r->size };
+		*out = (struct image_made){ image_kind_type(r->kind), r->width, r->height, bytes };
 		return NULL;
 	case REFUSED:
 		log_debug(im->opt.log, "an image was refused", F("why", (const char *)r->why));
+		if (r->answer == IMAGER_TOO_MUCH)
+			return failed(a, IMAGER_TOO_HARD, "the thumbnail would be too large");
 		return failed(a, IMAGER_BAD_IMAGE, "it is damaged, or of a kind that this server does not know");
 	case DIED:
 	case LATE:
@@ -472,20 +522,33 @@ static err *answer_of(struct imager *im, struct arena *a, enum outcome *outcome,
 	}
 }
 
-/* In a turn. */
-static err *do_job(struct imager *im, struct arena *a, const struct imager_job *job, int in_fd, int out_fd,
-		   struct image_made *out)
+static void close_fd(int *fd)
 {
-	struct imager_reply reply = { 0 };
-	enum outcome outcome = UNAVAILABLE;
-	err *e;
+	if (*fd >= 0)
+		(void)close(*fd);
+}
 
-	/* Twice: the keeper may just have ended for want of work. */
-	if (!try_job(im, job, in_fd, out_fd, &outcome, &reply) && !try_job(im, job, in_fd, out_fd, &outcome, &reply))
+/* In a turn. */
+static err *do_job(struct imager *im, struct arena *a, const struct imager_job *job, int in_fd, struct image_made *out)
+{
+	enum outcome outcome = UNAVAILABLE;
+	struct imager_reply reply;
+	bool done = false;
+	err *e = NULL;
+
+	/* Twice: the keeper may just have ended for want of work. Each time into a file of its own: a worker that was
+	 * given up may write for a moment still. */
+	for (int i = 0; !done && i < 2; i++) {
+		CLEANUP(close_fd) int file = memfd_create("thumbnail", MFD_CLOEXEC);
+
+		reply = (struct imager_reply){ 0 };
 		outcome = UNAVAILABLE;
-	e = answer_of(im, a, &outcome, job, &reply, out_fd, out);
+		done = file < 0 || try_job(im, job, in_fd, file, &outcome, &reply);
+		if (done)
+			e = answer_of(im, a, &outcome, job, &reply, file, out);
+	}
 	metric_add(outcomes[outcome], 1);
-	return e;
+	return done ? e : unavailable(a);
 }
 
 static struct imager_job job_for(const struct imager *im, const struct image_head *head, uint64_t size,
@@ -508,7 +571,7 @@ static struct imager_job job_for(const struct imager *im, const struct image_hea
 				    .animated = moving };
 }
 
-err *imager_thumbnail(struct imager *im, struct arena *a, int in_fd, const struct image_want *want, int out_fd,
+err *imager_thumbnail(struct imager *im, struct arena *a, int in_fd, const struct image_want *want,
 		      struct image_made *out)
 {
 	const int64_t began = clock_mono_us();
@@ -525,11 +588,11 @@ err *imager_thumbnail(struct imager *im, struct arena *a, int in_fd, const struc
 		metric_add(outcomes[BUSY], 1);
 		return failed(a, IMAGER_NOT_NOW, "too many are being made");
 	}
-	e = do_job(im, a, &job, in_fd, out_fd, out);
+	e = do_job(im, a, &job, in_fd, out);
 	/* Too much of it, or damaged further on: its first picture may do. */
 	if (e && job.animated && e->detail != IMAGER_NOT_NOW) {
 		job = job_for(im, &head, size, want, false);
-		e = do_job(im, a, &job, in_fd, out_fd, out);
+		e = do_job(im, a, &job, in_fd, out);
 	}
 	end_turn(im);
 	metric_observe_us(seconds, clock_mono_us() - began);

@@ -55,18 +55,18 @@ struct image_want {
 struct image_made {
 	const char *content_type; /* static: image/jpeg, image/png; image/webp where it moves */
 	uint32_t width, height;
-	uint64_t size; /* bytes */
+	str bytes; /* in the arena */
 };
 
 /* What is it? In this process, without libvips. `fd` is readable and its position does not matter. */
 NODISCARD err *imager_probe(struct imager *im, struct arena *a, int fd, struct image_seen *out);
 /*
- * Writes the thumbnail to out_fd (an empty file), at most as large as the image: only its pixels, in sRGB, turned as
- * its orientation says. What the child wrote is checked to be just that before this returns. Blocks for as long as it
- * takes; no lock may be held.
+ * Makes the thumbnail, at most as large as the image: only its pixels, in sRGB, turned as its orientation says. What
+ * the child wrote is taken over and then checked to be just that, so that it cannot change any more. Blocks for as long
+ * as it takes; no lock may be held.
  */
 NODISCARD err *imager_thumbnail(struct imager *im, struct arena *a, int in_fd, const struct image_want *want,
-				int out_fd, struct image_made *out);
+				struct image_made *out);
 
 /* The size that such a thumbnail of such an image has. */
 void imager_size(const struct image_seen *seen, const struct image_want *want, uint32_t *out_width,

@@ -13,6 +13,7 @@
 #include "media/internal_imager.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
@@ -114,10 +115,12 @@ static void start(struct keeper *k, const struct imager_job *job, const int fds[
 	}
 	(void)close(fds[0]);
 	(void)close(fds[1]);
-	if (pid > 0)
+	if (pid > 0) {
 		k->workers[k->n++] = (struct worker){ pid, fds[2] };
-	else
-		(void)close(fds[2]);
+		return;
+	}
+	say(fds[2], &(struct imager_reply){ .answer = IMAGER_NOT_BEGUN }, sizeof(struct imager_reply));
+	(void)close(fds[2]);
 }
 
 /* False: the server is gone, or speaks another language. */
@@ -169,6 +172,17 @@ static bool wait_for_any(struct keeper *k)
 	return p[SERVER].revents == 0 || take_job(k);
 }
 
+/* Where memory runs out, the server shall not be what has to go, and nobody else because of an image. */
+static void come_first_when_memory_ends(void)
+{
+	const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, "1000", 4);
+	(void)close(fd);
+}
+
 /* Started by root it would have all rights again: execution gives them. */
 static void drop_rights(void)
 {
@@ -187,6 +201,7 @@ int imager_keep(const struct imager_work *work)
 	sigset_t child;
 
 	(void)close_range(IMAGER_FD + 1, ~0U, 0);
+	come_first_when_memory_ends();
 	drop_rights();
 	(void)sigfillset(&child); /* only its socket ends it: Ctrl-C is for the server, which ends what it began */
 	(void)sigprocmask(SIG_SETMASK, &child, NULL);

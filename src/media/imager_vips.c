@@ -413,6 +413,7 @@ static void make(const struct imager_job *job, const uint8_t *image, int out_fd,
 		return;
 	if (n > job->max_out || !write_all(out_fd, bytes, n)) {
 		(void)refuse(out, "the thumbnail is too large");
+		out->answer = IMAGER_TOO_MUCH;
 		return;
 	}
 	*out = (struct imager_reply){

@@ -35,8 +35,13 @@ struct imager_job {
 	uint32_t time_s, wall_s; /* of CPU; in all */
 	bool crop, animated;
 };
-enum imager_answer { IMAGER_MADE = 1, IMAGER_REFUSED, IMAGER_DIED };
-/* From the worker; IMAGER_DIED from the keeper, when no other came. */
+enum imager_answer {
+	IMAGER_MADE = 1,
+	IMAGER_REFUSED,   /* the image */
+	IMAGER_TOO_MUCH,  /* it can be made, but not as large as that */
+	IMAGER_DIED,      /* said by the keeper, as is the next */
+	IMAGER_NOT_BEGUN, /* there is no worker */
+};
 struct imager_reply {
 	enum imager_answer answer;
 	enum image_kind kind;

@@ -23,8 +23,6 @@
 #include "store/thumbnails.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -257,29 +255,14 @@ static void close_fd(int *fd)
 }
 #define AUTO_FD CLEANUP(close_fd) int
 
-static err *read_whole(struct arena *a, int fd, size_t n, str *out)
-{
-	char *p = arena_alloc(a, n);
-
-	if (!image_read_fd(&fd, 0, p, n))
-		return err_new(a, ERR_INTERNAL, "thumbnail: reading: %s", strerror(errno));
-	*out = (str){ p, n };
-	return NULL;
-}
-
 static err *decode(const struct thumbnails *t, struct arena *a, int image, const struct image_want *chosen,
 		   struct thumbnail_row *row)
 {
-	AUTO_FD out = memfd_create("thumbnail", MFD_CLOEXEC);
 	struct image_made made;
-	str bytes;
 
-	if (out < 0)
-		return err_new(a, ERR_INTERNAL, "thumbnail: %s", strerror(errno));
-	TRY(imager_thumbnail(t->opt.imager, a, image, chosen, out, &made));
-	TRY(read_whole(a, out, (size_t)made.size, &bytes));
+	TRY(imager_thumbnail(t->opt.imager, a, image, chosen, &made));
 	row->content_type = str_c(made.content_type);
-	return keep(t, a, row, bytes);
+	return keep(t, a, row, made.bytes);
 }
 
 static err *make(const struct thumbnails *t, struct arena *a, const struct job *job)

@@ -18,6 +18,8 @@
 
 #include "media/internal_imager.h"
 
+enum { REPLY = 4 }; /* its descriptor (imager_child.c) */
+
 static void wait_for_ever(void)
 {
 	pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
@@ -53,6 +55,18 @@ static void misbehave(uint32_t how, int out_fd)
 	struct stat st;
 
 	switch (how) {
+	case WORKER_MAPS_THE_RESULT:
+		(void)mmap(NULL, sizeof(page), PROT_READ | PROT_WRITE, MAP_SHARED, out_fd, 0);
+		break;
+	case WORKER_SAYS_MUCH:
+		(void)!write(REPLY, page, sizeof(page));
+		break;
+	case WORKER_SAYS_LITTLE:
+		(void)!write(REPLY, page, 1);
+		break;
+	case WORKER_SAYS_NOTHING:
+		(void)!write(REPLY, page, 0);
+		break;
 	case WORKER_WAITS:
 		wait_for_ever();
 		break;
