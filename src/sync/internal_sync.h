@@ -112,7 +112,7 @@ bool ignored_has(const struct ignored_list *l, int64_t user);
 
 /*
  * How many one-time keys a device has (key_cache.c): kept as long as the bus knows that nothing came to the user's
- * devices and none of their keys was taken.
+ * devices, none of their keys was taken, and no device was removed.
  */
 struct key_cache *key_cache_new(void);
 void key_cache_free(struct key_cache **c);

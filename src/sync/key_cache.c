@@ -2,8 +2,9 @@
  * key_cache.c - devices' counts of one-time keys, in memory.
  *
  * Every answer of /sync has them, also one with no news, which asks nothing of the store. Whatever changes them touches
- * the user with BUS_TO_DEVICE; so counts are believed that were read at or above the last such touch. An entry packs
- * them: a byte for the list, the algorithm's length and name, and the count.
+ * the user with BUS_TO_DEVICE, or, where the keys went with their device, with BUS_DEVICE_LISTS: another may be called
+ * so by now. Counts are believed that were read at or above the last such touch. An entry packs them: a byte for the
+ * list, the algorithm's length and name, and the count.
  */
 #include "base/buf.h"
 #include "e2ee/one_time_keys.h"
@@ -119,7 +120,8 @@ bool key_cache_get(struct key_cache *c, struct arena *a, int64_t user, str devic
 
 	LOCKED(&c->lock);
 	e = str_is_none(key) ? NULL : map_get(&c->devices, key);
-	if (!e || e->as_of < known->since || e->as_of < known->own[BUS_TO_DEVICE])
+	if (!e || e->as_of < known->since || e->as_of < known->own[BUS_TO_DEVICE] ||
+	    e->as_of < known->own[BUS_DEVICE_LISTS])
 		return false;
 	list_del(&e->lru);
 	list_add_head(&c->lru, &e->lru);

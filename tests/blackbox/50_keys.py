@@ -189,11 +189,14 @@ def test_keys_go_with_their_device(each_hs):
     device, other = Device(alice), Device(login(each_hs, alice.user_id))
     for d in (device, other):
         d.upload(device_keys=d.keys(), one_time_keys=d.one_time(2), fallback_keys=d.fallback())
+    assert alice.sync()["device_one_time_keys_count"] == {CURVE: 2}
     alice.post("/logout")
     assert set(query(bob, alice)["device_keys"][alice.user_id]) == {other.device_id}
     assert claim(bob, device) == {}
     again = login(each_hs, alice.user_id, device_id=alice.device_id)    # the same name, another device
     assert again.post("/keys/upload")["one_time_key_counts"] == {}
+    got = again.sync()
+    assert got["device_one_time_keys_count"] == {CURVE: 0} and got["device_unused_fallback_key_types"] == []
     assert claim(bob, other)
     again.post("/account/deactivate", {"auth": {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": alice.user_id},
                                                 "password": "sesame-open-1"}})
