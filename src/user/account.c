@@ -211,7 +211,9 @@ static err *deactivate(struct tx *tx, struct change *c)
 	TRY(store_one_time_delete_user(tx, c->nid));
 	TRY(store_user_words_set(tx, c->nid, NULL, 0)); /* out of the user directory */
 	TRY(store_cross_signing_delete(tx, c->nid));
-	return delete_devices(tx, c, STR_NONE);
+	TRY(delete_devices(tx, c, STR_NONE));
+	c->devices_changed = c->nid; /* also where there are no devices left, there were keys */
+	return NULL;
 }
 
 static err *change_write(struct tx *tx, void *arg)
