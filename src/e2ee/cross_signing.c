@@ -127,11 +127,12 @@ static err *drop_device_signatures(struct tx *tx, const struct upload *u)
 		return NULL;
 	TRY(store_device_keys(tx, &u->cmd->user, 1, NULL, 0, &rows, &n));
 	for (size_t i = 0; i < n; i++) {
+		AUTO_ARENA scratch = arena_new(); /* trees are many times their texts */
 		struct key_object k;
 		bool saved;
 		str text;
 
-		TRY(key_object_parse(a, rows[i].keys, u->cmd->user_id, &k));
+		TRY(err_keep(a, key_object_parse(scratch, rows[i].keys, u->cmd->user_id, &k)));
 		if (str_is_none(key_object_signature(&k, old->id)))
 			continue;
 		json_del(k.signatures, old->id);

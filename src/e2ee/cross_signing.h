@@ -32,7 +32,7 @@ struct signature_failures {
 	const struct signature_failure *p; /* those of a user stand together */
 	size_t n;
 };
-enum { SIGNED_KEYS_MAX = 2000 }; /* in one request */
+enum { SIGNED_KEYS_MAX = 2000 }; /* in one request, users among them */
 /* ERR_BAD_JSON, ERR_INVALID_PARAM: nothing was done. */
 NODISCARD err *e2ee_signatures_upload(struct e2ee *e, struct arena *a, const struct signatures_cmd *cmd,
 				      struct signature_failures *out);

@@ -53,10 +53,12 @@ static bool is_own(const struct signing *s, str user_id) { return str_eq(user_id
  */
 static err *check_form(const struct signing *s)
 {
-	size_t n = 0;
+	size_t n = s->cmd->body->object.n;
 
+	if (s->cmd->body->dup)
+		return err_new(s->a, ERR_INVALID_PARAM, "A user stands twice");
 	JSON_EACH (s->cmd->body, user) {
-		if (user->value->kind != JSON_OBJECT)
+		if (user->value->kind != JSON_OBJECT || user->value->dup)
 			return err_new(s->a, ERR_INVALID_PARAM, "Keys must be objects by key id by user id");
 		n += user->value->object.n;
 		JSON_EACH (user->value, key)
@@ -168,6 +170,7 @@ static err *sign_own_device(struct signing *s, str device_id, const struct key_o
 {
 	const str before = device_text(&s->st, device_id);
 	struct device_keys_row row = { .user = s->cmd->user, .device_id = device_id };
+	AUTO_ARENA scratch = NULL;
 	struct key_object stored;
 	str signature;
 
@@ -178,13 +181,15 @@ static err *sign_own_device(struct signing *s, str device_id, const struct key_o
 		return invalid(s);
 	if (str_is_none(before))
 		return unknown(s);
-	TRY(key_object_parse(s->a, before, s->cmd->user_id, &stored));
+	/* A key's tree is many times its text, and there may be a thousand. */
+	scratch = arena_new();
+	TRY(err_keep(s->a, key_object_parse(scratch, before, s->cmd->user_id, &stored)));
 	if (str_eq(key_object_signature(&stored, s->self_signing->id), signature))
 		return NULL;
 	TRY(check_same(s, given, &stored));
 	if (!user_key_signed(s->a, s->self_signing, given))
 		return invalid(s);
-	json_set(s->a, stored.signatures, s->self_signing->id, json_new_str(s->a, signature));
+	json_set(scratch, stored.signatures, s->self_signing->id, json_new_str(scratch, signature));
 	TRY(key_object_text(s->a, &stored, &row.keys));
 	vec_push(s->a, &s->signed_devices, row);
 	return NULL;
@@ -213,16 +218,14 @@ static bool was_made(const struct stored *st, const struct user_signature_row *r
 }
 
 /* "signatures made by the user's own [...] user-signing key": on others' master keys, and on nothing else. */
-static err *sign_other(struct signing *s, str user_id, str key_id, const struct json *json)
+static err *sign_other(struct signing *s, int64_t user, const struct user_key *master, str key_id,
+		       const struct json *json)
 {
-	struct user_signature_row row = { .signer = s->cmd->user };
+	struct user_signature_row row = { .signer = s->cmd->user, .user = user };
 	struct key_object given;
-	struct user_key *master;
 
 	if (!s->user_signing)
 		return err_new(s->a, ERR_NOT_FOUND, "There is no user-signing key");
-	TRY(store_intern_find(s->e->opt.store, s->a, user_id, &row.user));
-	TRY(user_key_parse(s->a, row.user ? master_text(&s->st, row.user) : STR_NONE, user_id, KEY_MASTER, &master));
 	if (!master || !str_eq(master->name, key_id))
 		return unknown(s);
 	/* The signatures that count are the signer's. */
@@ -238,6 +241,31 @@ static err *sign_other(struct signing *s, str user_id, str key_id, const struct 
 	return NULL;
 }
 
+static void failed(struct signing *s, str user_id, str key_id, const err *why)
+{
+	if (why)
+		vec_push(s->a, &s->failures, (struct signature_failure){ user_id, key_id, why });
+}
+
+static err *check_user(struct signing *s, str user_id, const struct json *keys)
+{
+	struct user_key *master;
+	int64_t user;
+	str text;
+
+	if (is_own(s, user_id)) {
+		JSON_EACH (keys, m)
+			failed(s, user_id, m->key, sign_own(s, m->key, m->value));
+		return NULL;
+	}
+	TRY(store_intern_find(s->e->opt.store, s->a, user_id, &user));
+	text = user ? master_text(&s->st, user) : STR_NONE;
+	TRY(user_key_parse(s->a, text, user_id, KEY_MASTER, &master));
+	JSON_EACH (keys, m)
+		failed(s, user_id, m->key, sign_other(s, user, master, m->key, m->value));
+	return NULL;
+}
+
 static err *check_all(struct signing *s)
 {
 	const struct cross_signing_row *own = &s->st.own;
@@ -248,15 +276,8 @@ static err *check_all(struct signing *s)
 	TRY(user_key_parse(s->a, own->user_signing, id, KEY_USER_SIGNING, &s->user_signing));
 	s->failures.n = s->signed_devices.n = s->made.n = 0;
 	s->signed_master = STR_NONE;
-	JSON_EACH (s->cmd->body, user) {
-		JSON_EACH (user->value, key) {
-			const err *why = is_own(s, user->key) ? sign_own(s, key->key, key->value)
-							      : sign_other(s, user->key, key->key, key->value);
-
-			if (why)
-				vec_push(s->a, &s->failures, (struct signature_failure){ user->key, key->key, why });
-		}
-	}
+	JSON_EACH (s->cmd->body, user)
+		TRY(check_user(s, user->key, user->value));
 	return NULL;
 }
 

@@ -251,6 +251,10 @@ def test_each_rule_for_a_signature(user):
     for bad in ({me: []}, {me: {"x": []}}, {bob.user_id: "x"}, {bob.user_id: {"x": 5}}):
         alice.fails(400, "M_INVALID_PARAM", "POST", SIGNATURES, bad)
     alice.fails(400, "M_INVALID_PARAM", "POST", SIGNATURES, {me: {f"D{n}": {} for n in range(2001)}})
+    alice.fails(400, "M_INVALID_PARAM", "POST", SIGNATURES, {f"@u{n}:{alice.server.name}": {} for n in range(2001)})
+    for twice in ('{"%s":{"x":{},"x":{}}}' % me, '{"%s":{},"%s":{}}' % (me, me)):
+        answer = alice.raw("POST", SIGNATURES, data=twice)
+        assert (answer.status_code, answer.json()["errcode"]) == (400, "M_INVALID_PARAM")
 
 
 def test_keys_go_with_the_account(alice, bob):

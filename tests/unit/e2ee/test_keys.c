@@ -4,6 +4,7 @@
 #include "test.h"
 
 #include "bus/bus.h"
+#include "e2ee/cross_signing.h"
 #include "e2ee/key_upload.h"
 #include "e2ee/keys_query.h"
 #include "store/cross_signing.h"
@@ -266,6 +267,49 @@ static void a_large_query_is_that_of_each_user(struct both *b)
 }
 BOTH(a_large_query_is_that_of_each_user)
 
+static err *save_keys_of(struct tx *tx, void *arg) { return store_cross_signing_save(tx, arg); }
+
+/* A name in the request costs its own bytes, not those of the key that it is not the name of. */
+static void names_of_keys_that_are_none_cost_little(struct both *b)
+{
+	struct world w = begin(b);
+	struct key_upload me = user(&w, 1), other = user(&w, 2);
+	AUTO_BUF large = BUF_INIT(SIZE_MAX), body = BUF_INIT(SIZE_MAX);
+	const str id = arena_join2(b->a, S("ed25519:"), arena_printf(b->a, "%043d", 0));
+	struct cross_signing_row row = { .user = other.user };
+	struct signatures_cmd cmd = { .user = me.user, .user_id = me.user_id };
+	struct signature_failures failures;
+	size_t before;
+
+	buf_printf(&large, "{\"keys\":{\"%.*s\":\"%.*s\"},\"usage\":[\"master\"],\"user_id\":\"%.*s\",\"x\":[0",
+		   STR_ARG(id), STR_ARG(str_from(id, 8)), STR_ARG(other.user_id));
+	for (int i = 0; i < 5000; i++)
+		buf_add(&large, S(",0"));
+	buf_add(&large, S("],\"signatures\":{}}"));
+	row.master = buf_str(&large);
+	both_ok(store_do(b->st, b->a, save_keys_of, &row));
+	row = (struct cross_signing_row){
+		.user = me.user,
+	};
+	row.master = arena_printf(b->a, "{\"keys\":{\"%.*s\":\"%.*s\"},\"usage\":[\"master\"],\"user_id\":\"%.*s\"}",
+				  STR_ARG(id), STR_ARG(str_from(id, 8)), STR_ARG(me.user_id));
+	row.user_signing = arena_printf(b->a,
+					"{\"keys\":{\"%.*s\":\"%.*s\"},\"usage\":[\"user_signing\"],"
+					"\"user_id\":\"%.*s\",\"signatures\":{}}",
+					STR_ARG(id), STR_ARG(str_from(id, 8)), STR_ARG(me.user_id));
+	both_ok(store_do(b->st, b->a, save_keys_of, &row));
+
+	for (int i = 0; i < 1000; i++)
+		buf_printf(&body, "%s\"k%d\":{}", i ? "," : "", i);
+	cmd.body = parsed(&w, arena_printf(b->a, "{\"%.*s\":{%.*s}}", STR_ARG(other.user_id), STR_ARG(buf_str(&body))));
+	before = arena_used(b->a);
+	both_ok(e2ee_signatures_upload(w.e, b->a, &cmd, &failures));
+	assert_int_equal(failures.n, 1000);
+	ok(arena_used(b->a) - before < 4 << 20, "%d bytes", (int)(arena_used(b->a) - before));
+	end(&w);
+}
+BOTH(names_of_keys_that_are_none_cost_little)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +319,7 @@ int main(void)
 		BOTH_TESTS(costs_are_statements_for_all_together),
 		BOTH_TESTS(no_ones_keys_are_shown_for_another),
 		BOTH_TESTS(a_large_query_is_that_of_each_user),
+		BOTH_TESTS(names_of_keys_that_are_none_cost_little),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
