@@ -121,35 +121,32 @@ struct taking {
 	int64_t position;
 };
 
-static err *take(struct tx *tx, struct taking *t, struct key_claim *c)
-{
-	struct one_time_key_row key;
-	bool found, first = true;
-
-	TRY(store_one_time_key_take(tx, c->user, c->device_id, c->algorithm, &key, &found));
-	t->one_time += found;
-	if (!found) {
-		/* "The returned key is a one-time key if one is available, and otherwise a fallback key." */
-		TRY(store_fallback_key_use(tx, c->user, c->device_id, c->algorithm, &key, &found, &first));
-		t->fallback += found;
-	}
-	c->found = found;
-	if (!found)
-		return NULL;
-	c->key_id = arena_keep(t->a, key.key_id);
-	c->key = arena_keep(t->a, key.key);
-	t->counts_changed |= first;
-	return NULL;
-}
-
 static err *take_run(struct tx *tx, void *arg)
 {
 	struct taking *t = arg;
+	struct key_taking *list = ARENA_ARRAY(tx_arena(tx), struct key_taking, t->n);
 
 	t->one_time = t->fallback = 0;
 	t->counts_changed = false;
 	for (size_t i = 0; i < t->n; i++)
-		TRY(take(tx, t, &t->claims[i]));
+		list[i] = (struct key_taking){ t->claims[i].user, t->claims[i].device_id, t->claims[i].algorithm };
+	/* "The returned key is a one-time key if one is available, and otherwise a fallback key." */
+	TRY(store_one_time_keys_take(tx, list, t->n));
+	for (size_t i = 0; i < t->n; i++)
+		t->one_time += !str_is_none(list[i].key_id);
+	t->counts_changed = t->one_time > 0;
+	if (t->one_time < t->n)
+		TRY(store_fallback_keys_use(tx, list, t->n));
+	for (size_t i = 0; i < t->n; i++) {
+		struct key_claim *c = &t->claims[i];
+
+		c->found = !str_is_none(list[i].key_id);
+		c->key_id = arena_keep(t->a, list[i].key_id);
+		c->key = arena_keep(t->a, list[i].key);
+		t->fallback += c->found;
+		t->counts_changed |= list[i].first;
+	}
+	t->fallback -= t->one_time;
 	return NULL;
 }
 

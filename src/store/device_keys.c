@@ -115,38 +115,6 @@ err *store_one_time_keys_add(struct tx *tx, int64_t user, str device_id, int64_t
 	return add_keys(tx, sql, user, device_id, place, rows, n, out_added);
 }
 
-static err *first_key(struct tx *tx, const char *sql, int64_t user, str device_id, str algorithm,
-		      struct one_time_key_row *out, bool *out_found)
-{
-	struct row *r;
-
-	TRY(tx_one(tx, sql, BIND(B(user), B(device_id), B(algorithm)), &r));
-	*out_found = r != NULL;
-	if (r)
-		*out = (struct one_time_key_row){ algorithm, row_str(r, 0), row_str(r, 1) };
-	return NULL;
-}
-
-/* SQLite makes a table in passing for RETURNING: two statements cost less. What another process took in between is not
- * deleted here, and the next one is tried. */
-err *store_one_time_key_take(struct tx *tx, int64_t user, str device_id, str algorithm, struct one_time_key_row *out,
-			     bool *out_found)
-{
-	static const char find[] = "SELECT key_id, key FROM one_time_keys WHERE user_nid = $1 AND device_id = $2"
-				   " AND algorithm = $3 ORDER BY place LIMIT 1";
-	static const char take[] = "DELETE FROM one_time_keys WHERE user_nid = $1 AND device_id = $2"
-				   " AND algorithm = $3 AND key_id = $4";
-	int64_t taken = 0;
-
-	do {
-		TRY(first_key(tx, find, user, device_id, algorithm, out, out_found));
-		if (!*out_found)
-			return NULL;
-		TRY(tx_run_count(tx, take, BIND(B(user), B(device_id), B(algorithm), B(out->key_id)), &taken));
-	} while (!taken);
-	return NULL;
-}
-
 err *store_fallback_keys_save(struct tx *tx, int64_t user, str device_id, const struct one_time_key_row *rows, size_t n,
 			      size_t *out_changed)
 {
@@ -160,21 +128,107 @@ err *store_fallback_keys_save(struct tx *tx, int64_t user, str device_id, const 
 	return add_keys(tx, sql, user, device_id, 0, rows, n, out_changed);
 }
 
-err *store_fallback_key_use(struct tx *tx, int64_t user, str device_id, str algorithm, struct one_time_key_row *out,
-			    bool *out_found, bool *out_first)
-{
-	static const char find[] = "SELECT key_id, key FROM fallback_keys WHERE user_nid = $1 AND device_id = $2"
-				   " AND algorithm = $3";
-	static const char use[] = "UPDATE fallback_keys SET used = 1 WHERE user_nid = $1 AND device_id = $2"
-				  " AND algorithm = $3 AND used = 0";
-	int64_t changed;
+/*
+ * Giving keys
+ */
+/* Lists side by side, of those to whom nothing is given yet: whose device, which algorithm, and its place in the list.
+ */
+struct asked {
+	int64_t *users, *at;
+	str *device_ids, *algorithms;
+	size_t n;
+};
 
-	*out_first = false;
-	TRY(first_key(tx, find, user, device_id, algorithm, out, out_found));
-	if (!*out_found)
+static struct asked still_asked(struct arena *a, const struct key_taking *list, size_t n)
+{
+	struct asked k = { .users = ARENA_ARRAY(a, int64_t, n),
+			   .at = ARENA_ARRAY(a, int64_t, n),
+			   .device_ids = ARENA_ARRAY(a, str, n),
+			   .algorithms = ARENA_ARRAY(a, str, n) };
+
+	for (size_t i = 0; i < n; i++) {
+		if (!str_is_none(list[i].key_id))
+			continue;
+		k.users[k.n] = list[i].user;
+		k.device_ids[k.n] = list[i].device_id;
+		k.algorithms[k.n] = list[i].algorithm;
+		k.at[k.n++] = (int64_t)i;
+	}
+	return k;
+}
+
+/* Rows: which of the list, the key's id, the key, and whether it is used for the first time. */
+static err *give(struct tx *tx, const char *sql, struct key_taking *list, size_t n, size_t *out_given)
+{
+	const struct asked k = still_asked(tx_arena(tx), list, n);
+	struct rows *rs = NULL;
+
+	*out_given = 0;
+	if (!k.n)
 		return NULL;
-	TRY(tx_run_count(tx, use, BIND(B(user), B(device_id), B(algorithm)), &changed));
-	*out_first = changed == 1;
+	TRY(tx_query(tx, sql,
+		     BIND(B(((struct i64s){ k.users, k.n })), B(((struct strs){ k.device_ids, k.n })),
+			  B(((struct strs){ k.algorithms, k.n })), B(((struct i64s){ k.at, k.n }))),
+		     &rs));
+	while (rows_next(rs)) {
+		struct key_taking *t = &list[rows_i64(rs, 0)];
+
+		t->key_id = rows_str(rs, 1);
+		t->key = rows_str(rs, 2);
+		t->first = rows_i64(rs, 3);
+		(*out_given)++;
+	}
+	return rows_end(&rs);
+}
+
+err *store_one_time_keys_take(struct tx *tx, struct key_taking *list, size_t n)
+{
+	static const char find[] =
+		"SELECT zip.c4, k.key_id, k.key, 0 FROM ZIP ($1, $2, $3, $4) CROSS JOIN one_time_keys k"
+		" WHERE k.user_nid = zip.c1 AND k.device_id = zip.c2 AND k.algorithm = zip.c3 AND k.key_id ="
+		" (SELECT o.key_id FROM one_time_keys o WHERE o.user_nid = zip.c1 AND o.device_id = zip.c2"
+		" AND o.algorithm = zip.c3 ORDER BY o.place LIMIT 1)";
+	static const char take[] = "DELETE FROM one_time_keys WHERE (user_nid, device_id, algorithm, key_id) IN"
+				   " (SELECT zip.c1, zip.c2, zip.c3, zip.c4 FROM ZIP ($1, $2, $3, $4))";
+	struct arena *a = tx_arena(tx);
+	int64_t taken, *users;
+	size_t given, got = 0;
+	str *lists[3];
+
+	TRY(give(tx, find, list, n, &given));
+	if (!given)
+		return NULL;
+	users = ARENA_ARRAY(a, int64_t, given);
+	for (size_t c = 0; c < 3; c++)
+		lists[c] = ARENA_ARRAY(a, str, given);
+	for (size_t i = 0; i < n; i++) {
+		if (str_is_none(list[i].key_id))
+			continue;
+		users[got] = list[i].user;
+		lists[0][got] = list[i].device_id;
+		lists[1][got] = list[i].algorithm;
+		lists[2][got++] = list[i].key_id;
+	}
+	TRY(tx_run_count(tx, take,
+			 BIND(B(((struct i64s){ users, got })), B(((struct strs){ lists[0], got })),
+			      B(((struct strs){ lists[1], got })), B(((struct strs){ lists[2], got }))),
+			 &taken));
+	return (size_t)taken == given ? NULL : err_new(a, ERR_BUSY, "One-time keys were taken by another process");
+}
+
+err *store_fallback_keys_use(struct tx *tx, struct key_taking *list, size_t n)
+{
+	static const char find[] =
+		"SELECT zip.c4, k.key_id, k.key, 1 - k.used FROM ZIP ($1, $2, $3, $4) CROSS JOIN fallback_keys k"
+		" WHERE k.user_nid = zip.c1 AND k.device_id = zip.c2 AND k.algorithm = zip.c3";
+	static const char use[] = "UPDATE fallback_keys SET used = 1 WHERE user_nid = $1 AND device_id = $2"
+				  " AND algorithm = $3";
+	size_t given;
+
+	TRY(give(tx, find, list, n, &given));
+	for (size_t i = 0; i < n && given; i++)
+		if (list[i].first)
+			TRY(tx_run(tx, use, BIND(B(list[i].user), B(list[i].device_id), B(list[i].algorithm))));
 	return NULL;
 }
 

@@ -29,16 +29,22 @@ NODISCARD err *store_one_time_keys_find(struct tx *tx, int64_t user, str device_
 /* `place` orders uploads. Fewer in *out_added than there are: no such device (any more), or one is there already. */
 NODISCARD err *store_one_time_keys_add(struct tx *tx, int64_t user, str device_id, int64_t place,
 				       const struct one_time_key_row *rows, size_t n, size_t *out_added);
-/* Takes the key of the oldest upload for good; false in *out_found: none is left. */
-NODISCARD err *store_one_time_key_take(struct tx *tx, int64_t user, str device_id, str algorithm,
-				       struct one_time_key_row *out, bool *out_found);
+/* One key is asked for. */
+struct key_taking {
+	int64_t user;
+	str device_id, algorithm;
+	str key_id, key; /* set to what is given; STR_NONE before */
+	bool first;      /* set: a fallback key that was not used before */
+};
+/* Takes keys of the oldest uploads for good. No algorithm of a device may be asked for twice. Two statements. ERR_BUSY:
+ * somebody else took one of them meanwhile. */
+NODISCARD err *store_one_time_keys_take(struct tx *tx, struct key_taking *list, size_t n);
 
 /* Each replaces its algorithm's, as unused; the same key again stays as it is. One of each algorithm at most. */
 NODISCARD err *store_fallback_keys_save(struct tx *tx, int64_t user, str device_id, const struct one_time_key_row *rows,
 					size_t n, size_t *out_changed);
-/* Gives it and marks it as used; *out_first: it was not yet. */
-NODISCARD err *store_fallback_key_use(struct tx *tx, int64_t user, str device_id, str algorithm,
-				      struct one_time_key_row *out, bool *out_found, bool *out_first);
+/* Gives fallback keys to those to whom none was given yet, and marks them as used. */
+NODISCARD err *store_fallback_keys_use(struct tx *tx, struct key_taking *list, size_t n);
 
 /* By algorithm: how many one-time keys are left, and whether a fallback key is there that was not used. */
 struct key_count_row {

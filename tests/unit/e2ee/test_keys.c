@@ -165,6 +165,7 @@ static void costs_are_statements_for_all_together(struct both *b)
 	AUTO_BUF ask = BUF_INIT(SIZE_MAX), keys = BUF_INIT(SIZE_MAX);
 	struct key_upload u = { 0 };
 	struct keys_answer answer;
+	struct key_claims many;
 	const struct json *asked;
 	uint64_t before;
 
@@ -198,6 +199,17 @@ static void costs_are_statements_for_all_together(struct both *b)
 	before = store_statements_here();
 	assert_true(claims(&w, &u, "x").p[0].found); /* finds, deletes, and takes a position */
 	ok(store_statements_here() - before <= 4, "a claim took %d statements",
+	   (int)(store_statements_here() - before));
+	/* Devices that are unknown, or have no keys, are no work for the writer. */
+	buf_reset(&ask);
+	for (int i = 0; i < CROWD; i++)
+		buf_printf(&ask, "%s\"@u%d:x.org\":{\"D\":\"y\",\"E\":\"x\"}", i ? "," : "{", i);
+	buf_byte(&ask, '}');
+	both_ok(key_claims_read(w.e, b->a, parsed(&w, buf_str(&ask)), &many));
+	assert_int_equal(many.n, 2 * CROWD);
+	before = store_statements_here();
+	both_ok(e2ee_keys_claim(w.e, b->a, &many));
+	ok(store_statements_here() - before <= 3, "%d claims took %d statements", 2 * (int)CROWD,
 	   (int)(store_statements_here() - before));
 	end(&w);
 }

@@ -58,50 +58,37 @@ static err *add_fallback(struct tx *tx, void *arg)
 	return store_fallback_keys_save(tx, 1, str_c(x->device_id), x->keys, x->n, &x->changed);
 }
 
-struct taken {
-	const char *device_id, *algorithm;
-	struct one_time_key_row key;
-	bool found, first;
-};
+typedef err *give_fn(struct tx *tx, struct key_taking *list, size_t n);
 
-static err *take(struct tx *tx, void *arg)
-{
-	struct taken *t = arg;
-
-	return store_one_time_key_take(tx, 1, str_c(t->device_id), str_c(t->algorithm), &t->key, &t->found);
-}
-
-static err *use(struct tx *tx, void *arg)
-{
-	struct taken *t = arg;
-
-	return store_fallback_key_use(tx, 1, str_c(t->device_id), str_c(t->algorithm), &t->key, &t->found, &t->first);
-}
-
-/* "id" of the key that was given, or "" where there was none. The rows live in the writer's arena: looked at inside. */
+/* What is given is kept; "" where there was nothing. The rows live in the writer's arena: looked at inside. */
 struct give {
 	struct both *b;
-	struct taken t;
-	store_fn *how;
-	str id, key;
+	struct key_taking *list;
+	size_t n;
+	give_fn *how;
 };
 
 static err *give_run(struct tx *tx, void *arg)
 {
 	struct give *g = arg;
 
-	TRY(g->how(tx, &g->t));
-	g->id = g->t.found ? arena_keep(g->b->a, g->t.key.key_id) : S("");
-	g->key = g->t.found ? arena_keep(g->b->a, g->t.key.key) : S("");
+	TRY(g->how(tx, g->list, g->n));
+	for (size_t i = 0; i < g->n; i++) {
+		struct key_taking *t = &g->list[i];
+
+		t->key = str_is_none(t->key_id) ? S("") : arena_keep(g->b->a, t->key);
+		t->key_id = str_is_none(t->key_id) ? S("") : arena_keep(g->b->a, t->key_id);
+	}
 	return NULL;
 }
 
-static struct give given(struct both *b, store_fn *how, const char *device_id, const char *algorithm)
+static struct key_taking given(struct both *b, give_fn *how, const char *device_id, const char *algorithm)
 {
-	struct give g = { .b = b, .t = { .device_id = device_id, .algorithm = algorithm }, .how = how };
+	struct key_taking t = { 1, str_c(device_id), str_c(algorithm) };
+	struct give g = { b, &t, 1, how };
 
 	both_ok(store_do(b->st, b->a, give_run, &g));
-	return g;
+	return t;
 }
 
 static size_t counts(struct both *b, const char *device_id, struct key_count_row **out)
@@ -147,33 +134,74 @@ static void the_oldest_upload_is_taken_first(struct both *b)
 	both_ok(store_do(b->st, b->a, add_one_time, &late));
 	both_ok(store_do(b->st, b->a, add_one_time, &early));
 	both_ok(store_do(b->st, b->a, add_one_time, &other));
-	same_str(given(b, take, "A", "x").key, S("k2"));
-	same_str(given(b, take, "A", "x").id, S("1"));
-	same_str(given(b, take, "A", "x").id, S(""));
-	same_str(given(b, take, "A", "y").id, S("3"));
-	same_str(given(b, take, "B", "x").id, S("9"));
+	same_str(given(b, store_one_time_keys_take, "A", "x").key, S("k2"));
+	same_str(given(b, store_one_time_keys_take, "A", "x").key_id, S("1"));
+	same_str(given(b, store_one_time_keys_take, "A", "x").key_id, S(""));
+	same_str(given(b, store_one_time_keys_take, "A", "y").key_id, S("3"));
+	same_str(given(b, store_one_time_keys_take, "B", "x").key_id, S("9"));
 }
 BOTH(the_oldest_upload_is_taken_first)
+
+static void many_are_given_at_once_each_what_was_asked_for(struct both *b)
+{
+	struct add one = {
+		"A", 1, { { S("x"), S("1"), S("a1") }, { S("x"), S("2"), S("a2") }, { S("y"), S("1"), S("a3") } }, 3, 0
+	};
+	struct add two = { "B", 1, { { S("x"), S("1"), S("b1") } }, 1, 0 };
+	struct add fallback = { "C", 1, { { S("x"), S("f"), S("c1") } }, 1, 0 };
+	struct key_taking list[] = { { 1, S("C"), S("x") }, { 1, S("B"), S("x") }, { 1, S("A"), S("x") },
+				     { 1, S("A"), S("y") }, { 2, S("A"), S("x") }, { 1, S("B"), S("y") },
+				     { 1, S("D"), S("x") } };
+	struct give g = { b, list, ARRAY_LEN(list), store_one_time_keys_take };
+	struct key_count_row *rows;
+	static const char *const want[] = { "", "b1", "", "a3", "", "", "" };
+
+	device(b, "A");
+	device(b, "B");
+	device(b, "C");
+	both_ok(store_do(b->st, b->a, add_one_time, &one));
+	both_ok(store_do(b->st, b->a, add_one_time, &two));
+	both_ok(store_do(b->st, b->a, add_fallback, &fallback));
+	both_ok(store_do(b->st, b->a, give_run, &g));
+	for (size_t i = 0; i < ARRAY_LEN(list); i++)
+		if (i == 2)
+			ok(str_eq(list[i].key, S("a1")) || str_eq(list[i].key, S("a2")), "one of the two");
+		else
+			same_str(list[i].key, str_c(want[i]));
+	assert_int_equal(counts(b, "A", &rows), 1);
+	assert_int_equal(rows[0].one_time, 1);
+	assert_int_equal(counts(b, "B", &rows), 0);
+
+	/* Who was given one already is given no other. */
+	list[0].key_id = list[0].key = list[6].key_id = STR_NONE;
+	g.how = store_fallback_keys_use;
+	both_ok(store_do(b->st, b->a, give_run, &g));
+	same_str(list[0].key, S("c1"));
+	assert_true(list[0].first);
+	same_str(list[1].key, S("b1"));
+	same_str(list[6].key, S(""));
+}
+BOTH(many_are_given_at_once_each_what_was_asked_for)
 
 static void a_fallback_key_stays_and_is_marked(struct both *b)
 {
 	struct add first = { "A", 0, { { S("x"), S("1"), S("k1") }, { S("y"), S("2"), S("k2") } }, 2, 0 };
 	struct add second = { "A", 0, { { S("x"), S("3"), S("k3") }, { S("y"), S("2"), S("k2") } }, 2, 0 };
 	struct key_count_row *rows;
-	struct give g;
+	struct key_taking g;
 
 	device(b, "A");
 	both_ok(store_do(b->st, b->a, add_fallback, &first));
 	assert_int_equal(counts(b, "A", &rows), 2);
 	assert_true(rows[0].unused_fallback && rows[1].unused_fallback && rows[0].one_time == 0);
-	g = given(b, use, "A", "x");
+	g = given(b, store_fallback_keys_use, "A", "x");
 	same_str(g.key, S("k1"));
-	assert_true(g.t.first);
-	g = given(b, use, "A", "x");
-	same_str(g.id, S("1"));
-	assert_false(g.t.first);
-	g = given(b, use, "A", "y");
-	assert_true(g.t.first);
+	assert_true(g.first);
+	g = given(b, store_fallback_keys_use, "A", "x");
+	same_str(g.key_id, S("1"));
+	assert_false(g.first);
+	g = given(b, store_fallback_keys_use, "A", "y");
+	assert_true(g.first);
 	counts(b, "A", &rows);
 	assert_false(rows[0].unused_fallback || rows[1].unused_fallback);
 	both_ok(store_do(b->st, b->a, add_fallback, &second)); /* x is another key, y the same */
@@ -181,7 +209,7 @@ static void a_fallback_key_stays_and_is_marked(struct both *b)
 	counts(b, "A", &rows);
 	assert_true(rows[0].unused_fallback);
 	assert_false(rows[1].unused_fallback);
-	same_str(given(b, use, "A", "z").id, S(""));
+	same_str(given(b, store_fallback_keys_use, "A", "z").key_id, S(""));
 }
 BOTH(a_fallback_key_stays_and_is_marked)
 
@@ -362,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH_TESTS(keys_need_their_device),
 		BOTH_TESTS(the_oldest_upload_is_taken_first),
+		BOTH_TESTS(many_are_given_at_once_each_what_was_asked_for),
 		BOTH_TESTS(a_fallback_key_stays_and_is_marked),
 		BOTH_TESTS(counts_are_by_algorithm),
 		BOTH_TESTS(keys_go_with_their_device),
