@@ -96,15 +96,20 @@ str b64_decode(struct arena *a, str text) { return decode(a, text, false); }
 
 str b64url_decode(struct arena *a, str text) { return decode(a, text, true); }
 
-str hex_encode(struct arena *a, str bytes)
+void hex_write(char *out, str bytes)
 {
-	char *out = arena_alloc(a, 2 * bytes.n + 1);
-
 	for (size_t i = 0; i < bytes.n; i++) {
 		out[2 * i] = "0123456789abcdef"[(unsigned char)bytes.p[i] >> 4];
 		out[2 * i + 1] = "0123456789abcdef"[(unsigned char)bytes.p[i] & 15];
 	}
 	out[2 * bytes.n] = '\0';
+}
+
+str hex_encode(struct arena *a, str bytes)
+{
+	char *out = arena_alloc(a, 2 * bytes.n + 1);
+
+	hex_write(out, bytes);
 	return (str){ out, 2 * bytes.n };
 }
 

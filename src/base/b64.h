@@ -10,5 +10,6 @@ str b64url_encode(struct arena *a, str bytes); /* URL-safe alphabet, no padding 
 str b64_decode(struct arena *a, str text);
 str b64url_decode(struct arena *a, str text);
 str hex_encode(struct arena *a, str bytes);
+void hex_write(char *out, str bytes);      /* 2 * bytes.n + 1 characters: the last is NUL */
 str hex_decode(struct arena *a, str text); /* STR_NONE when it is not hex */
 int hex_digit(char c);                     /* of either case; -1: it is none */

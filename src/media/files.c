@@ -62,8 +62,7 @@ static struct name name_place(int64_t content, const uint8_t hash[32], unsigned 
 	struct name n;
 	char hex[65];
 
-	for (size_t i = 0; i < 32; i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+	hex_write(hex, (str){ (const char *)hash, 32 });
 	if (parts == 1)
 		(void)snprintf(n.p, sizeof(n.p), "%.1s", hex);
 	else if (parts == 2)

@@ -1,7 +1,6 @@
 /* Contents on disk: what is there after each place where the server may have stopped. */
 #include "repo.h"
 
-#include "base/b64.h"
 #include "media/files.h"
 #include "store/media.h"
 #include "store/tx.h"
