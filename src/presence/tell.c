@@ -9,8 +9,8 @@
  *
  * The cost. A change costs a store to memory for each room and for each listener in it; what costs is the listener's
  * /sync. These come in turns (bus/nudge.c) at TURNS_PER_S, and an answer has at most so many changes, the oldest first;
- * the token says up to where. So whatever ten thousand users do, it is a hundred answers a second at most. What
- * somebody is told late is at least what is true then.
+ * the token says up to where. So whatever ten thousand users do, it is thirty answers a second at most, fewer if they
+ * are long. What somebody is told late is at least what is true then.
  */
 #include "presence/internal_presence.h"
 
@@ -218,6 +218,7 @@ void presence_changes(struct presence *p, struct arena *a, const struct presence
 	out->p = ARENA_ARRAY(a, struct presence_view, changed.n + whole.n);
 	add_views(p, a, &whole, whole.n, out);
 	add_views(p, a, &changed, changed.n, out);
+	p->allowance -= TOLD_COST * (int64_t)out->n;
 	if (!more)
 		return;
 	/* The rest comes in a further turn. */

@@ -305,6 +305,37 @@ static void too_many_changes_come_in_pieces(struct both *b)
 	there_close(&t);
 }
 
+/* Long answers cost more than short ones: after many of them, turns come later. */
+static void what_is_told_is_paid_for(struct both *b)
+{
+	struct bus_known k;
+	struct there t;
+
+	there_open(&t, b);
+	there_watch(&t, BOB, ROOM);
+	for (int64_t i = 0; i < 100; i++) {
+		there_watch(&t, 1000 + i, ROOM);
+		presence_set(t.p, t.a, 1000 + i, S("A"), PRESENCE_ONLINE, STR_NONE);
+	}
+	there_pass(&t, 5000);
+	for (int i = 0; i < 300; i++) {
+		struct reader bob = { .user = BOB };
+
+		assert_int_equal(there_news(&t, &bob).n, 100);
+	}
+	assert_true(bus_known(t.bus, BOB, &k));
+	presence_set(t.p, t.a, 1000, S("A"), PRESENCE_UNAVAILABLE, STR_NONE);
+	there_pass(&t, 500);
+	const int64_t before = k.last[BUS_PRESENCE];
+
+	assert_true(bus_known(t.bus, BOB, &k));
+	assert_int_equal(k.last[BUS_PRESENCE], before);
+	there_pass(&t, 15000);
+	assert_true(bus_known(t.bus, BOB, &k));
+	ok(k.last[BUS_PRESENCE] > before, "told in the end");
+	there_close(&t);
+}
+
 static void a_closed_account_vanishes(struct both *b)
 {
 	struct reader bob = { .user = BOB };
@@ -470,6 +501,7 @@ LITE(a_flapping_user_is_told_once_a_second)
 LITE(who_comes_is_told_of_all_and_all_of_them)
 LITE(a_first_answer_is_without_the_offline)
 LITE(too_many_changes_come_in_pieces)
+LITE(what_is_told_is_paid_for)
 BOTH(a_closed_account_vanishes)
 BOTH(a_restart_forgets_nothing_that_was_written)
 BOTH(rooms_of_who_does_not_listen_are_read)
@@ -485,6 +517,7 @@ TEST_MAIN(cmocka_unit_test(the_most_present_device_wins_on_sqlite),
 	  cmocka_unit_test(a_flapping_user_is_told_once_a_second_on_sqlite),
 	  cmocka_unit_test(who_comes_is_told_of_all_and_all_of_them_on_sqlite),
 	  cmocka_unit_test(a_first_answer_is_without_the_offline_on_sqlite),
+	  cmocka_unit_test(what_is_told_is_paid_for_on_sqlite),
 	  cmocka_unit_test(too_many_changes_come_in_pieces_on_sqlite), BOTH_TESTS(a_closed_account_vanishes),
 	  BOTH_TESTS(a_restart_forgets_nothing_that_was_written), BOTH_TESTS(rooms_of_who_does_not_listen_are_read),
 	  cmocka_unit_test(switched_off_nobody_is_there_on_sqlite))
