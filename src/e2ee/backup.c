@@ -10,7 +10,7 @@
 #include "base/chore.h"
 #include "e2ee/internal_backup.h"
 
-enum { SWEEP_AT_ONCE = 500 };
+enum { SWEEP_AT_ONCE = 200 };
 
 /* Versions count from 1; what is not written as we write them names none. */
 int64_t backup_version_number(struct arena *a, str version)

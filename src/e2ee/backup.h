@@ -15,6 +15,7 @@ enum {
 	BACKUP_AUTH_DATA_MAX = 64 << 10,    /* bytes */
 	BACKUP_KEYS_PER_REQUEST_MAX = 5000, /* stored at once */
 	BACKUP_KEYS_MAX = 500000,           /* of a user, in all versions */
+	BACKUP_BYTES_MAX = 512 << 20,       /* of session_data of a user, in all versions: 1 KiB for each of the keys */
 	BACKUP_SESSION_DATA_MAX = 16 << 10, /* bytes of one key's session_data */
 };
 
@@ -51,7 +52,7 @@ struct backup_state {
 /*
  * Adds keys, each of another session, where they win. In pieces when they are many: what was added before a failure
  * stays, and adding it again changes nothing. ERR_NOT_FOUND; ERR_WRONG_ROOM_KEYS_VERSION: not the newest version;
- * ERR_RESOURCE_LIMIT: the user would have more than BACKUP_KEYS_MAX.
+ * ERR_RESOURCE_LIMIT: the user would have more than BACKUP_KEYS_MAX, or BACKUP_BYTES_MAX.
  */
 NODISCARD err *backup_put_keys(struct e2ee *e, struct arena *a, int64_t user, str version,
 			       const struct backup_key *keys, size_t n, struct backup_state *out);
@@ -70,7 +71,7 @@ void backup_key_members(struct jw *w, const struct backup_key *k);
  * snapshot of its own. Keys that come or go meanwhile are in the text or not; the others are.
  */
 struct backup_reader;
-enum { BACKUP_PAGE_MAX = 4 << 20 }; /* bytes of a piece */
+enum { BACKUP_PAGE_MAX = 1 << 20 }; /* bytes of a piece; where names are not made of escapes, some 100 KiB */
 NODISCARD err *backup_reader_new(struct e2ee *e, struct arena *a, int64_t user, str version, str room_id,
 				 struct backup_reader **out);
 void backup_reader_free(struct backup_reader **r);

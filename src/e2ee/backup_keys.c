@@ -7,7 +7,8 @@
 #include "base/map.h"
 #include "e2ee/internal_backup.h"
 
-enum { KEYS_PER_PIECE = 500 };
+/* Some 5 ms of the writer's time. */
+enum { KEYS_PER_PIECE = 200, DATA_PER_PIECE = 256 << 10 };
 
 bool backup_key_wins(const struct backup_key *new_key, const struct backup_key *old_key)
 {
@@ -97,6 +98,7 @@ static err *find_rooms(struct tx *tx, const struct put *p, struct key_backup_row
 		room = map_get(&out->by_id, known[i].room);
 		room->slot = known[i].slot;
 		room->keys = known[i].keys;
+		room->bytes = known[i].bytes;
 	}
 	for (size_t i = 0; i < out->n; i++)
 		if (!out->rows[i].slot)
@@ -114,7 +116,8 @@ static struct key_backup_key_row row_of(const struct backup_key *k, int64_t slot
 					    .session_data = k->session_data };
 }
 
-/* Leaves in rows[0 .. *n] those that win or are new, and counts the new ones in their rooms and in now->keys. */
+/* Leaves in rows[0 .. *n] those that win or are new, and counts them in their rooms and in
+ * `now`: the new ones, and their bytes in place of those that they replace. */
 static err *choose(struct tx *tx, const struct put *p, struct key_backup_row *now, const struct rooms_of_keys *rooms,
 		   struct key_backup_key_row *rows, size_t *n)
 {
@@ -131,6 +134,7 @@ static err *choose(struct tx *tx, const struct put *p, struct key_backup_row *no
 		at[found[i].place] = &found[i];
 	for (size_t i = 0; i < p->n; i++) {
 		struct key_backup_room_row *room = map_get(&rooms->by_id, p->keys[i].room_id);
+		const int64_t more = (int64_t)p->keys[i].session_data.n - (at[i] ? at[i]->bytes : 0);
 
 		if (at[i]) {
 			const struct backup_key old = { .first_message_index = at[i]->first_message_index,
@@ -143,6 +147,8 @@ static err *choose(struct tx *tx, const struct put *p, struct key_backup_row *no
 			room->keys++;
 			now->keys++;
 		}
+		room->bytes += more;
+		now->bytes += more;
 		rows[kept++] = rows[i];
 	}
 	*n = kept;
@@ -171,6 +177,9 @@ static err *put_run(struct tx *tx, void *arg)
 	}
 	if (now.keys > was->keys && was->all_keys + (now.keys - was->keys) > BACKUP_KEYS_MAX)
 		return err_new(p->a, ERR_RESOURCE_LIMIT, "a user's backups hold at most %d keys", BACKUP_KEYS_MAX);
+	if (now.bytes > was->bytes && was->all_bytes + (now.bytes - was->bytes) > BACKUP_BYTES_MAX)
+		return err_new(p->a, ERR_RESOURCE_LIMIT, "a user's backups hold at most %d MiB",
+			       BACKUP_BYTES_MAX >> 20);
 	now.etag++;
 	TRY(store_key_backup_rooms_save(tx, now.backup, rooms.rows, rooms.n));
 	TRY(store_key_backup_keys_save(tx, now.backup, rows, n));
@@ -193,6 +202,16 @@ static err *check_key(struct arena *a, const struct backup_key *k)
 	return NULL;
 }
 
+/* How many of the keys go in one piece: at least one. */
+static size_t piece_of(const struct backup_key *keys, size_t n)
+{
+	size_t bytes = 0, i = 0;
+
+	while (i < MIN(n, KEYS_PER_PIECE) && bytes < DATA_PER_PIECE)
+		bytes += keys[i++].session_data.n;
+	return i;
+}
+
 err *backup_put_keys(struct e2ee *e, struct arena *a, int64_t user, str version, const struct backup_key *keys,
 		     size_t n, struct backup_state *out)
 {
@@ -206,7 +225,7 @@ err *backup_put_keys(struct e2ee *e, struct arena *a, int64_t user, str version,
 		TRY(check_key(a, &keys[i]));
 	do {
 		p.keys = keys + from;
-		p.n = MIN(n - from, KEYS_PER_PIECE);
+		p.n = piece_of(p.keys, n - from);
 		why = store_do(e->opt.store, a, put_run, &p);
 		if (why && why->code == ERR_WRONG_ROOM_KEYS_VERSION)
 			metric_add(e->backup_wrong_version, 1);
@@ -245,7 +264,7 @@ static err *take_all(struct tx *tx, const struct take_away *t, struct key_backup
 		return NULL;
 	TRY(store_key_backup_give_up(tx, now->backup, 0));
 	now->backup = t->fresh;
-	now->keys = now->slots = 0;
+	now->keys = now->bytes = now->slots = 0;
 	return NULL;
 }
 
@@ -257,6 +276,7 @@ static err *take_room(struct tx *tx, const struct take_away *t, struct key_backu
 	if (!room)
 		return NULL;
 	now->keys -= room->keys;
+	now->bytes -= room->bytes;
 	TRY(store_key_backup_room_delete(tx, now->backup, room->slot));
 	return store_key_backup_give_up(tx, now->backup, room->slot);
 }
@@ -264,15 +284,17 @@ static err *take_room(struct tx *tx, const struct take_away *t, struct key_backu
 static err *take_key(struct tx *tx, const struct take_away *t, struct key_backup_row *now)
 {
 	struct key_backup_room_row *room;
-	bool found;
+	int64_t bytes;
 
 	TRY(find_room(tx, now->backup, t->room_id, &room));
 	if (!room)
 		return NULL;
-	TRY(store_key_backup_key_delete(tx, now->backup, room->slot, t->session_id, &found));
-	if (!found)
+	TRY(store_key_backup_key_delete(tx, now->backup, room->slot, t->session_id, &bytes));
+	if (bytes < 0)
 		return NULL;
 	now->keys--;
+	now->bytes -= bytes;
+	room->bytes -= bytes;
 	if (--room->keys == 0)
 		return store_key_backup_room_delete(tx, now->backup, room->slot);
 	return store_key_backup_rooms_save(tx, now->backup, room, 1);

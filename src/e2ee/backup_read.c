@@ -1,13 +1,15 @@
 /*
  * backup_read.c - keys out of a backup: one of them, or all as a text that is made page by page.
  *
- * A restore fetches the whole backup in one answer, which may be hundreds of megabytes: so it is never held. What the
- * client sent as session_data is spliced in as it came.
+ * A restore fetches the whole backup in one answer, which may be hundreds of megabytes: so it is never held. A page is
+ * bounded in bytes, for as many are in memory as there are slow clients, and has a snapshot of its own, so that none is
+ * held while a client is slow. What the client sent as session_data is spliced in as it came.
  */
 #include "e2ee/internal_backup.h"
 
-enum { KEYS_PER_PAGE = 200 };
-_Static_assert(KEYS_PER_PAGE *(BACKUP_SESSION_DATA_MAX + 6 * 2 * 255 + 200) < BACKUP_PAGE_MAX, "a page has room");
+enum { KEYS_PER_PAGE = 200, DATA_PER_PAGE = 64 << 10 };
+_Static_assert(DATA_PER_PAGE + BACKUP_SESSION_DATA_MAX + KEYS_PER_PAGE * (6 * 2 * 255 + 200) < BACKUP_PAGE_MAX,
+	       "a page has room");
 
 static struct backup_key public_key(const struct key_backup_key_row *row)
 {
@@ -128,13 +130,13 @@ static void write_key(struct backup_reader *r, const struct key_backup_key_row *
 err *backup_read(struct backup_reader *r, struct arena *a, struct buf *out, bool *out_more)
 {
 	struct key_backup_key_row *rows = NULL;
-	size_t n = 0;
+	size_t n = 0, bytes = 0;
 	AUTO_TX tx = NULL;
 
 	if (!r->empty) {
 		TRY(store_read(r->st, a, &tx));
 		TRY(store_key_backup_page(tx, r->backup, r->only, r->slot, (str){ r->session, r->session_n },
-					  KEYS_PER_PAGE, &rows, &n));
+					  KEYS_PER_PAGE, DATA_PER_PAGE, &rows, &n));
 	}
 	r->w.out = out;
 	if (!r->begun) {
@@ -142,9 +144,11 @@ err *backup_read(struct backup_reader *r, struct arena *a, struct buf *out, bool
 		jw_object(&r->w, r->one_room ? "sessions" : "rooms");
 		r->begun = true;
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		write_key(r, &rows[i]);
-	*out_more = n == KEYS_PER_PAGE;
+		bytes += rows[i].session_data.n;
+	}
+	*out_more = n == KEYS_PER_PAGE || bytes >= DATA_PER_PAGE;
 	while (!*out_more && r->w.depth)
 		jw_end(&r->w);
 	return r->w.failed || out->overflow ? err_new(a, ERR_INTERNAL, "a key backup could not be written") : NULL;

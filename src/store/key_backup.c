@@ -8,7 +8,8 @@ err *store_key_backup(struct tx *tx, int64_t user, int64_t version, const struct
 	static const char sql[] =
 		"SELECT version, backup, etag, keys, slots, algorithm, auth_data,"
 		" (SELECT SUM(keys) FROM key_backups WHERE \"user\" = $1),"
-		" (SELECT COUNT(*) FROM key_backups WHERE \"user\" = $1)"
+		" (SELECT COUNT(*) FROM key_backups WHERE \"user\" = $1), bytes,"
+		" (SELECT SUM(bytes) FROM key_backups WHERE \"user\" = $1)"
 		" FROM key_backups WHERE \"user\" = $1 AND (version = $2 OR $2 = 0) ORDER BY version DESC LIMIT 1";
 	struct key_backup_row *row;
 	struct row *r;
@@ -28,6 +29,8 @@ err *store_key_backup(struct tx *tx, int64_t user, int64_t version, const struct
 		.auth_data = row_str(r, 6),
 		.all_keys = row_i64(r, 7),
 		.all_versions = row_i64(r, 8),
+		.bytes = row_i64(r, 9),
+		.all_bytes = row_i64(r, 10),
 	};
 	*out = row;
 	return NULL;
@@ -49,8 +52,8 @@ err *store_key_backup_add(struct tx *tx, int64_t user, int64_t backup, str algor
 		"INSERT INTO key_backup_users (\"user\", last_version) VALUES ($1, 1)"
 		" ON CONFLICT (\"user\") DO UPDATE SET last_version = key_backup_users.last_version + 1";
 	static const char add[] = "INSERT INTO key_backups"
-				  " (\"user\", version, backup, algorithm, auth_data, etag, keys, slots)"
-				  " VALUES ($1, $2, $3, $4, $5, 0, 0, 0)";
+				  " (\"user\", version, backup, algorithm, auth_data, etag, keys, bytes, slots)"
+				  " VALUES ($1, $2, $3, $4, $5, 0, 0, 0, 0)";
 	int64_t version;
 
 	TRY(tx_run(tx, count, BIND(B(user))));
@@ -68,11 +71,12 @@ err *store_key_backup_set_auth_data(struct tx *tx, int64_t user, int64_t version
 
 err *store_key_backup_set(struct tx *tx, int64_t user, const struct key_backup_row *row)
 {
-	static const char sql[] = "UPDATE key_backups SET backup = $3, etag = $4, keys = $5, slots = $6"
+	static const char sql[] = "UPDATE key_backups SET backup = $3, etag = $4, keys = $5, slots = $6, bytes = $7"
 				  " WHERE \"user\" = $1 AND version = $2";
 
 	return tx_run(tx, sql,
-		      BIND(B(user), B(row->version), B(row->backup), B(row->etag), B(row->keys), B(row->slots)));
+		      BIND(B(user), B(row->version), B(row->backup), B(row->etag), B(row->keys), B(row->slots),
+			   B(row->bytes)));
 }
 
 err *store_key_backup_delete(struct tx *tx, int64_t user, const struct key_backup_row *row)
@@ -101,15 +105,18 @@ err *store_key_backup_give_up(struct tx *tx, int64_t backup, int64_t slot)
 err *store_key_backup_rooms(struct tx *tx, int64_t backup, struct strs rooms, struct key_backup_room_row **out,
 			    size_t *out_n)
 {
-	static const char sql[] = "SELECT slot, keys, room FROM key_backup_rooms WHERE backup = $1 AND room IN $2";
+	static const char sql[] =
+		"SELECT slot, keys, room, bytes FROM key_backup_rooms WHERE backup = $1 AND room IN $2";
 	VEC(struct key_backup_room_row) found = { 0 };
 	struct rows *rs;
 
 	TRY(tx_query(tx, sql, BIND(B(backup), B(rooms)), &rs));
 	while (rows_next(rs))
 		vec_push(tx_arena(tx), &found,
-			 (struct key_backup_room_row){
-				 .slot = rows_i64(rs, 0), .keys = rows_i64(rs, 1), .room = rows_str(rs, 2) });
+			 (struct key_backup_room_row){ .slot = rows_i64(rs, 0),
+						       .keys = rows_i64(rs, 1),
+						       .room = rows_str(rs, 2),
+						       .bytes = rows_i64(rs, 3) });
 	TRY(rows_end(&rs));
 	*out = found.p;
 	*out_n = found.n;
@@ -118,21 +125,24 @@ err *store_key_backup_rooms(struct tx *tx, int64_t backup, struct strs rooms, st
 
 err *store_key_backup_rooms_save(struct tx *tx, int64_t backup, const struct key_backup_room_row *rows, size_t n)
 {
-	static const char sql[] = "INSERT INTO key_backup_rooms (backup, slot, room, keys)"
-				  " SELECT $1, zip.c1, zip.c2, zip.c3 FROM ZIP ($2, $3, $4) WHERE true"
-				  " ON CONFLICT (backup, slot) DO UPDATE SET keys = excluded.keys";
+	static const char sql[] =
+		"INSERT INTO key_backup_rooms (backup, slot, room, keys, bytes)"
+		" SELECT $1, zip.c1, zip.c2, zip.c3, zip.c4 FROM ZIP ($2, $3, $4, $5) WHERE true"
+		" ON CONFLICT (backup, slot) DO UPDATE SET keys = excluded.keys, bytes = excluded.bytes";
 	struct arena *a = tx_arena(tx);
 	int64_t *slots = ARENA_ARRAY(a, int64_t, n), *keys = ARENA_ARRAY(a, int64_t, n);
+	int64_t *bytes = ARENA_ARRAY(a, int64_t, n);
 	str *rooms = ARENA_ARRAY(a, str, n);
 
 	for (size_t i = 0; i < n; i++) {
 		slots[i] = rows[i].slot;
 		keys[i] = rows[i].keys;
+		bytes[i] = rows[i].bytes;
 		rooms[i] = rows[i].room;
 	}
 	return tx_run(tx, sql,
 		      BIND(B(backup), B(((struct i64s){ slots, n })), B(((struct strs){ rooms, n })),
-			   B(((struct i64s){ keys, n }))));
+			   B(((struct i64s){ keys, n })), B(((struct i64s){ bytes, n }))));
 }
 
 err *store_key_backup_room_delete(struct tx *tx, int64_t backup, int64_t slot)
@@ -174,8 +184,8 @@ static struct columns columns_of(struct arena *a, const struct key_backup_key_ro
 err *store_key_backup_keys_find(struct tx *tx, int64_t backup, const struct key_backup_key_row *keys, size_t n,
 				struct key_backup_found_row **out, size_t *out_n)
 {
-	static const char sql[] = "SELECT zip.c3, k.first_message_index, k.forwarded_count, k.is_verified"
-				  " FROM ZIP ($2, $3, $4) CROSS JOIN key_backup_keys k"
+	static const char sql[] = "SELECT zip.c3, k.first_message_index, k.forwarded_count, k.is_verified,"
+				  " LENGTH(k.session_data) FROM ZIP ($2, $3, $4) CROSS JOIN key_backup_keys k"
 				  " WHERE k.backup = $1 AND k.slot = zip.c1 AND k.session = zip.c2";
 	const struct columns c = columns_of(tx_arena(tx), keys, n);
 	int64_t *places = ARENA_ARRAY(tx_arena(tx), int64_t, n);
@@ -190,7 +200,8 @@ err *store_key_backup_keys_find(struct tx *tx, int64_t backup, const struct key_
 			 (struct key_backup_found_row){ .place = rows_i64(rs, 0),
 							.first_message_index = rows_i64(rs, 1),
 							.forwarded_count = rows_i64(rs, 2),
-							.is_verified = rows_i64(rs, 3) != 0 });
+							.is_verified = rows_i64(rs, 3) != 0,
+							.bytes = rows_i64(rs, 4) });
 	TRY(rows_end(&rs));
 	*out = found.p;
 	*out_n = found.n;
@@ -212,26 +223,30 @@ err *store_key_backup_keys_save(struct tx *tx, int64_t backup, const struct key_
 		      BIND(B(backup), B(c.slots), B(c.sessions), B(c.indexes), B(c.counts), B(c.verified), B(c.data)));
 }
 
-err *store_key_backup_key_delete(struct tx *tx, int64_t backup, int64_t slot, str session, bool *out_found)
+err *store_key_backup_key_delete(struct tx *tx, int64_t backup, int64_t slot, str session, int64_t *out_bytes)
 {
+	static const char size[] = "SELECT LENGTH(session_data) FROM key_backup_keys"
+				   " WHERE backup = $1 AND slot = $2 AND session = $3";
 	static const char sql[] = "DELETE FROM key_backup_keys WHERE backup = $1 AND slot = $2 AND session = $3";
-	int64_t changed;
+	struct row *r;
 
-	TRY(tx_run_count(tx, sql, BIND(B(backup), B(slot), B(session)), &changed));
-	*out_found = changed == 1;
-	return NULL;
+	TRY(tx_one(tx, size, BIND(B(backup), B(slot), B(session)), &r));
+	*out_bytes = r ? row_i64(r, 0) : -1;
+	return r ? tx_run(tx, sql, BIND(B(backup), B(slot), B(session))) : NULL;
 }
 
 #define KEY_COLUMNS "k.slot, k.session, k.first_message_index, k.forwarded_count, k.is_verified, k.session_data"
 
-static err *read_keys(struct tx *tx, const char *sql, const struct bind *b, size_t n_binds,
+/* Until there are max_bytes of session_data. */
+static err *read_keys(struct tx *tx, const char *sql, const struct bind *b, size_t n_binds, size_t max_bytes,
 		      struct key_backup_key_row **out, size_t *out_n)
 {
 	VEC(struct key_backup_key_row) found = { 0 };
 	struct rows *rs;
+	size_t bytes = 0;
 
 	TRY(tx_query(tx, sql, b, n_binds, &rs));
-	while (rows_next(rs))
+	while (bytes < max_bytes && rows_next(rs)) {
 		vec_push(tx_arena(tx), &found,
 			 (struct key_backup_key_row){
 				 .slot = rows_i64(rs, 0),
@@ -242,6 +257,8 @@ static err *read_keys(struct tx *tx, const char *sql, const struct bind *b, size
 				 .session_data = rows_str(rs, 5),
 				 .room = rows_str(rs, 6),
 			 });
+		bytes += found.p[found.n - 1].session_data.n;
+	}
 	TRY(rows_end(&rs));
 	*out = found.p;
 	*out_n = found.n;
@@ -256,13 +273,13 @@ err *store_key_backup_key(struct tx *tx, int64_t backup, int64_t slot, str sessi
 	struct key_backup_key_row *row;
 	size_t n;
 
-	TRY(read_keys(tx, sql, BIND(B(backup), B(slot), B(session)), &row, &n));
+	TRY(read_keys(tx, sql, BIND(B(backup), B(slot), B(session)), 1, &row, &n));
 	*out = n ? row : NULL;
 	return NULL;
 }
 
 err *store_key_backup_page(struct tx *tx, int64_t backup, int64_t only, int64_t slot, str session, size_t max,
-			   struct key_backup_key_row **out, size_t *out_n)
+			   size_t max_bytes, struct key_backup_key_row **out, size_t *out_n)
 {
 	/* Keys of a room that was given up have no room, and are not seen. CROSS: from the keys to their rooms, never
 	 * the other way, which would begin at the first room for every page. */
@@ -278,7 +295,8 @@ err *store_key_backup_page(struct tx *tx, int64_t backup, int64_t only, int64_t 
 		slot = only;
 		session = S("");
 	}
-	return read_keys(tx, only ? one : all, BIND(B(backup), B(slot), B(session), B((int64_t)max)), out, out_n);
+	return read_keys(tx, only ? one : all, BIND(B(backup), B(slot), B(session), B((int64_t)max)), max_bytes, out,
+			 out_n);
 }
 
 /*

@@ -11,8 +11,9 @@
 
 struct key_backup_row {
 	int64_t version, backup, etag, keys, slots;
+	int64_t bytes; /* of its keys' session_data */
 	str algorithm, auth_data;
-	int64_t all_keys, all_versions; /* of all the user's backups */
+	int64_t all_keys, all_bytes, all_versions; /* of all the user's backups */
 };
 /* version 0: the newest. *out is NULL when there is none. */
 NODISCARD err *store_key_backup(struct tx *tx, int64_t user, int64_t version, const struct key_backup_row **out);
@@ -22,7 +23,7 @@ NODISCARD err *store_key_backup_last(struct tx *tx, int64_t user, int64_t *out);
 NODISCARD err *store_key_backup_add(struct tx *tx, int64_t user, int64_t backup, str algorithm, str auth_data,
 				    int64_t *out_version);
 NODISCARD err *store_key_backup_set_auth_data(struct tx *tx, int64_t user, int64_t version, str auth_data);
-/* Number, etag, keys and slots as the row has them. */
+/* Number, etag, keys, bytes and slots as the row has them. */
 NODISCARD err *store_key_backup_set(struct tx *tx, int64_t user, const struct key_backup_row *row);
 /* With all its keys. */
 NODISCARD err *store_key_backup_delete(struct tx *tx, int64_t user, const struct key_backup_row *row);
@@ -32,7 +33,7 @@ NODISCARD err *store_key_backups_delete(struct tx *tx, int64_t user);
 NODISCARD err *store_key_backup_give_up(struct tx *tx, int64_t backup, int64_t slot);
 
 struct key_backup_room_row {
-	int64_t slot, keys;
+	int64_t slot, keys, bytes;
 	str room;
 };
 /* Those of the rooms that are in the backup. */
@@ -51,9 +52,10 @@ struct key_backup_key_row {
 	bool is_verified;
 	str session_data;
 };
-/* Which of the keys' sessions are there: `place` is the index of the one asked for; session_data is not read. */
+/* Which of the keys' sessions are there: `place` is the index of the one asked for; of session_data only
+ * the size is read. */
 struct key_backup_found_row {
-	int64_t place, first_message_index, forwarded_count;
+	int64_t place, first_message_index, forwarded_count, bytes;
 	bool is_verified;
 };
 NODISCARD err *store_key_backup_keys_find(struct tx *tx, int64_t backup, const struct key_backup_key_row *keys,
@@ -61,12 +63,15 @@ NODISCARD err *store_key_backup_keys_find(struct tx *tx, int64_t backup, const s
 /* Over those that are there. No session twice. */
 NODISCARD err *store_key_backup_keys_save(struct tx *tx, int64_t backup, const struct key_backup_key_row *keys,
 					  size_t n);
-NODISCARD err *store_key_backup_key_delete(struct tx *tx, int64_t backup, int64_t slot, str session, bool *out_found);
+/* *out_bytes: what its session_data took; -1: there is no such key. */
+NODISCARD err *store_key_backup_key_delete(struct tx *tx, int64_t backup, int64_t slot, str session,
+					   int64_t *out_bytes);
 NODISCARD err *store_key_backup_key(struct tx *tx, int64_t backup, int64_t slot, str session,
 				    const struct key_backup_key_row **out);
-/* Up to max keys behind (slot, session) in that order; of one slot, or of all (only 0). */
+/* Up to max keys behind (slot, session) in that order, the last one that which fills max_bytes of session_data; of one
+ * slot, or of all (only 0). */
 NODISCARD err *store_key_backup_page(struct tx *tx, int64_t backup, int64_t only, int64_t slot, str session, size_t max,
-				     struct key_backup_key_row **out, size_t *out_n);
+				     size_t max_bytes, struct key_backup_key_row **out, size_t *out_n);
 
 /* Deletes at most max rows of what was given up; false in *out_more: nothing is left. */
 NODISCARD err *store_key_backup_sweep(struct tx *tx, int64_t max, bool *out_more);

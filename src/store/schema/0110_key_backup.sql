@@ -15,6 +15,7 @@ CREATE TABLE key_backups (
 	auth_data  BLOB NOT NULL,              -- JSON
 	etag       BIGINT NOT NULL,            -- how often its keys changed
 	keys       BIGINT NOT NULL,
+	bytes      BIGINT NOT NULL,            -- of its keys' session_data
 	slots      BIGINT NOT NULL,            -- the highest slot that was given to a room
 	PRIMARY KEY ("user", version)
 );
@@ -24,6 +25,7 @@ CREATE TABLE key_backup_rooms (
 	slot    BIGINT NOT NULL,               -- from 1
 	room    BLOB NOT NULL,                 -- the id, as it was sent: the server need not know the room
 	keys    BIGINT NOT NULL,
+	bytes   BIGINT NOT NULL,
 	PRIMARY KEY (backup, slot)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX key_backup_rooms_by_room ON key_backup_rooms (backup, room);

@@ -217,6 +217,79 @@ static void the_bound_on_a_users_keys_holds(struct both *b)
 }
 BOTH(the_bound_on_a_users_keys_holds)
 
+static err *bytes_left(struct tx *tx, void *left)
+{
+	return tx_run(tx, "UPDATE key_backups SET bytes = $1", BIND(B((int64_t)BACKUP_BYTES_MAX - *(int64_t *)left)));
+}
+
+/* What better keys have more than those they replace counts, too; what they have less is free again. */
+static void the_bound_on_a_users_bytes_holds(struct both *b)
+{
+	struct e2ee *e = service(b);
+	const str version = version_new(b, e, ALICE);
+	struct backup_key *keys = make_keys(b->a, 3, 1, 5);
+	struct backup_state state;
+	int64_t left = 18; /* of which one key takes all */
+
+	expect(put(b, e, version, keys, 1), S("1"), 1);
+	good(store_do(b->st, b->a, bytes_left, &left));
+	fails_with(backup_put_keys(e, b->a, ALICE, version, &keys[1], 2, &state), ERR_RESOURCE_LIMIT);
+	expect(put(b, e, version, &keys[1], 1), S("2"), 2);
+	keys[0].first_message_index = 4;
+	expect(put(b, e, version, keys, 1), S("3"), 2);
+	keys[0].first_message_index = 3;
+	keys[0].session_data = S("{\"ciphertext\":\"xy\"}");
+	fails_with(backup_put_keys(e, b->a, ALICE, version, keys, 1, &state), ERR_RESOURCE_LIMIT);
+	keys[0].session_data = S("{}");
+	expect(put(b, e, version, keys, 1), S("4"), 2);
+	fails_with(backup_put_keys(e, b->a, ALICE, version, &keys[2], 1, &state), ERR_RESOURCE_LIMIT);
+	e2ee_free(&e);
+}
+BOTH(the_bound_on_a_users_bytes_holds)
+
+static void expect_bytes(struct both *b, int64_t bytes, const char *when)
+{
+	static const char kept[] = "SELECT SUM(bytes) FROM key_backups",
+			  of_rooms[] = "SELECT COALESCE(SUM(r.bytes), 0) FROM key_backup_rooms r"
+				       " JOIN key_backups b ON b.backup = r.backup",
+			  counted[] = "SELECT COALESCE(SUM(LENGTH(k.session_data)), 0) FROM key_backup_keys k"
+				      " JOIN key_backup_rooms r ON r.backup = k.backup AND r.slot = k.slot"
+				      " JOIN key_backups b ON b.backup = r.backup";
+
+	ok(rows_of(b, kept) == bytes, "%s: of backups", when);
+	ok(rows_of(b, of_rooms) == bytes, "%s: of rooms", when);
+	ok(rows_of(b, counted) == bytes, "%s: in keys", when);
+}
+
+/* Bytes are kept beside the keys; whatever happens to these, they are the sum. */
+static void bytes_are_those_of_the_keys(struct both *b)
+{
+	struct e2ee *e = service(b);
+	const str version = version_new(b, e, ALICE), small = S("{}"), large = S("{\"ciphertext\":\"\u00fc\u00fc\"}");
+	struct backup_key *keys = make_keys(b->a, 9, 3, 5);
+	struct backup_state state;
+
+	put(b, e, version, keys, 9);
+	expect_bytes(b, 9 * 18, "put");
+	for (size_t i = 0; i < 6; i++) {
+		keys[i].session_data = i < 3 ? small : large;
+		keys[i].first_message_index = i % 2 ? 4 : 6;
+	}
+	put(b, e, version, keys, 9);
+	expect_bytes(b, 6 * 18 + 2 + 2 * 21, "bettered");
+	good(backup_delete_keys(e, b->a, ALICE, version, S("!1:x.org"), S("session 1"), &state));
+	good(backup_delete_keys(e, b->a, ALICE, version, S("!1:x.org"), S("none"), &state));
+	expect_bytes(b, 6 * 18 + 2 * 21, "a key deleted");
+	good(backup_delete_keys(e, b->a, ALICE, version, S("!2:x.org"), STR_NONE, &state));
+	expect_bytes(b, 4 * 18 + 21, "a room deleted");
+	good(backup_delete_keys(e, b->a, ALICE, version, STR_NONE, STR_NONE, &state));
+	expect_bytes(b, 0, "all deleted");
+	put(b, e, version, keys, 1);
+	expect_bytes(b, 2, "put again");
+	e2ee_free(&e);
+}
+BOTH(bytes_are_those_of_the_keys)
+
 static void wait_swept(struct both *b, struct e2ee *e)
 {
 	/* Stopping waits for the step at hand only: begun anew until nothing is left. */
@@ -236,17 +309,17 @@ static void what_is_deleted_is_swept(struct both *b)
 	struct backup_version v;
 	str second;
 
-	expect(put(b, e, first, keys, 1300), S("3"), 1300);
+	expect(put(b, e, first, keys, 1300), S("7"), 1300);
 	good(backup_delete_keys(e, b->a, ALICE, first, S("!1:x.org"), STR_NONE, &state));
-	expect(state, S("4"), 975);
-	expect(put(b, e, first, &keys[1], 1), S("5"), 976);
+	expect(state, S("8"), 975);
+	expect(put(b, e, first, &keys[1], 1), S("9"), 976);
 	wait_swept(b, e);
 	assert_int_equal(rows_of(b, "SELECT COUNT(*) FROM key_backup_keys"), 976);
 	assert_int_equal(rows_of(b, "SELECT COUNT(*) FROM key_backup_rooms"), 4);
 
 	good(backup_delete_keys(e, b->a, ALICE, first, STR_NONE, STR_NONE, &state));
-	expect(state, S("6"), 0);
-	expect(put(b, e, first, keys, 4), S("7"), 4);
+	expect(state, S("10"), 0);
+	expect(put(b, e, first, keys, 4), S("11"), 4);
 	wait_swept(b, e);
 	assert_int_equal(rows_of(b, "SELECT COUNT(*) FROM key_backup_keys"), 4);
 
@@ -323,13 +396,56 @@ static void a_reader_survives_changes(struct both *b)
 }
 BOTH(a_reader_survives_changes)
 
+/* What a slow client keeps in memory are few bytes, however large its keys are. */
+static void pages_and_pieces_are_bounded_in_bytes(struct both *b)
+{
+	struct e2ee *e = service(b);
+	const str version = version_new(b, e, ALICE);
+	struct backup_key *keys = make_keys(b->a, 40, 2, 0);
+	AUTO_BUF text = BUF_INIT(4 << 20);
+	AUTO_BACKUP_READER r = NULL;
+	struct json *json;
+	bool more = true;
+	char *data = arena_alloc(b->a, BACKUP_SESSION_DATA_MAX);
+
+	memset(data, 'x', BACKUP_SESSION_DATA_MAX);
+	data[0] = data[BACKUP_SESSION_DATA_MAX - 1] = '"';
+	for (size_t i = 0; i < 40; i++)
+		keys[i].session_data = (str){ data, BACKUP_SESSION_DATA_MAX };
+	/* In three pieces, for none holds the writer for long. */
+	expect(put(b, e, version, keys, 40), S("3"), 40);
+	good(backup_reader_new(e, b->a, ALICE, version, STR_NONE, &r));
+	while (more) {
+		const size_t before = text.n;
+
+		good(backup_read(r, b->a, &text, &more));
+		ok(text.n > before && text.n - before < (96 << 10), "a page of %zu bytes", text.n - before);
+	}
+	good(json_parse(b->a, buf_str(&text), &json_limits_request, &json));
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(
+			json_get_object(json_get(json_get(json, S("rooms")), i ? S("!1:x.org") : S("!0:x.org")),
+					S("sessions"))
+				->object.n,
+			20);
+	e2ee_free(&e);
+}
+BOTH(pages_and_pieces_are_bounded_in_bytes)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_better_key_wins),       BOTH_TESTS(each_session_is_decided_alone),
-		BOTH_TESTS(users_have_backups_of_their_own), BOTH_TESTS(an_upload_costs_few_statements),
-		BOTH_TESTS(a_refused_key_stores_none),       BOTH_TESTS(the_bound_on_a_users_keys_holds),
-		BOTH_TESTS(what_is_deleted_is_swept),        BOTH_TESTS(a_reader_survives_changes),
+		BOTH_TESTS(the_bound_on_a_users_bytes_holds),
+		BOTH_TESTS(bytes_are_those_of_the_keys),
+		BOTH_TESTS(pages_and_pieces_are_bounded_in_bytes),
+		cmocka_unit_test(the_better_key_wins),
+		BOTH_TESTS(each_session_is_decided_alone),
+		BOTH_TESTS(users_have_backups_of_their_own),
+		BOTH_TESTS(an_upload_costs_few_statements),
+		BOTH_TESTS(a_refused_key_stores_none),
+		BOTH_TESTS(the_bound_on_a_users_keys_holds),
+		BOTH_TESTS(what_is_deleted_is_swept),
+		BOTH_TESTS(a_reader_survives_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
