@@ -16,6 +16,7 @@ enum {
 	PREVIEW_USER_WAITING = 50,  /* addresses of one user that wait */
 	PREVIEW_WAITING = 500,      /* of all */
 	PREVIEW_FAILURES = 1000,    /* remembered */
+	PREVIEW_KEYS = 256,         /* numbers on which those who wait sleep */
 	PREVIEW_MAX_HTML = 2 << 20, /* bytes of a page that are looked at */
 	PREVIEW_REDIRECTS = 5,
 	PREVIEW_KEEP = 20000, /* rows */

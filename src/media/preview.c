@@ -6,7 +6,8 @@
  * dead server once for each of them. Jobs are done by threads of their own: neither a slow page nor many of them keep a
  * worker of http/ from logging somebody in.
  *
- * The wait is on the bus, on a "user" that is the address's hash below all other numbers; two addresses on one number
+ * The wait is on the bus, on a "user" below all other numbers that is made of the address's hash. These are few, for
+ * whoever asks about many addresses would make the bus forget the users that it watches; two addresses on one number
  * only wake each other.
  */
 #include "media/internal_preview.h"
@@ -38,7 +39,7 @@ struct preview_job {
 	struct arena *a;
 };
 
-static int64_t key_of(str url) { return INT64_MIN + (int64_t)(hash_str(url) >> 2); }
+static int64_t key_of(str url) { return INT64_MIN + (int64_t)(hash_str(url) % PREVIEW_KEYS); }
 
 static struct preview_wait begin_wait(struct previews *pv, str url)
 {

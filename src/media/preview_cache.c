@@ -31,7 +31,7 @@ err *preview_recall(struct previews *pv, struct arena *a, str url, int64_t ts, s
 	*out_json = STR_NONE;
 	TRY(store_read(pv->opt.store, a, &tx));
 	TRY(store_preview_find(tx, hash_of(a, url), at, &row));
-	if (row && row->expires_at > at)
+	if (row)
 		*out_json = row->answer;
 	return NULL;
 }

@@ -8,7 +8,7 @@
 err *store_preview_find(struct tx *tx, str url_hash, int64_t ts, struct preview_row **out)
 {
 	static const char before[] = "SELECT " COLUMNS " FROM url_previews WHERE url_hash = $1 AND fetched_at <= $2"
-				     " ORDER BY fetched_at DESC LIMIT 1";
+				     " AND expires_at > $2 ORDER BY fetched_at DESC LIMIT 1";
 	static const char after[] = "SELECT " COLUMNS " FROM url_previews WHERE url_hash = $1 AND fetched_at > $2"
 				    " ORDER BY fetched_at LIMIT 1";
 	struct row *r;

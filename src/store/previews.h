@@ -9,7 +9,8 @@ struct preview_row {
 	str answer;
 	str image; /* STR_NONE: none */
 };
-/* The newest that was fetched at `ts` or before it, else the oldest after it. *out NULL: there is none. */
+/* The newest that was fetched at `ts` or before it and had not expired then, else the oldest after it. *out NULL: there
+ * is none. */
 NODISCARD err *store_preview_find(struct tx *tx, str url_hash, int64_t ts, struct preview_row **out);
 NODISCARD err *store_preview_save(struct tx *tx, const struct preview_row *row);
 /* Some that expired before `expired`, or that are none of the `keep` which expire last. Without their answers. */

@@ -1,6 +1,7 @@
 /* Who gets a preview when, what is remembered, and what goes. */
 #include "repo.h"
 
+#include "crypto/crypto.h"
 #include "http/site.h"
 #include "media/internal_preview.h"
 #include "media/preview_rules.h"
@@ -94,6 +95,8 @@ static str url_of(struct fixture *f, const struct site *s, const char *path)
 
 static bool page(struct visit *v) { return say_ok(v, S("Content-Type: text/html\r\n"), S("<title>T</title>")); }
 
+static err *save(struct tx *tx, void *arg) { return store_preview_save(tx, arg); }
+
 static void a_preview_is_made_once(struct both *b)
 {
 	struct fixture f;
@@ -114,7 +117,50 @@ static void a_preview_is_made_once(struct both *b)
 }
 BOTH(a_preview_is_made_once)
 
+/* Of a time when what was known then had expired, and nobody looked again until later. */
+static void a_time_between_two_looks(struct both *b)
+{
+	const int64_t hour = 3600 * 1000, now = clock_ms();
+	struct preview_row row = { S(""), now - 10 * hour, now - 9 * hour, S("{}"), STR_NONE };
+	struct fixture f;
+	struct site *s = site_open(S("127.0.0.1"), page);
+	uint8_t hash[32];
+	str json;
+
+	begin(&f, b);
+	row.url_hash = (str){ (const char *)hash, sizeof(hash) };
+	sha256(url_of(&f, s, "/"), hash);
+	good(store_do(b->st, b->a, save, &row));
+	good(get(&f, url_of(&f, s, "/"), INT64_MAX, &json));
+	same_str(json, S("{\"og:title\":\"T\"}"));
+	good(get(&f, url_of(&f, s, "/"), now - 5 * hour, &json));
+	same_str(json, S("{\"og:title\":\"T\"}"));
+	assert_int_equal(s->n_visits, 1);
+	end(&f);
+	site_close(s);
+}
+BOTH(a_time_between_two_looks)
+
 /* ---- too much ---- */
+
+/* The bus watches so many: users are not forgotten for addresses. */
+static void many_addresses_are_few_keys(struct both *b)
+{
+	struct fixture f;
+	struct preview_wait wait;
+	str json;
+
+	begin(&f, b);
+	for (int i = 0; i < 4 * PREVIEW_KEYS; i++) {
+		const err *e = previews_get(f.pv, b->a, 1, arena_printf(b->a, "http://10.0.0.1/%d", i), INT64_MAX,
+					    &json, &wait);
+
+		assert_true(!e || e->code == ERR_LIMIT_EXCEEDED);
+		assert_in_range(wait.user - INT64_MIN, 0, PREVIEW_KEYS - 1);
+	}
+	end(&f);
+}
+BOTH(many_addresses_are_few_keys)
 
 static bool silent(struct visit *v)
 {
@@ -183,8 +229,6 @@ BOTH(a_failure_is_remembered)
 
 /* ---- what goes ---- */
 
-static err *save(struct tx *tx, void *arg) { return store_preview_save(tx, arg); }
-
 static bool is_there(struct fixture *f, str mxc)
 {
 	const str rest = str_from(mxc, 6);
@@ -238,10 +282,9 @@ BOTH(old_previews_go_with_their_pictures)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH_TESTS(a_preview_is_made_once),
-		BOTH_TESTS(a_user_has_so_many),
-		BOTH_TESTS(a_failure_is_remembered),
-		BOTH_TESTS(old_previews_go_with_their_pictures),
+		BOTH_TESTS(a_preview_is_made_once),      BOTH_TESTS(a_time_between_two_looks),
+		BOTH_TESTS(many_addresses_are_few_keys), BOTH_TESTS(a_user_has_so_many),
+		BOTH_TESTS(a_failure_is_remembered),     BOTH_TESTS(old_previews_go_with_their_pictures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

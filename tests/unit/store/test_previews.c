@@ -44,9 +44,10 @@ static void the_one_of_that_time_is_found(struct both *b)
 	put(b, 'b', 150, 250, "other", NULL);
 	same(find(b, 'a', 99), S("first")); /* nothing is as old: the oldest */
 	same(find(b, 'a', 100), S("first"));
-	same(find(b, 'a', 299), S("first"));
+	same(find(b, 'a', 199), S("first"));
+	same(find(b, 'a', 200), S("second")); /* what had expired by then is not what was there: a newer one is */
 	same(find(b, 'a', 300), S("second"));
-	same(find(b, 'a', INT64_MAX), S("second"));
+	same(find(b, 'a', 400), STR_NONE);
 	same(find(b, 'c', 300), STR_NONE);
 	put(b, 'a', 300, 500, "again", NULL);
 	same(find(b, 'a', 300), S("again"));
