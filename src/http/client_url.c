@@ -76,19 +76,20 @@ static err *check(struct arena *a, CURLU *u)
 	return NULL;
 }
 
-/* The host without brackets, in small letters. */
-static str plain_host(struct arena *a, str host)
+static str small_letters(struct arena *a, str s)
 {
-	char *z;
+	char *z = arena_cstr(a, s);
 
-	if (str_starts(host, S("[")) && str_ends(host, S("]")))
-		host = (str){ host.p + 1, host.n - 2 };
-	z = arena_cstr(a, host);
-	for (size_t i = 0; i < host.n; i++) {
+	for (size_t i = 0; i < s.n; i++) {
 		if (z[i] >= 'A' && z[i] <= 'Z')
 			z[i] = (char)(z[i] + 32);
 	}
-	return (str){ z, host.n };
+	return (str){ z, s.n };
+}
+
+static str without_brackets(struct arena *a, str host)
+{
+	return str_starts(host, S("[")) ? arena_keep(a, (str){ host.p + 1, host.n - 2 }) : host;
 }
 
 static err *read_parts(struct arena *a, CURLU *u, struct client_url *out)
@@ -96,11 +97,15 @@ static err *read_parts(struct arena *a, CURLU *u, struct client_url *out)
 	const str port = part(a, u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
 	struct client_url url = { .fragment = part(a, u, CURLUPART_FRAGMENT, 0) };
 	uint64_t number;
+	str host;
 
 	TRY(check(a, u));
 	curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0);
+	host = small_letters(a, part(a, u, CURLUPART_HOST, 0));
+	if (curl_url_set(u, CURLUPART_HOST, host.p, 0) != CURLUE_OK)
+		return bad(a, "its host is no name");
 	url.text = part(a, u, CURLUPART_URL, 0);
-	url.host = plain_host(a, part(a, u, CURLUPART_HOST, 0));
+	url.host = without_brackets(a, host);
 	url.path = part(a, u, CURLUPART_PATH, 0);
 	url.query = part(a, u, CURLUPART_QUERY, 0);
 	url.tls = str_eq(part(a, u, CURLUPART_SCHEME, 0), S("https"));

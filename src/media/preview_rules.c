@@ -175,26 +175,40 @@ void url_rules_free(struct url_rules **rules)
 	*rules = NULL;
 }
 
-/* "//HOST[:PORT]/" out of the address. */
-static str netloc(const struct client_url *u)
+/* "example.org." is "example.org", to the DNS and to who forbids it. */
+static str hostname(const struct client_url *u)
 {
-	const str rest = str_from(u->text, u->tls ? 8 : 7);
-
-	return str_head(rest, MIN(str_find(rest, '/'), str_find(rest, '?')));
+	return str_ends(u->host, S(".")) ? str_head(u->host, u->host.n - 1) : u->host;
 }
 
-/* As Python's urlsplit gives them: a port only where one is written. */
+/* As Python's urlsplit gives it: only where one is written. STR_NONE: none is. */
+static str port(struct arena *a, const struct client_url *u)
+{
+	const str rest = str_from(u->text, u->tls ? 8 : 7), port = arena_printf(a, "%u", u->port);
+	const str authority = str_head(rest, MIN(str_find(rest, '/'), str_find(rest, '?')));
+
+	return str_ends(authority, arena_join2(a, S(":"), port)) ? port : STR_NONE;
+}
+
+static str netloc(struct arena *a, const struct client_url *u)
+{
+	const str host = hostname(u), number = port(a, u);
+	const str bracketed = str_find(host, ':') < host.n ? arena_join3(a, S("["), host, S("]")) : host;
+
+	return str_is_none(number) ? bracketed : arena_join3(a, bracketed, S(":"), number);
+}
+
 static str part_of(struct arena *a, const struct client_url *u, enum part part)
 {
 	switch (part) {
 	case PART_SCHEME:
 		return u->tls ? S("https") : S("http");
 	case PART_NETLOC:
-		return netloc(u);
+		return netloc(a, u);
 	case PART_HOSTNAME:
-		return u->host;
+		return hostname(u);
 	case PART_PORT:
-		return str_ends(netloc(u), arena_printf(a, ":%u", u->port)) ? arena_printf(a, "%u", u->port) : STR_NONE;
+		return port(a, u);
 	case PART_PATH:
 		return u->path;
 	case PART_QUERY:

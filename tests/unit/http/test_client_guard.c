@@ -97,7 +97,7 @@ static void test_urls(void **state)
 		const char *asked;
 	} cases[] = {
 		{ "http://example.org", "example.org", 80, "http://example.org/" },
-		{ "HTTPS://Example.ORG:8448/A?b=c#d", "example.org", 8448, "https://Example.ORG:8448/A?b=c" },
+		{ "HTTPS://Example.ORG:8448/A?b=c#d", "example.org", 8448, "https://example.org:8448/A?b=c" },
 		{ " http://example.org/a b\xc3\xa9 ", "example.org", 80, "http://example.org/a%20b%c3%a9" },
 		{ "http://0x7f000001/", "127.0.0.1", 80, "http://127.0.0.1/" },
 		{ "http://127.1/", "127.0.0.1", 80, "http://127.0.0.1/" },
