@@ -151,6 +151,10 @@ static void follow(struct run *r, struct client_call *c, const struct client_hop
 		end_call(r, c, failed(r->a, CLIENT_BAD_REDIRECT, "it redirects to what is no http or https address"));
 		return;
 	}
+	if (c->may_follow && !c->may_follow(c->follow_ctx, &next)) {
+		end_call(r, c, failed(r->a, CLIENT_REFUSED, "it redirects to an address that is not asked"));
+		return;
+	}
 	c->n_redirects++;
 	submit(r, c, &next, h->same_origin && str_eq(first.origin, next.origin));
 }

@@ -43,6 +43,7 @@ enum client_failure {
 	CLIENT_NOT_TAKEN,    /* `take` said no: its own error, with its own code and detail */
 };
 
+struct client_url;
 struct client_header {
 	str name, value;
 };
@@ -69,7 +70,10 @@ struct client_call {
 	 * CLIENT_BAD_URL. Other servers sign and look up what was written. */
 	bool path_as_is;
 	unsigned max_redirects; /* followed for GET and HEAD alone; one more is an error. 0: a redirect is the answer */
-	size_t max_bytes;       /* of the body, decompressed */
+	/* Asked about each address that a redirect leads to; false: CLIENT_REFUSED. NULL: all may be followed. */
+	bool (*may_follow)(void *ctx, const struct client_url *url);
+	void *follow_ctx;
+	size_t max_bytes; /* of the body, decompressed */
 	/* Beginnings of the content types that are wanted, ends with NULL: the body of a 2xx of another type is not
 	 * read. NULL: all. */
 	const char *const *types;

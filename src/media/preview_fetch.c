@@ -33,6 +33,19 @@ static str filename_of(struct arena *a, str header)
 	return STR_NONE;
 }
 
+struct way {
+	const struct url_rules *rules;
+	bool refused;
+};
+
+static bool may_follow(void *way, const struct client_url *url)
+{
+	struct way *w = way;
+
+	w->refused = url_rules_match(w->rules, url);
+	return !w->refused;
+}
+
 static err *ask(struct previews *pv, struct arena *a, const struct client_url *url, int64_t deadline_us,
 		struct client_call *c)
 {
@@ -41,16 +54,23 @@ static err *ask(struct previews *pv, struct arena *a, const struct client_url *u
 		{ S("Accept-Language"), pv->opt.accept_language },
 	};
 
+	struct way way = { .rules = pv->rules };
+	err *e;
+
 	*c = (struct client_call){
 		.url = url->text,
 		.headers = headers,
 		.n_headers = str_is_none(pv->opt.accept_language) ? 1 : 2,
 		.nets = &pv->opt.nets,
 		.max_redirects = PREVIEW_REDIRECTS,
+		.may_follow = may_follow,
+		.follow_ctx = &way,
 		.max_bytes = pv->opt.max_bytes,
 		.types = wanted,
 	};
-	TRY(client_one(pv->opt.client, a, c, deadline_us));
+	e = client_one(pv->opt.client, a, c, deadline_us);
+	if (e)
+		return way.refused ? refused(a) : e;
 	if (c->status < 200 || c->status > 299)
 		return err_new(a, ERR_CONNECTION_FAILED, "The page's server answers with status %d", c->status);
 	return NULL;
@@ -105,8 +125,6 @@ err *preview_fetch(struct previews *pv, struct arena *a, str url, bool with_data
 		return refused(a);
 	TRY(ask(pv, a, &u, deadline_us, &c));
 	TRY(client_url_parse(a, c.final_url, &u));
-	if (url_rules_match(pv->rules, &u))
-		return refused(a);
 	*out = (struct fetched){
 		.url = u,
 		.content_type = client_answer_header(&c, "Content-Type"),

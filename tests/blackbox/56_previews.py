@@ -274,8 +274,11 @@ def test_addresses_that_are_none(server, someone):
 def test_addresses_that_the_operator_does_not_want(server, someone, site):
     site.pages["/to-secret"] = says("", status=301, Location="/secret/page")
     site.pages["/secret/page"] = says("<title>Secret</title>")
-    for path in ["/secret/page", "/12345", "/to-secret"]:
+    site.pages["/through-secret"] = says("", status=301, Location="/secret/way")
+    site.pages["/secret/way"] = says("", status=301, Location="/article")
+    for path in ["/secret/page", "/12345", "/to-secret", "/through-secret"]:
         fails(someone, site.url + path, 403, "M_FORBIDDEN")
+    assert not [path for path in site.hits if path.startswith("/secret/")], "not even on the way to another page"
     site.pages["/12345x"] = says("<title>Fine</title>")
     assert preview(someone, site.url + "/12345x") == {"og:title": "Fine"}
 

@@ -1,6 +1,8 @@
 /* The client asks, follows, limits and stops: against servers that do what no good server does. */
 #include "site.h"
 
+#include "http/client_url.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <zlib.h>
@@ -204,6 +206,33 @@ static void test_bad_redirects(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		breaks_with(cl, a, call_to(a, s, cases[i].path), cases[i].failure);
+	client_free(&cl);
+	site_close(s);
+}
+
+static bool no_end(void *seen, const struct client_url *url)
+{
+	*(size_t *)seen += 1;
+	return !str_eq(url->path, S("/end"));
+}
+
+static void test_the_caller_says_where_redirects_may_lead(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct client *cl = client_with(a, (struct client_options){ 0 });
+	struct site *s = site_open(S("127.0.0.1"), redirects);
+	struct client_call c = call_to(a, s, "/to//end");
+	size_t seen = 0;
+
+	(void)state;
+	c.may_follow = no_end;
+	c.follow_ctx = &seen;
+	breaks_with(cl, a, c, CLIENT_REFUSED);
+	assert_int_equal(seen, 1);
+	assert_int_equal(s->n_visits, 1);
+	c.url = call_to(a, s, "/to//to//there").url;
+	good(client_one(cl, a, &c, in_seconds(20)));
+	assert_int_equal(seen, 3); /* each, and not the address that was asked for */
 	client_free(&cl);
 	site_close(s);
 }
@@ -587,6 +616,7 @@ int main(void)
 		cmocka_unit_test(test_a_connection_is_used_again),
 		cmocka_unit_test(test_redirects_are_followed),
 		cmocka_unit_test(test_bad_redirects),
+		cmocka_unit_test(test_the_caller_says_where_redirects_may_lead),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_so_many_at_once),
