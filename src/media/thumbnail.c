@@ -10,8 +10,10 @@
  * and others often find then that their wish has been fulfilled. As long as others wait, nobody's images take more than
  * one thread.
  *
- * Failures are remembered by image, not by wish, in memory and for a time: a damaged image for a day, one that had to
- * be stopped for an hour, what was the server's own trouble just so long that those who wait hear of it.
+ * Failures are remembered by image, in memory and for a time: a damaged image for a day, one that had to be stopped for
+ * an hour, what was the server's own trouble just so long that those who wait hear of it. What had to be stopped may
+ * have been asked too much: a wish for less than half of it is tried still, so that nobody's wish for a giant is the
+ * end of everybody's thumbnails.
  */
 #include "media/thumbnail.h"
 
@@ -37,11 +39,15 @@ struct job {
 	struct list node;       /* in the queue; alone while it is done */
 	struct media_item item; /* its numbers and hash; no texts */
 	struct image_want want;
+	struct image_seen seen; /* when it was tried */
+	uint64_t tried;         /* pixels that it was to have; 0: it did not come to that */
 };
 struct failure {
 	enum err_code code;
 	unsigned detail;
 	int64_t until; /* clock_mono_us */
+	struct image_seen seen;
+	uint64_t too_hard; /* pixels: with as many and more; 0: with any number */
 };
 struct thumbnails {
 	struct thumbnails_options opt;
@@ -111,6 +117,8 @@ struct made {
 	size_t n;
 };
 
+static uint64_t area_of(const struct image_want *want) { return (uint64_t)want->width * want->height; }
+
 static err *made_of(const struct thumbnails *t, struct arena *a, int64_t content, struct made *out)
 {
 	AUTO_TX tx = NULL;
@@ -131,28 +139,6 @@ static const struct thumbnail_row *row_for(const struct made *made, const struct
 	return NULL;
 }
 
-/* Of those there are: one that does not move where that is not wanted; one that is large enough; of the wanted shape;
- * and then the smallest of the large, or the largest of the small. */
-static const struct thumbnail_row *nearest(const struct made *made, const struct image_want *chosen)
-{
-	const struct thumbnail_row *best = NULL;
-	int64_t best_rank = 0;
-
-	for (size_t i = 0; i < made->n; i++) {
-		const struct thumbnail_row *r = &made->p[i];
-		const int64_t area = (int64_t)r->width * r->height;
-		const bool large = r->width >= chosen->width && r->height >= chosen->height;
-		const int64_t rank = (large ? INT64_C(4) << 40 : 0) + (r->crop == chosen->crop ? INT64_C(2) << 40 : 0) +
-				     (r->animated == chosen->animated ? INT64_C(1) << 40 : 0) + (large ? -area : area);
-
-		if ((!r->animated || chosen->animated) && (!best || rank > best_rank)) {
-			best = r;
-			best_rank = rank;
-		}
-	}
-	return best;
-}
-
 static struct image_seen image_of(struct arena *a, const struct thumbnail_row *r)
 {
 	return (struct image_seen){ .content_type = arena_cstr(a, r->image_type),
@@ -161,22 +147,33 @@ static struct image_seen image_of(struct arena *a, const struct thumbnail_row *r
 				    .frames = r->image_frames };
 }
 
+/*
+ * "Servers must never return thumbnails smaller than the client's requested dimensions": and so nobody can use up what
+ * there may be of an image by wishes for stamps of every shape. What comes after them becomes one of few sizes, each of
+ * which may always be made.
+ */
+static struct image_want choose(const struct thumbnails *t, const struct made *made, const struct image_want *want,
+				const struct image_seen *seen)
+{
+	const struct image_want chosen = thumbnail_choose(&t->opt, want, seen);
+
+	if (made->n < t->opt.max_per_image || row_for(made, &chosen))
+		return chosen;
+	return thumbnail_choose_of_few(&t->opt, want, seen);
+}
+
 /* The row that answers the wish; NULL: it has to be made. */
 static const struct thumbnail_row *find_made(const struct thumbnails *t, struct arena *a, const struct made *made,
 					     const struct image_want *want)
 {
-	const struct thumbnail_row *found;
 	struct image_want chosen;
 	struct image_seen seen;
 
 	if (made->n == 0)
 		return NULL;
 	seen = image_of(a, &made->p[0]);
-	chosen = thumbnail_choose(&t->opt, want, &seen);
-	found = row_for(made, &chosen);
-	if (!found && made->n >= t->opt.max_per_image)
-		found = nearest(made, &chosen);
-	return found;
+	chosen = choose(t, made, want, &seen);
+	return row_for(made, &chosen);
 }
 
 /*
@@ -265,7 +262,7 @@ static err *decode(const struct thumbnails *t, struct arena *a, int image, const
 	return keep(t, a, row, made.bytes);
 }
 
-static err *make(const struct thumbnails *t, struct arena *a, const struct job *job)
+static err *make(const struct thumbnails *t, struct arena *a, struct job *job)
 {
 	struct thumbnail_row row = { .content = job->item.content };
 	AUTO_FD image = -1;
@@ -278,7 +275,7 @@ static err *make(const struct thumbnails *t, struct arena *a, const struct job *
 		return NULL;
 	TRY(media_open(t->opt.media, a, &job->item, &image));
 	TRY(imager_probe(t->opt.imager, a, image, &seen));
-	chosen = thumbnail_choose(&t->opt, &job->want, &seen);
+	chosen = choose(t, &made, &job->want, &seen);
 	keep_seen(&row, &seen, &chosen);
 	/* "When the content is smaller than the requested dimensions, servers should return the original content rather
 	 * than thumbnail it.": where there is nothing in it but pixels. "When false, the server MUST NOT return an
@@ -287,33 +284,44 @@ static err *make(const struct thumbnails *t, struct arena *a, const struct job *
 		row.content_type = row.image_type;
 		return keep_image_itself(t, a, &row);
 	}
+	job->seen = seen;
+	job->tried = area_of(&chosen);
 	return decode(t, a, image, &chosen, &row);
 }
 
 /*
  * Jobs
  */
-static void remember_failure(struct thumbnails *t, int64_t content, const err *e)
+static void remember_failure(struct thumbnails *t, const struct job *job, const err *e)
 {
 	const int64_t now = clock_mono_us();
 	struct failure *f = MEM_NEW(struct failure);
 
-	*f = (struct failure){ e->code, e->detail, now };
+	*f = (struct failure){ .code = e->code, .detail = e->detail, .until = now, .seen = job->seen };
 	f->until += e->detail == IMAGER_BAD_IMAGE ? bad_us : e->detail == IMAGER_TOO_HARD ? hard_us : busy_us;
+	/* Halved each time: so few tries find out what is possible, whatever is wished for. */
+	if (e->detail == IMAGER_TOO_HARD)
+		f->too_hard = job->tried / 2;
 	if (t->failures.n >= MAX_FAILURES)
 		forget_failures(t, now);
 	if (t->failures.n >= MAX_FAILURES)
 		forget_failures(t, INT64_MAX);
-	mem_free(map_put_i(&t->failures, content, f));
+	mem_free(map_put_i(&t->failures, job->item.content, f));
 }
 
-static err *known_failure(struct thumbnails *t, struct arena *a, int64_t content)
+static err *known_failure(struct thumbnails *t, struct arena *a, const struct job *job, const struct made *made)
 {
-	const struct failure *f = map_get_i(&t->failures, content);
+	const struct failure *f = map_get_i(&t->failures, job->item.content);
+	struct image_want chosen;
 	err *e;
 
 	if (!f || f->until < clock_mono_us())
 		return NULL;
+	if (f->too_hard > 0) {
+		chosen = choose(t, made, &job->want, &f->seen);
+		if (area_of(&chosen) < f->too_hard)
+			return NULL;
+	}
 	e = err_new(a, f->code, "%s",
 		    f->code == ERR_TOO_LARGE ? "Content is too large to thumbnail"
 		    : f->code == ERR_BUSY    ? "Too many thumbnails are being made"
@@ -367,7 +375,7 @@ static void do_job(struct thumbnails *t, struct job *job)
 			 F("error", e->msg));
 	lock_take(&t->lock);
 	if (e)
-		remember_failure(t, job->item.content, e);
+		remember_failure(t, job, e);
 	t->n_jobs--;
 	for (unsigned i = 0; i < t->n_threads; i++)
 		if (t->doing[i] == job)
@@ -424,7 +432,8 @@ static bool is_wanted_already(const struct thumbnails *t, const struct job *job,
 }
 
 /* Unless there is one already. The threads are started when there is something to do. */
-static err *ask_for(struct thumbnails *t, struct arena *a, const struct media_item *item, const struct image_want *want)
+static err *ask_for(struct thumbnails *t, struct arena *a, const struct media_item *item, const struct image_want *want,
+		    const struct made *made)
 {
 	const struct job job = { .item = { .media = item->media, .content = item->content, .uploader = item->uploader },
 				 .want = *want };
@@ -433,7 +442,7 @@ static err *ask_for(struct thumbnails *t, struct arena *a, const struct media_it
 	err *e;
 
 	LOCKED(&t->lock);
-	e = known_failure(t, a, item->content);
+	e = known_failure(t, a, &job, made);
 	if (e || is_wanted_already(t, &job, &of_uploader))
 		return e;
 	if (t->stopping || t->n_jobs >= MAX_JOBS || of_uploader >= MAX_JOBS_OF_ONE)
@@ -484,7 +493,7 @@ err *media_thumbnail(struct thumbnails *t, struct arena *a, const struct media_i
 		row = find_made(t, a, &made, &chosen);
 	}
 	if (!row)
-		TRY(ask_for(t, a, item, &chosen));
+		TRY(ask_for(t, a, item, &chosen, &made));
 	if (row)
 		answer(a, item, row, out);
 	*out_waits = !row;

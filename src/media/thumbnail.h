@@ -3,8 +3,8 @@
  *
  * A thumbnail is made when it is first asked for, by threads of the service's own, each for a worker of the imager; who
  * asks waits without a thread. It is kept as a content like any other, and goes with the image. Of one image only so
- * many are made; what is asked for beyond is answered with the nearest of them. What could not be made is not tried
- * again for a while.
+ * many are made of any shape; beyond them one of few sizes, so that no one's wishes are the end of another's. What
+ * could not be made is not tried again for a while.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ struct thumbnails_options { /* borrowed for the life of the service */
 	size_t n_sizes;
 	bool dynamic;           /* those that are asked for are made instead */
 	unsigned threads;       /* 0: 2 */
-	unsigned max_per_image; /* 0: 24 */
+	unsigned max_per_image; /* of any shape; then one of few sizes is made. 0: 24 */
 };
 struct thumbnails *thumbnails_new(const struct thumbnails_options *opt);
 /* What is being made is given up. */
@@ -46,5 +46,11 @@ NODISCARD err *media_thumbnail(struct thumbnails *t, struct arena *a, const stru
  */
 struct image_want thumbnail_choose(const struct thumbnails_options *opt, const struct image_want *want,
 				   const struct image_seen *seen);
+/*
+ * Which size is made when there are many of the image already: one of few, the same for everybody. The configured one
+ * that does for the wish, else all of the image, and no smaller than what the wish would have got.
+ */
+struct image_want thumbnail_choose_of_few(const struct thumbnails_options *opt, const struct image_want *want,
+					  const struct image_seen *seen);
 /* Is it the whole image, as large as it is? */
 bool thumbnail_is_whole(const struct image_want *chosen, const struct image_seen *seen);

@@ -38,35 +38,38 @@ static bool covers(const struct thumbnail_size *size, const struct image_want *w
 	       (!size->crop || (uint64_t)size->width * want->height == (uint64_t)size->height * want->width);
 }
 
-static struct image_want by_sizes(const struct thumbnails_options *opt, const struct image_want *want)
+/* The least of the configured sizes that does; NULL where none does. */
+static const struct thumbnail_size *configured(const struct thumbnails_options *opt, const struct image_want *want)
 {
 	const struct thumbnail_size *best = NULL;
-	struct image_want out;
 
-	if (opt->dynamic)
-		return *want;
 	for (size_t i = 0; i < opt->n_sizes; i++) {
 		const struct thumbnail_size *s = &opt->sizes[i];
 
 		if (covers(s, want) && (!best || (uint64_t)s->width * s->height < (uint64_t)best->width * best->height))
 			best = s;
 	}
+	return best;
+}
+
+static struct image_want by_sizes(const struct thumbnails_options *opt, const struct image_want *want)
+{
+	const struct thumbnail_size *best = opt->dynamic ? NULL : configured(opt, want);
+	struct image_want out = *want;
+
 	if (!best)
-		return next_step(want);
-	out = *want;
+		return opt->dynamic ? out : next_step(want);
 	out.width = best->width;
 	out.height = best->height;
 	return out;
 }
 
-struct image_want thumbnail_choose(const struct thumbnails_options *opt, const struct image_want *want,
-				   const struct image_seen *seen)
+/* The size that it will have. */
+static struct image_want of_image(struct image_want out, const struct image_seen *seen)
 {
-	struct image_want out = by_sizes(opt, want), fit;
+	struct image_want fit;
 	uint32_t width, height;
 
-	if (!seen)
-		return out;
 	imager_size(seen, &out, &width, &height);
 	out.width = width;
 	out.height = height;
@@ -77,6 +80,33 @@ struct image_want thumbnail_choose(const struct thumbnails_options *opt, const s
 	out.animated = out.animated && seen->frames > 1 &&
 		       (!str_eq(str_c(seen->content_type), S("image/png")) || thumbnail_is_whole(&out, seen));
 	return out;
+}
+
+struct image_want thumbnail_choose(const struct thumbnails_options *opt, const struct image_want *want,
+				   const struct image_seen *seen)
+{
+	const struct image_want out = by_sizes(opt, want);
+
+	return seen ? of_image(out, seen) : out;
+}
+
+struct image_want thumbnail_choose_of_few(const struct thumbnails_options *opt, const struct image_want *want,
+					  const struct image_seen *seen)
+{
+	const struct thumbnail_size *size = configured(opt, want);
+	const struct image_want least = thumbnail_choose(opt, want, seen);
+
+	if (size)
+		return of_image((struct image_want){ size->width, size->height, size->crop, want->animated }, seen);
+	for (size_t i = 0; i < ARRAY_LEN(ladder); i++) {
+		const struct image_want out =
+			of_image((struct image_want){ ladder[i], ladder[i], .animated = want->animated }, seen);
+
+		if (out.width >= least.width && out.height >= least.height)
+			return out;
+	}
+	return of_image((struct image_want){ at_most(seen->width), at_most(seen->height), .animated = want->animated },
+			seen);
 }
 
 bool thumbnail_is_whole(const struct image_want *chosen, const struct image_seen *seen)

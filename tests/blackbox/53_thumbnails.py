@@ -1,7 +1,9 @@
 """Thumbnails: sizes, methods, kinds, what moves; made once; bombs and what is no image; the freeze; bounds."""
 import concurrent.futures
+import contextlib
 import pathlib
 import re
+import sqlite3
 import struct
 import zlib
 
@@ -210,7 +212,32 @@ def test_their_number_is_bounded(alice, hs):
     for n in range(1, 60):
         answer = thumbnail(alice, item, 10 * n, 600 - 10 * n + 1, method="crop")
         assert answer.status_code == 200
-    assert made(hs) - before <= 25
+        width, height = size(answer.content)
+        assert width >= 10 * n and height >= 600 - 10 * n + 1       # "must never return thumbnails smaller"
+    assert made(hs) - before <= 40
+    # Whoever wants what everybody wants has it still.
+    assert size(thumbnail(alice, item, 32, 32, method="crop").content) == (32, 32)
+
+
+def test_of_what_is_quarantined_there_is_none():
+    """Neither one that was made before, nor a new one, and no waiting for it; what another has of the same bytes stays."""
+    server = Server()
+    try:
+        alice = register(server)
+        item, twin = image(alice, "turned.jpg"), image(alice, "turned.jpg")
+        assert thumbnail(alice, item, 32, 32, method="crop").status_code == 200
+        server.stop()
+        with contextlib.closing(sqlite3.connect(server.dir / "hearth.db")) as db, db:
+            done = db.execute("UPDATE media SET quarantined_by = ? WHERE media_id = ?",
+                              (alice.user_id.encode(), item.split("/")[1].encode()))
+            assert done.rowcount == 1
+        server.start()
+        for size in (32, 96):
+            alice.fails(404, "M_NOT_FOUND", "GET", f"{AUTHED}{item}?width={size}&height={size}&method=crop")
+        assert thumbnail(alice, twin, 32, 32, method="crop").status_code == 200
+        assert made(server) == 0
+    finally:
+        server.close()
 
 
 def test_the_older_endpoints_are_frozen(alice):

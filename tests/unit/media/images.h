@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/buf.h"
 #include "test.h"
@@ -35,4 +36,17 @@ static inline str image_file(struct arena *a, const char *name)
 	s = image_bytes(a, fd);
 	close(fd);
 	return s;
+}
+
+static inline void image_png_chunk(struct buf *b, const char *type, const void *p, size_t n)
+{
+	const uint8_t length[4] = { (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n };
+	const uLong crc = crc32(crc32(0, (const Bytef *)type, 4), p, (uInt)n);
+	const uint8_t sum[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc };
+
+	buf_add(b, (str){ (const char *)length, 4 });
+	buf_add(b, (str){ type, 4 });
+	if (n)
+		buf_add(b, (str){ p, n });
+	buf_add(b, (str){ (const char *)sum, 4 });
 }

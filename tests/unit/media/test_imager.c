@@ -276,19 +276,6 @@ static str png_of_size(struct arena *a, uint32_t width, uint32_t height)
 	return arena_join3(a, S("\x89PNG\r\n\x1a\n"), (str){ chunk, sizeof(chunk) }, (str){ sum, 4 });
 }
 
-static void put_chunk(struct buf *b, const char *type, const void *p, size_t n)
-{
-	const uint8_t length[4] = { (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n };
-	const uLong crc = crc32(crc32(0, (const Bytef *)type, 4), p, (uInt)n);
-	const uint8_t sum[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc };
-
-	buf_add(b, (str){ (const char *)length, 4 });
-	buf_add(b, (str){ type, 4 });
-	if (n)
-		buf_add(b, (str){ p, n });
-	buf_add(b, (str){ (const char *)sum, 4 });
-}
-
 /* A few kilobytes that unpack to `size` zeros. */
 static str png_bomb(struct arena *a, uint32_t width, uint32_t height, size_t size)
 {
@@ -299,8 +286,8 @@ static str png_bomb(struct arena *a, uint32_t width, uint32_t height, size_t siz
 
 	assert_true(compress2(packed, &n, zeros, size, 9) == Z_OK);
 	buf_add(&b, png_of_size(a, width, height));
-	put_chunk(&b, "IDAT", packed, n);
-	put_chunk(&b, "IEND", NULL, 0);
+	image_png_chunk(&b, "IDAT", packed, n);
+	image_png_chunk(&b, "IEND", NULL, 0);
 	mem_free(zeros);
 	mem_free(packed);
 	return arena_keep(a, buf_str(&b));

@@ -3,9 +3,11 @@
 #include "media/thumbnail.h"
 
 #include <semaphore.h>
+#include <zlib.h>
 
 #include "base/metrics.h"
 #include "base/thread.h"
+#include "image_worker.h"
 #include "images.h"
 #include "repo.h"
 
@@ -229,21 +231,40 @@ static void small_bare_images_are_their_own(struct both *b)
 }
 BOTH(small_bare_images_are_their_own)
 
+/* Width and height of a PNG. */
+static uint32_t png_side(str png, size_t at)
+{
+	const uint8_t *p = (const uint8_t *)png.p + at;
+
+	assert_true(str_starts(png, S("\x89PNG")));
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
 static void of_one_image_only_so_many(struct both *b)
 {
 	enum { MOST = 3 };
 	struct shop s;
 	struct media_item item, out;
 	const int64_t before = counted("made");
+	str png;
 
 	shop_begin(&s, b, MOST);
 	item = put(&s, image_file(b->a, "opaque.png"));
 	for (uint32_t i = 1; i <= 12; i++)
 		both_ok(ask(&s, b->a, &item, (struct image_want){ 10 * i, 5 * i + 1, .crop = true }, &out));
-	assert_int_equal(counted("made"), before + MOST);
-	/* The nearest: large enough where there is one. */
-	both_ok(ask(&s, b->a, &item, (struct image_want){ 30, 20, .crop = true }, &out));
-	ok(str_starts(bytes_of(&s, &out), S("\x89PNG")), "no PNG");
+	ok(counted("made") <= before + MOST + 4, "%jd made", (intmax_t)(counted("made") - before));
+	/* "Servers must never return thumbnails smaller than the client's requested dimensions". */
+	for (uint32_t i = 1; i <= 12; i++) {
+		both_ok(ask(&s, b->a, &item, (struct image_want){ 8 * i, 55, .crop = true }, &out));
+		png = bytes_of(&s, &out);
+		ok(png_side(png, 16) >= 8 * i && png_side(png, 20) >= 55, "%u: %ux%u", i, png_side(png, 16),
+		   png_side(png, 20));
+	}
+	ok(counted("made") <= before + MOST + 5, "%jd made", (intmax_t)(counted("made") - before));
+	/* And those who want what all want have it. */
+	both_ok(ask(&s, b->a, &item, (struct image_want){ 32, 32, .crop = true }, &out));
+	png = bytes_of(&s, &out);
+	ok(png_side(png, 16) == 32 && png_side(png, 20) == 32, "not the size that the operator wants made");
 	shop_end(&s);
 }
 BOTH(of_one_image_only_so_many)
@@ -268,6 +289,52 @@ static void failures_are_remembered(struct both *b)
 	shop_end(&s);
 }
 BOTH(failures_are_remembered)
+
+/* A PNG of one colour, by its own zlib stream. */
+static str png_of(struct arena *a, uint32_t width, uint32_t height)
+{
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	const size_t size = (size_t)(width + 1) * height;
+	uint8_t *zeros = mem_zalloc(size);
+	uLongf n = compressBound(size);
+	uint8_t *packed = mem_alloc(n);
+	char head[13] = { [8] = 8 };
+
+	for (int i = 0; i < 4; i++) {
+		head[i] = (char)(width >> (24 - 8 * i));
+		head[4 + i] = (char)(height >> (24 - 8 * i));
+	}
+	assert_true(compress2(packed, &n, zeros, size, 9) == Z_OK);
+	buf_add(&b, S("\x89PNG\r\n\x1a\n"));
+	image_png_chunk(&b, "IHDR", head, sizeof(head));
+	image_png_chunk(&b, "IDAT", packed, n);
+	image_png_chunk(&b, "IEND", NULL, 0);
+	mem_free(zeros);
+	mem_free(packed);
+	return arena_keep(a, buf_str(&b));
+}
+
+/* Somebody wishes for so much that it has to be stopped: small ones are made all the same. */
+static void a_wish_for_too_much_is_nobody_else_s_loss(struct both *b)
+{
+	const struct image_want giant = { WORKER_CRASHES, 50, .crop = true },
+				less = { WORKER_CRASHES, 40, .crop = true }, small = { 32, 32, .crop = true };
+	struct shop s;
+	struct media_item item, out;
+	const int64_t before = counted("died");
+
+	shop_begin(&s, b, 0);
+	item = put(&s, png_of(b->a, 61000, 60));
+	refused(ask(&s, b->a, &item, giant, &out), ERR_UNKNOWN);
+	assert_int_equal(counted("died"), before + 1);
+	both_ok(ask(&s, b->a, &item, small, &out));
+	/* Nearly as much is not tried again, nor the same. */
+	refused(ask(&s, b->a, &item, less, &out), ERR_UNKNOWN);
+	refused(ask(&s, b->a, &item, giant, &out), ERR_UNKNOWN);
+	assert_int_equal(counted("died"), before + 1);
+	shop_end(&s);
+}
+BOTH(a_wish_for_too_much_is_nobody_else_s_loss)
 
 static void go_with_their_image(struct both *b)
 {
@@ -349,6 +416,7 @@ int main(void)
 		BOTH_TESTS(small_bare_images_are_their_own),
 		BOTH_TESTS(of_one_image_only_so_many),
 		BOTH_TESTS(failures_are_remembered),
+		BOTH_TESTS(a_wish_for_too_much_is_nobody_else_s_loss),
 		BOTH_TESTS(go_with_their_image),
 		BOTH_TESTS(shared_bytes_stay),
 		BOTH_TESTS(stops_with_work_left),

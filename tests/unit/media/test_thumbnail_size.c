@@ -96,5 +96,36 @@ static void wishes_with_one_answer_become_one(void **state)
 	}
 }
 
+/* Whatever is wished for: large enough, and so few that an image has them all. */
+static void beyond_the_bound_there_are_few(void **state)
+{
+	const struct image_seen seen = { .content_type = "image/jpeg", .width = 3000, .height = 2000, .frames = 1 };
+	struct image_want all[64];
+	size_t n = 0;
+
+	(void)state;
+	for (uint32_t w = 1; w < 4000; w = w * 5 / 4 + 1)
+		for (uint32_t h = 1; h < 4000; h = h * 5 / 4 + 1) {
+			const struct image_want want = { w, h, .crop = (w + h) % 2 };
+			const struct image_want exact = thumbnail_choose(&opt, &want, &seen),
+						got = thumbnail_choose_of_few(&opt, &want, &seen);
+			size_t i = 0;
+
+			ok(got.width >= exact.width && got.height >= exact.height, "%ux%u becomes %ux%u", w, h,
+			   got.width, got.height);
+			while (i < n && (all[i].width != got.width || all[i].height != got.height))
+				i++;
+			assert_true(i < ARRAY_LEN(all));
+			if (i == n)
+				all[n++] = got;
+		}
+	ok(n <= ARRAY_LEN(usual) + 16, "%zu of them", n);
+	/* Where the operator's sizes do, it is one of them. */
+	const struct image_want got =
+		thumbnail_choose_of_few(&opt, &(struct image_want){ 20, 20, .crop = true }, &seen);
+
+	ok(got.width == 32 && got.height == 32 && got.crop, "%ux%u", got.width, got.height);
+}
+
 TEST_MAIN(cmocka_unit_test(chooses_the_least_that_covers), cmocka_unit_test(dynamic_sizes_are_the_wish),
-	  cmocka_unit_test(wishes_with_one_answer_become_one))
+	  cmocka_unit_test(wishes_with_one_answer_become_one), cmocka_unit_test(beyond_the_bound_there_are_few))
