@@ -11,10 +11,11 @@
  *   began. They are told of as changed. Who shared another room throughout need not be; asking is worth it for few.
  *   Who is invited or knocks is told of, too, for rooms may be encrypted for them, but their changes are not: the
  *   specification's "share" is joined on both sides. (Synapse does the same.)
- * - Who left, or was in a room that the reader left, and shares none now is told of as `left`. `ended` says when a join
- *   ended, so who turned down an invitation learns of no member, nor who was banned from outside. Of a room that the
- *   reader left only those are named who were in it with them. A few who left it later are not named; they are told of
- *   when they come again, so nobody is believed to be known who is not.
+ * - Who left, or was in a room that the reader left, and shares none now is told of as `left`. `began` and `ended` say
+ *   from when to when the last join was that ended, so who turned down an invitation learns of no member, nor who was
+ *   banned from outside; and of a room that the reader left only those are named who were in it with them, also if they
+ *   left it later. Who left it twice since the reader's token may not be named; they are told of when they come again,
+ *   so nobody is believed to be known who is not.
  *
  * Cost: one statement for changed keys, one for memberships; more only where somebody came or went.
  */
@@ -133,7 +134,9 @@ static err *own_moves(struct between *b)
 
 		if (m->joined && m->since > ask->above && m->since <= ask->upto)
 			vec_push(b->a, &entered, m->room);
-		if (m->joined || m->ended <= ask->above || m->ended > ask->upto || ask->above == 0)
+		/* Of rooms that the reader is in, others_moves tells. */
+		if (ask->above == 0 || m->ended <= ask->above || m->began > ask->upto ||
+		    (m->joined && m->since <= ask->upto))
 			continue;
 		TRY(store_joined_until(b->tx, m->room, ask->above, m->ended, &list));
 		add_all(b->a, &b->went, &list);

@@ -50,7 +50,7 @@ err *store_device_lists_changed(struct tx *tx, int64_t viewer, int64_t above, in
 
 err *store_own_moves(struct tx *tx, int64_t viewer, int64_t above, struct own_move **out, size_t *out_n)
 {
-	static const char sql[] = "SELECT room, membership, since, ended FROM membership"
+	static const char sql[] = "SELECT room, membership, since, began, ended FROM membership"
 				  " WHERE member = $1 AND stream > $2";
 	VEC(struct own_move) found = { 0 };
 	struct rows *rs;
@@ -59,7 +59,7 @@ err *store_own_moves(struct tx *tx, int64_t viewer, int64_t above, struct own_mo
 	while (rows_next(rs))
 		vec_push(tx_arena(tx), &found,
 			 (struct own_move){ rows_i64(rs, 0), rows_i64(rs, 1) == MEMBER_JOIN, rows_i64(rs, 2),
-					    rows_i64(rs, 3) });
+					    rows_i64(rs, 3), rows_i64(rs, 4) });
 	TRY(rows_end(&rs));
 	*out = found.p;
 	*out_n = found.n;
@@ -90,10 +90,11 @@ err *store_moves(struct tx *tx, int64_t viewer, const int64_t *rooms, size_t n_r
 		 struct user_list *came, struct user_list *went)
 {
 	/* Who left has to have been joined: to have turned down an invitation tells nobody anything. */
+#define CAME "m.membership IN (1, 2, 5) AND m.since <= $3"
 #define MOVES                                                                                                          \
-	"SELECT m.member, CASE WHEN m.membership IN (1, 2, 5) THEN 1 ELSE 0 END FROM membership v"                     \
-	" CROSS JOIN membership m WHERE v.member = $1 AND v.membership = 1 AND v.since <= $3 AND m.room = v.room"      \
-	" AND m.since > $2 AND m.since <= $3 AND m.member <> $1 AND (m.membership IN (1, 2, 5) OR m.ended > $2)"
+	"SELECT m.member, CASE WHEN " CAME " THEN 1 ELSE 0 END FROM membership v CROSS JOIN membership m"              \
+	" WHERE v.member = $1 AND v.membership = 1 AND v.since <= $3 AND m.room = v.room AND m.since > $2"             \
+	" AND m.member <> $1 AND (" CAME " OR m.ended > $2 AND m.ended <= $3)"
 	static const char all[] = MOVES;
 	static const char some[] = MOVES " AND v.room IN $4";
 	const struct i64s list = { rooms, n_rooms };
@@ -117,7 +118,7 @@ err *store_joined_to(struct tx *tx, const int64_t *rooms, size_t n, struct user_
 err *store_joined_until(struct tx *tx, int64_t room, int64_t above, int64_t until, struct user_list *out)
 {
 	static const char sql[] = "SELECT member FROM membership WHERE room = $1 AND ((membership = 1 AND since <= $3)"
-				  " OR (membership <> 1 AND ended > $2 AND ended <= $3))";
+				  " OR (ended > $2 AND began <= $3))";
 
 	return read_users(tx, sql, BIND(B(room), B(above), B(until)), out);
 }

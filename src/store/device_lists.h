@@ -30,7 +30,8 @@ NODISCARD err *store_device_lists_changed(struct tx *tx, int64_t viewer, int64_t
 struct own_move {
 	int64_t room;
 	bool joined;
-	int64_t since, ended; /* ended: where the last join ended; 0: it did not */
+	int64_t since;
+	int64_t began, ended; /* of the last join that ended; 0: none did */
 };
 NODISCARD err *store_own_moves(struct tx *tx, int64_t viewer, int64_t above, struct own_move **out, size_t *out_n);
 /* Others who came into the viewer's rooms (joined, invited, knocking), or left after a join, in (above, upto]. rooms:
@@ -39,7 +40,8 @@ NODISCARD err *store_moves(struct tx *tx, int64_t viewer, const int64_t *rooms, 
 			   int64_t upto, struct user_list *came, struct user_list *went);
 /* Everybody who is joined to one of the rooms. */
 NODISCARD err *store_joined_to(struct tx *tx, const int64_t *rooms, size_t n, struct user_list *out);
-/* Who was joined to the room at `until`, and still is or left in (above, until]. */
+/* Who was joined to the room at `until`, or left it in (above, until]. Of somebody's joins that ended only the last is
+ * known. */
 NODISCARD err *store_joined_until(struct tx *tx, int64_t room, int64_t above, int64_t until, struct user_list *out);
 /* Of `users`, those who share a room with the viewer, both since `by` or before; ascending. */
 NODISCARD err *store_sharing(struct tx *tx, int64_t viewer, struct user_list users, int64_t by, struct user_list *out);

@@ -48,6 +48,8 @@ err *store_member_save(struct tx *tx, const struct member_row *m)
 		" sender = excluded.sender, stream = excluded.stream, forgotten = 0,"
 		" since = CASE WHEN membership.membership = excluded.membership THEN membership.since"
 		"  ELSE excluded.since END,"
+		" began = CASE WHEN membership.membership = 1 AND excluded.membership <> 1 THEN membership.since"
+		"  ELSE membership.began END,"
 		" ended = CASE WHEN membership.membership = 1 AND excluded.membership <> 1 THEN excluded.since"
 		"  ELSE membership.ended END,"
 		" displayname = excluded.displayname, avatar_url = excluded.avatar_url, stripped = excluded.stripped";

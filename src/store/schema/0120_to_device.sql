@@ -27,6 +27,7 @@ CREATE TABLE device_lists_signed (
 	PRIMARY KEY (viewer, user_nid)
 );
 
--- Who came into a room, or left it, since a position; `ended`: where the user's last join ended (0: it did not, or never was).
+-- Who came into a room, or left it, since a position. `began`, `ended`: of the last join that ended (0: none did).
+ALTER TABLE membership ADD COLUMN began BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE membership ADD COLUMN ended BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX membership_by_since ON membership (room, since);
