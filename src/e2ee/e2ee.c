@@ -1,4 +1,7 @@
 #include "e2ee/internal_e2ee.h"
+#include "e2ee/shown_keys.h"
+
+enum { SHOWN_BYTES_MAX = 32 << 20 };
 
 struct e2ee *e2ee_new(const struct e2ee_options *opt)
 {
@@ -9,6 +12,7 @@ struct e2ee *e2ee_new(const struct e2ee_options *opt)
 		one_time_keys_init(&counters), to_device_counters(&counters), backup_counters(&counters);
 	*e = counters;
 	e->opt = *opt;
+	e->shown = shown_cache_new(SHOWN_BYTES_MAX);
 	to_device_init(e);
 	return e;
 }
@@ -18,6 +22,7 @@ void e2ee_free(struct e2ee **e)
 	if (!*e)
 		return;
 	to_device_done(*e);
+	shown_cache_free(&(*e)->shown);
 	mem_free(*e);
 	*e = NULL;
 }

@@ -7,6 +7,7 @@
 struct e2ee {
 	struct e2ee_options opt;
 	struct to_device *to_device;
+	struct shown_cache *shown; /* keys_query.c */
 	struct metric *to_device_queued, *to_device_delivered, *to_device_dropped, *lists_told;
 	/* one_time_keys.c */
 	struct metric *keys_uploaded, *claims_one_time, *claims_fallback, *claims_none;

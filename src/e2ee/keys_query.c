@@ -3,6 +3,9 @@
  *
  * "To avoid leaking of social graphs, servers will only allow users to see" the signatures of a key's owner, and their
  * own: the former are part of the texts that are kept, the latter are spliced in here. Keys are not parsed.
+ *
+ * Of who is asked for as a whole, and by another, the answer is kept in memory (shown_keys.h) as everybody is shown it:
+ * then only when the user's keys last changed is looked up, and what the asker has signed.
  */
 #include "e2ee/keys_query.h"
 
@@ -11,9 +14,12 @@
 #include "base/map.h"
 #include "e2ee/internal_e2ee.h"
 #include "e2ee/key_object.h"
+#include "e2ee/shown_keys.h"
+#include "json/writer.h"
 #include "matrix/id.h"
 #include "store/cross_signing.h"
 #include "store/device_keys.h"
+#include "store/device_lists.h"
 
 /* So many users are read at once: lists in statements stay short. */
 enum { USERS_AT_ONCE = 1000 };
@@ -26,8 +32,27 @@ struct query {
 	struct keys_answer *out;
 	struct queried_user **known; /* by number */
 	size_t n_known;
-	bool some; /* no user is asked for with all devices */
 };
+/* Some of them, ascending; and their numbers. */
+struct batch {
+	struct queried_user **of;
+	int64_t *users;
+	size_t n;
+};
+struct shown_device {
+	str device_id, keys, display_name;
+};
+
+static struct batch batch_new(const struct query *q, size_t room)
+{
+	return (struct batch){ ARENA_ARRAY(q->a, struct queried_user *, room), ARENA_ARRAY(q->a, int64_t, room), 0 };
+}
+
+static void batch_add(struct batch *b, struct queried_user *u)
+{
+	b->users[b->n] = u->user;
+	b->of[b->n++] = u;
+}
 
 static bool are_device_ids(const struct json *list)
 {
@@ -54,7 +79,6 @@ static err *read_users(struct query *q, const struct json *device_keys)
 	map_init(&seen, q->a);
 	q->out->users = ARENA_ARRAY(q->a, struct queried_user, device_keys->object.n);
 	q->known = ARENA_ARRAY(q->a, struct queried_user *, device_keys->object.n);
-	q->some = true;
 	JSON_EACH (device_keys, m) {
 		const str server = id_server(m->key);
 		struct queried_user *u;
@@ -71,11 +95,11 @@ static err *read_users(struct query *q, const struct json *device_keys)
 		u = &q->out->users[q->out->n++];
 		u->user_id = m->key;
 		u->asked = m->value;
+		u->devices = S("{}");
 		TRY(store_intern_find(q->e->opt.store, q->a, m->key, &u->user));
 		if (!u->user)
 			continue;
 		q->known[q->n_known++] = u;
-		q->some = q->some && m->value->array.n > 0;
 	}
 	if (q->n_known)
 		qsort(q->known, q->n_known, sizeof(*q->known), by_number);
@@ -103,48 +127,78 @@ static bool is_asked(const struct queried_user *u, str device_id)
 static void add_device(struct query *q, struct queried_user *u, const struct device_keys_row *row)
 {
 	if (u->n == u->room) {
-		struct queried_device *more = ARENA_ARRAY(q->a, struct queried_device, u->room * 2 + 2);
+		struct shown_device *more = ARENA_ARRAY(q->a, struct shown_device, u->room * 2 + 2);
 
 		if (u->n)
-			memcpy(more, u->devices, u->n * sizeof(*more));
-		u->devices = more;
+			memcpy(more, u->listed, u->n * sizeof(*more));
+		u->listed = more;
 		u->room = u->room * 2 + 2;
 	}
-	u->devices[u->n++] = (struct queried_device){ row->device_id, row->keys, row->display_name };
+	u->listed[u->n++] = (struct shown_device){ row->device_id, row->keys, row->display_name };
 }
 
-static str *device_ids(const struct query *q, size_t from, size_t n, size_t *out_n)
+/* None: all devices are asked for, of one of the users at least. */
+static str *device_ids(const struct query *q, const struct batch *b, size_t *out_n)
 {
 	size_t total = 0, got = 0;
 	str *ids;
 
 	*out_n = 0;
-	if (!q->some)
-		return NULL;
-	for (size_t i = from; i < from + n; i++)
-		total += q->known[i]->asked->array.n;
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->of[i]->asked->array.n == 0)
+			return NULL;
+		total += b->of[i]->asked->array.n;
+	}
 	ids = ARENA_ARRAY(q->a, str, total);
-	for (size_t i = from; i < from + n; i++)
-		JSON_ITEMS (q->known[i]->asked, d)
-			ids[got++] = q->known[i]->asked->array.items[d]->s;
+	for (size_t i = 0; i < b->n; i++)
+		JSON_ITEMS (b->of[i]->asked, d)
+			ids[got++] = b->of[i]->asked->array.items[d]->s;
 	*out_n = total;
 	return ids;
 }
 
-static err *read_devices(struct query *q, struct tx *tx, size_t from, const int64_t *users, size_t n)
+static void write_devices(struct buf *buf, const struct queried_user *u)
 {
+	struct jw w = jw_to(buf);
+
+	buf_reset(buf);
+	jw_object(&w, NULL);
+	for (size_t i = 0; i < u->n; i++) {
+		const struct shown_device *d = &u->listed[i];
+
+		jw_key(&w, d->device_id);
+		jw_object(&w, NULL);
+		jw_members(&w, d->keys);
+		jw_object(&w, "unsigned");
+		if (!str_is_none(d->display_name))
+			jw_str(&w, "device_display_name", d->display_name);
+		jw_end(&w);
+		jw_end(&w);
+	}
+	jw_end(&w);
+}
+
+static err *read_devices(struct query *q, struct tx *tx, const struct batch *b)
+{
+	AUTO_BUF text = BUF_INIT(SIZE_MAX);
 	struct queried_user *u = NULL;
 	struct device_keys_row *rows;
 	size_t n_rows, n_ids;
-	const str *ids = device_ids(q, from, n, &n_ids);
+	const str *ids = device_ids(q, b, &n_ids);
 
-	TRY(store_device_keys(tx, users, n, ids, n_ids, &rows, &n_rows));
+	TRY(store_device_keys(tx, b->users, b->n, ids, n_ids, &rows, &n_rows));
 	for (size_t i = 0; i < n_rows; i++) {
 		if (!u || u->user != rows[i].user)
 			u = find(q, rows[i].user);
 
 		if (u && is_asked(u, rows[i].device_id))
 			add_device(q, u, &rows[i]);
+	}
+	for (size_t i = 0; i < b->n; i++) {
+		if (!b->of[i]->n)
+			continue;
+		write_devices(&text, b->of[i]);
+		b->of[i]->devices = arena_keep(q->a, buf_str(&text));
 	}
 	return NULL;
 }
@@ -174,12 +228,12 @@ static void show(struct query *q, str *key)
 		*key = key_text_shown(q->a, *key);
 }
 
-static err *read_cross_signing(struct query *q, struct tx *tx, size_t from, const int64_t *users, size_t n)
+static err *read_cross_signing(struct query *q, struct tx *tx, const struct batch *b)
 {
 	struct cross_signing_row *rows;
 	size_t n_rows;
 
-	TRY(store_cross_signing(tx, q->asker, users, n, &rows, &n_rows));
+	TRY(store_cross_signing(tx, q->asker, b->users, b->n, &rows, &n_rows));
 	for (size_t i = 0; i < n_rows; i++) {
 		struct queried_user *u = find(q, rows[i].user);
 
@@ -190,24 +244,99 @@ static err *read_cross_signing(struct query *q, struct tx *tx, size_t from, cons
 		/* "USK -- only visible to the user that it belongs to" */
 		u->user_signing = u->user == q->asker ? rows[i].user_signing : STR_NONE;
 	}
-	if (q->asker && n_rows)
-		TRY(add_own_signatures(q, tx, users, n));
-	for (size_t i = from; i < from + n; i++) {
-		show(q, &q->known[i]->master);
-		show(q, &q->known[i]->self_signing);
-		show(q, &q->known[i]->user_signing);
+	return NULL;
+}
+
+/*
+ * All of it
+ */
+/* The user-signing key is not in memory, nor which devices are some. */
+static bool is_whole(const struct query *q, const struct queried_user *u)
+{
+	return u->asked->array.n == 0 && u->user != q->asker;
+}
+
+static struct shown_keys *shown_of(struct shown_keys *list, size_t n, int64_t user)
+{
+	size_t from = 0, to = n;
+
+	while (from < to) {
+		const size_t mid = from + (to - from) / 2;
+
+		if (list[mid].user == user)
+			return &list[mid];
+		if (list[mid].user < user)
+			from = mid + 1;
+		else
+			to = mid;
 	}
 	return NULL;
 }
 
+/* What is known of the batch's users as they are now. */
+static err *recall(struct query *q, struct tx *tx, const struct batch *b, struct shown_keys **out)
+{
+	struct shown_keys *list = ARENA_ARRAY(q->a, struct shown_keys, b->n);
+	struct device_list_row *rows;
+	size_t n_rows;
+
+	for (size_t i = 0; i < b->n; i++)
+		list[i].user = b->users[i];
+	*out = list;
+	if (!b->n)
+		return NULL;
+	TRY(store_device_list_streams(tx, b->users, b->n, &rows, &n_rows));
+	for (size_t i = 0; i < n_rows; i++) {
+		struct shown_keys *k = shown_of(list, b->n, rows[i].user);
+
+		if (k)
+			k->stream = rows[i].stream;
+	}
+	shown_cache_get(q->e->shown, q->a, list, b->n);
+	return NULL;
+}
+
+/* The first pass over `whole` takes what is known; the second keeps what was read. */
 static err *read_some(struct query *q, struct tx *tx, size_t from, size_t n)
 {
-	int64_t *users = ARENA_ARRAY(q->a, int64_t, n);
+	struct batch all = batch_new(q, n), whole = batch_new(q, n), unknown = batch_new(q, n);
+	struct shown_keys *shown;
 
-	for (size_t i = 0; i < n; i++)
-		users[i] = q->known[from + i]->user;
-	TRY(read_devices(q, tx, from, users, n));
-	return read_cross_signing(q, tx, from, users, n);
+	for (size_t i = from; i < from + n; i++) {
+		batch_add(&all, q->known[i]);
+		if (is_whole(q, q->known[i]))
+			batch_add(&whole, q->known[i]);
+	}
+	TRY(recall(q, tx, &whole, &shown));
+	for (size_t i = 0, w = 0; i < n; i++) {
+		struct queried_user *u = all.of[i];
+		const struct shown_keys *k = w < whole.n && whole.of[w] == u ? &shown[w++] : NULL;
+
+		if (!k || str_is_none(k->devices)) {
+			batch_add(&unknown, u);
+			continue;
+		}
+		u->devices = k->devices;
+		u->master = k->master;
+		u->self_signing = k->self_signing;
+	}
+	TRY(read_devices(q, tx, &unknown));
+	TRY(read_cross_signing(q, tx, &unknown));
+	for (size_t i = 0; i < whole.n; i++) {
+		const struct queried_user *u = whole.of[i];
+
+		if (str_is_none(shown[i].devices))
+			shown_cache_put(q->e->shown, &(struct shown_keys){ u->user, shown[i].stream, u->devices,
+									   u->master, u->self_signing });
+	}
+	if (q->asker)
+		TRY(add_own_signatures(q, tx, all.users, all.n));
+	for (size_t i = 0; i < n; i++) {
+		show(q, &all.of[i]->master);
+		show(q, &all.of[i]->self_signing);
+		show(q, &all.of[i]->user_signing);
+	}
+	return NULL;
 }
 
 err *e2ee_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker_id, const struct json *device_keys,

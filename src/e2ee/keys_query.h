@@ -1,26 +1,23 @@
 /*
  * keys_query.h - POST /keys/query: the keys of devices and of users, as one asker may see them.
  *
- * Three statements for all users together (four for an asker who has signed others' keys).
+ * Two statements for all users together whose keys are known since they changed last; four for others (and one more
+ * for an asker who has signed many).
  */
 #pragma once
 
 #include "e2ee/e2ee.h"
 #include "json/json.h"
 
-struct queried_device {
-	str device_id, keys; /* keys: an object's JSON, without `unsigned` */
-	str display_name;    /* STR_NONE: none */
-};
 struct queried_user {
 	str user_id;
-	struct queried_device *devices;
-	size_t n;
+	str devices;                            /* JSON: an object by device id, as the answer has it */
 	str master, self_signing, user_signing; /* JSON; STR_NONE: none, or none of the asker's business */
 	/* private */
 	int64_t user;
 	const struct json *asked; /* a list of device ids; empty: all */
-	size_t room;
+	struct shown_device *listed;
+	size_t n, room;
 };
 struct keys_answer {
 	struct queried_user *users; /* of this server: those who were asked for, known or not */

@@ -12,6 +12,25 @@ err *store_device_list_changed(struct tx *tx, int64_t user, int64_t position)
 	return tx_run(tx, sql, BIND(B(user), B(position)));
 }
 
+err *store_device_list_streams(struct tx *tx, const int64_t *users, size_t n, struct device_list_row **out,
+			       size_t *out_n)
+{
+	static const char sql[] = "SELECT \"user\", stream FROM device_lists WHERE \"user\" IN $1";
+	const struct i64s of = { users, n };
+	struct device_list_row *found = ARENA_ARRAY(tx_arena(tx), struct device_list_row, n);
+	struct rows *rs = NULL;
+	size_t got = 0;
+
+	TRY(tx_query(tx, sql, BIND(B(of)), &rs));
+	while (rows_next(rs))
+		if (got < n)
+			found[got++] = (struct device_list_row){ rows_i64(rs, 0), rows_i64(rs, 1) };
+	TRY(rows_end(&rs));
+	*out = found;
+	*out_n = got;
+	return NULL;
+}
+
 err *store_device_lists_signed(struct tx *tx, int64_t viewer, const int64_t *users, size_t n, int64_t position)
 {
 	static const char sql[] = "INSERT INTO device_lists_signed (viewer, user_nid, stream)"

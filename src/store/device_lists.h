@@ -9,6 +9,12 @@
 
 /* In a piece's `late`. */
 NODISCARD err *store_device_list_changed(struct tx *tx, int64_t user, int64_t position);
+/* The newest change of each of the users; no row of who never changed. */
+struct device_list_row {
+	int64_t user, stream;
+};
+NODISCARD err *store_device_list_streams(struct tx *tx, const int64_t *users, size_t n, struct device_list_row **out,
+					 size_t *out_n);
 /* Of one viewer: these users' signatures by the viewer are others now. */
 NODISCARD err *store_device_lists_signed(struct tx *tx, int64_t viewer, const int64_t *users, size_t n,
 					 int64_t position);

@@ -264,6 +264,47 @@ def test_keys_go_with_the_account(alice, bob):
     assert query(bob, alice)["master_keys"] == {}
 
 
+def test_every_change_is_shown_at_once(each_hs):
+    """Whoever asked before, and was told from memory, is told of each change as soon as its maker has the answer."""
+    alice, bob = register(each_hs), register(each_hs)
+    second = login(each_hs, alice.user_id)
+    first, other, identity, bobs = Device(alice), Device(second), Identity(alice.user_id), new_identity(bob)
+
+    def keys():
+        """Asked for twice, for one answer is from the store and the next from memory."""
+        got = query(bob, alice)
+        assert got == query(bob, alice)
+        return got["device_keys"][alice.user_id], got["master_keys"].get(alice.user_id), got["self_signing_keys"].get(alice.user_id)
+
+    assert keys() == ({}, None, None)
+    first.upload(device_keys=first.keys())
+    devices = {first.device_id: {**first.keys(), "unsigned": {}}}
+    assert keys() == (devices, None, None)
+    other.upload(device_keys=other.keys())
+    devices[other.device_id] = {**other.keys(), "unsigned": {}}
+    assert keys() == (devices, None, None)
+    alice.put(f"/devices/{alice.device_id}", {"display_name": "phone"})
+    devices[first.device_id]["unsigned"] = {"device_display_name": "phone"}
+    assert keys() == (devices, None, None)
+    alice.post(UPLOAD, identity.body())
+    assert keys() == (devices, identity.key("master"), identity.key("self_signing"))
+    alice.post(SIGNATURES, {alice.user_id: {first.device_id: identity.self_signing.sign(first.bare()),
+                                            identity.master.public: other.signer.sign(identity.key("master"))}})
+    devices[first.device_id] = identity.self_signing.sign(devices[first.device_id])
+    assert keys() == (devices, other.signer.sign(identity.key("master")), identity.key("self_signing"))
+    bob.post(SIGNATURES, {alice.user_id: {identity.master.public: bobs.user_signing.sign(identity.key("master"))}})
+    assert keys()[1] == bobs.user_signing.sign(other.signer.sign(identity.key("master")))
+    second.post("/logout")
+    del devices[other.device_id]
+    assert keys() == (devices, bobs.user_signing.sign(identity.key("master")), identity.key("self_signing"))
+    newer = Identity(alice.user_id)
+    alice.post(UPLOAD, {**newer.body(), "auth": password(alice)})
+    devices[first.device_id] = {**first.keys(), "unsigned": {"device_display_name": "phone"}}
+    assert keys() == (devices, newer.key("master"), newer.key("self_signing"))
+    alice.post("/account/deactivate", {"auth": password(alice)})
+    assert keys() == ({}, None, None)
+
+
 def at_once(calls):
     """Runs them side by side, and gives what they gave."""
     with ThreadPoolExecutor(len(calls)) as pool:

@@ -39,29 +39,12 @@ static void write_failures(struct jw *w, const str *servers, size_t n)
 /*
  * What was asked
  */
-static void write_device(struct jw *w, const struct queried_device *d)
-{
-	jw_key(w, d->device_id);
-	jw_object(w, NULL);
-	jw_members(w, d->keys);
-	jw_object(w, "unsigned");
-	if (!str_is_none(d->display_name))
-		jw_str(w, "device_display_name", d->display_name);
-	jw_end(w);
-	jw_end(w);
-}
-
 static void write_devices(struct jw *w, const struct keys_answer *answer)
 {
 	jw_object(w, "device_keys");
 	for (size_t i = 0; i < answer->n; i++) {
-		const struct queried_user *u = &answer->users[i];
-
-		jw_key(w, u->user_id);
-		jw_object(w, NULL);
-		for (size_t d = 0; d < u->n; d++)
-			write_device(w, &u->devices[d]);
-		jw_end(w);
+		jw_key(w, answer->users[i].user_id);
+		jw_raw(w, NULL, answer->users[i].devices);
 	}
 	jw_end(w);
 }
