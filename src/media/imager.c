@@ -8,7 +8,7 @@
  *
  * A few workers are at work at once; who comes then waits for a turn, for a bounded time. The reply socket is made for
  * the job: its closing, on this side, tells the keeper to kill the worker; on the other, that there is none any more.
- * A keeper that is gone (it ends by itself when it is idle) is started again, and the job sent once more.
+ * A keeper that is gone is started again, and the job sent once more.
  *
  * Nothing that a worker says is believed further than this: its result is copied, since the worker may still be there
  * and write; the copy is walked over like any image that comes from outside, and must be bare, of the kind and size
@@ -120,6 +120,13 @@ void imager_stop(struct imager *im)
 	im->stopping = true;
 	stop_keeper(im);
 	cond_broadcast(&im->changed);
+}
+
+void imager_rest(struct imager *im)
+{
+	LOCKED(&im->lock);
+	if (im->running == 0)
+		stop_keeper(im);
 }
 
 void imager_free(struct imager **im)
@@ -536,7 +543,7 @@ static err *do_job(struct imager *im, struct arena *a, const struct imager_job *
 	bool done = false;
 	err *e = NULL;
 
-	/* Twice: the keeper may just have ended for want of work. Each time into a file of its own: a worker that was
+	/* Twice: the keeper may have ended since the last. Each time into a file of its own: a worker that was
 	 * given up may write for a moment still. */
 	for (int i = 0; !done && i < 2; i++) {
 		CLEANUP(close_fd) int file = memfd_create("thumbnail", MFD_CLOEXEC);

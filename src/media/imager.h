@@ -28,11 +28,13 @@ struct imager_options {
 	unsigned wait_ms;    /* for a free child; 0: 20 s */
 	int64_t max_bytes;   /* of an image's file; 0: 256 MiB */
 };
-/* Starts nothing: the child comes with the first image, and goes when it had none for some minutes. */
+/* Starts nothing: the child comes with the first image. */
 struct imager *imager_new(const struct imager_options *opt);
 /* What is being decoded is given up, and nothing is any more. */
 void imager_stop(struct imager *im);
 void imager_free(struct imager **im);
+/* The child goes, unless it is at work, until there is another image. */
+void imager_rest(struct imager *im);
 
 /* err.detail */
 enum imager_failure {

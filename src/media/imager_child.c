@@ -7,7 +7,7 @@
  * more: then the worker is killed) and on a descriptor for the end of children. A worker that ended without a reply is
  * told of by the keeper.
  *
- * It ends when the server does, or when it had nothing to do for a while. No worker outlives it.
+ * It ends when the server does, or lets go of it. No worker outlives it.
  */
 #include "media/imager.h"
 #include "media/internal_imager.h"
@@ -159,11 +159,9 @@ static bool wait_for_any(struct keeper *k)
 	p[CHILDREN] = (struct pollfd){ k->children, POLLIN, 0 };
 	for (unsigned i = 0; i < n; i++)
 		p[FIRST + i] = (struct pollfd){ k->workers[i].reply, 0, 0 };
-	ready = poll(p, FIRST + n, n > 0 ? -1 : IMAGER_IDLE_S * 1000);
+	ready = poll(p, FIRST + n, -1);
 	if (ready < 0)
 		return errno == EINTR;
-	if (ready == 0)
-		return false;
 	for (unsigned i = 0; i < n; i++)
 		if (p[FIRST + i].revents)
 			(void)kill(k->workers[i].pid, SIGKILL); /* not reaped yet: the number is still its own */

@@ -18,7 +18,6 @@ enum {
 	IMAGER_FD = 3,
 	IMAGER_FDS = 3, /* of a job: image, result, reply */
 	IMAGER_MAX_JOBS = 64,
-	IMAGER_IDLE_S = 300, /* without a job for so long, the keeper ends */
 	IMAGER_WHY = 160,
 };
 
@@ -58,7 +57,7 @@ struct imager_work {
 	void (*make)(const struct imager_job *job, const uint8_t *image, int out_fd, struct imager_reply *out);
 };
 extern const struct imager_work imager_vips;
-/* The keeper: until the other end of IMAGER_FD is closed, or it was idle for long. */
+/* The keeper: until the other end of IMAGER_FD is closed. */
 int imager_keep(const struct imager_work *work);
 
 /*

@@ -8,7 +8,7 @@
  *
  * Jobs are done by a few threads. Those of one image are done one after the other: the first learns what the image is,
  * and others often find then that their wish has been fulfilled. As long as others wait, nobody's images take more than
- * one thread.
+ * one thread, and nobody's wishes: who asks for many of another's images does not keep others from those.
  *
  * Failures are remembered by image, in memory and for a time: a damaged image for a day, one that had to be stopped for
  * an hour, what was the server's own trouble just so long that those who wait hear of it. What had to be stopped may
@@ -30,6 +30,7 @@
 enum {
 	MAX_JOBS = 512,
 	MAX_JOBS_OF_ONE = 128, /* of one uploader's images */
+	MAX_JOBS_FOR_ONE = 64, /* who asked first */
 	MAX_FAILURES = 10000,
 	MAX_THREADS = 16,
 };
@@ -38,6 +39,7 @@ static const int64_t bad_us = INT64_C(24) * 3600 * 1000000, hard_us = INT64_C(36
 struct job {
 	struct list node;       /* in the queue; alone while it is done */
 	struct media_item item; /* its numbers and hash; no texts */
+	int64_t asker;
 	struct image_want want;
 	struct image_seen seen; /* when it was tried */
 	uint64_t tried;         /* pixels that it was to have; 0: it did not come to that */
@@ -59,7 +61,8 @@ struct thumbnails {
 	struct map failures; /* by content: struct failure */
 	struct thread *threads[MAX_THREADS];
 	unsigned n_threads;
-	bool stopping;
+	bool stopping, rests; /* rests: the imager has no child */
+	int64_t idle_at;      /* clock_mono_us: if no job comes until then */
 };
 
 struct thumbnails *thumbnails_new(const struct thumbnails_options *opt)
@@ -68,6 +71,8 @@ struct thumbnails *thumbnails_new(const struct thumbnails_options *opt)
 
 	t->opt = *opt;
 	t->opt.threads = opt->threads > 0 ? MIN(opt->threads, (unsigned)MAX_THREADS) : 2;
+	t->opt.idle_ms = opt->idle_ms > 0 ? opt->idle_ms : 300 * 1000;
+	t->rests = true;
 	t->opt.max_per_image = opt->max_per_image > 0 ? opt->max_per_image : 24;
 	lock_init(&t->lock, RANK_SERVICE);
 	cond_init(&t->changed);
@@ -330,15 +335,19 @@ static err *known_failure(struct thumbnails *t, struct arena *a, const struct jo
 	return e;
 }
 
-static bool is_being_done(const struct thumbnails *t, const struct job *job, bool by_uploader)
-{
-	for (unsigned i = 0; i < t->n_threads; i++) {
-		const struct job *other = t->doing[i];
+static bool is_of_same_image(const struct job *x, const struct job *y) { return x->item.content == y->item.content; }
 
-		if (other && (by_uploader ? other->item.uploader == job->item.uploader
-					  : other->item.content == job->item.content))
+static bool is_of_same_people(const struct job *x, const struct job *y)
+{
+	return x->item.uploader == y->item.uploader || x->asker == y->asker;
+}
+
+static bool is_being_done(const struct thumbnails *t, const struct job *job,
+			  bool (*same)(const struct job *, const struct job *))
+{
+	for (unsigned i = 0; i < t->n_threads; i++)
+		if (t->doing[i] && same(t->doing[i], job))
 			return true;
-	}
 	return false;
 }
 
@@ -350,9 +359,9 @@ static struct job *take_job(struct thumbnails *t)
 	LIST_EACH (&t->queue, it) {
 		struct job *job = LIST_ITEM(it, struct job, node);
 
-		if (is_being_done(t, job, false))
+		if (is_being_done(t, job, is_of_same_image))
 			continue;
-		if (!is_being_done(t, job, true)) {
+		if (!is_being_done(t, job, is_of_same_people)) {
 			second = job;
 			break;
 		}
@@ -377,6 +386,7 @@ static void do_job(struct thumbnails *t, struct job *job)
 	if (e)
 		remember_failure(t, job, e);
 	t->n_jobs--;
+	t->idle_at = clock_mono_us() + (int64_t)t->opt.idle_ms * 1000;
 	for (unsigned i = 0; i < t->n_threads; i++)
 		if (t->doing[i] == job)
 			t->doing[i] = NULL;
@@ -384,6 +394,21 @@ static void do_job(struct thumbnails *t, struct job *job)
 	lock_drop(&t->lock);
 	bus_touch_user(bus, media_wait_key(job->item.content), BUS_PRESENCE, bus_next_serial(bus));
 	mem_free(job);
+}
+
+/* With the lock. The child, and so its memory, is not kept for nothing. */
+static void wait_for_job(struct thumbnails *t)
+{
+	if (t->rests || t->n_jobs > 0) {
+		cond_wait(&t->changed, &t->lock);
+		return;
+	}
+	if (cond_wait_until(&t->changed, &t->lock, t->idle_at) || t->n_jobs > 0 || clock_mono_us() < t->idle_at)
+		return;
+	t->rests = true;
+	lock_drop(&t->lock);
+	imager_rest(t->opt.imager);
+	lock_take(&t->lock);
 }
 
 static void work(void *arg)
@@ -396,12 +421,13 @@ static void work(void *arg)
 		unsigned at = 0;
 
 		if (!job) {
-			cond_wait(&t->changed, &t->lock);
+			wait_for_job(t);
 			continue;
 		}
 		while (t->doing[at])
 			at++;
 		t->doing[at] = job;
+		t->rests = false;
 		lock_drop(&t->lock);
 		do_job(t, job);
 		lock_take(&t->lock);
@@ -414,38 +440,49 @@ static bool same_want(const struct image_want *x, const struct image_want *y)
 	return x->width == y->width && x->height == y->height && x->crop == y->crop && x->animated == y->animated;
 }
 
-static bool is_wanted_already(const struct thumbnails *t, const struct job *job, size_t *out_of_uploader)
+static bool is_same_wish(const struct job *x, const struct job *y)
 {
-	*out_of_uploader = 0;
-	for (unsigned i = 0; i < t->n_threads; i++)
-		if (t->doing[i] && t->doing[i]->item.content == job->item.content &&
-		    same_want(&t->doing[i]->want, &job->want))
-			return true;
-	LIST_EACH (&t->queue, it) {
-		const struct job *other = LIST_ITEM(it, struct job, node);
+	return is_of_same_image(x, y) && same_want(&x->want, &y->want);
+}
 
-		if (other->item.content == job->item.content && same_want(&other->want, &job->want))
+static bool is_wanted_already(const struct thumbnails *t, const struct job *job)
+{
+	if (is_being_done(t, job, is_same_wish))
+		return true;
+	LIST_EACH (&t->queue, it)
+		if (is_same_wish(LIST_ITEM(it, struct job, node), job))
 			return true;
-		*out_of_uploader += other->item.uploader == job->item.uploader;
-	}
 	return false;
 }
 
+static bool is_too_much(const struct thumbnails *t, const struct job *job)
+{
+	size_t of_uploader = 0, of_asker = 0;
+
+	LIST_EACH (&t->queue, it) {
+		const struct job *other = LIST_ITEM(it, struct job, node);
+
+		of_uploader += other->item.uploader == job->item.uploader;
+		of_asker += other->asker == job->asker;
+	}
+	return t->n_jobs >= MAX_JOBS || of_uploader >= MAX_JOBS_OF_ONE || of_asker >= MAX_JOBS_FOR_ONE;
+}
+
 /* Unless there is one already. The threads are started when there is something to do. */
-static err *ask_for(struct thumbnails *t, struct arena *a, const struct media_item *item, const struct image_want *want,
-		    const struct made *made)
+static err *ask_for(struct thumbnails *t, struct arena *a, const struct media_item *item, int64_t asker,
+		    const struct image_want *want, const struct made *made)
 {
 	const struct job job = { .item = { .media = item->media, .content = item->content, .uploader = item->uploader },
+				 .asker = asker,
 				 .want = *want };
-	size_t of_uploader;
 	struct job *kept;
 	err *e;
 
 	LOCKED(&t->lock);
 	e = known_failure(t, a, &job, made);
-	if (e || is_wanted_already(t, &job, &of_uploader))
+	if (e || is_wanted_already(t, &job))
 		return e;
-	if (t->stopping || t->n_jobs >= MAX_JOBS || of_uploader >= MAX_JOBS_OF_ONE)
+	if (t->stopping || is_too_much(t, &job))
 		return err_new(a, ERR_BUSY, "Too many thumbnails are being made");
 	kept = MEM_NEW(struct job);
 	*kept = job;
@@ -477,7 +514,7 @@ static void answer(struct arena *a, const struct media_item *item, const struct 
 	memcpy(out->hash, row->hash.p, sizeof(out->hash));
 }
 
-err *media_thumbnail(struct thumbnails *t, struct arena *a, const struct media_item *item,
+err *media_thumbnail(struct thumbnails *t, struct arena *a, const struct media_item *item, int64_t asker,
 		     const struct image_want *want, struct media_wait *wait, bool *out_waits, struct media_item *out)
 {
 	const struct image_want chosen = thumbnail_choose(&t->opt, want, NULL);
@@ -493,7 +530,7 @@ err *media_thumbnail(struct thumbnails *t, struct arena *a, const struct media_i
 		row = find_made(t, a, &made, &chosen);
 	}
 	if (!row)
-		TRY(ask_for(t, a, item, &chosen, &made));
+		TRY(ask_for(t, a, item, asker, &chosen, &made));
 	if (row)
 		answer(a, item, row, out);
 	*out_waits = !row;

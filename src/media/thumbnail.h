@@ -24,6 +24,7 @@ struct thumbnails_options { /* borrowed for the life of the service */
 	size_t n_sizes;
 	bool dynamic;           /* those that are asked for are made instead */
 	unsigned threads;       /* 0: 2 */
+	unsigned idle_ms;       /* without work until the imager rests; 0: 5 minutes */
 	unsigned max_per_image; /* of any shape; then one of few sizes is made. 0: 24 */
 };
 struct thumbnails *thumbnails_new(const struct thumbnails_options *opt);
@@ -33,9 +34,9 @@ void thumbnails_free(struct thumbnails **t);
 /*
  * The thumbnail of an item that media_find gave: *out is to be opened and answered as an item of its own; its name is
  * "thumbnail.png" or the like. With *out_waits it is being made: req_park on *wait, and ask again. ERR_UNKNOWN: none
- * can be made of it; ERR_TOO_LARGE; ERR_BUSY: too many are waited for.
+ * can be made of it; ERR_TOO_LARGE; ERR_BUSY: too many are waited for. `asker` is a user's number; 0: nobody's.
  */
-NODISCARD err *media_thumbnail(struct thumbnails *t, struct arena *a, const struct media_item *item,
+NODISCARD err *media_thumbnail(struct thumbnails *t, struct arena *a, const struct media_item *item, int64_t asker,
 			       const struct image_want *want, struct media_wait *wait, bool *out_waits,
 			       struct media_item *out);
 

@@ -55,8 +55,9 @@ static err *thumbnail(struct req *rq, bool legacy)
 	TRY(media_item(rq, legacy, &item, &waits));
 	if (waits)
 		return NULL;
-	TRY(of_remote(rq, &item,
-		      media_thumbnail(rq->services->thumbnails, rq->arena, &item, &want, &wait, &waits, &thumb)));
+	TRY(of_remote(
+		rq, &item,
+		media_thumbnail(rq->services->thumbnails, rq->arena, &item, rq->user, &want, &wait, &waits, &thumb)));
 	if (!waits)
 		return media_reply(rq, &thumb, thumb.filename);
 	if (req_park_expired(rq))

@@ -1,6 +1,7 @@
-/* images.h - the images of tests/vectors/images, and files in memory. */
+/* images.h - the images of tests/vectors/images, files in memory, and the child that decodes. */
 #pragma once
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -49,4 +50,28 @@ static inline void image_png_chunk(struct buf *b, const char *type, const void *
 	if (n)
 		buf_add(b, (str){ p, n });
 	buf_add(b, (str){ (const char *)sum, 4 });
+}
+
+/* The process that this one's threads started, if there is one. */
+static inline pid_t child_of_this(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	pid_t found = 0;
+
+	assert_non_null(tasks);
+	for (const struct dirent *d; !found && (d = readdir(tasks));) {
+		char path[300], line[64] = "";
+		FILE *f;
+		int64_t pid;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/children", d->d_name);
+		f = fopen(path, "r");
+		if (f && fgets(line, sizeof(line), f) && strchr(line, ' ') &&
+		    str_to_i64((str){ line, (size_t)(strchr(line, ' ') - line) }, &pid))
+			found = (pid_t)pid;
+		if (f)
+			fclose(f);
+	}
+	closedir(tasks);
+	return found;
 }

@@ -1,7 +1,6 @@
 /* test_imager.c - thumbnails of good images, and what becomes of the others. */
 #include "media/imager.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -541,30 +540,6 @@ static void few_are_at_work_at_once_and_the_others_wait(void **state)
 		busy += askers[i].code == ERR_BUSY;
 	ok(busy == 1, "%zu were told that it is busy", busy);
 	imager_free(&im);
-}
-
-/* The process that this one's threads started, if there is one. */
-static pid_t child_of_this(void)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	pid_t found = 0;
-
-	assert_non_null(tasks);
-	for (const struct dirent *d; !found && (d = readdir(tasks));) {
-		char path[300], line[64] = "";
-		FILE *f;
-		int64_t pid;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%s/children", d->d_name);
-		f = fopen(path, "r");
-		if (f && fgets(line, sizeof(line), f) && strchr(line, ' ') &&
-		    str_to_i64((str){ line, (size_t)(strchr(line, ' ') - line) }, &pid))
-			found = (pid_t)pid;
-		if (f)
-			fclose(f);
-	}
-	closedir(tasks);
-	return found;
 }
 
 static void proc_says(struct arena *a, pid_t pid, const char *name, const char *want)

@@ -5,6 +5,7 @@
 #include <semaphore.h>
 #include <zlib.h>
 
+#include "base/clock.h"
 #include "base/metrics.h"
 #include "base/thread.h"
 #include "image_worker.h"
@@ -17,6 +18,7 @@ struct shop {
 	struct repo r;
 	struct imager *imager;
 	struct thumbnails *t;
+	unsigned idle_ms;
 };
 
 static const char *worker_path(void)
@@ -35,7 +37,7 @@ static void shop_open(struct shop *s, unsigned max_per_image)
 	static const struct thumbnail_size sizes[] = { { 32, 32, true }, { 320, 240, false } };
 	const struct imager_options imager = { .log = &no_log, .program = worker_path() };
 	const struct thumbnails_options opt = {
-		.media = s->r.m, .sizes = sizes, .n_sizes = 2, .max_per_image = max_per_image
+		.media = s->r.m, .sizes = sizes, .n_sizes = 2, .max_per_image = max_per_image, .idle_ms = s->idle_ms
 	};
 	struct thumbnails_options full = opt;
 
@@ -51,6 +53,7 @@ static void shop_close(struct shop *s)
 
 static void shop_begin(struct shop *s, struct both *b, unsigned max_per_image)
 {
+	s->idle_ms = 0;
 	repo_begin(&s->r, b);
 	log_setup(LOG_ERROR + 1, LOG_TEXT);
 	shop_open(s, max_per_image);
@@ -117,7 +120,7 @@ static err *ask(struct shop *s, struct arena *a, const struct media_item *item, 
 	bool waits = true;
 
 	while (waits) {
-		TRY(media_thumbnail(s->t, a, item, &want, &wait, &waits, out));
+		TRY(media_thumbnail(s->t, a, item, 7, &want, &wait, &waits, out));
 		if (waits)
 			sleep_on(s, &wait);
 	}
@@ -336,6 +339,58 @@ static void a_wish_for_too_much_is_nobody_else_s_loss(struct both *b)
 }
 BOTH(a_wish_for_too_much_is_nobody_else_s_loss)
 
+static err *wish(struct shop *s, int64_t asker, const struct media_item *item, struct image_want want)
+{
+	struct media_wait wait;
+	struct media_item out;
+	bool waits;
+
+	return media_thumbnail(s->t, s->r.b->a, item, asker, &want, &wait, &waits, &out);
+}
+
+/* Both threads are busy for long; then one asks for more and more of somebody's image, and another for one. */
+static void one_who_asks_for_much_leaves_room_for_others(struct both *b)
+{
+	const struct image_want for_long = { WORKER_WAITS, 50, .crop = true };
+	struct shop s;
+	struct media_item item;
+	uint32_t n = 0;
+	err *e = NULL;
+
+	shop_begin(&s, b, 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		item = put(&s, png_of(b->a, 61000, 60 + i));
+		both_ok(wish(&s, 7, &item, for_long));
+	}
+	item = put(&s, image_file(b->a, "turned.jpg"));
+	while (!e && n < 100)
+		e = wish(&s, 7, &item, (struct image_want){ 4000 + n++, 100 });
+	refused(e, ERR_BUSY);
+	assert_true(n >= 60);
+	both_ok(wish(&s, 8, &item, (struct image_want){ 32, 32, .crop = true }));
+	shop_end(&s);
+}
+BOTH(one_who_asks_for_much_leaves_room_for_others)
+
+static void an_idle_server_has_no_child(struct both *b)
+{
+	struct shop s;
+	struct media_item item, out;
+
+	shop_begin(&s, b, 0);
+	shop_close(&s);
+	s.idle_ms = 1;
+	shop_open(&s, 0);
+	item = put(&s, image_file(b->a, "turned.jpg"));
+	for (uint32_t i = 0; i < 3; i++) { /* and comes back when it is needed */
+		both_ok(ask(&s, b->a, &item, (struct image_want){ 20 + i, 30 + 20 * i, .crop = true }, &out));
+		for (const int64_t end = clock_mono_ms() + 20000; child_of_this() > 0;)
+			assert_true(clock_mono_ms() < end);
+	}
+	shop_end(&s);
+}
+BOTH(an_idle_server_has_no_child)
+
 static void go_with_their_image(struct both *b)
 {
 	struct shop s;
@@ -401,7 +456,7 @@ static void stops_with_work_left(struct both *b)
 		const struct media_item item =
 			put(&s, arena_join2(b->a, image_file(b->a, "photo.jpg"), arena_printf(b->a, "%u", i)));
 
-		both_ok(media_thumbnail(s.t, b->a, &item, &(struct image_want){ 320, 240 }, &wait, &waits, &out));
+		both_ok(media_thumbnail(s.t, b->a, &item, 7, &(struct image_want){ 320, 240 }, &wait, &waits, &out));
 		assert_true(waits);
 	}
 	shop_end(&s);
@@ -416,6 +471,8 @@ int main(void)
 		BOTH_TESTS(small_bare_images_are_their_own),
 		BOTH_TESTS(of_one_image_only_so_many),
 		BOTH_TESTS(failures_are_remembered),
+		BOTH_TESTS(one_who_asks_for_much_leaves_room_for_others),
+		BOTH_TESTS(an_idle_server_has_no_child),
 		BOTH_TESTS(a_wish_for_too_much_is_nobody_else_s_loss),
 		BOTH_TESTS(go_with_their_image),
 		BOTH_TESTS(shared_bytes_stay),
