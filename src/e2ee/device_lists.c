@@ -21,6 +21,7 @@
  */
 #include "e2ee/device_lists.h"
 
+#include "base/clock.h"
 #include "bus/bus.h"
 #include "e2ee/internal_e2ee.h"
 #include "store/device_lists.h"
@@ -37,7 +38,7 @@ err *device_list_note_write(struct tx *tx, struct device_list_note *n)
 	int64_t *rooms;
 
 	TRY(tx_position(tx, &n->position));
-	TRY(store_device_list_changed(tx, n->user, n->position));
+	TRY(store_device_list_changed(tx, n->user, n->position, clock_ms()));
 	TRY(store_joined_rooms(tx, n->user, &rooms, &n->n_rooms));
 	n->rooms = ARENA_ARRAY(n->a, int64_t, n->n_rooms);
 	for (size_t i = 0; i < n->n_rooms; i++)

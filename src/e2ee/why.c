@@ -5,6 +5,10 @@
  * fallback key; its key goes to the device as a to-device message. So a device misses messages when it has no keys,
  * when no conversation can be begun with it, when it has not fetched what waits for it, or when that was dropped; and
  * others may refuse to send to a device that its user has not signed.
+ *
+ * Nor is a message encrypted for a device that the sender has not heard of. What a client knows is not stored; but a
+ * client that has not fetched a message has heard of nothing that came after it, and one that was not here since a
+ * change has not heard of that. Devices that are behind without either are not found.
  */
 #include "e2ee/why.h"
 
@@ -15,6 +19,7 @@
 #include "store/cross_signing.h"
 #include "store/dehydrated.h"
 #include "store/device_keys.h"
+#include "store/device_lists.h"
 #include "store/devices.h"
 #include "store/key_backup.h"
 #include "store/to_device.h"
@@ -87,7 +92,8 @@ static err *look_at_keys(struct look *l, struct why_device *d)
 	return NULL;
 }
 
-static err *look_at_messages(struct look *l, struct why_device *d)
+/* *out_first: the position of the first that waits; 0: none does. */
+static err *look_at_messages(struct look *l, struct why_device *d, int64_t *out_first)
 {
 	struct to_device_sum sum;
 
@@ -95,7 +101,34 @@ static err *look_at_messages(struct look *l, struct why_device *d)
 	d->waiting = sum.n;
 	d->waiting_bytes = sum.bytes;
 	d->waiting_since = sum.first_created;
+	*out_first = sum.first_stream;
 	return store_to_device_lost(l->tx, l->user, d->device_id, &d->lost, &d->lost_at);
+}
+
+/* Whose changes it cannot have heard of; first_waiting: as above. */
+static err *look_at_lists(struct e2ee *e, struct look *l, struct why_device *d, int64_t first_waiting)
+{
+	const int64_t above = first_waiting ? first_waiting - 1 : INT64_MAX;
+	struct unheard_row *rows;
+	bool was_here;
+	str user_id;
+	size_t n;
+
+	if (!d->has_keys || d->is_dehydrated)
+		return NULL;
+	TRY(store_lists_unheard(l->tx, l->user, above, d->seen_at + WHY_SEEN_SLACK_MS, WHY_MEMBERS_MAX, &rows, &n));
+	d->stale_lists = (int64_t)n;
+	if (n == 0)
+		return NULL;
+	was_here = d->seen_at > rows[n - 1].changed + WHY_SEEN_SLACK_MS;
+	TRY(store_intern_text(e->opt.store, l->a, rows[0].user, &user_id));
+	find(l, was_here ? WHY_WARNING : WHY_NOTE, "stale_lists", d,
+	     "has not heard of changed devices of %zu%s user%s in encrypted rooms, the last of %.*s, %.*s ago%s: what "
+	     "it sends until it syncs is not encrypted for their new devices",
+	     n, n == WHY_MEMBERS_MAX ? " or more" : "", n == 1 ? "" : "s", STR_ARG(user_id),
+	     STR_ARG(span_text(l->a, clock_since(l->now, rows[0].changed))),
+	     was_here ? ", though it was here since" : "");
+	return NULL;
 }
 
 static void judge_keys(struct look *l, const struct why_device *d)
@@ -160,7 +193,7 @@ static void judge_device(struct look *l, const struct why_device *d)
 		     STR_ARG(span_text(l->a, unseen)), TO_DEVICE_AGE_DAYS);
 }
 
-static err *look_at_devices(struct look *l)
+static err *look_at_devices(struct e2ee *e, struct look *l)
 {
 	struct device_row *rows = ARENA_ARRAY(l->a, struct device_row, WHY_DEVICES_MAX);
 	struct why_device *devices;
@@ -171,13 +204,15 @@ static err *look_at_devices(struct look *l)
 	devices = ARENA_ARRAY(l->a, struct why_device, n);
 	for (size_t i = 0; i < n; i++) {
 		struct why_device *d = &devices[i];
+		int64_t first_waiting;
 
 		d->device_id = arena_keep(l->a, rows[i].device_id);
 		d->display_name = arena_keep(l->a, rows[i].display_name);
 		d->seen_at = rows[i].seen_at;
 		d->is_dehydrated = str_eq(d->device_id, l->dehydrated);
 		TRY(look_at_keys(l, d));
-		TRY(look_at_messages(l, d));
+		TRY(look_at_messages(l, d, &first_waiting));
+		TRY(look_at_lists(e, l, d, first_waiting));
 		judge_device(l, d);
 		usable = usable || d->has_keys;
 	}
@@ -255,6 +290,29 @@ static err *look_at_others(struct e2ee *e, struct look *l)
 	return NULL;
 }
 
+/* Others' devices that do not know the user's. */
+static err *look_at_who_knows(struct e2ee *e, struct look *l)
+{
+	struct unaware_row *rows;
+	size_t n;
+
+	TRY(store_devices_unaware(l->tx, l->user, WHY_SEEN_SLACK_MS, WHY_MEMBERS_MAX, &rows, &n));
+	for (size_t i = 0; i < n; i++) {
+		const enum why_grade grade = rows[i].active ? WHY_WARNING : WHY_NOTE;
+		str user_id;
+
+		TRY(store_intern_text(e->opt.store, l->a, rows[i].user, &user_id));
+		find(l, grade, "devices_unheard_of", NULL,
+		     "has devices that changed %.*s ago, of which %" PRId64
+		     " device%s of %.*s cannot have heard%s: what is sent from there until it syncs is not encrypted "
+		     "for new ones",
+		     STR_ARG(span_text(l->a, clock_since(l->now, rows[i].changed))), rows[i].devices,
+		     rows[i].devices == 1 ? "" : "s", STR_ARG(user_id), rows[i].active ? ", though in use since" : "");
+		l->found[grade].p[l->found[grade].n - 1].user_id = user_id;
+	}
+	return NULL;
+}
+
 static err *look_at_account(struct look *l)
 {
 	const struct account_row *account;
@@ -291,9 +349,10 @@ err *e2ee_why(struct e2ee *e, struct arena *a, str user_id, int64_t now, struct 
 	TRY(look_at_account(&l));
 	TRY(look_at_identity(&l));
 	TRY(store_dehydrated(tx, l.user, &l.dehydrated, &data));
-	TRY(look_at_devices(&l));
+	TRY(look_at_devices(e, &l));
 	TRY(look_at_backup(&l));
 	TRY(look_at_others(e, &l));
+	TRY(look_at_who_knows(e, &l));
 	put_findings(&l);
 	return NULL;
 }
@@ -326,6 +385,7 @@ static void write_device(struct jw *w, const struct why_device *d)
 	jw_int(w, "bytes", d->waiting_bytes);
 	jw_int(w, "since", d->waiting_since);
 	jw_end(w);
+	jw_int(w, "stale_lists", d->stale_lists);
 	jw_object(w, "lost");
 	jw_int(w, "messages", d->lost);
 	jw_int(w, "last", d->lost_at);

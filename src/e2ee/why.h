@@ -13,6 +13,8 @@ enum {
 	WHY_FEW_KEYS = 5,       /* one-time keys left: fewer are told of */
 	WHY_LATE_MS = 86400000, /* messages that waited so long are told of as a warning */
 	WHY_UNSEEN_DAYS = 30,   /* devices that were not seen for so long */
+	/* When a device was last seen is written a few minutes late, and its long poll may end as much later. */
+	WHY_SEEN_SLACK_MS = 15 * 60000,
 	WHY_DEVICES_MAX = 1000, /* looked at */
 	WHY_MEMBERS_MAX = 100,  /* named */
 };
@@ -37,6 +39,7 @@ struct why_device {
 	int64_t one_time; /* signed_curve25519 keys left */
 	enum why_fallback fallback;
 	int64_t waiting, waiting_bytes, waiting_since; /* since: ms; 0: nothing waits */
+	int64_t stale_lists;                           /* users whose devices changed, of which it cannot know */
 	int64_t lost, lost_at;                         /* messages that were dropped unfetched; ms */
 };
 struct why {

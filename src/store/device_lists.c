@@ -4,12 +4,13 @@
 #include "matrix/membership.h"
 #include "store/tx.h"
 
-err *store_device_list_changed(struct tx *tx, int64_t user, int64_t position)
+err *store_device_list_changed(struct tx *tx, int64_t user, int64_t position, int64_t now)
 {
-	static const char sql[] = "INSERT INTO device_lists (\"user\", stream) VALUES ($1, $2)"
-				  " ON CONFLICT (\"user\") DO UPDATE SET stream = excluded.stream";
+	static const char sql[] =
+		"INSERT INTO device_lists (\"user\", stream, changed) VALUES ($1, $2, $3)"
+		" ON CONFLICT (\"user\") DO UPDATE SET stream = excluded.stream, changed = excluded.changed";
 
-	return tx_run(tx, sql, BIND(B(user), B(position)));
+	return tx_run(tx, sql, BIND(B(user), B(position), B(now)));
 }
 
 err *store_device_list_streams(struct tx *tx, const int64_t *users, size_t n, struct device_list_row **out,
@@ -149,4 +150,55 @@ err *store_sharing(struct tx *tx, int64_t viewer, struct user_list users, int64_
 
 	*out = (struct user_list){ 0 };
 	return users.n ? read_users(tx, sql, BIND(B(viewer), B(list), B(by)), out) : NULL;
+}
+
+/* Members of the encrypted rooms that $1 is in. */
+#define IN_ENCRYPTED_ROOMS                                                                                             \
+	"(SELECT m.member FROM membership mine"                                                                        \
+	" JOIN room_summary s ON s.room = mine.room AND s.encryption IS NOT NULL"                                      \
+	" JOIN membership m ON m.room = mine.room AND m.membership = 1 AND m.member <> $1"                             \
+	" WHERE mine.member = $1 AND mine.membership = 1)"
+
+err *store_lists_unheard(struct tx *tx, int64_t user, int64_t above, int64_t after, size_t limit,
+			 struct unheard_row **out, size_t *out_n)
+{
+	static const char sql[] = "SELECT l.\"user\", l.changed FROM device_lists l"
+				  " WHERE (l.stream > $2 OR l.changed > $3) AND l.\"user\" IN " IN_ENCRYPTED_ROOMS
+				  " ORDER BY l.changed DESC, 1 LIMIT $4";
+	VEC(struct unheard_row) found = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, sql, BIND(B(user), B(above), B(after), B((int64_t)limit)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found, (struct unheard_row){ rows_i64(rs, 0), rows_i64(rs, 1) });
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}
+
+err *store_devices_unaware(struct tx *tx, int64_t user, int64_t slack, size_t limit, struct unaware_row **out,
+			   size_t *out_n)
+{
+	/* A message that waits was sent at a position that the device did not come up to. */
+	static const char sql[] =
+		"SELECT d.user_nid, COUNT(*), SUM(CASE WHEN d.seen_at > l.changed + $2 THEN 1 ELSE 0 END), MAX(l.changed)"
+		" FROM device_lists l JOIN devices d ON d.user_nid IN " IN_ENCRYPTED_ROOMS
+		" JOIN device_keys k ON k.user_nid = d.user_nid AND k.device_id = d.device_id"
+		" WHERE l.\"user\" = $1 AND (d.seen_at + $2 < l.changed OR EXISTS (SELECT 1 FROM to_device t"
+		" WHERE t.user_nid = d.user_nid AND t.device_id = d.device_id AND t.stream < l.stream))"
+		" AND NOT EXISTS (SELECT 1 FROM dehydrated_devices y WHERE y.user_nid = d.user_nid"
+		" AND y.device_id = d.device_id)"
+		" GROUP BY d.user_nid ORDER BY COUNT(*) DESC, d.user_nid LIMIT $3";
+	VEC(struct unaware_row) found = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, sql, BIND(B(user), B(slack), B((int64_t)limit)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found,
+			 (struct unaware_row){ rows_i64(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2), rows_i64(rs, 3) });
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
 }

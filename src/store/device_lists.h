@@ -7,8 +7,8 @@
 
 #include "store/store.h"
 
-/* In a piece's `late`. */
-NODISCARD err *store_device_list_changed(struct tx *tx, int64_t user, int64_t position);
+/* In a piece's `late`. now: ms since 1970. */
+NODISCARD err *store_device_list_changed(struct tx *tx, int64_t user, int64_t position, int64_t now);
 /* The newest change of each of the users; no row of who never changed. */
 struct device_list_row {
 	int64_t user, stream;
@@ -51,3 +51,23 @@ NODISCARD err *store_joined_to(struct tx *tx, const int64_t *rooms, size_t n, st
 NODISCARD err *store_joined_until(struct tx *tx, int64_t room, int64_t above, int64_t until, struct user_list *out);
 /* Of `users`, those who share a room with the viewer, both since `by` or before; ascending. */
 NODISCARD err *store_sharing(struct tx *tx, int64_t viewer, struct user_list users, int64_t by, struct user_list *out);
+
+/*
+ * Who cannot have heard of whose change yet, of those who are joined to an encrypted room with the user. A client has
+ * heard of nothing above its position; where that is not known, of nothing that changed after it was last there.
+ */
+struct unheard_row {
+	int64_t user, changed; /* changed: ms since 1970 */
+};
+/* Others, whose list changed above a position, or after a time: the newest first. */
+NODISCARD err *store_lists_unheard(struct tx *tx, int64_t user, int64_t above, int64_t after, size_t limit,
+				   struct unheard_row **out, size_t *out_n);
+struct unaware_row {
+	int64_t user, devices; /* devices: with keys, that cannot have heard of the user's newest change */
+	int64_t active;        /* of these: were there since */
+	int64_t changed;       /* the user's list: ms since 1970 */
+};
+/* Others, by their devices; those with the most first. slack: ms that the time when a device was last seen may be late.
+ */
+NODISCARD err *store_devices_unaware(struct tx *tx, int64_t user, int64_t slack, size_t limit, struct unaware_row **out,
+				     size_t *out_n);

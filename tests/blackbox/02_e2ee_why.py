@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from client import register
+from client import login, register
 from crypto import Device, Identity
 from server import BINARY, Server
 
@@ -105,6 +105,28 @@ def test_messages_that_wait(server, alice):
     alice.sync()
     server.restart()
     assert ("undelivered", alice.device_id) not in findings(server, alice)
+
+
+def test_devices_that_others_have_not_heard_of(server, alice):
+    upload(alice)
+    bob = register(server)
+    upload(bob)
+    state = [{"type": "m.room.encryption", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}]
+    bob.join(alice.create_room(preset="public_chat", initial_state=state))
+    alice.sync(), bob.sync()
+    bob.put("/sendToDevice/m.room_key/why2", {"messages": {alice.user_id: {alice.device_id: {"k": "x"}}}})
+    assert ("stale_lists", alice.device_id) not in findings(server, alice)
+    new = login(server, bob.user_id)
+    upload(new)
+    assert findings(server, alice)[("stale_lists", alice.device_id)] == "note"
+    assert findings(server, bob)[("devices_unheard_of", alice.user_id)] == "note"
+    assert f"has not heard of changed devices of 1 user in encrypted rooms, the last of {bob.user_id}" in why(server, alice.user_id)
+    assert f"of which 1 device of {alice.user_id} cannot have heard" in why(server, bob.user_id)
+    alice.sync()
+    alice.sync()
+    server.restart()
+    assert ("stale_lists", alice.device_id) not in findings(server, alice)
+    assert ("devices_unheard_of", alice.user_id) not in findings(server, bob)
 
 
 def test_members_who_cannot_read(server, alice):

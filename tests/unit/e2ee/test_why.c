@@ -8,7 +8,10 @@
 #include "store/cross_signing.h"
 #include "store/dehydrated.h"
 #include "store/device_keys.h"
+#include "store/device_lists.h"
 #include "store/devices.h"
+#include "store/membership.h"
+#include "store/rooms.h"
 #include "store/to_device.h"
 #include "store/users.h"
 
@@ -216,12 +219,113 @@ static void an_identity_that_is_not_whole(struct both *b)
 }
 BOTH(an_identity_that_is_not_whole)
 
+/*
+ * Lists: one user's device D, and another one, of whose devices something changed at a position and a time.
+ */
+enum { ROOM = 5 };
+struct lists {
+	int64_t stream, ago;             /* of the change */
+	int64_t seen_ago, message_at;    /* D's, and the position of what waits for it; 0: nothing waits */
+	bool apart, plain, dry, keyless; /* no room, no encrypted one is shared; D is dehydrated, has no keys */
+	int grade;
+};
+static const struct {
+	const char *name;
+	struct lists l;
+} lists[] = {
+	{ "here since", { .stream = 9, .ago = DAY, .seen_ago = 0, .grade = -1 } },
+	{ "perhaps here since", { .stream = 9, .ago = DAY, .seen_ago = DAY + WHY_SEEN_SLACK_MS, .grade = -1 } },
+	{ "not here since", { .stream = 9, .ago = DAY, .seen_ago = DAY + WHY_SEEN_SLACK_MS + 1, .grade = WHY_NOTE } },
+	{ "a message before waits", { .stream = 9, .ago = DAY, .seen_ago = DAY, .message_at = 8, .grade = WHY_NOTE } },
+	{ "it waits while the device is in use",
+	  { .stream = 9, .ago = DAY, .seen_ago = 0, .message_at = 8, .grade = WHY_WARNING } },
+	{ "a message from later waits", { .stream = 9, .ago = DAY, .seen_ago = 0, .message_at = 10, .grade = -1 } },
+	{ "no room is shared", { .stream = 9, .ago = DAY, .seen_ago = 2 * DAY, .apart = true, .grade = -1 } },
+	{ "no encrypted one", { .stream = 9, .ago = DAY, .seen_ago = 2 * DAY, .plain = true, .grade = -1 } },
+	{ "dehydrated", { .stream = 9, .ago = DAY, .seen_ago = 2 * DAY, .dry = true, .grade = -1 } },
+	{ "without keys", { .stream = 9, .ago = DAY, .seen_ago = 2 * DAY, .keyless = true, .grade = -1 } },
+};
+
+struct lists_world {
+	const struct lists *l;
+	int64_t listener, changed; /* users: D's, and the other one */
+};
+
+static err *lists_run(struct tx *tx, void *arg)
+{
+	const struct lists_world *w = arg;
+	const struct lists *l = w->l;
+	const str d = S("D"), content = S("{}"), keys = S("{\"algorithms\":[],\"device_id\":\"D\",\"keys\":{}}");
+	const struct device_row device = {
+		.user = w->listener, .device_id = d, .created_at = 1, .seen_at = NOW - l->seen_ago
+	};
+	const struct to_device_head head = { .stream = l->message_at, .created = 1, .sender = 1, .type = S("t") };
+	const int64_t users[] = { w->listener, w->changed }, size = 2;
+	int64_t made;
+	bool yes;
+
+	for (int i = 0; i < 2; i++)
+		TRY(store_member_save(tx, &(struct member_row){ .room = l->apart ? ROOM + i : ROOM,
+								.user = users[i],
+								.membership = MEMBER_JOIN,
+								.event = 1,
+								.stream = 1,
+								.since = 1 }));
+	for (int i = 0; i < 2; i++)
+		TRY(store_summary_set(tx, ROOM + i, l->plain ? SUMMARY_NAME : SUMMARY_ENCRYPTION, S("x")));
+	TRY(store_device_list_changed(tx, w->changed, l->stream, NOW - l->ago));
+	TRY(store_device_add(tx, &device, &yes));
+	if (!l->keyless)
+		TRY(store_device_keys_save(tx, w->listener, d, keys, &yes));
+	if (l->dry)
+		TRY(store_dehydrated_save(tx, w->listener, d, S("{}")));
+	return l->message_at ? store_to_device_add(tx, &head, (struct i64s){ &w->listener, 1 }, (struct strs){ &d, 1 },
+						   (struct i64s){ &size, 1 }, (struct strs){ &content, 1 }, &made)
+			     : NULL;
+}
+
+static err *account_run(struct tx *tx, void *nid)
+{
+	const struct account_row account = { .nid = *(int64_t *)nid, .user_id = S("@alice:x.org"), .created_at = 1 };
+	bool yes;
+
+	return store_account_add(tx, &account, S("@alice:x.org"), &yes);
+}
+
+/* Alice is asked about: the device is hers and bob's list changed, or the other way round. */
+static void what_was_not_heard_of(struct both *b)
+{
+	for (size_t i = 0; i < 2 * ARRAY_LEN(lists); i++) {
+		const bool own = i % 2;
+		struct both one;
+		struct world w = { .b = &one };
+		struct lists_world lw = { .l = &lists[i / 2].l };
+		int64_t alice, bob;
+		int grade;
+
+		both_begin(&one, b->pg);
+		w.e = e2ee_new(&(struct e2ee_options){ .store = one.st, .server_name = S("x.org") });
+		good(store_intern(one.st, one.a, S("@alice:x.org"), &alice));
+		good(store_intern(one.st, one.a, S("@bob:x.org"), &bob));
+		lw.listener = own ? alice : bob;
+		lw.changed = own ? bob : alice;
+		good(store_do(one.st, one.a, account_run, &alice));
+		good(store_do(one.st, one.a, lists_run, &lw));
+		grade = own ? grade_of(&w, "stale_lists", S("D")) : grade_of(&w, "devices_unheard_of", STR_NONE);
+		ok(grade == lists[i / 2].l.grade, "%s, %s: %d", lists[i / 2].name, own ? "own" : "other", grade);
+		end(&w);
+		both_end(&one);
+	}
+}
+BOTH(what_was_not_heard_of)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOTH_TESTS(devices_unseen_for_long),      BOTH_TESTS(devices_unseen_for_longer),
 		BOTH_TESTS(messages_that_wait),           BOTH_TESTS(messages_that_were_lost),
 		BOTH_TESTS(a_dehydrated_device_may_wait), BOTH_TESTS(an_identity_that_is_not_whole),
+		BOTH_TESTS(what_was_not_heard_of),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
