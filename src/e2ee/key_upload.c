@@ -239,11 +239,15 @@ static err *run_one_time_keys(struct tx *tx, struct key_upload *u)
 
 static err *check_counts(struct tx *tx, const struct key_counts *c)
 {
-	for (size_t i = 0; i < c->n_one_time; i++)
-		if (c->one_time[i].n > ONE_TIME_KEYS_MAX)
+	int64_t all = 0;
+
+	for (size_t i = 0; i < c->n_one_time; i++) {
+		all += c->one_time[i].n;
+		if (c->one_time[i].n > ONE_TIME_KEYS_MAX || all > ONE_TIME_KEYS_ALL)
 			return err_new(tx_arena(tx), ERR_TOO_MANY_KEYS,
-				       "A device holds at most %d unclaimed one-time keys of an algorithm",
-				       (int)ONE_TIME_KEYS_MAX);
+				       "A device holds at most %d unclaimed one-time keys of an algorithm, %d in all",
+				       (int)ONE_TIME_KEYS_MAX, (int)ONE_TIME_KEYS_ALL);
+	}
 	if (c->n_algorithms > KEY_ALGORITHMS_MAX)
 		return err_new(tx_arena(tx), ERR_TOO_MANY_KEYS, "Keys of at most %d algorithms",
 			       (int)KEY_ALGORITHMS_MAX);

@@ -11,10 +11,11 @@
 #include "json/json.h"
 
 enum {
-	ONE_TIME_KEYS_MAX = 500, /* of one algorithm, unclaimed, of one device */
-	KEY_ALGORITHMS_MAX = 16, /* of one device's one-time and fallback keys */
-	KEY_ID_MAX = 255,        /* bytes of "<algorithm>:<key_id>" */
-	ONE_TIME_KEY_MAX = 8192, /* bytes of one key's JSON */
+	ONE_TIME_KEYS_MAX = 500,  /* of one algorithm, unclaimed, of one device */
+	ONE_TIME_KEYS_ALL = 1000, /* of all algorithms */
+	KEY_ALGORITHMS_MAX = 16,  /* of one device's one-time and fallback keys */
+	KEY_ID_MAX = 255,         /* bytes of "<algorithm>:<key_id>" */
+	ONE_TIME_KEY_MAX = 8192,  /* bytes of one key's JSON */
 };
 
 struct key_object;

@@ -123,6 +123,9 @@ def test_a_device_holds_a_bounded_number_of_keys(alice):
     alice.fails(400, "M_TOO_LARGE", "POST", "/keys/upload", {"one_time_keys": {f"{n}:1": "k" for n in range(16)}})
     alice.fails(400, "M_TOO_LARGE", "POST", "/keys/upload", {"fallback_keys": {f"{n}:1": "k" for n in range(17)}})
     assert device.upload() == {"x": 500}
+    assert device.upload(one_time_keys={f"y:{n}": "k" for n in range(500)}) == {"x": 500, "y": 500}
+    alice.fails(400, "M_TOO_LARGE", "POST", "/keys/upload", {"one_time_keys": {"z:1": "k"}})
+    assert device.upload() == {"x": 500, "y": 500}
 
 
 def test_the_oldest_upload_is_given_first(each_hs):
