@@ -1,8 +1,10 @@
 """Messages to devices: to whom they go, once, in order, until the token that carried them comes back; also across kill -9."""
 import itertools
+import random
 import threading
 
 import pytest
+import requests
 
 from client import login, q, register
 from server import Server
@@ -305,5 +307,98 @@ def test_an_acknowledged_request_survives_kill_9_under_load(store):
                 break
             seen += more
         assert seen == list(range(n))
+    finally:
+        server.close()
+
+
+class Receiver:
+    """A device that loses answers, asks twice at once, and goes on from the last token that it has."""
+
+    def __init__(self, client, seed, up):
+        self.client, self.random, self.up, self.got = client, random.Random(seed), up, []
+        self.came = threading.Semaphore(0)      # so many messages; at the end, no end of them
+
+    def ask(self):
+        self.up.wait()
+        params = {"full_state": "true"} if self.random.random() < 0.1 else {}
+        if self.random.random() < 0.2:
+            params["filter"] = '{"room":{"rooms":[]}}'
+        try:
+            return self.client.get("/sync", since=self.client.next_batch, timeout=self.random.choice([0, 0, 300]), **params)
+        except requests.RequestException:       # the server is gone
+            return None
+
+    def run(self, want, all_sent):
+        idle = 0
+        while len(self.got) < want and idle < 5:
+            sent = all_sent()
+            answers = []
+            asking = [threading.Thread(target=lambda: answers.append(self.ask())) for _ in range(self.random.choice([1, 1, 1, 2]))]
+            for t in asking:
+                t.start()
+            for t in asking:
+                t.join()
+            answers = [a for a in answers if a]
+            if answers and self.random.random() < 0.7:
+                answer = self.random.choice(answers)
+                self.client.next_batch = answer["next_batch"]
+                idle = 0 if events(answer) or not sent else idle + 1
+                self.got += [(e["sender"], e["content"]["n"]) for e in events(answer)]
+                for _ in events(answer):
+                    self.came.release()
+        self.came.release(want)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_each_message_once_and_in_order_whatever_happens(store):
+    """Senders that repeat what failed, devices that lose answers, and a server that is killed at any time."""
+    server = Server(store=store)
+    try:
+        each, up, seed = 90, threading.Event(), 7
+        up.set()
+        senders = [register(server) for _ in range(3)]
+        bob = register(server)
+        devices = [Receiver(bob, seed, up), Receiver(login(server, bob.user_id), seed + 1, up)]
+        for d in devices:
+            d.client.sync()
+        some = threading.Barrier(len(senders) + 1)
+
+        def load(who, chance):
+            for n in range(each):
+                if n == 45:
+                    some.wait()
+                messages = {bob.user_id: {"*": {"n": n, "pad": "x" * chance.choice([0, 500])}}}
+                while True:
+                    up.wait()
+                    try:
+                        send(who, messages, txn=f"r{n}")
+                        break
+                    except requests.RequestException:
+                        pass
+
+        sending = [threading.Thread(target=load, args=(s, random.Random(i))) for i, s in enumerate(senders)]
+        for t in sending:
+            t.start()
+        some.wait()         # more than one answer holds
+        receiving = [threading.Thread(target=d.run, args=(len(senders) * each, lambda: not any(t.is_alive() for t in sending))) for d in devices]
+        for t in receiving:
+            t.start()
+        chance = random.Random(seed)
+        for _ in range(4):
+            for _ in range(chance.randrange(60)):
+                devices[0].came.acquire()
+            up.clear()
+            server.kill()
+            server.start()
+            up.set()
+        for t in sending + receiving:
+            t.join()
+        for d in devices:
+            assert sorted(d.got) == sorted((s.user_id, n) for s in senders for n in range(each))
+            for s in senders:
+                assert [n for who, n in d.got if who == s.user_id] == list(range(each))
+        assert devices[0].got == devices[1].got
+        for d in devices:
+            assert got(d.client) == []
     finally:
         server.close()
