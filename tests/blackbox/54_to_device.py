@@ -150,6 +150,16 @@ def test_filters_leave_them_alone(each_hs):
     assert got(bob, filter='{"room":{"rooms":[]},"account_data":{"types":[]},"presence":{"types":[]}}') == [{"n": 1}]
 
 
+def test_other_endpoints_tokens_acknowledge_nothing(each_hs):
+    alice, bob = pair(each_hs)
+    room = bob.create_room()
+    send(alice, to(bob, n=1))
+    tokens = [bob.get("/events", timeout=0)["end"], bob.get("/initialSync", limit=1)["end"],
+              bob.get(f"/rooms/{q(room)}/initialSync")["messages"]["end"]]
+    for token in tokens + [bob.get("/events", **{"from": tokens[0]}, timeout=0)["end"]]:
+        assert got(bob, since=token) == [{"n": 1}]
+
+
 # ---- in order, in parts
 
 def test_many_come_in_parts_and_nothing_is_skipped(each_hs):

@@ -203,13 +203,19 @@ static err *gather(struct run *r, const struct legacy_request *rq, struct legacy
 	return NULL;
 }
 
-/* From now on: nothing can have come yet. */
+/* From now on: nothing can have come yet. Messages to the device are no part of these answers: /sync gives them. */
 static str token_of_now(struct syncs *ss, struct arena *a)
 {
 	const int64_t presence = presence_enabled(ss->opt.presence) ? presence_serial(ss->opt.presence) : 0;
 	const int64_t position = bus_position(ss->opt.bus);
-	const struct sync_token t = { ss->epoch, position, ss->process, bus_serial(ss->opt.bus),
-				      position,  presence, presence };
+	const struct sync_token t = {
+		.epoch = ss->epoch,
+		.stream = position,
+		.process = ss->process,
+		.serial = bus_serial(ss->opt.bus),
+		.presence = presence,
+		.presence_told = presence,
+	};
 
 	return sync_token_write(a, &t);
 }

@@ -64,7 +64,7 @@ static err *write_rows(struct job *j, struct jw *w, const char *key, const struc
 
 static err *write_messages(struct job *j, struct jw *w)
 {
-	const struct sync_token end = { j->ss->epoch, j->position, j->ss->process, 0, j->position, 0, 0 };
+	const struct sync_token end = { .epoch = j->ss->epoch, .stream = j->position, .process = j->ss->process };
 	const str end_text = sync_token_write(j->a, &end);
 	const size_t limit = j->rq->limit < 0 ? LIMIT_DEFAULT : (size_t)MIN(j->rq->limit, LIMIT_MOST);
 	const struct event_row **rows;
