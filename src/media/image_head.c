@@ -21,6 +21,8 @@ enum {
 	WINDOW = 8192,
 	SMALL = 1024, /* of a PNG's chunks that describe pixels none is larger */
 	EXIF_ENTRIES = 64,
+	MAX_SCANS = 64,  /* of a progressive JPEG; encoders write ten. Each may go over all of its pixels */
+	MAX_PACKED = 64, /* chunks of a PNG that unpack to what nobody sees */
 	EXIF_READS = 4, /* of one file: directories point anywhere, so that looking costs more than what is looked at */
 };
 
@@ -207,6 +209,9 @@ static bool jpeg_is_pixels(unsigned marker, uint64_t length)
 
 static void jpeg(struct walk *w, struct image_head *h)
 {
+	bool progressive = false;
+	unsigned scans = 0;
+
 	skip(w, 2);
 	h->bare = true;
 	for (;;) {
@@ -230,15 +235,20 @@ static void jpeg(struct walk *w, struct image_head *h)
 		} else if (marker == M_APP1) {
 			jpeg_exif(w, h, length - 2);
 		}
+		progressive = progressive || (is_frame(marker) && (marker & 3) == 2);
 		h->bare = h->bare && jpeg_is_pixels(marker, length - 2);
 		w->at = start;
 		skip(w, length - 2);
 		if (w->bad)
 			break;
-		if (marker == M_SOS && !h->bare)
+		if (marker != M_SOS)
+			continue;
+		h->hard = ++scans > MAX_SCANS;
+		if (h->hard)
+			break;
+		if (!h->bare && !progressive)
 			return; /* nothing further is asked of it */
-		if (marker == M_SOS)
-			jpeg_scan(w);
+		jpeg_scan(w);
 	}
 	h->bare = false;
 }
@@ -253,6 +263,9 @@ static void jpeg(struct walk *w, struct image_head *h)
 #define PNG_ACTL          CHUNK('a', 'c', 'T', 'L')
 #define PNG_FDAT          CHUNK('f', 'd', 'A', 'T')
 #define PNG_EXIF          CHUNK('e', 'X', 'I', 'f')
+#define PNG_ICCP          CHUNK('i', 'C', 'C', 'P')
+#define PNG_ZTXT          CHUNK('z', 'T', 'X', 't')
+#define PNG_ITXT          CHUNK('i', 'T', 'X', 't')
 
 static bool png_is_pixels(uint32_t type, uint32_t length)
 {
@@ -279,6 +292,8 @@ static bool png_is_pixels(uint32_t type, uint32_t length)
 
 static void png(struct walk *w, struct image_head *h)
 {
+	unsigned packed = 0;
+
 	skip(w, 8);
 	h->bare = true;
 	for (bool first = true; !w->bad; first = false) {
@@ -295,6 +310,8 @@ static void png(struct walk *w, struct image_head *h)
 		} else if (type == PNG_EXIF) {
 			h->orientation = exif_orientation(w, length);
 		}
+		if ((type == PNG_ICCP || type == PNG_ZTXT || type == PNG_ITXT) && ++packed > MAX_PACKED)
+			h->hard = true;
 		h->bare = h->bare && png_is_pixels(type, length);
 		w->at = start;
 		skip(w, (uint64_t)length + 4);

@@ -18,6 +18,7 @@ struct image_head {
 	uint32_t width, height; /* as stored; a JPEG's orientation may turn them, see image_turned */
 	uint32_t frames;      /* 1 for what does not move; an APNG's frames are told, though libvips shows the first */
 	unsigned orientation; /* EXIF's 1 to 8; 1: as stored */
+	bool hard; /* more scans or packed texts than any honest file has: made to be work; not `bare` either */
 	/* Complete, and nothing in it but pixels: no metadata, no comments, no colour profile, no unknown blocks,
 	 * nothing behind its end. So it is nothing else besides, and may be shown as it is. */
 	bool bare;

@@ -183,6 +183,8 @@ static err *look(const struct imager *im, struct arena *a, int fd, struct image_
 		return too_large(a);
 	if (!image_head_read(image_read_fd, &fd, (uint64_t)st.st_size, out))
 		return failed(a, IMAGER_BAD_IMAGE, "it is no image of a kind that this server knows");
+	if (out->hard)
+		return failed(a, IMAGER_BAD_IMAGE, "it was made to be hard to decode");
 	if ((int64_t)out->width > im->opt.max_pixels / out->height)
 		return too_large(a);
 	*out_size = (uint64_t)st.st_size;

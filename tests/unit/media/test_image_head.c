@@ -137,6 +137,38 @@ static void exif_costs_no_more_than_the_file(void **state)
 	ok(h.width == 32 && h.height == 16 && h.orientation == 1, "another size");
 }
 
+/* The file with the same piece so often before its end. */
+static str with_many(struct arena *a, str file, size_t end, str piece, unsigned n)
+{
+	AUTO_BUF b = BUF_INIT(8 << 20);
+
+	buf_add(&b, str_head(file, file.n - end));
+	while (n-- > 0)
+		buf_add(&b, piece);
+	buf_add(&b, str_from(file, file.n - end));
+	return arena_keep(a, buf_str(&b));
+}
+
+/* Each scan may go over all pixels and have a few bytes; each text may unpack to gigabytes. */
+static void what_was_made_to_be_work_is_hard(void **state)
+{
+	static const str scan = STR("\xff\xda\0\x08\x01\x01\0\x01\x05\0\x00"), comment = STR("\xff\xfe\0\x04hi"),
+			 text = STR("\0\0\0\x01zTXtx1234");
+	AUTO_ARENA a = arena_new();
+	const str jpeg = image_file(a, "progressive.jpg"), png = image_file(a, "palette.png");
+	struct image_head h;
+
+	(void)state;
+	ok(head_of(with_many(a, jpeg, 2, scan, 40), &h) && !h.hard && h.bare, "some scans more");
+	ok(head_of(with_many(a, jpeg, 2, scan, 100), &h) && h.hard && !h.bare, "many scans");
+	/* A comment before them hides nothing. */
+	const str commented = arena_join3(a, str_head(jpeg, 2), comment, str_from(jpeg, 2));
+
+	ok(head_of(with_many(a, commented, 2, scan, 100), &h) && h.hard && !h.bare, "many scans behind a comment");
+	ok(head_of(with_many(a, png, 12, text, 60), &h) && !h.hard, "some texts");
+	ok(head_of(with_many(a, png, 12, text, 100), &h) && h.hard && !h.bare, "many texts");
+}
+
 TEST_MAIN(cmocka_unit_test(tells_kind_size_and_frames), cmocka_unit_test(with_anything_behind_it_nothing_is_bare),
 	  cmocka_unit_test(cut_short_nothing_is_bare), cmocka_unit_test(other_kinds_are_none),
-	  cmocka_unit_test(exif_costs_no_more_than_the_file))
+	  cmocka_unit_test(exif_costs_no_more_than_the_file), cmocka_unit_test(what_was_made_to_be_work_is_hard))

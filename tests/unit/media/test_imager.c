@@ -320,6 +320,14 @@ static void refuses_what_is_too_large_before_it_decodes(void **state)
 	fails_with(error_of(im, a, S("\xff\xd8\xff\xc0\0\x0b\x08\xff\xff\xff\xff\x01\x01\x11\0"), want), ERR_TOO_LARGE);
 	fails_with(error_of(im, a, S("RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0/\xff\xff\xff\x0f\0\0\0\0\0\0\0\0\0"), want),
 		   ERR_TOO_LARGE);
+	/* Scans without end: of a bomb of 5,000 each costs a decoder milliseconds. */
+	const str jpeg = image_file(a, "progressive.jpg");
+	AUTO_BUF b = BUF_INIT(1 << 20);
+
+	buf_add(&b, str_head(jpeg, jpeg.n - 2));
+	for (unsigned i = 0; i < 5000; i++)
+		buf_add(&b, S("\xff\xda\0\x08\x01\x01\0\x01\x05\0\x00"));
+	fails_with(error_of(im, a, buf_str(&b), want), ERR_UNKNOWN);
 	ok(counted(starts) == before, "a child was started");
 	imager_free(&im);
 
