@@ -142,22 +142,24 @@ void presence_joined(struct presence *p, int64_t user, int64_t room)
 
 	LOCKED(&p->lock);
 	w = who_find(p, user);
-	if (!w || !w->serial)
+	if (!w)
 		return;
-	log_insert(p, room, w->serial, user);
-	w->joined_at = p->opt.mono_ms();
-	who_note(p, w, w->joined_at);
+	if (w->serial)
+		log_insert(p, room, w->serial, user);
+	who_moved(p, w, room, false);
 }
 
 void presence_left(struct presence *p, int64_t user, int64_t room)
 {
-	const struct who *w;
+	struct who *w;
 
 	LOCKED(&p->lock);
 	w = who_find(p, user);
 	/* Of an account that is closed, its leaving last of all, others still hear that it is offline. */
-	if (w && !w->gone)
-		log_remove(p, room, user);
+	if (!w || w->gone)
+		return;
+	log_remove(p, room, user);
+	who_moved(p, w, room, true);
 }
 
 void presence_forget(struct presence *p, struct arena *a, int64_t user)
@@ -166,7 +168,6 @@ void presence_forget(struct presence *p, struct arena *a, int64_t user)
 
 	if (!p->opt.tracked)
 		return;
-	save_forget(p, a, user);
 	lock_take(&p->lock);
 	w = who_find(p, user);
 	if (w) {
@@ -178,6 +179,8 @@ void presence_forget(struct presence *p, struct arena *a, int64_t user)
 		who_note(p, w, p->opt.mono_ms());
 	}
 	lock_drop(&p->lock);
+	/* From here on nothing writes the row. */
+	save_forget(p, a, user);
 	/* At once: soon the account is in no room. */
 	if (w)
 		tell_users(p, a, &user, 1);

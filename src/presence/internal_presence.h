@@ -13,7 +13,7 @@ enum {
 	TICK_MS = 100,     /* how exact deadlines are */
 	HOLD_MS = 1000,    /* one user's changes are told no oftener */
 	TELL_MOST = 200,   /* users in one go: some may cost a query */
-	JOIN_MS = 1000,    /* by then the bus knows of a join */
+	MOVE_MS = 1000,    /* by then the bus knows who joined and who left */
 	SAVE_MS = 30000,   /* a change is on disk so much later */
 	SAVE_MOST = 500,   /* rows in one piece */
 	DEVICES_MOST = 32, /* of one user */
@@ -51,9 +51,11 @@ struct who {
 	struct shown told;
 	int64_t told_at;    /* NEVER */
 	int64_t differs_at; /* since when what is to be seen is not what was told; NEVER */
-	int64_t joined_at;  /* some room, a moment ago; NEVER */
-	bool forced;        /* to be told though nothing changed: there is no serial yet */
-	bool gone;          /* the account is closed */
+	int64_t moved_at;   /* into some room or out of it, a moment ago; NEVER */
+	int64_t *left;      /* owned: rooms left since, which the bus may still think the user is in */
+	uint32_t n_left;
+	bool forced; /* to be told though nothing changed: there is no serial yet */
+	bool gone;   /* the account is closed */
 	struct list unsaved;
 };
 
@@ -97,6 +99,9 @@ struct device *who_add_device(struct presence *p, struct who *w, str id);
 /* Devices that are gone are taken out. */
 void who_expire(struct presence *p, struct who *w, int64_t now);
 void who_clear(struct presence *p, struct who *w);
+/* The user moved: whether out of the room, or into it. */
+void who_moved(struct presence *p, struct who *w, int64_t room, bool out);
+bool who_left(const struct who *w, int64_t room); /* a moment ago */
 struct shown who_shown(const struct presence *p, const struct who *w, int64_t now);
 /* After each change: what is to be told is noted, and the timer is set. */
 void who_note(struct presence *p, struct who *w, int64_t now);

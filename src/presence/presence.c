@@ -43,15 +43,20 @@ static void on_timer(void *ctx, struct wheel_timer *t)
 	struct due *due = ctx;
 	struct presence *p = due->p;
 	struct who *w = LIST_ITEM(t, struct who, timer);
+	const bool settled = w->moved_at != NEVER && w->moved_at + MOVE_MS <= due->now;
 
 	p->counts.fired++;
 	who_expire(p, w, due->now);
 	who_note(p, w, due->now);
-	if (who_ready(w) > due->now && (w->joined_at == NEVER || w->joined_at + JOIN_MS > due->now))
+
+	if (who_ready(w) > due->now && !settled)
 		return;
 	if (due->users.n < TELL_MOST) {
 		wheel_stop(&p->wheel, t);
-		w->joined_at = NEVER;
+		if (settled) {
+			w->moved_at = NEVER;
+			w->n_left = 0;
+		}
 		vec_push(due->a, &due->users, w->user);
 	}
 }

@@ -27,9 +27,7 @@ static err *write_batch(struct tx *tx, void *arg)
 {
 	const struct batch *b = arg;
 
-	for (size_t i = 0; i < b->n; i++)
-		TRY(store_presence_save(tx, &b->rows[i]));
-	return NULL;
+	return store_presence_save(tx, b->rows, b->n);
 }
 
 static void batch_done(void *arg, const err *result)
@@ -55,37 +53,33 @@ static struct presence_row row_of(const struct presence *p, const struct who *w,
 	};
 }
 
-/* NULL: nothing is due. */
-static struct batch *take_batch(struct presence *p, bool all)
+/* Queued under the lock, so that a row that is to be forgotten is deleted by a later piece. False: nothing was due, or
+ * there is no room for it. */
+static bool save_batch(struct presence *p, struct arena *a, bool all)
 {
 	const int64_t now = p->opt.mono_ms(), wall = p->opt.wall_ms();
 	struct batch *b;
 	struct list *node;
+	const err *e;
 
 	LOCKED(&p->lock);
 	if (list_is_empty(&p->unsaved) || (!all && now < p->save_at))
-		return NULL;
+		return false;
 	b = MEM_NEW(struct batch);
 	while (b->n < SAVE_MOST && (node = list_pop(&p->unsaved)))
 		b->rows[b->n++] = row_of(p, LIST_ITEM(node, struct who, unsaved), now, wall);
 	if (list_is_empty(&p->unsaved))
 		p->save_at = INT64_MAX;
-	return b;
+	e = store_write(p->opt.store, a, &(struct piece){ .run = write_batch, .after = batch_done, .arg = b }, NULL);
+	if (e)
+		batch_done(b, e);
+	return !e;
 }
 
 void save_some(struct presence *p, struct arena *a, bool all)
 {
-	struct batch *b;
-
-	while ((b = take_batch(p, all))) {
-		const struct piece piece = { .run = write_batch, .after = batch_done, .arg = b };
-		const err *e = store_write(p->opt.store, a, &piece, NULL);
-
-		if (!e)
-			continue;
-		batch_done(b, e);
-		return;
-	}
+	while (save_batch(p, a, all))
+		;
 }
 
 static err *delete_row(struct tx *tx, void *arg) { return store_presence_delete(tx, *(int64_t *)arg); }

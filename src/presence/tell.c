@@ -43,6 +43,17 @@ struct telling {
 	bool news; /* and not only an entry in a log */
 };
 
+/* The bus may know a little later. */
+static void drop_left(const struct who *w, struct telling *t)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (!who_left(w, t->rooms[i]))
+			t->rooms[n++] = t->rooms[i];
+	t->n = n;
+}
+
 static void tell_one(struct presence *p, struct who *w, struct telling *t, int64_t now)
 {
 	t->news = who_is_news(p, w, now);
@@ -91,6 +102,7 @@ void tell_users(struct presence *p, struct arena *a, const int64_t *users, size_
 
 		if (!w)
 			continue;
+		drop_left(w, &list[i]);
 		/* Of the rooms nothing could be learnt: then with the next change. */
 		if (list[i].read && who_ready(w) <= now) {
 			tell_one(p, w, &list[i], now);

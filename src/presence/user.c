@@ -21,7 +21,7 @@ struct who *who_add(struct presence *p, const struct presence_row *row, int64_t 
 	w->user = row->user;
 	w->last_active = row->last_active ? now - clock_since(p->opt.wall_ms(), row->last_active) : NEVER;
 	w->status_msg = str_keep(row->status_msg);
-	w->told_at = w->differs_at = w->joined_at = NEVER;
+	w->told_at = w->differs_at = w->moved_at = NEVER;
 	w->told = (struct shown){ .last_active = w->last_active };
 	wheel_timer_init(&w->timer);
 	list_init(&w->unsaved);
@@ -41,12 +41,37 @@ void who_clear(struct presence *p, struct who *w)
 	w->status_msg = STR_NONE;
 }
 
+bool who_left(const struct who *w, int64_t room)
+{
+	for (uint32_t i = 0; i < w->n_left; i++)
+		if (w->left[i] == room)
+			return true;
+	return false;
+}
+
+void who_moved(struct presence *p, struct who *w, int64_t room, bool out)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->n_left; i++)
+		if (w->left[i] != room)
+			w->left[n++] = w->left[i];
+	w->n_left = n;
+	if (out) {
+		w->left = mem_realloc(w->left, (n + 1) * sizeof(*w->left));
+		w->left[w->n_left++] = room;
+	}
+	w->moved_at = p->opt.mono_ms();
+	who_note(p, w, w->moved_at);
+}
+
 void who_free(struct presence *p, struct who *w)
 {
 	(void)map_del_i(&p->users, w->user);
 	wheel_stop(&p->wheel, &w->timer);
 	list_del(&w->unsaved);
 	who_clear(p, w);
+	mem_free(w->left);
 	mem_free(w);
 }
 
@@ -188,8 +213,8 @@ static int64_t next_due(const struct presence *p, const struct who *w, int64_t n
 {
 	int64_t due = who_ready(w), at;
 
-	if (w->joined_at != NEVER)
-		due = MIN(due, w->joined_at + JOIN_MS);
+	if (w->moved_at != NEVER)
+		due = MIN(due, w->moved_at + MOVE_MS);
 
 	at = plus(w->last_active, p->opt.active_ms);
 	if (w->told.active && at > now)

@@ -14,7 +14,8 @@ struct presence_row {
 	int64_t changed;     /* ms since 1970 */
 };
 
-NODISCARD err *store_presence_save(struct tx *tx, const struct presence_row *row);
+/* No user twice. */
+NODISCARD err *store_presence_save(struct tx *tx, const struct presence_row *rows, size_t n);
 NODISCARD err *store_presence_delete(struct tx *tx, int64_t user);
 NODISCARD err *store_presence_of(struct tx *tx, int64_t user, struct presence_row **out); /* NULL: none */
 /* Those whose state is not `but`, and those that changed after `since`: the newest `most`. */

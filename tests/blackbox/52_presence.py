@@ -175,6 +175,32 @@ def test_who_joins_hears_and_is_heard_of(hs):
     assert set(told(alice.sync())) <= {alice.user_id} and set(told(carol.sync())) <= {carol.user_id}
 
 
+def test_who_left_sees_no_more_of_who_is_there(hs):
+    alice, bob = register(hs), register(hs)
+    room = alice.create_room(preset="private_chat", invite=[bob.user_id])
+    bob.join(room)
+    token = bob.get("/events", timeout=0)["end"]
+    bob.leave(room)
+    say(alice, "online", status_msg="among ourselves")
+    assert status(alice, alice)["presence"] == "online"
+    chunk = bob.get("/events", timeout=0, room_id=room, **{"from": token})["chunk"]
+    assert [e for e in chunk if e["type"] == "m.presence" and e["sender"] == alice.user_id] == []
+
+
+def test_of_who_left_before_one_came_nothing_is_told(hs):
+    alice, bob, carol = register(hs), register(hs), register(hs)
+    room = alice.create_room(preset="public_chat")
+    carol.sync()
+    bob.join(room)
+    bob.leave(room)
+    say(bob, "online", status_msg="elsewhere"), say(alice, "online")
+    carol.join(room)
+    got = carol.sync()
+    events = got["rooms"]["join"][room]["timeline"]["events"]
+    assert [e["content"]["membership"] for e in events if e.get("state_key") == bob.user_id] == ["join", "leave"]
+    assert alice.user_id in told(got) and bob.user_id not in told(got)
+
+
 def test_presence_passes_its_filter(hs):
     alice, bob = pair(hs)
     carol = register(hs)

@@ -3,7 +3,7 @@
 CREATE TABLE presence (
 	"user"      BIGINT NOT NULL PRIMARY KEY,
 	state       BIGINT NOT NULL,
-	status_msg  BLOB,
+	status_msg  BLOB NOT NULL,             -- empty: none
 	last_active BIGINT NOT NULL,
 	changed     BIGINT NOT NULL
 );

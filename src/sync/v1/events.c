@@ -147,7 +147,8 @@ static err *peek(struct run *r, const struct legacy_request *rq, struct tasks *t
 	TRY(room_view_open(r->ss->opt.rooms, r->a, tx, rq->room_id, rq->user, rq->user_id, VIEW_MEMBER, &t.view));
 	t.room = room_view_room(t.view);
 	bus_user_peeks(r->ss->opt.bus, rq->user, t.room);
-	r->only_room = t.room;
+	/* Who was a member, and is none, sees no more of who is there. */
+	r->only_room = room_view_membership(t.view) <= MEMBER_JOIN ? t.room : NO_ROOM;
 	for (size_t i = 0; i < r->n_news; i++)
 		if (r->news[i].room == t.room)
 			t.news = &r->news[i];

@@ -77,6 +77,7 @@ struct sync_answer {
 };
 
 /* One request's work. */
+#define NO_ROOM (-1)
 struct run {
 	struct syncs *ss;
 	struct arena *a;
@@ -99,7 +100,7 @@ struct run {
 	int64_t position; /* everything is told as it was here */
 
 	struct tx *tx;     /* opened when first needed: run_tx */
-	int64_t only_room; /* /events of one room; 0: all of the user's */
+	int64_t only_room; /* /events of one room, or NO_ROOM; 0: all of the user's */
 	struct ignored_list ignored;
 	struct account_data_row *data; /* the user's account data since; room 0: global */
 	size_t n_data;

@@ -7,6 +7,8 @@
  */
 #include "presence/presence.h"
 
+#include "base/map.h"
+#include "store/device_lists.h"
 #include "store/membership.h"
 #include "sync/v3/internal_v3.h"
 
@@ -73,40 +75,52 @@ err *presence_add(struct run *r, const struct presence_view *views, size_t n)
 	return NULL;
 }
 
-static bool is_told(const struct sync_answer *an, int64_t user)
+/* Who joined a room of the reader is told of with the event that says so. */
+static err *find_newcomers(struct run *r, const struct sync_room *room, struct map *known, struct user_list *out)
 {
-	for (size_t i = 0; i < an->presence.n; i++)
-		if (an->presence.p[i].view.user == user)
-			return true;
-	return false;
-}
-
-/* Who joined a room of the reader is shown with the event that says so. */
-static err *add_newcomers(struct run *r, const struct sync_room *room)
-{
-	struct sync_answer *an = r->answer;
-
 	for (size_t i = 0; i < room->timeline.n; i++) {
 		const struct event_row *row = room->timeline.rows[i];
-		struct presence_view view;
 		enum membership m;
 
-		if (row->type != r->ss->type_member || row->state_key == r->rq->user || is_told(an, row->state_key))
+		if (row->type != r->ss->type_member || row->state_key == r->rq->user)
 			continue;
 		TRY(row_membership(r, row, &m));
-		if (m != MEMBER_JOIN)
-			continue;
-		presence_known(r->ss->opt.presence, r->a, row->state_key, &view);
-		TRY(presence_add(r, &view, 1));
+		if (m == MEMBER_JOIN && !map_put_i(known, row->state_key, known))
+			out->p[out->n++] = row->state_key;
 	}
 	return NULL;
 }
 
+/* The event may be of long ago: of who left since nothing is told. */
 static err *all_newcomers(struct run *r)
 {
-	for (size_t i = 0; i < r->answer->rooms.n && !r->full_state; i++)
-		if (r->answer->rooms.p[i]->section == SECTION_JOIN)
-			TRY(add_newcomers(r, r->answer->rooms.p[i]));
+	const struct sync_answer *an = r->answer;
+	struct user_list users = { 0 };
+	struct map known;
+	struct tx *tx;
+	size_t n = 0;
+
+	if (r->full_state)
+		return NULL;
+	map_init(&known, r->a);
+	for (size_t i = 0; i < an->presence.n; i++)
+		(void)map_put_i(&known, an->presence.p[i].view.user, &known);
+	for (size_t i = 0; i < an->rooms.n; i++)
+		n += an->rooms.p[i]->timeline.n;
+	users.p = ARENA_ARRAY(r->a, int64_t, n);
+	for (size_t i = 0; i < an->rooms.n; i++)
+		if (an->rooms.p[i]->section == SECTION_JOIN)
+			TRY(find_newcomers(r, an->rooms.p[i], &known, &users));
+	if (users.n == 0)
+		return NULL;
+	TRY(run_tx(r, &tx));
+	TRY(store_sharing(tx, r->rq->user, users, r->position, &users));
+	for (size_t i = 0; i < users.n; i++) {
+		struct presence_view view;
+
+		presence_known(r->ss->opt.presence, r->a, users.p[i], &view);
+		TRY(presence_add(r, &view, 1));
+	}
 	return NULL;
 }
 

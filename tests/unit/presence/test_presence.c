@@ -189,6 +189,50 @@ static void actions_elsewhere_are_told_now_and_then(struct both *b)
 	there_close(&t);
 }
 
+/* The bus hears of who came and went a moment after this service did. */
+static void who_left_a_moment_ago_is_not_told_of_there(struct both *b)
+{
+	struct reader bob = { .user = BOB };
+	struct there t;
+
+	there_open(&t, b);
+	there_watch(&t, ALICE, ROOM);
+	presence_set(t.p, t.a, ALICE, S("A"), PRESENCE_ONLINE, STR_NONE);
+	assert_int_equal(there_news(&t, &bob).n, 1);
+	there_pass(&t, 5000);
+	presence_left(t.p, ALICE, ROOM);
+	presence_set(t.p, t.a, ALICE, S("A"), PRESENCE_UNAVAILABLE, STR_NONE);
+	assert_int_equal(there_news(&t, &bob).n, 0);
+	there_pass(&t, 500);
+	/* Back again at once. */
+	presence_joined(t.p, ALICE, ROOM);
+	presence_set(t.p, t.a, ALICE, S("A"), PRESENCE_ONLINE, STR_NONE);
+	there_pass(&t, 700);
+	assert_int_equal(there_news(&t, &bob).n, 1);
+	there_close(&t);
+}
+
+/* Who joins and does something at once is told of in the new room, though the bus did not know of it then. */
+static void what_newcomers_do_at_once_is_told_in_the_end(struct both *b)
+{
+	struct reader bob = { .user = BOB };
+	struct there t;
+
+	there_open(&t, b);
+	there_watch(&t, ALICE, OTHER);
+	presence_set(t.p, t.a, ALICE, S("A"), PRESENCE_ONLINE, STR_NONE);
+	there_pass(&t, 5000);
+	presence_set(t.p, t.a, ALICE, S("A"), PRESENCE_UNAVAILABLE, STR_NONE);
+	there_pass(&t, 500);
+	presence_joined(t.p, ALICE, ROOM);
+	presence_set(t.p, t.a, ALICE, S("A"), PRESENCE_OFFLINE, STR_NONE);
+	there_pass(&t, 700);
+	bus_user_joined(t.bus, ALICE, ROOM);
+	there_pass(&t, 5000);
+	assert_int_equal(there_news(&t, &bob).n, 1);
+	there_close(&t);
+}
+
 static void a_flapping_user_is_told_once_a_second(struct both *b)
 {
 	struct reader bob = { .user = BOB };
@@ -498,6 +542,8 @@ LITE(changes_are_told_once_to_those_in_the_room)
 LITE(an_active_user_is_told_of_when_that_ends)
 LITE(actions_elsewhere_are_told_now_and_then)
 LITE(a_flapping_user_is_told_once_a_second)
+LITE(who_left_a_moment_ago_is_not_told_of_there)
+LITE(what_newcomers_do_at_once_is_told_in_the_end)
 LITE(who_comes_is_told_of_all_and_all_of_them)
 LITE(a_first_answer_is_without_the_offline)
 LITE(too_many_changes_come_in_pieces)
@@ -515,6 +561,8 @@ TEST_MAIN(cmocka_unit_test(the_most_present_device_wins_on_sqlite),
 	  cmocka_unit_test(an_active_user_is_told_of_when_that_ends_on_sqlite),
 	  cmocka_unit_test(actions_elsewhere_are_told_now_and_then_on_sqlite),
 	  cmocka_unit_test(a_flapping_user_is_told_once_a_second_on_sqlite),
+	  cmocka_unit_test(who_left_a_moment_ago_is_not_told_of_there_on_sqlite),
+	  cmocka_unit_test(what_newcomers_do_at_once_is_told_in_the_end_on_sqlite),
 	  cmocka_unit_test(who_comes_is_told_of_all_and_all_of_them_on_sqlite),
 	  cmocka_unit_test(a_first_answer_is_without_the_offline_on_sqlite),
 	  cmocka_unit_test(what_is_told_is_paid_for_on_sqlite),
