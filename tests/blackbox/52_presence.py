@@ -181,9 +181,9 @@ def test_who_left_sees_no_more_of_who_is_there(hs):
     bob.join(room)
     token = bob.get("/events", timeout=0)["end"]
     bob.leave(room)
+    token = bob.get("/events", timeout=0, room_id=room, **{"from": token})["end"]
     say(alice, "online", status_msg="among ourselves")
-    assert status(alice, alice)["presence"] == "online"
-    chunk = bob.get("/events", timeout=0, room_id=room, **{"from": token})["chunk"]
+    chunk = bob.get("/events", timeout=1000, room_id=room, **{"from": token})["chunk"]
     assert [e for e in chunk if e["type"] == "m.presence" and e["sender"] == alice.user_id] == []
 
 
