@@ -382,6 +382,8 @@ static err *load_locals(struct room *room)
 {
 	struct member_row *members;
 	struct tx *tx;
+	int64_t *nids;
+	str *ids;
 	size_t n;
 
 	TRY(room_tx(room, &tx));
@@ -389,13 +391,14 @@ static err *load_locals(struct room *room)
 	room->locals_known = true;
 	map_done(&room->locals);
 	map_init(&room->locals, NULL);
-	for (size_t i = 0; i < n; i++) {
-		str id;
-
-		TRY(store_intern_text(room->rs->opt.store, room->a, members[i].user, &id));
-		if (id_is_of(id, room->rs->opt.signer.server_name))
-			set_local(room, members[i].user, true);
-	}
+	nids = ARENA_ARRAY(room->a, int64_t, n);
+	ids = ARENA_ARRAY(room->a, str, n);
+	for (size_t i = 0; i < n; i++)
+		nids[i] = members[i].user;
+	TRY(store_intern_texts(room->rs->opt.store, room->a, nids, n, ids));
+	for (size_t i = 0; i < n; i++)
+		if (id_is_of(ids[i], room->rs->opt.signer.server_name))
+			set_local(room, nids[i], true);
 	/* What is queued is not in the store yet, or is and says the same; what is being built is not. */
 	LIST_EACH (&room->jobs, node)
 		note_job(room, LIST_ITEM(node, struct job, node));

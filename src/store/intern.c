@@ -11,7 +11,7 @@
 
 #include "store/internal_store.h"
 
-enum { MOST_BYTES = 16 << 20, ENTRY_COST = 160 };
+enum { MOST_BYTES = 16 << 20, ENTRY_COST = 160, TEXTS_AT_ONCE = 1000 };
 
 struct entry {
 	struct list node;
@@ -154,6 +154,54 @@ err *store_intern_text(struct store *st, struct arena *a, int64_t nid, str *out)
 		text = arena_keep(a, text);
 	}
 	*out = text;
+	return NULL;
+}
+
+/* Adds what is found to the map. */
+static err *select_texts(struct store *st, struct tx *tx, struct arena *a, struct i64s ids, struct map *found)
+{
+	struct rows *rs;
+
+	TRY(tx_query(tx, "SELECT id, text FROM interned WHERE id IN $1", BIND(B(ids)), &rs));
+	while (rows_next(rs)) {
+		const int64_t id = rows_i64(rs, 0);
+		str *text = ARENA_NEW(a, str);
+
+		*text = arena_keep(a, rows_str(rs, 1));
+		(void)map_put_i(found, id, text);
+		if (!tx->writer)
+			remember(&st->interned, id, *text);
+	}
+	return rows_end(&rs);
+}
+
+err *store_intern_texts(struct store *st, struct arena *a, const int64_t *nids, size_t n, str *out)
+{
+	struct tx *tx = tx_here(st);
+	VEC(int64_t) missing = { 0 };
+	struct map found;
+	AUTO_TX own = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		out[i] = cached_text(&st->interned, a, nids[i]);
+		if (str_is_none(out[i]))
+			vec_push(a, &missing, nids[i]);
+	}
+	if (missing.n && !tx)
+		TRY(store_read(st, a, &own));
+	map_init(&found, a);
+	for (size_t from = 0; from < missing.n; from += TEXTS_AT_ONCE) {
+		const struct i64s ids = { missing.p + from, MIN(missing.n - from, TEXTS_AT_ONCE) };
+
+		TRY(select_texts(st, tx ? tx : own, a, ids, &found));
+	}
+	for (size_t i = 0; missing.n && i < n; i++) {
+		const str *text = str_is_none(out[i]) ? map_get_i(&found, nids[i]) : &out[i];
+
+		if (!text)
+			return err_new(a, ERR_INTERNAL, "no text has the number %" PRId64, nids[i]);
+		out[i] = *text;
+	}
 	return NULL;
 }
 

@@ -97,6 +97,8 @@ NODISCARD err *store_intern_new(struct tx *tx, str text, int64_t id);
 NODISCARD err *store_intern_find(struct store *st, struct arena *a, str text, int64_t *out);
 /* The text of a number, in arena a; ERR_INTERNAL when there is none. Cached. */
 NODISCARD err *store_intern_text(struct store *st, struct arena *a, int64_t nid, str *out);
+/* Of many, one for each place: what is not in the cache costs a statement a thousand. */
+NODISCARD err *store_intern_texts(struct store *st, struct arena *a, const int64_t *nids, size_t n, str *out);
 
 /* A secret of this database, made at its first opening: places leaves in the state trees. */
 void store_tree_key(const struct store *st, uint8_t out[16]);

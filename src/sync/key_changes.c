@@ -7,8 +7,7 @@ static err *name_users(struct syncs *ss, struct arena *a, const int64_t *users, 
 {
 	str *names = ARENA_ARRAY(a, str, n);
 
-	for (size_t i = 0; i < n; i++)
-		TRY(store_intern_text(ss->opt.store, a, users[i], &names[i]));
+	TRY(store_intern_texts(ss->opt.store, a, users, n, names));
 	*out = names;
 	return NULL;
 }

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from client import Client, q, register
+from server import Server
 
 LAZY = json.dumps({"room": {"timeline": {"limit": 20}, "state": {"lazy_load_members": True}}})
 LINE = re.compile(r'hearth_http_requests?_(total|sql_statements_total|commits_total)\{method="(\w+)",route="([^"]+)"[^}]*\} (\d+)')
@@ -260,6 +261,30 @@ def test_changed_keys_reach_a_sync_in_two_statements(each_hs, people, room):
         for p in people[1:]:
             assert p.sync(filter=LAZY)["device_lists"] == {"changed": [people[0].user_id]}
     assert c.of("GET", "sync") == (2, 0)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_to_be_told_of_many_members_costs_the_same(store):
+    server, costs = Server(store=store), []
+    short = json.dumps({"room": {"timeline": {"limit": 1}, "state": {"lazy_load_members": True}}})
+    try:
+        members = [register(server) for _ in range(25)]
+        rooms = [members[0].create_room(preset="public_chat") for _ in range(2)]
+        for m in members[1:8]:
+            m.join(rooms[0])
+        for m in members[1:]:
+            m.join(rooms[1])
+        for room in rooms:
+            late = register(server)
+            late.sync()
+            late.join(room)
+            server.restart()        # no text is remembered
+            with Cost(server) as c:
+                told = late.sync(filter=short)["device_lists"]["changed"]
+            costs.append(c.of("GET", "sync")[0])
+        assert len(told) == len(members) and costs[1] <= costs[0] + 5, costs
+    finally:
+        server.close()
 
 
 def test_an_upload_of_many_room_keys_costs_few_statements(each_hs, people):

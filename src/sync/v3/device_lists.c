@@ -13,8 +13,7 @@ static err *name_users(struct run *r, const int64_t *users, size_t n, struct syn
 {
 	str *names = ARENA_ARRAY(r->a, str, n);
 
-	for (size_t i = 0; i < n; i++)
-		TRY(store_intern_text(r->ss->opt.store, r->a, users[i], &names[i]));
+	TRY(store_intern_texts(r->ss->opt.store, r->a, users, n, names));
 	*out = (struct sync_users){ names, n };
 	return NULL;
 }

@@ -198,6 +198,37 @@ static void what_was_never_interned_is_not_found(struct both *b)
 }
 BOTH(what_was_never_interned_is_not_found)
 
+static void many_texts_cost_few_statements(struct both *b)
+{
+	enum { MANY = 1100 };
+	static int64_t ids[MANY + 2];
+	static str texts[MANY + 2];
+	struct store_text in[MANY];
+	uint64_t before;
+	err *e;
+
+	for (int i = 0; i < MANY; i++)
+		in[i] = (struct store_text){ i ? text_of(b->a, i) : S(""), &ids[i] };
+	both_ok(store_intern_all(b->st, b->a, in, MANY));
+	ids[MANY] = ids[3]; /* the same again */
+	both_reopen(b);
+	both_ok(store_intern_text(b->st, b->a, ids[5], &texts[5]));
+	for (int round = 0; round < 2; round++) { /* from the database but for one, and from the cache */
+		memset(texts, 0, sizeof(texts));
+		before = store_statements_here();
+		both_ok(store_intern_texts(b->st, b->a, ids, MANY + 1, texts));
+		assert_int_equal(store_statements_here() - before, round ? 0 : 2);
+		for (int i = 0; i < MANY; i++)
+			assert_true(!str_is_none(texts[i]) && str_eq(texts[i], in[i].text));
+		assert_true(str_eq(texts[MANY], texts[3]));
+	}
+	both_ok(store_intern_texts(b->st, b->a, ids, 0, texts));
+	ids[MANY + 1] = 123456789;
+	e = store_intern_texts(b->st, b->a, ids, MANY + 2, texts);
+	assert_true(e && e->code == ERR_INTERNAL);
+}
+BOTH(many_texts_cost_few_statements)
+
 static void a_known_text_costs_no_statement(struct both *b)
 {
 	uint64_t before;
@@ -281,6 +312,7 @@ int main(void)
 		BOTH_TESTS(a_text_has_one_number),
 		BOTH_TESTS(the_empty_text_is_a_text),
 		BOTH_TESTS(what_was_never_interned_is_not_found),
+		BOTH_TESTS(many_texts_cost_few_statements),
 		BOTH_TESTS(a_known_text_costs_no_statement),
 		BOTH_TESTS(texts_are_looked_up_within_a_read),
 		cmocka_unit_test(two_processes_agree_on_numbers),
