@@ -89,7 +89,7 @@ void request_extend(struct req_internal *r, uint64_t bytes)
 {
 	const int64_t until = deadline(r->h, bytes);
 
-	if (r->upload.begun)
+	if (r->stage == STAGE_BODY)
 		watch_receiving(r->conn, until);
 	else
 		atomic_store(&r->conn->deadline_us, until);
@@ -220,8 +220,11 @@ void request_refuse(struct req_internal *r, enum err_code code, const char *why)
 
 enum MHD_Result request_discard(struct req_internal *r, size_t *n)
 {
-	if (atomic_load(&r->conn->deadline_us) == 0) /* a worker has just failed with it */
-		request_extend(r, HTTP_BODY_DISCARD);
+	const bool fresh = atomic_load(&r->conn->deadline_us) == 0; /* a worker has just failed with it */
+
+	/* Time for a piece at a time, as for what is wanted: not all at once for who sends nothing. */
+	if (fresh || r->dropped / HTTP_STREAM_BYTES != (r->dropped + *n) / HTTP_STREAM_BYTES)
+		request_extend(r, HTTP_STREAM_BYTES);
 	request_release(r);
 	r->dropped += *n;
 	*n = 0;

@@ -72,7 +72,7 @@ enum MHD_Result upload_begun(struct req_internal *r)
 	r->stage = STAGE_BODY;
 	if (r->response)
 		request_release(r);
-	request_extend(r, r->response ? HTTP_BODY_DISCARD : HTTP_STREAM_BYTES);
+	request_extend(r, HTTP_STREAM_BYTES);
 	return MHD_YES;
 }
 

@@ -195,6 +195,35 @@ static void hanging_up_drops_the_sink(void **state)
 	stop(h);
 }
 
+/* Refused before or in the middle: what is left is dropped, in the time of a piece, and no longer than the client is
+ * there. */
+static void what_is_dropped_has_the_time_of_a_piece(void **state)
+{
+	static const char *const queries[] = { "?fail_at=0", "?max=10" };
+	const int64_t second = 1000000, most = 20 * second + PIECE / 1000 * second;
+	struct http *h = start((struct http_options){ .request_timeout_s = 20, .min_bytes_s = 1000 });
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(queries); i++) {
+		const int fd = dial(h);
+		int64_t begin;
+
+		put_head(fd, queries[i], 8 * PIECE, "");
+		put_bytes(fd, 0, PIECE + 1);
+		await_connections(h, 1);
+		AWAIT(i > 0 || seen.sinks_dropped == 1);
+		begin = await_deadline(h);
+		assert_true(begin <= clock_mono_us() + most);
+		put_bytes(fd, PIECE + 1, 6 * PIECE);
+		while (await_deadline(h) <= begin)
+			look_again();
+		assert_true(await_deadline(h) <= clock_mono_us() + most);
+		close(fd);
+		await_connections(h, 0);
+	}
+	stop(h);
+}
+
 static void a_full_lane_refuses_before_the_body(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -324,6 +353,7 @@ int main(void)
 		cmocka_unit_test(the_user_is_known_and_the_allowance_taken_before_the_body),
 		cmocka_unit_test(an_error_of_take_is_the_answer),
 		cmocka_unit_test(hanging_up_drops_the_sink),
+		cmocka_unit_test(what_is_dropped_has_the_time_of_a_piece),
 		cmocka_unit_test(a_full_lane_refuses_before_the_body),
 		cmocka_unit_test(a_full_lane_lets_begun_uploads_go_on),
 		cmocka_unit_test(bodies_together_are_bounded),
