@@ -28,10 +28,10 @@ struct lookup {
 };
 struct client_dns {
 	struct client_loop *loop;
-	ares_channel channel; /* NULL: not opened yet */
-	struct timespec read; /* when resolv.conf was written that the channel goes by */
-	struct map lookups;
-	size_t asking; /* of the lookups, those that c-ares works at */
+	ares_channel channel;  /* NULL: not opened yet */
+	struct timespec read;  /* when resolv.conf was written that the channel goes by */
+	struct map lookups[2]; /* of hosts; of SRV records */
+	size_t asking;         /* of the lookups, those that c-ares works at */
 };
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
@@ -43,7 +43,8 @@ struct client_dns *client_dns_new(struct client_loop *l)
 
 	pthread_once(&library_once, library_init);
 	d->loop = l;
-	map_init(&d->lookups, NULL);
+	map_init(&d->lookups[false], NULL);
+	map_init(&d->lookups[true], NULL);
 	return d;
 }
 
@@ -51,7 +52,8 @@ void client_dns_free(struct client_dns **d)
 {
 	if ((*d)->channel)
 		ares_destroy((*d)->channel); /* ends the lookups that are left */
-	map_done(&(*d)->lookups);
+	map_done(&(*d)->lookups[false]);
+	map_done(&(*d)->lookups[true]);
 	mem_free(*d);
 	*d = NULL;
 }
@@ -131,7 +133,7 @@ static void lookup_over(struct lookup *lu)
 {
 	struct list *node;
 
-	map_del(&lu->dns->lookups, lu->name);
+	map_del(&lu->dns->lookups[lu->srv], lu->name);
 	while ((node = list_pop(&lu->hops))) {
 		struct client_hop *h = LIST_ITEM(node, struct client_hop, node);
 
@@ -207,7 +209,7 @@ static void look_up(struct client_dns *d, struct client_hop *h, str name, bool s
 	lu->srv = srv;
 	list_init(&lu->hops);
 	list_add_tail(&lu->hops, &h->node);
-	map_put(&d->lookups, lu->name, lu);
+	map_put(&d->lookups[srv], lu->name, lu);
 	d->asking++;
 	if (srv) /* either may call back at once */
 		ares_query(d->channel, lu->name.p, ns_c_in, ns_t_srv, on_targets, lu);
@@ -242,13 +244,13 @@ void client_dns_ask(struct client_dns *d, struct client_hop *h)
 
 		if (!srv && answer_here(d, h, name))
 			continue;
-		known = map_get(&d->lookups, name);
-		if (known && known->srv == srv) {
+		known = map_get(&d->lookups[srv], name);
+		if (known) {
 			list_del(&h->node);
 			list_add_tail(&known->hops, &h->node);
 			return;
 		}
-		if (!known && d->lookups.n < CLIENT_MAX_LOOKUPS && open_channel(d)) {
+		if (d->asking < CLIENT_MAX_LOOKUPS && open_channel(d)) {
 			list_del(&h->node);
 			look_up(d, h, name, srv);
 			return;
@@ -263,13 +265,14 @@ size_t client_dns_fds(struct client_dns *d, struct curl_waitfd *out, size_t max,
 	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
 	struct timeval tv, *t;
 	size_t n = 0;
-	int bits;
+	unsigned bits;
 
 	if (!d->channel || d->asking == 0)
 		return 0;
-	bits = ares_getsock(d->channel, sockets, ARES_GETSOCK_MAXNUM);
+	bits = (unsigned)ares_getsock(d->channel, sockets, ARES_GETSOCK_MAXNUM);
 	for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM && n < max; i++) {
-		const bool in = ARES_GETSOCK_READABLE(bits, i), outward = ARES_GETSOCK_WRITABLE((unsigned)bits, i);
+		/* What the library's own macros do, which shift into the sign. */
+		const bool in = bits >> i & 1, outward = bits >> (i + ARES_GETSOCK_MAXNUM) & 1;
 
 		if (in || outward)
 			out[n++] = (struct curl_waitfd){

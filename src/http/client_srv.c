@@ -1,4 +1,9 @@
-/* client_srv.c - SRV records (RFC 2782): where a service of a domain is, and in which order to try. */
+/*
+ * client_srv.c - SRV records (RFC 2782): where a service of a domain is, and in which order to try.
+ *
+ * c-ares reads the answer; what it points to is resolved and checked like any host, so that a record leads nowhere
+ * where the caller may not go.
+ */
 #include "http/internal_client.h"
 
 bool srv_read(struct arena *a, const unsigned char *answer, size_t n, struct srv_target out[CLIENT_MAX_TARGETS],
