@@ -6,6 +6,12 @@ def test_versions_are_listed_without_login(nobody):
     assert "v1.1" in versions
 
 
+def test_what_clients_look_for_by_name(nobody):
+    """A client that finds neither v1.11 nor the name asks for media where what is uploaded today is not shown."""
+    features = nobody.get("/_matrix/client/versions")["unstable_features"]
+    assert features["org.matrix.msc3916.stable"] and features["org.matrix.e2e_cross_signing"]
+
+
 def test_unknown_path_is_404_unrecognized(nobody):
     nobody.fails(404, "M_UNRECOGNIZED", "GET", "/_matrix/client/v3/nonsense")
 

@@ -12,11 +12,13 @@ static const char *const spec_versions[] = { "v1.1" };
 
 /* Features that clients look for by name while the version that made them stable is not advertised. */
 static const char *const features[] = {
-	"m.lazy_load_members",       /* members only of those who speak */
-	"org.matrix.msc2285.stable", /* private read receipts */
-	"org.matrix.msc3771",        /* read receipts for threads */
-	"org.matrix.msc3827.stable", /* public rooms filtered by room type */
-	"uk.tcpip.msc4133.stable",   /* profiles with fields of one's own */
+	"m.lazy_load_members",          /* members only of those who speak */
+	"org.matrix.e2e_cross_signing", /* keys that stand for users */
+	"org.matrix.msc2285.stable",    /* private read receipts */
+	"org.matrix.msc3771",           /* read receipts for threads */
+	"org.matrix.msc3827.stable",    /* public rooms filtered by room type */
+	"org.matrix.msc3916.stable",    /* media for those who are logged in */
+	"uk.tcpip.msc4133.stable",      /* profiles with fields of one's own */
 };
 
 static err *get_versions(struct req *rq)
