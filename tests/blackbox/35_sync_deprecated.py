@@ -62,6 +62,19 @@ def test_one_room(alice, bob, user):
     assert bodies(got["chunk"]) == ["for all"]
 
 
+def test_who_listens_in_is_told_of_a_receipt_once(alice, bob):
+    room = alice.create_room()
+    alice.set_state(room, "m.room.history_visibility", {"history_visibility": "world_readable"})
+    event = alice.send(room, "read this")
+    token = bob.get("/events", room_id=room, timeout=0)["end"]
+    alice.post(f"/rooms/{q(room)}/receipt/m.read/{q(event)}", {})
+    got = bob.get("/events", room_id=room, timeout=0, **{"from": token})
+    assert "m.receipt" in [e["type"] for e in got["chunk"]]
+    got = bob.get("/events", room_id=room, timeout=0, **{"from": got["end"]})
+    assert "m.receipt" not in [e["type"] for e in got["chunk"]]
+
+
+
 @pytest.fixture(scope="module")
 def quiet():
     """Who listens by /events is online, and hears of it."""

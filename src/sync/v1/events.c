@@ -140,7 +140,7 @@ static err *gather_others(struct run *r, struct tasks *tasks, struct legacy_even
 /* A room that the reader is not in: whoever may look may listen. The bus tells them of it from now on. */
 static err *peek(struct run *r, const struct legacy_request *rq, struct tasks *tasks)
 {
-	struct task t = { .room_id = rq->room_id, .upto = r->position, .events = true };
+	struct task t = { .room_id = rq->room_id, .above = r->since.stream, .upto = r->position, .events = true };
 	struct tx *tx;
 
 	TRY(run_tx(r, &tx));
