@@ -35,10 +35,19 @@ def listed(path):
     return [l for l in path.read_text().splitlines() if l and not l.startswith("#")] if path.exists() else []
 
 
+def area(root, own, name):
+    """Sytest's files, or the extra ones, that an entry of AREAS means."""
+    where = root / (name if own else name.removeprefix("tests/"))
+    return [where] if where.suffix == ".pl" and where.exists() else where.glob("*.pl")
+
+
 def main():
     args = [a for a in sys.argv[1:] if a != "--update"]
     sytest = pathlib.Path(os.environ["SYTEST_DIR"])
-    files = args or sorted(str(f.relative_to(sytest)) for a in AREAS for f in ([sytest / a] if a.endswith(".pl") else (sytest / a).glob("*.pl")))
+    # run.sh lays extra-tests/ over Sytest's own
+    roots = [sytest, HERE / "extra-tests"]
+    files = args or sorted({f"tests/{f.relative_to(root / 'tests' if root == sytest else root)}" for a in AREAS for root in roots
+                            for f in area(root, root == sytest, a)})
     work = pathlib.Path(os.environ.setdefault("SYTEST_WORK", "/tmp/sytest-work"))
     env = {"SYTEST_HS_BIN": str(TOP / "build" / "hearth"), "SYTEST_HS_CONFIG": str(HERE / "hearth.yaml"),
            **os.environ, "SSL_CERT_FILE": str(sytest / "keys" / "ca.crt")}
