@@ -23,6 +23,11 @@ struct notify;
 struct presence;
 struct profile_spread;
 struct typing;
+struct fed;
+struct key_ring;
+struct outbox;
+struct inbound;
+struct remote;
 
 struct services {
 	/* The settings in force. A reload swaps the pointer; what it pointed at before stays readable for ever, so a
@@ -36,11 +41,16 @@ struct services {
 	struct media *media;
 	struct imager *imager;
 	struct thumbnails *thumbnails;
-	struct client *client;     /* asks other servers; NULL: nobody needs it */
+	struct client *client;     /* asks other servers */
 	struct previews *previews; /* NULL: none are made */
 	struct profile_spread *spread;
 	struct notify *notify;
 	struct typing *typing;
 	struct presence *presence;
 	struct bus *bus;
+	struct fed *fed; /* federation: requests to other servers, their keys, what goes to them, what came from them */
+	struct key_ring *keys;
+	struct outbox *outbox;
+	struct inbound *inbound;
+	struct remote *remote;
 };

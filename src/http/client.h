@@ -125,6 +125,20 @@ void client_stop(struct client *cl);
 /* Stops; nobody may be in a call any more. */
 void client_free(struct client **cl);
 
+/*
+ * Calls that one thread starts as it goes and takes as they end: thousands at a time. Start and next are that thread's,
+ * wake is anybody's. A call and what it borrows live until next gave it; its outcome is in the arena it was started
+ * with. Deadlines: clock_mono_us.
+ */
+struct client_batch;
+struct client_batch *client_batch_new(struct client *cl);
+void client_batch_start(struct client_batch *b, struct arena *a, struct client_call *call, int64_t deadline_us);
+/* The next one that has ended, in no particular order. NULL: none by then, or it was woken. */
+struct client_call *client_batch_next(struct client_batch *b, int64_t until_us);
+void client_batch_wake(struct client_batch *b);
+/* What is under way is ended and forgotten: no outcome is told. Accepts NULL in *b. */
+void client_batch_free(struct client_batch **b);
+
 /* Does them all at once and returns when the last is done: each has its own outcome. Deadline: clock_mono_us. */
 void client_all(struct client *cl, struct arena *a, struct client_call *calls, size_t n, int64_t deadline_us);
 /* The same for one; gives its error. */

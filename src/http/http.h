@@ -29,6 +29,7 @@ struct req {
 	int64_t user;     /* user_id interned */
 	int64_t token_id; /* the access token's row */
 	bool is_guest, is_admin;
+	str origin;              /* AUTH_SERVER: the server that signed the request; interned. Else STR_NONE */
 	struct req_internal *in; /* http/'s own */
 };
 
@@ -65,6 +66,7 @@ enum auth {
 	AUTH_USER,     /* a registered user; guests get M_GUEST_ACCESS_FORBIDDEN */
 	AUTH_GUEST,    /* a registered user or a guest */
 	AUTH_ADMIN,    /* a server administrator */
+	AUTH_SERVER,   /* another server, by X-Matrix: `origin`. The body is read first, for it is signed */
 };
 enum rate_class {
 	RATE_NONE,

@@ -109,7 +109,6 @@ void draft_drop(struct draft **d);
 #define AUTO_DRAFT CLEANUP(draft_drop) struct draft *
 
 /* An event made elsewhere, with any prev_events that are known: all checks of a received event. */
-enum append_outcome { APPEND_ACCEPTED, APPEND_SOFT_FAILED, APPEND_REJECTED, APPEND_KNOWN };
 /* The same in a draft: p has the event's numbers. Not for an event that is known (APPEND_KNOWN). */
 NODISCARD err *draft_add_received(struct draft *d, const struct event *ev, const struct proposal *p,
 				  enum append_outcome *out);

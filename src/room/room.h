@@ -40,6 +40,9 @@ const struct rooms_options *rooms_options(const struct rooms *rs);
 /* Drops every idle head: for tests of reading back. */
 void rooms_forget_heads(struct rooms *rs);
 
+/* What becomes of an event made elsewhere (Server-Server API, "Checks performed on receipt of a PDU"). */
+enum append_outcome { APPEND_ACCEPTED, APPEND_SOFT_FAILED, APPEND_REJECTED, APPEND_KNOWN };
+
 /* Who acts: a user of this server. device_id is STR_NONE where no client's request is behind it. */
 struct actor {
 	int64_t user;

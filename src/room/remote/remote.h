@@ -1,0 +1,43 @@
+/*
+ * remote.h - entering, leaving and inviting where another server knows the room.
+ *
+ * Server-Server API, "Joining Rooms", "Knocking upon a room", "Inviting to a room", "Leaving Rooms". A door of room.h
+ * comes here when this server is not in the room, or the other user is not of this server.
+ */
+#pragma once
+
+#include "federation/event_check.h"
+#include "federation/fed.h"
+#include "room/room.h"
+
+struct remote;
+struct remote_options { /* borrowed for the life of the service */
+	struct rooms *rooms;
+	struct store *store;
+	struct fed *fed;
+	struct key_ring *keys;
+	struct pool *pool;
+	const struct log *log;
+};
+NODISCARD err *remote_new(struct arena *a, const struct remote_options *opt, struct remote **out);
+void remote_free(struct remote **r);
+
+struct remote_cmd {
+	struct actor by;
+	str room_id;
+	const str *via; /* servers to ask, the best first */
+	size_t n_via;
+	str reason;               /* STR_NONE: none */
+	const struct json *extra; /* further members of the content, or NULL */
+};
+/* Joins through one of the servers, the first that lets us. The same room joined twice at once is fetched once. The
+ * room is whole when this returns. ERR_NOT_FOUND, ERR_FORBIDDEN, ERR_CONNECTION_FAILED: what the servers said, the most
+ * telling of it. */
+NODISCARD err *remote_join(struct remote *r, struct arena *a, const struct remote_cmd *cmd);
+NODISCARD err *remote_knock(struct remote *r, struct arena *a, const struct remote_cmd *cmd);
+/* Rejects an invitation, or takes back a knock: tells the other servers; where none of them answers the user is out
+ * here all the same. */
+NODISCARD err *remote_leave(struct remote *r, struct arena *a, const struct remote_cmd *cmd);
+/* The other server's signature on an invitation of ours for its user; *out_event is what it gave back, checked. */
+NODISCARD err *remote_invite(struct remote *r, struct arena *a, const struct room_version *rv, const struct event *ev,
+			     const struct json *stripped, str server_name, struct event **out_event);

@@ -1,0 +1,23 @@
+/*
+ * served.h - what another server may read of a room, and how it is shown to it.
+ *
+ * Every inbound door that gives away events opens a `struct served` and asks it; none decides by itself. What a server
+ * may not see by the history's visibility is shown redacted, as is what erased users sent, to servers that had no user
+ * in the room when it was sent (R13, R45).
+ */
+#pragma once
+
+#include "room/view.h"
+
+struct served;
+enum served_access {
+	SERVED_IN_ROOM, /* a server with a joined user, or anybody where the history is world-readable */
+	SERVED_ANY,     /* whoever the ACL allows: events say for themselves who may see them */
+};
+/* ERR_NOT_FOUND: no such room here. ERR_FORBIDDEN: by the ACL, or not in the room. */
+NODISCARD err *served_open(struct rooms *rs, struct arena *a, struct tx *tx, str room_id, str origin,
+			   enum served_access access, struct served **out);
+/* May the origin see these events as they are? Consecutive events share a state: asked once. */
+NODISCARD err *served_sees(struct served *s, const struct event_row *const *rows, size_t n, bool *seen);
+/* The event's bytes as the origin gets them: whole where `sees`, else redacted. */
+NODISCARD err *served_bytes(struct served *s, const struct event_row *row, bool sees, str *out);
