@@ -7,6 +7,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from client import Client, register as register_user  # noqa: E402
+from fed.hearth import FedServer  # noqa: E402
+from fed.peer import Peer  # noqa: E402
 from server import Server  # noqa: E402
 
 
@@ -30,6 +32,37 @@ def pg_hs():
 def each_hs(request):
     """A scenario that asks for this runs on both stores."""
     return request.getfixturevalue("hs" if request.param == "sqlite" else "pg_hs")
+
+
+@pytest.fixture(scope="session")
+def fed():
+    """The server that most scenarios of federation share, on the embedded store."""
+    server = FedServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def pg_fed():
+    """The same on PostgreSQL."""
+    server = FedServer(store="postgres")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def each_fed(request):
+    """A scenario of federation that asks for this runs on both stores."""
+    return request.getfixturevalue("fed" if request.param == "sqlite" else "pg_fed")
+
+
+@pytest.fixture
+def peer():
+    """Another homeserver, in Python. What it was asked must have been well signed."""
+    p = Peer()
+    yield p
+    p.close()
+    assert not p.faults, p.faults
 
 
 @pytest.fixture
