@@ -9,7 +9,7 @@
 
 #include "federation/event_check.h"
 #include "federation/fed.h"
-#include "room/room.h"
+#include "room/receive/received.h"
 
 struct inbound;
 struct inbound_options { /* borrowed for the life of the service */
@@ -20,11 +20,18 @@ struct inbound_options { /* borrowed for the life of the service */
 	struct pool *pool;
 	const struct log *log;
 	unsigned workers; /* threads that put events into rooms; 0: chosen */
+	/* Events that wait at most; past it the newest are dropped, and fetched once others name them. 0: chosen */
+	size_t max_waiting, max_waiting_room, max_waiting_origin;
 };
 NODISCARD err *inbound_new(struct arena *a, const struct inbound_options *opt, struct inbound **out);
 void inbound_start(struct inbound *in); /* takes up what a restart left */
 void inbound_stop(struct inbound *in);
 void inbound_free(struct inbound **in);
+
+/* Who fetches what an event stands on: missing_begin and its struct missing. At start only; without it such an event
+ * waits until what it stands on comes by itself. */
+struct missing_want;
+void inbound_on_missing(struct inbound *in, bool (*begin)(void *ctx, const struct missing_want *want), void *ctx);
 
 struct inbound_txn {
 	str origin, txn_id;

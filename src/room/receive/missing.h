@@ -1,0 +1,48 @@
+/*
+ * missing.h - what a received event stands on and this server does not have: fetched from other servers, on threads of
+ * its own.
+ *
+ * Server-Server API, "Checks performed on receipt of a PDU" (an event with missing prev_events), "Retrieving events",
+ * "Backfilling and retrieving missing events". Whoever waits goes on with something else meanwhile: a server that is
+ * dead holds up its own events alone.
+ */
+#pragma once
+
+#include "federation/event_check.h"
+#include "federation/fed.h"
+#include "room/receive/received.h"
+
+struct missing;
+struct missing_options { /* borrowed for the life of the service */
+	struct rooms *rooms;
+	struct store *store;
+	struct key_ring *keys;
+	struct fed *fed;
+	struct pool *pool;
+	const struct log *log;
+	unsigned threads; /* that fetch; 0: chosen */
+};
+NODISCARD err *missing_new(struct arena *a, const struct missing_options *opt, struct missing **out);
+void missing_start(struct missing *m);
+/* Ends what is under way: `done` of everything that was begun has been called when this returns. */
+void missing_stop(struct missing *m);
+void missing_free(struct missing **m);
+
+struct missing_want {              /* borrowed during missing_begin alone: what is kept is copied */
+	str room_id, origin;       /* who gave us the event: asked first */
+	const struct event *event; /* checked; not part of the room yet */
+	const str *missing;        /* those of its prev_events and auth_events that are not known */
+	size_t n_missing;
+	/*
+	 * Once, on a fetching thread that holds no lock. NULL: what could be found is in the room by now (also the
+	 * event itself, where it was put there with a state that was fetched): look again. Else why nothing was found;
+	 * who wants it asks again a while later, or when somebody else names it.
+	 */
+	void (*done)(void *ctx, const err *why);
+	void *ctx;
+};
+/*
+ * Queues. False: enough is being fetched for this room or from this server already; `done` is not called. Never blocks,
+ * and may be called under a lock of RANK_SERVICE. `m` is a struct missing: see inbound_on_missing.
+ */
+bool missing_begin(void *m, const struct missing_want *want);

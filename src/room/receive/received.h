@@ -1,0 +1,37 @@
+/*
+ * received.h - many events of one room that were made elsewhere, put into it in one hold and one commit.
+ *
+ * What /send staged, what a gap's answer brought, what a backfill or a join goes on with. "Checks performed on receipt
+ * of a PDU", 4 to 6; what comes before (format, signatures, hashes: event_check.h) was done by who received them.
+ */
+#pragma once
+
+#include "matrix/state_tree.h"
+#include "room/room.h"
+
+struct received_event {
+	/* set by the caller */
+	const struct event *event; /* checked; of this room; lives until the call has returned */
+	int64_t staged; /* its row in what /send staged (store/inbound.h), which goes in the same commit; 0 */
+	/* The state before it, as numbers, where its prev_events are not all to be had (then those that are known count
+	 * as its prev_events for the room's extremities, and nothing else); NULL: out of its prev_events. The events
+	 * are stored (outlier.h) or known. */
+	const struct state_entry *state;
+	size_t n_state;
+
+	/* the outcome */
+	enum append_outcome outcome;
+	/* NULL: `outcome` holds, and it is on disk. ERR_NOT_FOUND: prev_events or auth_events are not known: `missing`.
+	 * Else why it was not stored: ERR_FORBIDDEN, ERR_STORE, ERR_BUSY ... */
+	err *error;
+	const str *missing; /* ids */
+	size_t n_missing;
+};
+/*
+ * In any order: one that stands on another of the list comes after it. Each has its own outcome: one that cannot be
+ * stored costs the others a commit of their own at most. An error: none of them was looked at (ERR_NOT_FOUND: no such
+ * room). Blocks until what was stored is on disk; never under a lock. At most RECEIVED_MAX.
+ */
+enum { RECEIVED_MAX = 500 };
+NODISCARD err *rooms_append_events(struct rooms *rs, struct arena *a, str room_id, struct received_event *list,
+				   size_t n);
