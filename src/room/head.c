@@ -274,6 +274,7 @@ void room_cache_clear(struct room *room)
 	map_done(&room->cache);
 	map_init(&room->cache, NULL);
 	arena_free(&room->cache_arena);
+	acl_known_forget(&room->acl);
 }
 
 void room_cache_drop(struct room *room, int64_t type, int64_t key)
@@ -281,6 +282,8 @@ void room_cache_drop(struct room *room, int64_t type, int64_t key)
 	const int64_t k[2] = { type, key };
 
 	map_del(&room->cache, key_text(k)); /* its memory goes with the whole */
+	if (type == room->rs->type_acl)
+		acl_known_forget(&room->acl);
 }
 
 static err *cache_event(struct room *room, int64_t nid, const struct event **out)

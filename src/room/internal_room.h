@@ -65,6 +65,17 @@ void recent_reset(struct recent *r);
 /* A committed job's events, in order: on the writer thread, before the bus hears of them. */
 void recent_publish(struct recent *r, const struct job *job);
 
+struct acl_known { /* server_acl.c; `lock` covers it */
+	struct lock lock;
+	bool none;           /* the room has no m.room.server_acl */
+	struct arena *a;     /* holds the map; NULL: nothing is known */
+	struct map verdicts; /* server's name -> what the list says of it */
+};
+void acl_known_init(struct acl_known *k);
+void acl_known_done(struct acl_known *k);
+/* The list is another, or may be: under the room's lock. */
+void acl_known_forget(struct acl_known *k);
+
 struct room {
 	struct rooms *rs;
 	int64_t nid;
@@ -103,13 +114,14 @@ struct room {
 	struct list done;   /* done_lock: jobs that have */
 
 	struct recent recent;
+	struct acl_known acl;
 };
 
 struct rooms {
 	struct rooms_options opt;
 	struct node_cache *node_cache;
 	/* Texts that decide something, interned. */
-	int64_t server, empty, type_member, type_power;
+	int64_t server, empty, type_member, type_power, type_acl;
 	int64_t summary_types[SUMMARY_COLUMNS];
 	struct lock lock;
 	struct map by_id, by_nid; /* struct room */

@@ -26,13 +26,12 @@ static err *intern_known(struct rooms *rs, struct arena *a)
 		[SUMMARY_ROOM_TYPE] = STR("m.room.create"),
 		[SUMMARY_ENCRYPTION] = STR("m.room.encryption"),
 	};
-	struct store_text texts[4 + SUMMARY_COLUMNS] = {
-		{ rs->opt.signer.server_name, &rs->server },
-		{ S(""), &rs->empty },
-		{ S("m.room.member"), &rs->type_member },
-		{ S("m.room.power_levels"), &rs->type_power },
+	struct store_text texts[5 + SUMMARY_COLUMNS] = {
+		{ rs->opt.signer.server_name, &rs->server }, { S(""), &rs->empty },
+		{ S("m.room.member"), &rs->type_member },    { S("m.room.power_levels"), &rs->type_power },
+		{ S("m.room.server_acl"), &rs->type_acl },
 	};
-	size_t n = 4;
+	size_t n = 5;
 
 	for (size_t i = SUMMARY_NONE + 1; i < SUMMARY_COLUMNS; i++)
 		texts[n++] = (struct store_text){ summary[i], &rs->summary_types[i] };
@@ -86,6 +85,7 @@ static void room_free(struct room *room)
 	map_done(&room->locals);
 	mem_free(room->tip.ext);
 	recent_done(&room->recent);
+	acl_known_done(&room->acl);
 	lock_done(&room->done_lock);
 	cond_done(&room->done_cond);
 	lock_done(&room->lock);
@@ -202,6 +202,7 @@ static struct room *room_new(struct rooms *rs, int64_t nid, str room_id, const s
 	map_init(&room->locals, NULL);
 	map_init(&room->cache, NULL);
 	recent_init(&room->recent, rs->opt.recent_bytes);
+	acl_known_init(&room->acl);
 	return room;
 }
 
