@@ -226,6 +226,17 @@ err *store_event_insert(struct tx *tx, const struct event_row *ev)
 			   B(ev->txn_device), B(ev->txn_id), B(ev->prevs), B(ev->auths), B(ev->json)));
 }
 
+err *store_event_place(struct tx *tx, const struct event_row *ev)
+{
+	static const char sql[] =
+		"UPDATE events SET stream = $2, timeline = $3, root_after = $4, replaces = $5, flags = $6, prevs = $7,"
+		" auths = $8, json = $9, redacted_by = $10 WHERE nid = $1";
+
+	return tx_run(tx, sql,
+		      BIND(B(ev->nid), position(ev->stream), position(ev->timeline), B(ev->root_after), B(ev->replaces),
+			   B((int64_t)ev->flags), B(ev->prevs), B(ev->auths), B(ev->json), B(ev->redacted_by)));
+}
+
 err *store_event_edge_insert(struct tx *tx, int64_t prev, int64_t event)
 {
 	return tx_run(tx, "INSERT INTO event_edges (prev, event) VALUES ($1, $2)", BIND(B(prev), B(event)));

@@ -19,6 +19,7 @@ enum event_flags {
 	EVENT_REDACTED = 8, /* json is the redacted form, redacted_by names the redaction */
 	EVENT_STATE = 16,   /* has a state_key (state_key is then never 0: the empty text has a number, too) */
 	EVENT_PURGED = 32,  /* an outlier that had its place in the timeline: a purge left it for what refers to it */
+	EVENT_GAP = 128,    /* below it in the timeline something is missing that other servers have (store/gaps.h) */
 };
 
 struct event_row {
@@ -85,6 +86,8 @@ NODISCARD err *store_timeline_at_stream(struct tx *tx, int64_t room, int64_t upt
 
 /* Writing. Edges are kept for the way forward (which events name this one); the way back is in `prevs`. */
 NODISCARD err *store_event_insert(struct tx *tx, const struct event_row *ev);
+/* An outlier that was received properly now: it gets its place. What it says, and the index of auth chains, stay. */
+NODISCARD err *store_event_place(struct tx *tx, const struct event_row *ev);
 NODISCARD err *store_event_edge_insert(struct tx *tx, int64_t prev, int64_t event);
 /* Events that name `nid` among their prev_events. */
 NODISCARD err *store_event_successors(struct tx *tx, int64_t nid, int64_t **out, size_t *out_n);

@@ -188,6 +188,7 @@ static err *delete_beside(struct tx *tx, int64_t room, const struct lists *l)
 	if (l->prevs.n)
 		TRY(tx_run(tx, "DELETE FROM event_edges WHERE prev IN $1 AND event IN $2",
 			   BIND(B(LIST(l->prevs)), B(LIST(l->nids)))));
+	TRY(tx_run(tx, "DELETE FROM gaps WHERE room = $1 AND event IN $2", BIND(B(room), B(LIST(l->nids)))));
 	TRY(tx_run(tx, "DELETE FROM annotations WHERE target IN $1", BIND(B(LIST(l->nids)))));
 	TRY(tx_run(tx, "DELETE FROM redactions_waiting WHERE redaction IN $1", BIND(B(LIST(l->nids)))));
 	if (l->streams.n)
@@ -210,14 +211,15 @@ err *store_purge_delete(struct tx *tx, int64_t room, const struct purge_event *e
 
 err *store_purge_demote(struct tx *tx, int64_t room, const struct purge_event *ev, size_t n)
 {
-	static const char sql[] = "UPDATE events SET stream = NULL, timeline = NULL, root_after = 0, flags = flags | $2"
-				  " WHERE nid IN $1";
+	static const char sql[] = "UPDATE events SET stream = NULL, timeline = NULL, root_after = 0,"
+				  " flags = (flags | $2) & ~$3 WHERE nid IN $1";
 	const struct lists l = lists_of(tx_arena(tx), ev, n);
 
 	if (n == 0)
 		return NULL;
 	TRY(delete_beside(tx, room, &l));
-	return tx_run(tx, sql, BIND(B(LIST(l.nids)), B((int64_t)(EVENT_OUTLIER | EVENT_PURGED))));
+	return tx_run(tx, sql,
+		      BIND(B(LIST(l.nids)), B((int64_t)(EVENT_OUTLIER | EVENT_PURGED)), B((int64_t)EVENT_GAP)));
 }
 
 /*

@@ -9,6 +9,14 @@
 #include "matrix/state_tree.h"
 #include "room/room.h"
 
+/* The state after an event that has no place in the room: fetched, its events stored. */
+struct prev_state {
+	str event_id;                      /* one of the prev_events; stored as an outlier */
+	int64_t base;                      /* a known state's number, and what is different there: */
+	const struct state_entry *changes; /* event 0: absent */
+	size_t n_changes;
+};
+
 struct received_event {
 	/* set by the caller */
 	const struct event *event; /* checked; of this room; lives until the call has returned */
@@ -18,6 +26,10 @@ struct received_event {
 	 * are stored (outlier.h) or known. */
 	const struct state_entry *state;
 	size_t n_state;
+	/* Or the states after those of its prev_events that have no place: resolved with those after the others, as
+	 * always. A gap is noted below it. */
+	const struct prev_state *prev_states;
+	size_t n_prev_states;
 
 	/* the outcome */
 	enum append_outcome outcome;
