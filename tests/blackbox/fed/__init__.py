@@ -5,5 +5,6 @@ events.py events of every room version: built, hashed, signed, named, redacted
 peer.py   a homeserver that answers as told, remembers what it was asked, and signs what it sends
 rooms.py  rooms as that homeserver has them
 hearth.py a Hearth that speaks federation over TLS
+synapse.py a Synapse from PyPI, as a living peer
 dns.py    names on loopback: A and SRV records
 """

@@ -73,7 +73,7 @@ class Peer:
         self.changed = threading.Condition()
         self.verify, self.answers_txn = True, lambda request: (200, {"pdus": {}})
         self.http, self.server = requests.Session(), None
-        self.http.verify = str(self.authority.pem)
+        self.http.verify, self.http.trust_env = str(self.authority.pem), False
         self.port = None
         self._listen()
         self.name = name or f"{host}:{self.port}"
