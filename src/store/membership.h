@@ -12,7 +12,9 @@
 struct member_row {
 	int64_t room, user;
 	enum membership membership;
-	int64_t event;  /* the m.room.member event's number; 0: a resolution took it out of the state */
+	/* The m.room.member event's number. 0: a resolution took it out of the state; or it is of a room that this
+	 * server is not in (store/outsiders.h), invite and knock always are then. */
+	int64_t event;
 	int64_t sender; /* its sender: who invited, kicked, banned */
 	int64_t stream; /* where this event became current */
 	int64_t since; /* where this *membership* began: unchanged by a new display name or avatar. (The row knows, too,

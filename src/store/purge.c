@@ -342,6 +342,7 @@ static err *purge_members(struct tx *tx, int64_t room, size_t limit, int64_t *ou
 	if (members.n == 0)
 		return NULL;
 	TRY(tx_run(tx, "DELETE FROM account_data WHERE \"user\" IN $1 AND room = $2", BIND(B(members), B(room))));
+	TRY(tx_run(tx, "DELETE FROM outsiders WHERE room = $1 AND member IN $2", BIND(B(room), B(members))));
 	return tx_run(tx, "DELETE FROM membership WHERE room = $1 AND member IN $2", BIND(B(room), B(members)));
 }
 

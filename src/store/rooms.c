@@ -298,6 +298,16 @@ err *store_room_server_add(struct tx *tx, int64_t room, int64_t server, int64_t 
 	return tx_run(tx, sql, BIND(B(room), B(server), B(delta)));
 }
 
+err *store_room_has_server(struct tx *tx, int64_t room, int64_t server, bool *out)
+{
+	struct row *row;
+
+	TRY(tx_one(tx, "SELECT members FROM room_servers WHERE room = $1 AND server = $2", BIND(B(room), B(server)),
+		   &row));
+	*out = row && row_i64(row, 0) > 0;
+	return NULL;
+}
+
 err *store_room_servers(struct tx *tx, int64_t room, int64_t **out, size_t *out_n)
 {
 	return tx_ints(tx, "SELECT server FROM room_servers WHERE room = $1 AND members > 0", BIND(B(room)), out,

@@ -91,6 +91,8 @@ NODISCARD err *store_public_count(struct tx *tx, int64_t *out);
 
 /* How many joined members a server has in the room. */
 NODISCARD err *store_room_server_add(struct tx *tx, int64_t room, int64_t server, int64_t delta);
+/* Has the server a joined member in the room? */
+NODISCARD err *store_room_has_server(struct tx *tx, int64_t room, int64_t server, bool *out);
 NODISCARD err *store_room_servers(struct tx *tx, int64_t room, int64_t **out, size_t *out_n);
 
 struct alias_row {
