@@ -196,16 +196,20 @@ static void take_inbox(struct client_loop *l, int64_t now)
 	}
 }
 
-/* The caller of a hop that is not over waits for it: it is there. */
+/* The caller of a hop that is not over waits for it: it is there. One that is to be cancelled may not have been taken
+ * from the inbox yet. */
 static struct client_hop *next_nudged(struct client_loop *l, bool *out_cancel)
 {
 	LOCKED(&l->lock);
 	struct list *node = list_pop(&l->nudged);
+	struct client_hop *h = node ? LIST_ITEM(node, struct client_hop, nudge) : NULL;
 
-	if (!node)
+	if (!h)
 		return NULL;
-	*out_cancel = LIST_ITEM(node, struct client_hop, nudge)->wants_cancel;
-	return LIST_ITEM(node, struct client_hop, nudge);
+	*out_cancel = h->wants_cancel;
+	if (h->wants_cancel && h->state == HOP_NEW)
+		list_del(&h->node);
+	return h;
 }
 
 static void take_nudges(struct client_loop *l)

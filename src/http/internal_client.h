@@ -2,8 +2,8 @@
  * internal_client.h - inside the client: hops, loops, lookups. http/ alone.
  *
  * A call is one hop, or with redirects several. The calling thread makes hops, looks at what became of them and makes
- * the next; a loop's thread does all that waits for the network. A hop belongs to its caller, who frees it once the
- * loop said that it is done; the loop always says so, by the hop's deadline at the latest.
+ * the next; a loop's thread does all that waits for the network. A hop belongs to its caller's batch, which frees it
+ * once the loop said that it is done; the loop always says so, by the hop's deadline at the latest.
  */
 #pragma once
 
@@ -23,6 +23,7 @@ struct client_group {
 	struct lock lock; /* and of what hops say to their caller */
 	struct cond cond;
 	struct list ready;
+	bool woken;
 };
 
 struct client_host { /* of one loop: while it has hops */
@@ -41,6 +42,8 @@ enum client_hop_state { HOP_NEW, HOP_WAITING, HOP_RESOLVING, HOP_RUNNING, HOP_OV
 struct client_hop {
 	/* the caller's, unchanged while the loop has it */
 	struct client_call *call;
+	struct arena *arena;  /* the call's */
+	struct list of_batch; /* client_batch.hops */
 	struct client_group *group;
 	struct client_loop *loop;
 	struct client_url url;
@@ -109,6 +112,9 @@ struct client {
 	const char *user_agent, *ca_file, *dns_servers;
 	struct client_loop *loops;
 };
+
+/* client_batch.c: at start */
+void client_count_outcomes(void);
 
 /* client_loop.c */
 void client_loop_start(struct client_loop *l, struct client *cl);
