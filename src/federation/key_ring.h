@@ -32,13 +32,23 @@ NODISCARD err *key_ring_new(struct arena *a, const struct key_ring_options *opt,
 void key_ring_free(struct key_ring **k);
 
 struct key_want {
-	str server, key_id;
-	int64_t valid_at; /* ms: minimum_valid_until_ts. An event's origin_server_ts, or now for a request */
+	str server, key_id; /* key_id STR_NONE: any that the server signs with now */
+	int64_t valid_at;   /* ms: minimum_valid_until_ts. An event's origin_server_ts, or now for a request; INT64_MIN:
+			     * whenever it was */
+	bool speaks;        /* it has just sent us something: it is asked even where it did not answer lately */
 };
 /* What could be had, in an arena: a server_key_fn and its ctx. */
 struct key_set;
 const struct server_key *key_set_find(void *set, str server, str key_id);
 /* Asks memory, the store, then the network until the deadline (clock_mono_us); 0: no network. What is lacking
- * afterwards is simply not in the set. ERR_BUSY: too many strangers' keys are being fetched already. */
+ * afterwards is simply not in the set; what is there need not reach valid_at: server_key_covers says. Errors are the
+ * store's. */
 NODISCARD err *key_ring_get(struct key_ring *k, struct arena *a, const struct key_want *wants, size_t n,
 			    int64_t deadline_us, struct key_set **out);
+
+/*
+ * The lists themselves, as their servers gave them: for a notary. Asked of their servers anew where they do not reach
+ * `valid_at` (INT64_MIN: half of their life is over), or none has the key.
+ */
+NODISCARD err *key_ring_documents(struct key_ring *k, struct arena *a, const struct key_want *wants, size_t n,
+				  int64_t deadline_us, const struct json ***out, size_t *out_n);
