@@ -42,7 +42,7 @@ struct missing_want {              /* borrowed during missing_begin alone: what 
 	void *ctx;
 };
 /*
- * Queues. False: enough is being fetched for this room or from this server already; `done` is not called. Never blocks,
- * and may be called under a lock of RANK_SERVICE. `m` is a struct missing: see inbound_on_missing.
+ * Queues. False: enough is being fetched for this room or from this server already; `done` is not called. Never blocks;
+ * no lock is held; `done` may have been called before this returns. `m` is a struct missing: see inbound_on_missing.
  */
 bool missing_begin(void *m, const struct missing_want *want);
