@@ -4,6 +4,7 @@
 #include "bus/bus.h"
 #include "room/client_event.h"
 #include "room/internal_room.h"
+#include "room/server_acl.h"
 #include "room/thread.h"
 #include "room/view.h"
 #include "store/account_data.h"
@@ -97,13 +98,12 @@ static void receipt_after(void *arg, const err *result)
 		bus_touch_room(w->rs->opt.bus, w->row.room, BUS_RECEIPTS, w->row.stream);
 }
 
-static err *prepare_receipt(struct rooms *rs, struct arena *a, const struct receipt_cmd *cmd, struct receipt_row *out)
+static err *prepare_receipt(struct rooms *rs, struct tx *tx, struct arena *a, const struct receipt_cmd *cmd,
+			    struct receipt_row *out)
 {
-	AUTO_TX tx = NULL;
 	const struct event_row *row;
 	struct room_view *v;
 
-	TRY(store_read(rs->opt.store, a, &tx));
 	TRY(room_view_open(rs, a, tx, cmd->room_id, cmd->by.user, cmd->by.user_id, VIEW_JOINED, &v));
 	TRY(room_view_event(v, cmd->event_id, &row));
 	*out = (struct receipt_row){ .room = row->room,
@@ -119,13 +119,95 @@ err *room_receipt(struct rooms *rs, struct arena *a, const struct receipt_cmd *c
 {
 	struct receipt_write w = { .rs = rs };
 	struct ticket *ticket;
+	AUTO_TX tx = NULL;
 
-	TRY(prepare_receipt(rs, a, cmd, &w.row));
+	TRY(store_read(rs->opt.store, a, &tx));
+	TRY(prepare_receipt(rs, tx, a, cmd, &w.row));
+	store_read_end(&tx);
 	/* Older than everything that /sync ever showed: no receipt moves on to it. */
 	if (!w.row.upto)
 		return NULL;
 	TRY(store_write(rs->opt.store, a, &(struct piece){ .late = receipt_late, .after = receipt_after, .arg = &w },
 			&ticket));
+	return store_wait(a, ticket);
+}
+
+/*
+ * What other servers tell
+ */
+struct receipts_write {
+	struct receipt_write *p;
+	size_t n;
+};
+
+static err *receipts_late(struct tx *tx, void *arg)
+{
+	const struct receipts_write *w = arg;
+
+	for (size_t i = 0; i < w->n; i++)
+		TRY(receipt_late(tx, &w->p[i]));
+	return NULL;
+}
+
+static void receipts_after(void *arg, const err *result)
+{
+	const struct receipts_write *w = arg;
+
+	for (size_t i = 0; i < w->n; i++)
+		receipt_after(&w->p[i], result);
+}
+
+/* "Servers MUST ignore receipts of users that are not theirs" in short; the ACL goes by rooms. */
+static err *prepare_received(struct rooms *rs, struct tx *tx, struct arena *a, str origin,
+			     const struct received_receipt *r, struct receipt_row *out)
+{
+	struct receipt_cmd cmd = {
+		.by = { .user_id = r->user_id, .device_id = STR_NONE },
+		.room_id = r->room_id,
+		.event_id = r->event_id,
+		.kind = RECEIPT_READ,
+		.thread_id = r->thread_id,
+	};
+
+	if (!id_user_valid(r->user_id) || !id_is_of(r->user_id, origin))
+		return err_new(a, ERR_FORBIDDEN, "not a user of that server");
+	TRY(store_intern_find(rs->opt.store, a, r->user_id, &cmd.by.user));
+	if (!cmd.by.user)
+		return err_new(a, ERR_FORBIDDEN, "nobody here knows that user");
+	TRY(room_acl_check(rs, a, r->room_id, origin));
+	TRY(prepare_receipt(rs, tx, a, &cmd, out));
+	if (r->ts > 0)
+		out->ts = r->ts;
+	return NULL;
+}
+
+static bool is_theirs(const err *e) { return e->code != ERR_STORE && e->code != ERR_BUSY && e->code != ERR_INTERNAL; }
+
+err *room_receipts_received(struct rooms *rs, struct arena *a, str origin, const struct received_receipt *list,
+			    size_t n, size_t *out_left_out)
+{
+	struct receipts_write w = { .p = ARENA_ARRAY(a, struct receipt_write, n) };
+	struct ticket *ticket;
+	AUTO_TX tx = NULL;
+
+	TRY(store_read(rs->opt.store, a, &tx));
+	for (size_t i = 0; i < n; i++) {
+		struct receipt_write *one = &w.p[w.n];
+		err *e = prepare_received(rs, tx, a, origin, &list[i], &one->row);
+
+		if (e && !is_theirs(e))
+			return e;
+		one->rs = rs;
+		w.n += !e && one->row.upto != 0;
+	}
+	store_read_end(&tx);
+	*out_left_out = n - w.n;
+	if (w.n == 0)
+		return NULL;
+	TRY(store_write(
+		rs->opt.store, a,
+		&(struct piece){ .late = receipts_late, .after = receipts_after, .arg = &w, .positions = (int64_t)w.n },
+		&ticket));
 	return store_wait(a, ticket);
 }
 

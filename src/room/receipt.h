@@ -20,3 +20,14 @@ struct receipt_cmd {
 NODISCARD err *room_receipt(struct rooms *rs, struct arena *a, const struct receipt_cmd *cmd);
 /* m.fully_read: the room's account data of that type, moved on. The same errors. */
 NODISCARD err *room_fully_read(struct rooms *rs, struct arena *a, const struct actor *by, str room_id, str event_id);
+
+/* Those that another server tells of its users (m.receipt). Each for itself: one of a user who is not that server's, or
+ * not joined, in a room whose ACL forbids the server, or for an event that is not known here, is left out and counted.
+ */
+struct received_receipt {
+	str room_id, user_id, event_id;
+	str thread_id; /* STR_NONE: unthreaded */
+	int64_t ts;    /* ms; 0: not told */
+};
+NODISCARD err *room_receipts_received(struct rooms *rs, struct arena *a, str origin,
+				      const struct received_receipt *list, size_t n, size_t *out_left_out);

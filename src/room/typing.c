@@ -10,7 +10,9 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/thread.h"
-#include "room/room.h"
+#include "matrix/id.h"
+#include "room/server_acl.h"
+#include "room/view.h"
 
 #define FORGET_US (INT64_C(10) * 60 * 1000000)
 enum { USERS_MAX = 100 }; /* shown of a room at once; further ones are not told */
@@ -207,6 +209,25 @@ void typing_set(struct typing *t, int64_t room, int64_t user, int64_t for_ms)
 		note_change(t, r, now);
 	if (next_deadline(r) < t->wakes_at_us)
 		cond_signal(&t->changed);
+}
+
+err *typing_told(struct typing *t, struct rooms *rs, struct arena *a, str origin, str room_id, str user_id, bool typing)
+{
+	int64_t room, user;
+	bool joined = false;
+
+	if (!id_user_valid(user_id) || !id_is_of(user_id, origin))
+		return err_new(a, ERR_FORBIDDEN, "not a user of that server");
+	TRY(rooms_find(rs, a, room_id, &room, NULL));
+	TRY(store_intern_find(rooms_options(rs)->store, a, user_id, &user));
+	if (!room || !user)
+		return err_new(a, ERR_FORBIDDEN, "not joined");
+	TRY(room_acl_check(rs, a, room_id, origin));
+	TRY(room_is_joined(rs, a, room, user, &joined));
+	if (!joined)
+		return err_new(a, ERR_FORBIDDEN, "not joined");
+	typing_set(t, room, user, typing ? TYPING_TOLD_MS : 0);
+	return NULL;
 }
 
 size_t typing_list(struct typing *t, int64_t room, int64_t *out_users, size_t max, int64_t *out_serial)

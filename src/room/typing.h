@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "base/arena.h"
+#include "base/err.h"
 #include "bus/bus.h"
 
 struct rooms;
@@ -22,3 +22,9 @@ enum { TYPING_MAX_MS = 120000 }; /* however long a client asks for */
 void typing_set(struct typing *t, int64_t room, int64_t user, int64_t for_ms);
 /* The users (at most max) that type in the room now; *out_serial: of the last change, 0: none since the start. */
 size_t typing_list(struct typing *t, int64_t room, int64_t *out_users, size_t max, int64_t *out_serial);
+
+/* What another server tells of one of its users (m.typing): ERR_FORBIDDEN for a user of elsewhere, who is not joined,
+ * or where the room's ACL forbids that server. Ends by itself after TYPING_TOLD_MS. */
+enum { TYPING_TOLD_MS = 60000 };
+NODISCARD err *typing_told(struct typing *t, struct rooms *rs, struct arena *a, str origin, str room_id, str user_id,
+			   bool typing);
