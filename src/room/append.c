@@ -432,7 +432,7 @@ static void describe_auth(struct job *job)
 	for (size_t i = 0; i < job->events.n; i++) {
 		const struct job_event *je = job->events.p[i];
 
-		if (!event_is_state(je->ev))
+		if (!event_is_state(je->ev) || je->was_outlier)
 			continue;
 		entries[job->n_auth++] = je->auth;
 		if (je->received)

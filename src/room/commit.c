@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "bus/bus.h"
+#include "store/gaps.h"
 #include "store/receipts.h"
 #include "store/tx.h"
 
@@ -90,6 +91,17 @@ static err *job_run(struct tx *tx, void *arg)
 	return job->extra ? job->extra(tx, job->extra_arg) : NULL;
 }
 
+static err *save_event(struct tx *tx, const struct job_event *je)
+{
+	const struct gap_row gap = { je->row.room, je->row.nid, je->row.stream };
+
+	if (je->was_outlier)
+		TRY(store_event_place(tx, &je->row));
+	else
+		TRY(store_event_insert(tx, &je->row));
+	return je->row.flags & EVENT_GAP && je->row.timeline ? store_gap_insert(tx, &gap) : NULL;
+}
+
 static err *job_late(struct tx *tx, void *arg)
 {
 	struct job *job = arg;
@@ -101,7 +113,7 @@ static err *job_late(struct tx *tx, void *arg)
 		if (je->shown)
 			TRY(tx_position(tx, &je->stream));
 		je->row.stream = je->stream;
-		TRY(store_event_insert(tx, &je->row));
+		TRY(save_event(tx, je));
 		TRY(flat_save(tx, job, je));
 		TRY(save_redaction(tx, job, je));
 		TRY(annotation_save(tx, je));

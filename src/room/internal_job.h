@@ -7,6 +7,7 @@
 #pragma once
 
 #include "room/internal_room.h"
+#include "room/receive/received.h"
 #include "store/annotations.h"
 #include "store/auth_index.h"
 
@@ -28,6 +29,7 @@ struct job_event {
 	size_t n_prevs;
 	struct auth_entry auth;                   /* a state event's edges, for the index of auth chains */
 	bool received;                            /* made elsewhere: others may have named it before it came */
+	bool was_outlier;                         /* its row is there already, and its place in that index */
 	struct state_root before, after, current; /* current: of the room, once this event is in it */
 	struct change *changes;
 	size_t n_changes;
@@ -109,9 +111,20 @@ void draft_drop(struct draft **d);
 #define AUTO_DRAFT CLEANUP(draft_drop) struct draft *
 
 /* An event made elsewhere, with any prev_events that are known: all checks of a received event. */
-/* The same in a draft: p has the event's numbers. Not for an event that is known (APPEND_KNOWN). */
+struct arrival {
+	/* It is known as an outlier (row_awaits_place): as room_event_by_id gave it. NULL: unknown. */
+	const struct event *known;
+	const struct event_row *row;
+	/* The states after prev_events that have no place (receive/received.h). */
+	const struct prev_state *given;
+	size_t n_given;
+};
+/* The same in a draft: p has the event's numbers (an outlier keeps those it has). Not for an event that is known
+ * otherwise (APPEND_KNOWN). `how`: NULL for nothing of the kind. */
 NODISCARD err *draft_add_received(struct draft *d, const struct event *ev, const struct proposal *p,
-				  enum append_outcome *out);
+				  const struct arrival *how, enum append_outcome *out);
+/* Is a known event one that would be received again, for it has no place yet? */
+bool row_awaits_place(const struct event_row *row);
 NODISCARD err *rooms_append_event(struct rooms *rs, struct arena *a, const struct event *ev, enum append_outcome *out);
 
 /* An event's way into the draft, for append.c, receive.c and redact.c. */

@@ -7,41 +7,94 @@
  */
 #include "room/internal_job.h"
 
+#include <assert.h>
+
 struct received {
 	struct room *room;
 	const struct event *ev;
 	struct proposal p;
+	struct arrival how;
 	int64_t *prevs;
 	struct state_root *roots; /* after the prev_events */
+	bool gap;                 /* below it in the timeline, something is missing */
+	bool given_counts;        /* a given state is among the roots */
 	const struct event **auth_events;
 };
 
-static err *find_known(struct received *r)
+bool row_awaits_place(const struct event_row *row)
+{
+	return (row->flags & (EVENT_OUTLIER | EVENT_PURGED)) == EVENT_OUTLIER;
+}
+
+/* The state after a prev_event that has no place, as it was given: false in *out where it was not. */
+static err *find_given(struct draft *d, struct received *r, size_t i, bool *out)
+{
+	struct room *room = r->room;
+	const struct prev_state *s = NULL;
+	struct state_root base;
+	struct tx *tx;
+
+	for (size_t k = 0; k < r->how.n_given && !s; k++)
+		if (str_eq(r->how.given[k].event_id, r->ev->prev_events[i]))
+			s = &r->how.given[k];
+	*out = s != NULL;
+	if (!s)
+		return NULL;
+	TRY(room_tx(room, &tx));
+	TRY(store_root_load(tx, room->nid, s->base, &base));
+	TRY(state_apply(&d->builder, base, s->changes, s->n_changes, &r->roots[i]));
+	r->gap = true;
+	r->given_counts = true;
+	return NULL;
+}
+
+/* What stands before an event without a place in the timeline (rejected, soft-failed) is missing before those after it,
+ * too. */
+static bool is_below_gap(const struct event_row *row)
+{
+	return row->flags & EVENT_GAP && row->flags & (EVENT_REJECTED | EVENT_SOFT_FAILED);
+}
+
+static err *find_prev(struct draft *d, struct received *r, size_t i)
 {
 	struct room *room = r->room;
 	const struct event_row *row;
+	const struct job_event *je;
 	const struct event *ev;
+	bool given = false;
 	struct tx *tx;
+
+	TRY(room_event_by_id(room, r->ev->prev_events[i], &ev, &row));
+	if (!ev || row->flags & EVENT_OUTLIER || room_forgets_prev(room, row)) {
+		if (ev)
+			TRY(find_given(d, r, i, &given));
+		if (!given)
+			return err_new(room->a, ERR_NOT_FOUND, "prev_event %.*s is missing",
+				       STR_ARG(r->ev->prev_events[i]));
+		r->prevs[i] = row->nid;
+		return NULL;
+	}
+	r->prevs[i] = row->nid;
+	r->gap = r->gap || is_below_gap(row);
+	je = map_get_i(&room->pending, row->nid);
+	if (je) {
+		r->roots[i] = je->after;
+		return NULL;
+	}
+	TRY(room_tx(room, &tx));
+	return store_root_load(tx, room->nid, row->root_after, &r->roots[i]);
+}
+
+static err *find_known(struct draft *d, struct received *r)
+{
+	struct room *room = r->room;
+	const struct event_row *row;
 
 	r->prevs = ARENA_ARRAY(room->a, int64_t, r->ev->n_prev_events);
 	r->roots = ARENA_ARRAY(room->a, struct state_root, r->ev->n_prev_events);
 	r->auth_events = ARENA_ARRAY(room->a, const struct event *, r->ev->n_auth_events);
-	for (size_t i = 0; i < r->ev->n_prev_events; i++) {
-		const struct job_event *je;
-
-		TRY(room_event_by_id(room, r->ev->prev_events[i], &ev, &row));
-		if (!ev || row->flags & EVENT_OUTLIER || room_forgets_prev(room, row))
-			return err_new(room->a, ERR_NOT_FOUND, "prev_event %.*s is missing",
-				       STR_ARG(r->ev->prev_events[i]));
-		r->prevs[i] = row->nid;
-		je = map_get_i(&room->pending, row->nid);
-		if (je) {
-			r->roots[i] = je->after;
-			continue;
-		}
-		TRY(room_tx(room, &tx));
-		TRY(store_root_load(tx, room->nid, row->root_after, &r->roots[i]));
-	}
+	for (size_t i = 0; i < r->ev->n_prev_events; i++)
+		TRY(find_prev(d, r, i));
 	for (size_t i = 0; i < r->ev->n_auth_events; i++) {
 		TRY(room_event_by_id(room, r->ev->auth_events[i], &r->auth_events[i], &row));
 		if (!r->auth_events[i] || room_forgets_auth(room, row->nid))
@@ -155,9 +208,39 @@ static void log_refused(const struct room *room, const struct event *ev, const c
 		 F("rule", auth_rule_text(room->a, room->rv, auth_rule_of(why))));
 }
 
+/*
+ * What the room is now, for the sixth check. An event with a given state stands on nothing that we have seen: the room
+ * may have moved on by what is missing, so that is taken into account, as state resolution will have it; it is not
+ * simply believed.
+ */
+static err *current_for(struct draft *d, const struct received *r, struct state_root before, struct state_root *out)
+{
+	const struct tip *tip = &d->room->tip;
+	struct state_root *roots;
+
+	*out = tip->root;
+	if (!r->given_counts)
+		return NULL;
+	roots = ARENA_ARRAY(d->room->a, struct state_root, tip->n_ext + 1);
+	for (size_t i = 0; i < tip->n_ext; i++)
+		roots[i] = tip->ext[i].root;
+	roots[tip->n_ext] = before;
+	return draft_resolve(d, roots, tip->n_ext + 1, out);
+}
+
+/* Its row is there already: number, text and place in the index of auth chains stay. */
+static void keep_outlier(struct draft *d, const struct received *r, struct job_event *je)
+{
+	je->was_outlier = true;
+	je->row.json = arena_keep(d->job->a, r->how.row->json);
+	je->row.redacted_by = r->how.row->redacted_by;
+	je->row.flags |= r->how.row->flags & EVENT_REDACTED;
+}
+
 static err *receive(struct draft *d, struct received *r, enum append_outcome *out)
 {
 	struct room *room = d->room;
+	struct state_root current;
 	struct job_event *je;
 	struct event *ev;
 	err *why = NULL, *now = NULL; /* it was refused for good; by the current state */
@@ -165,9 +248,14 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	TRY(event_load(d->job->a, room->rv, arena_keep(d->job->a, r->ev->event_id), arena_keep(d->job->a, r->ev->bytes),
 		       &ev));
 	je = job_event_new(d, &r->p, ev);
+	if (r->how.known)
+		keep_outlier(d, r, je);
+	if (r->gap)
+		je->row.flags |= EVENT_GAP;
 	job_event_edges(d, je, r->prevs, r->ev->n_prev_events, r->auth_events, r->ev->n_auth_events);
 	je->received = true;
 	TRY(draft_resolve(d, r->roots, r->ev->n_prev_events, &je->before));
+	TRY(current_for(d, r, je->before, &current));
 
 	TRY(refused(check_auth_events(r), &why));
 	/* The rules let every m.room.create pass that is one by itself: they know no room that has begun already. */
@@ -176,7 +264,7 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	if (!why)
 		TRY(refused(check_state(d, r, je->before), &why));
 	if (!why)
-		TRY(refused(check_state(d, r, room->tip.root), &now));
+		TRY(refused(check_state(d, r, current), &now));
 	if (why) {
 		log_refused(room, ev, "event rejected", why);
 		ev->rejected = true;
@@ -203,12 +291,29 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	return draft_prepare(d, je);
 }
 
-err *draft_add_received(struct draft *d, const struct event *ev, const struct proposal *p, enum append_outcome *out)
+/* An outlier goes by its row: in versions 1 and 2 another event may come under its name. */
+static void go_by_row(struct received *r)
+{
+	assert(row_awaits_place(r->how.row));
+	r->ev = r->how.known;
+	r->p.nid = r->how.row->nid;
+	r->p.type_nid = r->how.row->type;
+	r->p.key_nid = r->how.row->state_key;
+	r->p.sender_nid = r->how.row->sender;
+}
+
+err *draft_add_received(struct draft *d, const struct event *ev, const struct proposal *p, const struct arrival *how,
+			enum append_outcome *out)
 {
 	struct received r = { .room = d->room, .ev = ev, .p = *p };
 
-	TRY(check_name(d, &r));
-	TRY(find_known(&r));
+	if (how)
+		r.how = *how;
+	if (r.how.known)
+		go_by_row(&r);
+	else
+		TRY(check_name(d, &r));
+	TRY(find_known(d, &r));
 	return receive(d, &r, out);
 }
 
@@ -217,18 +322,18 @@ static err *queue_received(struct rooms *rs, struct arena *a, const struct event
 {
 	AUTO_ROOM room = NULL;
 	AUTO_DRAFT d = NULL;
-	const struct event *known;
+	struct arrival how = { 0 };
 
 	TRY(room_hold(rs, a, ev->room_id, &room));
 	if (!room)
 		return err_new(a, ERR_NOT_FOUND, "no such room");
-	TRY(room_event_by_id(room, ev->event_id, &known, NULL));
-	if (known) {
+	TRY(room_event_by_id(room, ev->event_id, &how.known, &how.row));
+	if (how.known && !row_awaits_place(how.row)) {
 		*out = APPEND_KNOWN;
 		return NULL;
 	}
 	draft_begin(room, &d);
-	TRY(draft_add_received(d, ev, p, out));
+	TRY(draft_add_received(d, ev, p, &how, out));
 	return draft_queue(&d, out_ticket);
 }
 

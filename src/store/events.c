@@ -239,7 +239,8 @@ err *store_event_place(struct tx *tx, const struct event_row *ev)
 
 err *store_event_edge_insert(struct tx *tx, int64_t prev, int64_t event)
 {
-	return tx_run(tx, "INSERT INTO event_edges (prev, event) VALUES ($1, $2)", BIND(B(prev), B(event)));
+	return tx_run(tx, "INSERT INTO event_edges (prev, event) VALUES ($1, $2) ON CONFLICT (prev, event) DO NOTHING",
+		      BIND(B(prev), B(event)));
 }
 
 err *store_rooms_with_events(struct tx *tx, const int64_t *rooms, size_t n, int64_t above, int64_t upto, int64_t **out,

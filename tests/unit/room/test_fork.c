@@ -224,7 +224,7 @@ static err *queue_only(struct world *w, const struct event *ev, struct ticket **
 	TRY(proposal_number(w->rs, w->a, &p));
 	TRY(room_hold(w->rs, w->a, ev->room_id, &room));
 	draft_begin(room, &d);
-	TRY(draft_add_received(d, ev, &p, &out));
+	TRY(draft_add_received(d, ev, &p, NULL, &out));
 	return draft_queue(&d, out_ticket);
 }
 

@@ -238,7 +238,7 @@ static void queue_step(struct forked *f, size_t i)
 	good(proposal_number(w->rs, w->a, &p));
 	good(room_hold(w->rs, w->a, f->id, &room));
 	draft_begin(room, &d);
-	good(draft_add_received(d, f->step[i], &p, &out));
+	good(draft_add_received(d, f->step[i], &p, NULL, &out));
 	good(draft_queue(&d, &f->ticket[i]));
 }
 
