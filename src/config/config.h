@@ -145,7 +145,7 @@ struct config_media {
 
 struct config_limits { /* connections, milliseconds, threads, users */
 	int64_t max_connections, request_timeout, shutdown_timeout;
-	int64_t workers_fast, workers_slow, max_watched_users;
+	int64_t workers_fast, workers_slow, workers_federation, workers_remote, max_watched_users;
 };
 
 struct config_federation {

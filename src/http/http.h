@@ -93,7 +93,15 @@ enum rate_class {
  * thread switches; for handlers that only compute (no store, no network, no lock that is held over either) with
  * AUTH_NONE.
  */
-enum lane { LANE_FAST, LANE_SLOW, LANE_FEDERATION, LANES, LANE_LOOP = LANES };
+enum lane {
+	LANE_FAST,
+	LANE_SLOW,       /* much work for a processor */
+	LANE_FEDERATION, /* requests of other servers */
+	LANE_REMOTE,     /* clients' requests that wait for other servers: apart from these servers' own, so that two
+			  * servers never wait for each other's workers */
+	LANES,
+	LANE_LOOP = LANES
+};
 
 /* Routes are data. A table ends with a row without a method. `path` has {parameters}; a last {name*} takes the rest. */
 struct route {
@@ -154,5 +162,9 @@ void *req_kept(const struct req *rq); /* NULL: none */
 
 /* Runs the handler again when the user's bus key moves past seq (bus_known), or at the deadline (clock_mono_us). */
 NODISCARD err *req_park(struct req *rq, int64_t user, uint64_t seq, int64_t deadline_us);
+/* Runs the handler again, from the top, on another lane: for what turns out to wait for other servers, or for long, and
+ * must not hold up those who need not. Before its first write. A handler asks req_lane first whether it is there. */
+NODISCARD err *req_move(struct req *rq, enum lane lane);
+enum lane req_lane(const struct req *rq);
 /* Was this run caused by the deadline (or by the server's stopping)? Then do not park again. */
 bool req_park_expired(const struct req *rq);

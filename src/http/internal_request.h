@@ -30,6 +30,8 @@ struct req_internal {
 	enum err_code refused;    /* ERR_NONE, or what is answered once the body has come */
 	const char *refused_why;
 	unsigned runs;
+	enum lane lane;    /* the route's own, but for who moved */
+	bool move_wanted;  /* to `lane` */
 	int64_t queued_us; /* when it came into its lane */
 	/* of this run, in the arena */
 	str params[HTTP_MAX_PARAMS];

@@ -34,9 +34,11 @@ enum {
 	HTTP_WORKERS_FAST = 64, /* they block on commits */
 	HTTP_WORKERS_SLOW = 8,
 	HTTP_WORKERS_FEDERATION = 32,
+	HTTP_WORKERS_REMOTE = 64, /* they block on other servers */
 	HTTP_QUEUE_FAST = 4096,
 	HTTP_QUEUE_SLOW = 256,
 	HTTP_QUEUE_FEDERATION = 1024,
+	HTTP_QUEUE_REMOTE = 1024,
 	/* A loop more for each so many connections: resuming one costs a look at all suspended ones of the loop. */
 	HTTP_LOOP_SHARE = 2000,
 	HTTP_MAX_LOOPS = 128,

@@ -107,7 +107,7 @@ static void go_on(struct req_internal *r)
 {
 	if (r->park_cause != PARK_HUNG_UP) {
 		r->returning = true;
-		lane_return(&r->h->lanes[r->rq.route->lane], r);
+		lane_return(request_lane(r), r);
 		return;
 	}
 	metric_add(metrics_http()->parked, -1);

@@ -95,7 +95,7 @@ void request_extend(struct req_internal *r, uint64_t bytes)
 		atomic_store(&r->conn->deadline_us, until);
 }
 
-struct lane_pool *request_lane(const struct req_internal *r) { return &r->h->lanes[r->rq.route->lane]; }
+struct lane_pool *request_lane(const struct req_internal *r) { return &r->h->lanes[r->lane]; }
 
 void request_hand_over(struct req_internal *r, enum job job, enum stage after)
 {
@@ -157,6 +157,7 @@ static void find_route(struct req_internal *r)
 	router_find(r->h->router, r->rq.path, r->head ? M_GET : router_method(r->rq.method), &r->hit);
 	if (r->hit.found) {
 		r->rq.route = r->hit.found->route;
+		r->lane = r->rq.route->lane;
 		if (r->rq.route->max_body)
 			r->max_body = r->rq.route->max_body;
 		return;

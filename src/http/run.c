@@ -111,7 +111,7 @@ static err *run_handler(struct req_internal *r)
 		TRY(upload_take(r));
 	}
 	TRY(r->rq.route->run(&r->rq));
-	if (!r->replied && !r->park_wanted)
+	if (!r->replied && !r->park_wanted && !r->move_wanted)
 		return err_new(r->rq.arena, ERR_INTERNAL, "The handler gave no answer");
 	return NULL;
 }
@@ -143,7 +143,7 @@ static void run_once(struct req_internal *r, struct arena *a, err *(*step)(struc
 	}
 	if (r->replied)
 		reply_finish(r);
-	if (!r->park_wanted && (e || r->replied))
+	if (!r->park_wanted && !r->move_wanted && (e || r->replied))
 		upload_drop(r);
 	add_costs(r, before);
 }
@@ -172,6 +172,41 @@ static bool park(struct req_internal *r, struct arena *a, unsigned *hasty)
 	return false;
 }
 
+err *req_move(struct req *rq, enum lane lane)
+{
+	struct req_internal *r = rq->in;
+
+	assert(!r->replied && !r->park_wanted && lane < LANES && lane != r->lane && r->lane != LANE_LOOP);
+	r->move_wanted = true;
+	r->lane = lane;
+	return NULL;
+}
+
+enum lane req_lane(const struct req *rq) { return rq->in->lane; }
+
+static void answer_lane_full(struct req_internal *r, struct arena *a)
+{
+	begin_run(r, a);
+	reply_error(r, err_new(a, ERR_BUSY, "The server is busy"), 0);
+	reply_finish(r);
+	upload_drop(r);
+}
+
+/* False: there is no place in the other lane, and that is answered. */
+static bool move(struct req_internal *r, struct arena *a)
+{
+	r->move_wanted = false;
+	arena_reset(a);
+	r->rq.arena = NULL;
+	if (lane_reserve(request_lane(r))) {
+		lane_push(request_lane(r), r);
+		return true;
+	}
+	metric_add(metrics_http()->refused_requests, 1);
+	answer_lane_full(r, a);
+	return false;
+}
+
 /* True: answered. */
 static bool run_whole(struct req_internal *r, struct arena *a)
 {
@@ -180,6 +215,8 @@ static bool run_whole(struct req_internal *r, struct arena *a)
 	park_left(r);
 	for (;;) {
 		run_once(r, a, run_handler);
+		if (r->move_wanted && move(r, a))
+			return false;
 		if (!r->park_wanted)
 			break;
 		assert(!r->expired);

@@ -101,9 +101,11 @@ struct loop *server_loop(struct http *h, bool tls)
 
 static void choose(struct http_options *o)
 {
-	static const unsigned workers[] = { HTTP_WORKERS_FAST, HTTP_WORKERS_SLOW, HTTP_WORKERS_FEDERATION };
-	static const unsigned limits[] = { HTTP_QUEUE_FAST, HTTP_QUEUE_SLOW, HTTP_QUEUE_FEDERATION };
+	static const unsigned workers[] = { HTTP_WORKERS_FAST, HTTP_WORKERS_SLOW, HTTP_WORKERS_FEDERATION,
+					    HTTP_WORKERS_REMOTE };
+	static const unsigned limits[] = { HTTP_QUEUE_FAST, HTTP_QUEUE_SLOW, HTTP_QUEUE_FEDERATION, HTTP_QUEUE_REMOTE };
 
+	static_assert(ARRAY_LEN(workers) == LANES && ARRAY_LEN(limits) == LANES, "one of each for every lane");
 	for (size_t i = 0; i < LANES; i++) {
 		o->workers[i] = o->workers[i] ? o->workers[i] : workers[i];
 		o->queue_limit[i] = o->queue_limit[i] ? o->queue_limit[i] : limits[i];
@@ -116,7 +118,7 @@ static void choose(struct http_options *o)
 
 err *http_start(struct arena *a, const struct http_options *opt, struct http **out)
 {
-	static const char *const names[] = { "http-fast", "http-slow", "http-fed" };
+	static const char *const names[] = { "http-fast", "http-slow", "http-fed", "http-remote" };
 	struct http *h = MEM_NEW(struct http);
 
 	assert(opt->bus && opt->tables);

@@ -145,6 +145,16 @@ static err *get_silent(struct req *rq)
 	return NULL;
 }
 
+/* Finds out that it belongs elsewhere; then as get_gate where ?gate stands. */
+static err *get_gate(struct req *rq);
+static err *get_mover(struct req *rq)
+{
+	if (req_lane(rq) == LANE_FAST)
+		return req_move(rq, LANE_REMOTE);
+	assert_int_equal(req_lane(rq), LANE_REMOTE);
+	return get_gate(rq);
+}
+
 /* Stays until the test lets it go. */
 static err *get_gate(struct req *rq)
 {
@@ -216,6 +226,7 @@ static const struct route test_routes[] = {
 	{ "GET", C "error", get_error, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "silent", get_silent, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "gate", get_gate, AUTH_NONE, RATE_NONE, LANE_SLOW, 0 },
+	{ "GET", C "mover", get_mover, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "stuck", get_stuck, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "wait", get_wait, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "restless", get_restless, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },

@@ -56,6 +56,33 @@ static void a_full_queue_refuses(void **state)
 	stop(h);
 }
 
+/* Who moves waits in the other lane's queue, and holds nobody up in the first. */
+static void who_moves_is_in_the_other_lane(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct http *h;
+	struct answer an;
+	int fds[2];
+
+	(void)state;
+	world_init();
+	h = start((struct http_options){ .workers = { 1, 1, 1, 1 }, .queue_limit = { 1, 1, 1, 1 } });
+	fds[0] = open_request(h, S(GET(C "mover")));
+	await_inside(1);
+	fds[1] = open_request(h, S(GET(C "mover")));
+	await_waiting(h, LANE_REMOTE, 1);
+	an = ask(a, h, GET(C "mover"));
+	expect_error(a, &an, 503, "M_LIMIT_EXCEEDED");
+	assert_int_equal(ask(a, h, GET(C "hello")).status, 200);
+	open_gate(2);
+	for (int i = 0; i < 2; i++) {
+		get_answer(a, fds[i], false, &an);
+		assert_int_equal(an.status, 200);
+		close(fds[i]);
+	}
+	stop(h);
+}
+
 /* Handlers that wait on a condition do not keep the lane from working on. */
 static void waiting_handlers_are_not_counted_as_running(void **state)
 {
@@ -405,6 +432,7 @@ static void loops_grow_with_connections(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_moves_is_in_the_other_lane),
 		cmocka_unit_test(a_full_queue_refuses),
 		cmocka_unit_test(waiting_handlers_are_not_counted_as_running),
 		cmocka_unit_test(stuck_handlers_do_not_hold_the_lane),
