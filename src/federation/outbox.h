@@ -12,13 +12,17 @@
 #include "federation/backoff.h"
 
 struct outbox;
+struct outbox_wire;
 struct tx;
 struct outbox_options { /* borrowed for the life of the service */
 	struct fed *fed;
 	struct store *store;
 	const struct log *log;
 	unsigned max_flights; /* transactions under way at once; 0: chosen */
+	/* Tests: the time, ms since 1970; what stands for the network (internal_outbox.h). */
 	int64_t (*now)(void);
+	const struct outbox_wire *wire;
+	void *wire_ctx;
 };
 NODISCARD err *outbox_new(struct arena *a, const struct outbox_options *opt, struct outbox **out);
 void outbox_start(struct outbox *o); /* its thread */
@@ -32,8 +36,9 @@ void outbox_event(struct outbox *o, int64_t room, int64_t stream, int64_t event,
 /* An EDU that may be lost. What has the same destination, type and key and was not sent yet is replaced: key is what it
  * is about ("!room\0@user"). content: an object's JSON. */
 void outbox_edu(struct outbox *o, const int64_t *servers, size_t n, str type, str key, str content);
-/* One that must not be: in a piece of the store's, with the transaction's other rows; after its commit tell. A later
- * one of the same destination and key (STR_NONE: none) replaces it while it is unsent. */
+/* One that must not be: in the `late` of a piece of the store's, with the transaction's other rows; it takes a position
+ * (piece.positions). After the commit tell. A later one of the same destination, type and key (STR_NONE: none) replaces
+ * it while it is unsent. */
 NODISCARD err *outbox_edu_write(struct tx *tx, int64_t server, str type, str key, str content);
 void outbox_edu_tell(struct outbox *o, const int64_t *servers, size_t n);
 
@@ -46,7 +51,15 @@ struct outbox_status {
 	int64_t last_sent; /* ms */
 	size_t bad_events; /* left out because the destination could not take them */
 };
+struct outbox_bad {
+	str event_id; /* STR_NONE: the event is gone */
+	int64_t at;   /* ms */
+	int status;   /* what the destination answered */
+	str error;
+};
+NODISCARD err *outbox_bad_events(struct outbox *o, struct arena *a, str server_name, struct outbox_bad **out,
+				 size_t *out_n);
 NODISCARD err *outbox_status(struct outbox *o, struct arena *a, str server_name, struct outbox_status *out);
 NODISCARD err *outbox_status_all(struct outbox *o, struct arena *a, struct outbox_status **out, size_t *out_n);
-/* Now, whatever back-off says. */
-void outbox_retry(struct outbox *o, str server_name);
+/* Now, whatever back-off says. ERR_NOT_FOUND: nothing ever went there. */
+NODISCARD err *outbox_retry(struct outbox *o, struct arena *a, str server_name);

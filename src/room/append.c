@@ -97,10 +97,13 @@ void draft_drop(struct draft **draft)
 		room_cache_clear(d->room);
 		d->room->locals_known = false;
 	}
+	if (d->moved_servers)
+		room_servers_clear(d->room, false);
 	for (size_t i = 0; i < d->job->events.n; i++) {
 		map_del_i(&d->room->pending, d->job->events.p[i]->row.nid);
 		map_del(&d->room->pending_ids, d->job->events.p[i]->ev->event_id);
 		redaction_forget(d->room, d->job->events.p[i]);
+		room_servers_release(d->job->events.p[i]);
 	}
 	arena_free(&a);
 }
@@ -312,7 +315,8 @@ err *draft_accept(struct draft *d, struct job_event *je)
 	tip->timeline_top += TIMELINE_SPACING;
 	je->row.timeline = tip->timeline_top;
 	je->shown = true;
-	return flat_changes(d, je, current);
+	TRY(flat_changes(d, je, current));
+	return room_servers_send(d, je);
 }
 
 /* The event is found from now on, by those who build on it. */

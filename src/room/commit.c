@@ -142,6 +142,8 @@ static void tell_hooks(const struct job *job, const struct job_event *je)
 		.event = je->ev,
 		.became_current = je->became_current,
 		.prepared = je->prepared.late ? je->prepared.arg : NULL,
+		.servers = je->servers,
+		.n_servers = je->n_servers,
 	};
 
 	for (size_t i = 0; i < je->n_changes; i++) {
@@ -310,6 +312,7 @@ static void job_forget(struct room *room, struct job *job)
 		map_del_i(&room->pending, job->events.p[i]->row.nid);
 		map_del(&room->pending_ids, job->events.p[i]->ev->event_id);
 		redaction_forget(room, job->events.p[i]);
+		room_servers_release(job->events.p[i]);
 	}
 	if (job->has_txn)
 		map_del(&room->txns, (str){ (const char *)job->txn.bytes, sizeof(job->txn.bytes) });

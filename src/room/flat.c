@@ -182,6 +182,7 @@ err *flat_changes(struct draft *d, struct job_event *je, struct state_root to)
 		TRY(state_diff(&d->builder.tree, room->a, room->tip.root, to, (struct state_pick){ 0 }, collect, &c));
 	for (size_t i = 0; i < c.list.n; i++)
 		TRY(describe(d, je, &c.list.p[i]));
+	TRY(room_servers_note(d, je, c.list.p, c.list.n));
 	room->tip.root = to;
 	for (size_t i = 0; i < c.list.n; i++) {
 		struct change *ch = &c.list.p[i];
@@ -202,10 +203,10 @@ err *flat_changes(struct draft *d, struct job_event *je, struct state_root to)
 /*
  * Rows
  */
-static err *save_member(struct tx *tx, int64_t room, const struct change *ch, int64_t stream)
+static err *save_member(struct tx *tx, const struct room *in, const struct change *ch, int64_t stream)
 {
 	const struct member_row m = {
-		.room = room,
+		.room = in->nid,
 		.user = ch->key,
 		/* Out of the state altogether: who was in is out, and is told so. */
 		.membership = ch->after == MEMBER_NONE ? MEMBER_LEAVE : ch->after,
@@ -220,11 +221,14 @@ static err *save_member(struct tx *tx, int64_t room, const struct change *ch, in
 	const int64_t more = (ch->after == MEMBER_JOIN) - (ch->before == MEMBER_JOIN);
 
 	TRY(store_member_save(tx, &m));
-	return more && ch->server ? store_room_server_add(tx, room, ch->server, more) : NULL;
+	if (!more || !ch->server)
+		return NULL;
+	return store_room_server_add(tx, in->nid, ch->server, more, ch->server == in->rs->server ? 0 : stream);
 }
 
-static err *save_change(struct tx *tx, int64_t room, const struct change *ch, int64_t stream)
+static err *save_change(struct tx *tx, const struct room *in, const struct change *ch, int64_t stream)
 {
+	const int64_t room = in->nid;
 	const struct state_row s = { .type = ch->type, .state_key = ch->key, .event = ch->now, .stream = stream };
 
 	if (ch->now)
@@ -232,14 +236,14 @@ static err *save_change(struct tx *tx, int64_t room, const struct change *ch, in
 	else
 		TRY(store_state_unset(tx, room, ch->type, ch->key));
 	if (ch->is_member)
-		return save_member(tx, room, ch, stream);
+		return save_member(tx, in, ch, stream);
 	return ch->summary ? store_summary_set(tx, room, ch->summary, ch->value) : NULL;
 }
 
 err *flat_save(struct tx *tx, const struct job *job, const struct job_event *je)
 {
 	for (size_t i = 0; i < je->n_changes; i++)
-		TRY(save_change(tx, job->room->nid, &je->changes[i], je->stream));
+		TRY(save_change(tx, job->room, &je->changes[i], je->stream));
 	if (!je->current_moved)
 		return NULL;
 	return store_room_root_save(tx, job->room->nid, je->stream, je->current.node);

@@ -86,6 +86,7 @@ err *head_load(struct room *room)
 	tip_clear(&room->tip);
 	room_cache_clear(room);
 	room->locals_known = false;
+	room_servers_clear(room, !h || !h->has_others);
 	room->gone = h == NULL;
 	room->loaded = true;
 	if (!h)

@@ -30,6 +30,7 @@ struct job_event {
 	struct auth_entry auth;                   /* a state event's edges, for the index of auth chains */
 	bool received;                            /* made elsewhere: others may have named it before it came */
 	bool was_outlier;                         /* its row is there already, and its place in that index */
+	bool resident;                            /* ... and brought into the room through this server */
 	struct state_root before, after, current; /* current: of the room, once this event is in it */
 	struct change *changes;
 	size_t n_changes;
@@ -43,6 +44,10 @@ struct job_event {
 	struct change redact_change;                   /* its type is 0: the target's flat copies stay */
 	struct annotation annotates, redact_annotates; /* the latter: what redact_target was. target is 0: nothing */
 	struct rooms_prepared prepared;
+	VEC(int64_t) left;                  /* servers whose last user it takes out */
+	struct server_list *shared_servers; /* referenced; or NULL */
+	const int64_t *servers;             /* those that get it from us */
+	size_t n_servers;
 	int64_t stream;
 };
 
@@ -82,6 +87,9 @@ struct proposal {                    /* an event as it is wished for */
 	str redacts; /* STR_NONE: nothing */
 	int64_t ts;  /* origin_server_ts, ms */
 	str txn_device, txn_id;
+	/* draft_add_received: another server brings it into the room through this one (send_join, send_leave,
+	 * send_knock), so that the room's other servers get it from us. */
+	bool resident;
 	int64_t type_nid, key_nid, sender_nid, nid; /* proposal_number */
 };
 /* Gives the proposal its numbers; texts that never had one are made durable first. Never under a room's lock. */
@@ -97,6 +105,7 @@ struct draft {
 	struct job *job;
 	struct tip saved;
 	struct state_builder builder;
+	bool moved_servers; /* room->servers is not what it was */
 };
 void draft_begin(struct room *room, struct draft **out);
 /* Builds on the current tip, authorises, and moves the tip on. An error leaves a draft that can only be dropped. */
@@ -172,6 +181,17 @@ NODISCARD err *flat_changes(struct draft *d, struct job_event *je, struct state_
 void flat_describe_redacted(const struct rooms *rs, const struct event *redacted, struct change *ch);
 NODISCARD err *flat_save(struct tx *tx, const struct job *job, const struct job_event *je);
 NODISCARD err *flat_save_redacted(struct tx *tx, const struct job *job, const struct job_event *je);
+
+/*
+ * Other servers (servers.c)
+ */
+/* The room's head was read again; none: nobody else is in it. */
+void room_servers_clear(struct room *room, bool none);
+/* What the event changes in the current state, which is not yet je->changes; who goes out with it is je->left. */
+NODISCARD err *room_servers_note(struct draft *d, struct job_event *je, const struct change *changes, size_t n);
+/* Part of the room now: who is to get it from us. */
+NODISCARD err *room_servers_send(struct draft *d, struct job_event *je);
+void room_servers_release(struct job_event *je);
 
 /*
  * Committing (commit.c)

@@ -50,6 +50,7 @@ struct job;
 struct job_event;
 struct draft;
 struct purge;
+struct server_list;
 
 struct recent { /* recent.c; `lock` covers it */
 	struct lock lock;
@@ -101,6 +102,10 @@ struct room {
 	struct list jobs;       /* queued or just ended, in commit order */
 	struct map locals;      /* joined users of this server, once they were asked for */
 	bool locals_known;
+	struct map
+		servers; /* other servers in the room -> how many joined members, once it was asked for (servers.c) */
+	bool servers_known;
+	struct server_list *server_list; /* the same, as events refer to it; NULL: not made */
 
 	/* only while held */
 	struct arena *a; /* the holder's: rows read under the lock */
@@ -130,7 +135,7 @@ struct rooms {
 	struct {
 		void (*fn)(void *ctx, const struct rooms_stored *ev);
 		void *ctx;
-	} stored[8];
+	} stored[16];
 	size_t n_stored;
 	struct map names; /* v1, v2: id of a received event that is queued -> struct job, whichever room's. `lock` */
 	struct lock upgrade_lock; /* upgrade.c */

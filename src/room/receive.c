@@ -254,6 +254,7 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 		je->row.flags |= EVENT_GAP;
 	job_event_edges(d, je, r->prevs, r->ev->n_prev_events, r->auth_events, r->ev->n_auth_events);
 	je->received = true;
+	je->resident = r->p.resident;
 	TRY(draft_resolve(d, r->roots, r->ev->n_prev_events, &je->before));
 	TRY(current_for(d, r, je->before, &current));
 

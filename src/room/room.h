@@ -90,6 +90,8 @@ NODISCARD err *room_upgrade(struct rooms *rs, struct arena *a, const struct upgr
 /* The room that this one replaces, where both say so; STR_NONE: none. What m.room.create says alone, anybody can say.
  */
 NODISCARD err *room_predecessor(struct rooms *rs, struct arena *a, str room_id, str *out);
+/* The other servers that have joined members in the room: whom typing, receipts and such are told. */
+NODISCARD err *room_other_servers(struct rooms *rs, struct arena *a, str room_id, const int64_t **out, size_t *out_n);
 /* The users of this server who are joined. */
 NODISCARD err *room_local_users(struct rooms *rs, struct arena *a, str room_id, const int64_t **out, size_t *out_n);
 
@@ -157,8 +159,10 @@ struct rooms_stored { /* valid during the call */
 	const struct event *event;
 	/* m.room.member that became current: before and after; else both MEMBER_NONE. user: the row's state_key */
 	enum membership member_before, member_after;
-	bool became_current;  /* a state event that is now part of the current state */
-	const void *prepared; /* the argument of what the hook of rooms_on_prepare gave; NULL: nothing */
+	bool became_current;    /* a state event that is now part of the current state */
+	const void *prepared;   /* the argument of what the hook of rooms_on_prepare gave; NULL: nothing */
+	const int64_t *servers; /* the other servers that get it from us (EVENT_TO_SEND), none twice */
+	size_t n_servers;
 };
 /* Run on a writer thread in commit order per room, before the bus is touched: must be quick. At start only. */
 void rooms_on_stored(struct rooms *rs, void (*hook)(void *ctx, const struct rooms_stored *ev), void *ctx);

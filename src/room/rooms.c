@@ -83,6 +83,7 @@ static void room_free(struct room *room)
 	map_done(&room->redactions);
 	map_done(&room->txns);
 	map_done(&room->locals);
+	room_servers_clear(room, false);
 	mem_free(room->tip.ext);
 	recent_done(&room->recent);
 	acl_known_done(&room->acl);
@@ -200,6 +201,7 @@ static struct room *room_new(struct rooms *rs, int64_t nid, str room_id, const s
 	map_init(&room->redactions, NULL);
 	map_init(&room->txns, NULL);
 	map_init(&room->locals, NULL);
+	map_init(&room->servers, NULL);
 	map_init(&room->cache, NULL);
 	recent_init(&room->recent, rs->opt.recent_bytes);
 	acl_known_init(&room->acl);
@@ -234,6 +236,7 @@ struct room *rooms_enter_new(struct rooms *rs, int64_t nid, str room_id, const s
 	struct room *room = room_new(rs, nid, room_id, rv, creator), *first;
 
 	room->loaded = true;
+	room->servers_known = true;
 	room->tip.next_node = 1;
 	first = enter(rs, room);
 	if (first == room)

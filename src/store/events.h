@@ -18,6 +18,7 @@ enum event_flags {
 	EVENT_OUTLIER = 4,
 	EVENT_REDACTED = 8, /* json is the redacted form, redacted_by names the redaction */
 	EVENT_STATE = 16,   /* has a state_key (state_key is then never 0: the empty text has a number, too) */
+	EVENT_TO_SEND = 64, /* the other servers of its room get it from us (store/outbox.h) */
 	EVENT_PURGED = 32,  /* an outlier that had its place in the timeline: a purge left it for what refers to it */
 	EVENT_GAP = 128,    /* below it in the timeline something is missing that other servers have (store/gaps.h) */
 };

@@ -365,6 +365,8 @@ static err *purge_flat(struct tx *tx, int64_t room, size_t limit, int64_t *out_g
 		" (SELECT type, state_key FROM current_state WHERE room = $1 LIMIT $2)",
 		"DELETE FROM room_servers WHERE room = $1 AND server IN"
 		" (SELECT server FROM room_servers WHERE room = $1 LIMIT $2)",
+		"DELETE FROM outbox_left WHERE room = $1 AND (server, until) IN"
+		" (SELECT server, until FROM outbox_left WHERE room = $1 LIMIT $2)",
 		"DELETE FROM receipts WHERE room = $1 AND (\"user\", kind, thread) IN"
 		" (SELECT \"user\", kind, thread FROM receipts WHERE room = $1 LIMIT $2)",
 		"DELETE FROM notify WHERE room = $1 AND stream IN"

@@ -80,7 +80,9 @@ err *store_head_load(struct tx *tx, int64_t room, struct room_head_row **out)
 	struct row *row;
 
 	*out = NULL;
-	TRY(tx_one(tx, "SELECT extremities, root, timeline_top, joined, invited FROM room_heads WHERE room = $1",
+	TRY(tx_one(tx,
+		   "SELECT extremities, root, timeline_top, joined, invited, EXISTS (SELECT 1 FROM room_servers"
+		   " WHERE room = $1 AND since > 0 AND members > 0) FROM room_heads WHERE room = $1",
 		   BIND(B(room)), &row));
 	if (!row)
 		return NULL;
@@ -91,6 +93,7 @@ err *store_head_load(struct tx *tx, int64_t room, struct room_head_row **out)
 	h->timeline_top = row_i64(row, 2);
 	h->joined = row_i64(row, 3);
 	h->invited = row_i64(row, 4);
+	h->has_others = row_i64(row, 5) != 0;
 	*out = h;
 	return NULL;
 }
@@ -289,13 +292,34 @@ err *store_public_count(struct tx *tx, int64_t *out)
 /*
  * Servers
  */
-err *store_room_server_add(struct tx *tx, int64_t room, int64_t server, int64_t delta)
+err *store_room_server_add(struct tx *tx, int64_t room, int64_t server, int64_t delta, int64_t stream)
 {
-	static const char sql[] =
-		"INSERT INTO room_servers (room, server, members) VALUES ($1, $2, $3)"
-		" ON CONFLICT (room, server) DO UPDATE SET members = room_servers.members + excluded.members";
+	static const char add[] =
+		"INSERT INTO room_servers (room, server, members, since) VALUES ($1, $2, $3, $4)"
+		" ON CONFLICT (room, server) DO UPDATE SET members = room_servers.members + excluded.members,"
+		" since = CASE WHEN room_servers.members > 0 THEN room_servers.since ELSE excluded.since END";
+	static const char left[] =
+		"INSERT INTO outbox_left (server, room, since, until) SELECT server, room, since, $3 FROM room_servers"
+		" WHERE room = $1 AND server = $2 AND since > 0 AND members <= 0 ON CONFLICT (server, room, until)"
+		" DO NOTHING";
 
-	return tx_run(tx, sql, BIND(B(room), B(server), B(delta)));
+	TRY(tx_run(tx, add, BIND(B(room), B(server), B(delta), B(stream))));
+	return delta < 0 && stream ? tx_run(tx, left, BIND(B(room), B(server), B(stream))) : NULL;
+}
+
+err *store_room_others(struct tx *tx, int64_t room, struct room_server_row **out, size_t *out_n)
+{
+	VEC(struct room_server_row) list = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, "SELECT server, members FROM room_servers WHERE room = $1 AND since > 0 AND members > 0",
+		     BIND(B(room)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &list, (struct room_server_row){ rows_i64(rs, 0), rows_i64(rs, 1) });
+	TRY(rows_end(&rs));
+	*out = list.p;
+	*out_n = list.n;
+	return NULL;
 }
 
 err *store_room_has_server(struct tx *tx, int64_t room, int64_t server, bool *out)

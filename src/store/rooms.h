@@ -27,6 +27,7 @@ struct room_head_row {
 	int64_t root;    /* the current state */
 	int64_t timeline_top;
 	int64_t joined, invited; /* members in the current state */
+	bool has_others;         /* read only: other servers are in the room */
 };
 NODISCARD err *store_head_insert(struct tx *tx, const struct room_head_row *h);
 NODISCARD err *store_head_update(struct tx *tx, const struct room_head_row *h);
@@ -89,10 +90,17 @@ NODISCARD err *store_public_rooms(struct tx *tx, const struct public_place *plac
 				  size_t *out_n);
 NODISCARD err *store_public_count(struct tx *tx, int64_t *out);
 
-/* How many joined members a server has in the room. */
-NODISCARD err *store_room_server_add(struct tx *tx, int64_t room, int64_t server, int64_t delta);
+/* How many joined members a server has in the room. stream: the position of what changed it, by which is known what the
+ * server is to get (store/outbox.h); 0 for this server itself. */
+NODISCARD err *store_room_server_add(struct tx *tx, int64_t room, int64_t server, int64_t delta, int64_t stream);
+struct room_server_row {
+	int64_t server, members;
+};
+/* The other servers in the room. */
+NODISCARD err *store_room_others(struct tx *tx, int64_t room, struct room_server_row **out, size_t *out_n);
 /* Has the server a joined member in the room? */
 NODISCARD err *store_room_has_server(struct tx *tx, int64_t room, int64_t server, bool *out);
+/* All, this one among them. */
 NODISCARD err *store_room_servers(struct tx *tx, int64_t room, int64_t **out, size_t *out_n);
 
 struct alias_row {
