@@ -47,8 +47,9 @@ NODISCARD err *key_ring_get(struct key_ring *k, struct arena *a, const struct ke
 			    int64_t deadline_us, struct key_set **out);
 
 /*
- * The lists themselves, as their servers gave them: for a notary. Asked of their servers anew where they do not reach
- * `valid_at` (INT64_MIN: half of their life is over), or none has the key.
+ * The lists themselves, as their servers gave them, signed by this one as well: for a notary. Asked of their servers
+ * anew where they do not reach `valid_at` (INT64_MIN: half of their life is over), or none has the key; those that
+ * there were, where that fails. Not this server's own.
  */
 NODISCARD err *key_ring_documents(struct key_ring *k, struct arena *a, const struct key_want *wants, size_t n,
-				  int64_t deadline_us, const struct json ***out, size_t *out_n);
+				  int64_t deadline_us, struct json ***out, size_t *out_n);

@@ -67,6 +67,15 @@ bool server_keys_old_valid(struct arena *a, const struct json *old)
 	return json_is(old, JSON_OBJECT) && !r.bad && r.n == old->object.n;
 }
 
+size_t server_keys_old(struct arena *a, const struct json *old, struct named_key out[SERVER_KEYS_MAX])
+{
+	struct reading r = { a, ARENA_ARRAY(a, struct named_key, SERVER_KEYS_MAX + 1), 0, false };
+
+	read_list(&r, old, true, 0);
+	memcpy(out, r.keys, r.n * sizeof(*out));
+	return r.n;
+}
+
 /* One of the keys that are in use has signed it. */
 static bool is_own(struct arena *a, const struct json *doc, str server_name, const struct reading *r)
 {

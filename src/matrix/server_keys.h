@@ -31,3 +31,5 @@ NODISCARD err *server_keys_read(struct arena *a, const struct json *doc, str ser
 NODISCARD err *server_keys_write(struct arena *a, const struct signer *own, const struct json *old,
 				 int64_t valid_until_ts, struct json **out);
 bool server_keys_old_valid(struct arena *a, const struct json *old);
+/* Those keys; NULL has none. Gives their number. */
+size_t server_keys_old(struct arena *a, const struct json *old, struct named_key out[SERVER_KEYS_MAX]);

@@ -1,0 +1,97 @@
+/* internal_key_ring.h - the key ring as its own files see it: key_ring.c (asking), key_cache.c (memory), key_fetch.c
+ * (the network), key_save.c (the store). */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/metrics.h"
+#include "base/thread.h"
+#include "federation/fed.h"
+#include "federation/key_ring.h"
+#include "matrix/server_keys.h"
+#include "store/server_keys.h"
+
+enum {
+	KEY_RING_MAX_KNOWN = 50000,    /* keys in memory */
+	KEY_RING_PAUSE_MS = 60 * 1000, /* between two questions to one server, and more each time that it fails: */
+	KEY_RING_MOST_MS = 15 * 60 * 1000,
+	KEY_RING_WAIT_US = 10 * 1000000, /* for one answer */
+	KEY_RING_FLIGHTS = 64,           /* servers that one caller asks at once */
+	KEY_RING_DOCUMENT_MAX = 64 * 1024,
+	KEY_RING_NOTARY_SERVERS = 100, /* in a question to a notary */
+	KEY_RING_NOTARY_LISTS = 16,    /* of each of them that are looked at */
+	KEY_RING_SAVE = 8,             /* lists in a piece */
+	KEY_RING_STRANGERS = 20000,    /* servers in none of our rooms whose keys are kept */
+};
+#define KEY_RING_FURTHEST_MS INT64_C(604800000) /* "7 days into the future": nothing is valid for longer */
+
+struct ring_server {
+	struct list node; /* by last use */
+	str name;
+	struct named_key *keys; /* their texts are the entry's own */
+	size_t n;
+	bool busy;         /* somebody is finding out */
+	int64_t asked_at;  /* ms: the server itself; 0: not yet */
+	unsigned failures; /* since it last gave a list */
+};
+struct ring_metrics {
+	struct metric *lists, *notary_lists, *failed, *bad, *notary_failed;
+};
+extern struct ring_metrics ring_metrics;
+void events_check_count(void); /* event_check.c: registers its metrics */
+
+struct key_ring {
+	struct key_ring_options opt;
+	const struct named_key *own;
+	size_t n_own;
+	struct lock lock; /* of the following */
+	struct cond news;
+	struct map servers;
+	struct list by_use; /* the newest last */
+	size_t n_known;
+	unsigned n_saved; /* lists since strangers were last counted */
+};
+
+/* One server's part of what somebody wants. */
+struct key_ask {
+	str server;
+	VEC(const struct key_want *) wants;
+	bool speaks;
+	bool direct; /* notaries are not asked */
+	bool anew;   /* its list is wanted, newer than `since` */
+	int64_t since;
+	bool ours; /* we are who is finding out */
+};
+
+/* key_cache.c: with the lock */
+struct ring_server *key_cache_find(struct key_ring *k, str server);
+struct ring_server *key_cache_make(struct key_ring *k, str server);
+void key_cache_free(struct key_ring *k);
+bool key_cache_has(const struct ring_server *s, const struct key_ask *ask, int64_t now);
+/* When the server itself may be asked again, ms. */
+int64_t key_cache_next(const struct ring_server *s, bool speaks);
+/* A list, or rows of the store. direct: from the server itself, whose word counts. What changed, in a; its texts are
+ * those of `keys`. */
+void key_cache_learn(struct key_ring *k, struct arena *a, struct ring_server *s, const struct server_keys *keys,
+		     bool direct, struct server_key_row **out_changed, size_t *out_n);
+
+/* key_fetch.c: asks for all that are `ours`, whose entries are busy; none is afterwards. */
+void key_fetch(struct key_ring *k, struct key_ask *const *asks, size_t n, int64_t deadline_us);
+
+/* key_save.c */
+struct key_saving {
+	struct key_ring *k;
+	struct arena *a; /* its own, between two pieces */
+	struct {
+		struct server_key_document doc;
+		struct server_key_row *keys;
+		size_t n;
+	} lists[KEY_RING_SAVE];
+	size_t n;
+};
+/* From the store, of these servers, into memory. */
+NODISCARD err *key_load(struct key_ring *k, struct arena *a, struct strs servers);
+void key_save_begin(struct key_saving *s, struct key_ring *k);
+void key_save(struct key_saving *s, const struct server_key_document *doc, const struct server_key_row *keys, size_t n);
+void key_save_flush(struct key_saving *s);
+void key_save_end(struct key_saving *s);
