@@ -83,6 +83,14 @@ size_t event_signers(const struct room_version *rv, const struct event *ev, str 
 bool event_verify(struct arena *a, const struct room_version *rv, const struct event *ev, str server, str key_id,
 		  const uint8_t public_key[32]);
 
+/* What its signatures cover. */
+str event_signed_bytes(struct arena *a, const struct room_version *rv, const struct event *ev);
+/* The same event (it keeps its id) with one more signature, whoever's: nothing is verified. ERR_TOO_LARGE. */
+NODISCARD err *event_add_signature(struct arena *a, const struct room_version *rv, const struct event *ev, str server,
+				   str key_id, str signature_text, struct event **out);
+NODISCARD err *event_sign(struct arena *a, const struct room_version *rv, const struct event *ev,
+			  const struct signer *by, struct event **out);
+
 /* The redaction algorithm. event_redact: the event's new canonical bytes; its id and signatures stay valid. The same
  * bytes as before when there is nothing to remove. */
 NODISCARD err *event_redact(struct arena *a, const struct room_version *rv, const struct event *ev, str *out_bytes);

@@ -223,5 +223,16 @@ NODISCARD err *invite_permitted(struct rooms *rs, struct arena *a, str user_id);
 /* The content of a membership event: the profile of a user of this server is put in. extra may be NULL. */
 NODISCARD err *member_content(struct rooms *rs, struct arena *a, str user_id, enum membership to, str reason,
 			      const struct json *extra, const struct json **out);
+/* Restricted rooms (join.c): may a user who is neither in nor invited join by what the rule demands? user 0: one whom
+ * nobody here ever heard of. */
+enum join_condition {
+	JOIN_UNCONDITIONAL, /* the room is not restricted */
+	JOIN_MEETS,         /* in one of the rooms that the rule names */
+	JOIN_FAILS,         /* in none of them */
+	JOIN_UNKNOWN,       /* not in those that this server is in, but the rule names others */
+};
+NODISCARD err *join_condition(struct room *room, int64_t user, enum join_condition *out);
+/* A joined user of this server whose power suffices to invite; STR_NONE: nobody. */
+NODISCARD err *join_voucher(struct room *room, str *out);
 /* A join by who is neither in nor invited: in a restricted room, names who vouches for it in p->content (join.c). */
 NODISCARD err *join_authorise(struct room *room, struct proposal *p);

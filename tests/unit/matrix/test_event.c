@@ -785,6 +785,54 @@ static void redaction_strips_the_top_level(void **state)
 		  "\"type\":\"x\"}"));
 }
 
+/* --- further signatures --- */
+
+static void a_further_signature_changes_nothing_else(void **state)
+{
+	static const char *const versions[] = { "1", "6", "11", "12" };
+	const struct signer other = { S("other"), S("ed25519:x"), &KEY };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		const struct room_version *v = rv(versions[i]);
+		struct event_fields f = message_in(v, "{\"body\":\"hi\"}");
+		struct event *ev, *read, *signed_too, *received;
+
+		must(event_build(A, v, &f, &SIGNER, &ev));
+		must(event_load(A, v, ev->event_id, ev->bytes, &read));
+		must(event_sign(A, v, read, &other, &signed_too));
+		assert_str(signed_too->event_id, ev->event_id);
+		/* What others make of it: the same event, whole, with both signatures. */
+		must(event_parse(A, v, signed_too->bytes, &received));
+		assert_str(received->event_id, ev->event_id);
+		assert_false(received->hash_failed);
+		assert_true(event_verify(A, v, received, S("domain"), S("ed25519:1"), KEY.public_key));
+		assert_true(event_verify(A, v, received, S("other"), S("ed25519:x"), KEY.public_key));
+		/* Nobody's signature is taken away by one of the same server. */
+		must(event_add_signature(A, v, signed_too, S("other"), S("ed25519:y"), S("AAAA"), &signed_too));
+		must(event_parse(A, v, signed_too->bytes, &received));
+		assert_true(event_verify(A, v, received, S("other"), S("ed25519:x"), KEY.public_key));
+	}
+}
+
+static void a_further_signature_must_fit(void **state)
+{
+	char text[EVENT_MAX_BYTES];
+	struct event_fields f = message("{}");
+	struct json *content = parse("{}");
+	struct event *ev, *signed_too;
+	const err *e;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	json_set(A, content, S("body"), json_new_str(A, (str){ text, 65000 }));
+	f.content = content;
+	must(event_build(A, rv("11"), &f, &SIGNER, &ev));
+	e = event_add_signature(A, rv("11"), ev, S("other"), S("ed25519:x"), (str){ text, 200 }, &signed_too);
+	assert_non_null(e);
+	assert_int_equal(e->code, ERR_TOO_LARGE);
+}
+
 static void knows_its_versions(void **state)
 {
 	(void)state;
@@ -822,6 +870,8 @@ int main(void)
 		TEST(damaged_events_are_refused_or_sound),
 		TEST(redaction_keeps_what_the_version_says),
 		TEST(redaction_strips_the_top_level),
+		TEST(a_further_signature_changes_nothing_else),
+		TEST(a_further_signature_must_fit),
 		TEST(knows_its_versions),
 	};
 
