@@ -18,4 +18,4 @@ CREATE TABLE server_key_documents (
 	PRIMARY KEY (server, number)
 );
 -- Is there a room that we share with a server?
-CREATE INDEX room_servers_by_server ON room_servers (server);
+CREATE INDEX room_servers_shared ON room_servers (server);
