@@ -223,7 +223,7 @@ static err *save_member(struct tx *tx, const struct room *in, const struct chang
 	TRY(store_member_save(tx, &m));
 	if (!more || !ch->server)
 		return NULL;
-	return store_room_server_add(tx, in->nid, ch->server, more, ch->server == in->rs->server ? 0 : stream);
+	return store_room_server_add(tx, in->nid, ch->server, more, ch->server == in->rs->server ? -stream : stream);
 }
 
 static err *save_change(struct tx *tx, const struct room *in, const struct change *ch, int64_t stream)

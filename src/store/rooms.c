@@ -304,7 +304,7 @@ err *store_room_server_add(struct tx *tx, int64_t room, int64_t server, int64_t 
 		" DO NOTHING";
 
 	TRY(tx_run(tx, add, BIND(B(room), B(server), B(delta), B(stream))));
-	return delta < 0 && stream ? tx_run(tx, left, BIND(B(room), B(server), B(stream))) : NULL;
+	return delta < 0 && stream > 0 ? tx_run(tx, left, BIND(B(room), B(server), B(stream))) : NULL;
 }
 
 err *store_room_others(struct tx *tx, int64_t room, struct room_server_row **out, size_t *out_n)

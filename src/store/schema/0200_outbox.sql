@@ -1,7 +1,8 @@
 -- What is to go to other servers: federation/outbox.h. A PDU costs no row: what a server is to get is computed from the events of ours
 -- and the servers that were in their rooms.
 
--- Since which position the server has been in the room without a break; 0: this server itself, which is no destination.
+-- Since which position the server has been in the room without a break; below 0 for this server itself, which is no destination: minus
+-- the position.
 ALTER TABLE room_servers ADD COLUMN since BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX room_servers_by_server ON room_servers (server, room) WHERE since > 0;
 
