@@ -332,6 +332,14 @@ err *store_room_has_server(struct tx *tx, int64_t room, int64_t server, bool *ou
 	return NULL;
 }
 
+err *store_room_servers_top(struct tx *tx, int64_t room, size_t limit, int64_t **out, size_t *out_n)
+{
+	static const char sql[] = "SELECT server FROM room_servers WHERE room = $1 AND members > 0"
+				  " ORDER BY members DESC, server LIMIT $2";
+
+	return tx_ints(tx, sql, BIND(B(room), B((int64_t)limit)), out, out_n);
+}
+
 err *store_room_servers(struct tx *tx, int64_t room, int64_t **out, size_t *out_n)
 {
 	return tx_ints(tx, "SELECT server FROM room_servers WHERE room = $1 AND members > 0", BIND(B(room)), out,

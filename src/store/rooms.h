@@ -102,6 +102,8 @@ NODISCARD err *store_room_others(struct tx *tx, int64_t room, struct room_server
 NODISCARD err *store_room_has_server(struct tx *tx, int64_t room, int64_t server, bool *out);
 /* All, this one among them. */
 NODISCARD err *store_room_servers(struct tx *tx, int64_t room, int64_t **out, size_t *out_n);
+/* Those with most members first, at most `limit`. */
+NODISCARD err *store_room_servers_top(struct tx *tx, int64_t room, size_t limit, int64_t **out, size_t *out_n);
 
 struct alias_row {
 	str alias, room_id;

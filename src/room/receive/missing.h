@@ -13,6 +13,7 @@
 #include "room/receive/received.h"
 
 struct missing;
+struct fetch_hooks;
 struct missing_options { /* borrowed for the life of the service */
 	struct rooms *rooms;
 	struct store *store;
@@ -20,7 +21,8 @@ struct missing_options { /* borrowed for the life of the service */
 	struct fed *fed;
 	struct pool *pool;
 	const struct log *log;
-	unsigned threads; /* that fetch; 0: chosen */
+	unsigned threads;                /* that fetch; 0: chosen */
+	const struct fetch_hooks *hooks; /* NULL, but in tests (internal_fetch.h) */
 };
 NODISCARD err *missing_new(struct arena *a, const struct missing_options *opt, struct missing **out);
 void missing_start(struct missing *m);
@@ -35,8 +37,10 @@ struct missing_want {              /* borrowed during missing_begin alone: what 
 	size_t n_missing;
 	/*
 	 * Once, on a fetching thread that holds no lock. NULL: what could be found is in the room by now (also the
-	 * event itself, where it was put there with a state that was fetched): look again. Else why nothing was found;
-	 * who wants it asks again a while later, or when somebody else names it.
+	 * event itself, where it was put there with a state that was fetched): look again. Else why nothing was found:
+	 * ERR_CONNECTION_FAILED where somebody who may have it did not answer (who wants it asks again a while later);
+	 * ERR_NOT_FOUND where all answered and none has it: the event is to be dropped, and looked for anew when
+	 * somebody else names it.
 	 */
 	void (*done)(void *ctx, const err *why);
 	void *ctx;

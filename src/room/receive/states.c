@@ -1,0 +1,305 @@
+/*
+ * states.c - the state after an event that has no place in the room, as another server tells it.
+ *
+ * "GET /state_ids": the ids of the state before the event, and of its auth chain. Nearly all of them are known as a
+ * rule, so what is lacking is asked for event by event; where it is much, "GET /state" brings everything at once. What
+ * comes is stored as outliers, and judged by its own auth_events there. Then the state is what of it is stored, is of
+ * this room, has a state key, and was not rejected: an id of anything else is left out. A state without the room's
+ * create event is no state of it, and is refused as a whole. It is given on as its difference from the room's current
+ * state, so that a tree is built at the cost of what differs.
+ *
+ * That a server says so makes it no truth: the state is resolved with others before the room's own can change by it.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "json/stream.h"
+#include "room/internal_room.h"
+#include "room/receive/internal_fetch.h"
+
+struct ids { /* of an answer */
+	struct arena *a;
+	VEC(str) state, all; /* all: with the auth chain */
+	struct map seen;
+};
+
+static err *take_id(void *ctx, size_t which, str value)
+{
+	struct ids *ids = ctx;
+	struct json *j;
+	str id;
+
+	TRY(json_parse(ids->a, value, &json_limits_event, &j));
+	id = json_str(j);
+	if (str_is_empty(id) || id.n > ID_MAX)
+		return err_new(ids->a, ERR_BAD_JSON, "that is no event's id");
+	if (ids->all.n == FETCH_STATE_IDS)
+		return err_new(ids->a, ERR_TOO_LARGE, "a state of more events than any room has");
+	id = arena_keep(ids->a, id);
+	if (which == 0)
+		vec_push(ids->a, &ids->state, id);
+	if (!map_put(&ids->seen, id, ids))
+		vec_push(ids->a, &ids->all, id);
+	return NULL;
+}
+
+struct body {
+	struct json_stream *stream;
+	struct arena *a;
+};
+
+static err *feed(void *ctx, str bytes)
+{
+	const struct body *b = ctx;
+
+	return json_stream_feed(b->stream, b->a, bytes);
+}
+
+/* Asks for what a stream reads. */
+static err *ask_streamed(struct fetch *f, str server, const char *path, str event_id, size_t max_bytes,
+			 const struct json_take *takes, size_t n, json_take_fn *fn, void *ctx)
+{
+	struct body body = { json_stream_new(takes, n, fn, ctx), f->a };
+	struct fed_call call = {
+		.destination = server,
+		.path = fed_query(f->a, fed_path(f->a, str_c(path), f->room_id, STR_NONE), "event_id", event_id),
+		.max_bytes = max_bytes,
+		.take = feed,
+		.take_ctx = &body,
+	};
+	err *e;
+
+	e = fetch_ask(f, &call);
+	if (!e)
+		e = json_stream_end(body.stream, f->a);
+	json_stream_free(&body.stream);
+	return e;
+}
+
+static err *ask_ids(struct fetch *f, str server, str event_id, struct ids *ids)
+{
+	static const struct json_take takes[] = { { STR("pdu_ids"), true, 6 * ID_MAX + 2 },
+						  { STR("auth_chain_ids"), true, 6 * ID_MAX + 2 } };
+
+	*ids = (struct ids){ .a = f->a };
+	map_init(&ids->seen, f->a);
+	return ask_streamed(f, server, "/_matrix/federation/v1/state_ids/", event_id, fetch_ids_bytes, takes,
+			    ARRAY_LEN(takes), take_id, ids);
+}
+
+/*
+ * The whole state: events are checked and stored some hundreds at a time, in the order they come, but all of the auth
+ * chain before the state, which stands on it.
+ */
+enum { STATE_BATCH = 500 };
+
+struct whole {
+	struct fetch *f;
+	const struct map *known;
+	VEC(const struct json *) events;
+	size_t bytes;
+};
+
+static err *take_event(void *ctx, size_t which, str value)
+{
+	struct whole *w = ctx;
+	struct json *j;
+
+	(void)which;
+	w->bytes += value.n;
+	if (w->bytes > fetch_state_bytes / 4)
+		return err_new(w->f->a, ERR_TOO_LARGE, "too much of the state is missing");
+	TRY(json_parse(w->f->a, arena_keep(w->f->a, value), &json_limits_event, &j));
+	vec_push(w->f->a, &w->events, j);
+	return NULL;
+}
+
+static err *ask_whole(struct fetch *f, str server, str event_id, struct event_list *out)
+{
+	static const struct json_take takes[] = { { STR("auth_chain"), true, EVENT_MAX_BYTES * 2 },
+						  { STR("pdus"), true, EVENT_MAX_BYTES * 2 } };
+	struct whole w = { .f = f };
+
+	TRY(ask_streamed(f, server, "/_matrix/federation/v1/state/", event_id, fetch_state_bytes, takes,
+			 ARRAY_LEN(takes), take_event, &w));
+	for (size_t i = 0; i < w.events.n; i += STATE_BATCH)
+		fetch_check(f, server, w.events.p + i, MIN(w.events.n - i, (size_t)STATE_BATCH), out);
+	return NULL;
+}
+
+/* Of the ids, those that are not stored in this room. */
+static size_t lacking(const struct fetch *f, const struct ids *ids, str event_id, const struct map *known, str **out)
+{
+	str *list = ARENA_ARRAY(f->a, str, ids->all.n + 1);
+	size_t n = 0;
+
+	if (!map_get(known, event_id))
+		list[n++] = event_id;
+	for (size_t i = 0; i < ids->all.n; i++)
+		if (!map_get(known, ids->all.p[i]) && !str_eq(ids->all.p[i], event_id))
+			list[n++] = ids->all.p[i];
+	*out = list;
+	return n;
+}
+
+static err *complete(struct fetch *f, str server, str event_id, const struct ids *ids, const struct map *known)
+{
+	struct event_list got, none;
+	size_t n;
+	str *ask;
+
+	event_list_init(&got, f->a);
+	event_list_init(&none, f->a);
+	n = lacking(f, ids, event_id, known, &ask);
+	if (n == 0)
+		return NULL;
+	if (n > FETCH_STATE_SINGLY && n * 10 >= ids->all.n)
+		TRY(ask_whole(f, server, event_id, &got));
+	if (got.list.n == 0)
+		TRY(fetch_events(f, server, ask, n, &got));
+	else if (!map_get(known, event_id) && !map_get(&got.by_id, event_id))
+		TRY(fetch_events(f, server, &event_id, 1, &got));
+	TRY(fetch_auth(f, got.list.p, got.list.n, &got));
+	return fetch_store_outliers(f, &got);
+}
+
+/*
+ * As a difference
+ */
+struct diff {
+	struct arena *a;
+	struct map wanted; /* key as bytes > struct state_entry */
+	VEC(struct state_entry) changes;
+};
+
+static str key_bytes(const struct state_entry *e) { return (str){ (const char *)&e->type, 2 * sizeof(int64_t) }; }
+
+static err *compare(void *arg, const struct state_entry *e)
+{
+	struct diff *d = arg;
+	const struct state_entry *want = map_del(&d->wanted, key_bytes(e));
+
+	if (!want)
+		vec_push(d->a, &d->changes, (struct state_entry){ e->type, e->key, 0 });
+	else if (want->event != e->event)
+		vec_push(d->a, &d->changes, *want);
+	return NULL;
+}
+
+static err *difference(struct fetch *f, const struct state_entry *entries, size_t n, struct prev_state *out)
+{
+	const struct rooms *rs = f->opt->rooms;
+	struct node_source src = { .cache = rs->node_cache, .room = f->room };
+	const struct state_tree tree = node_source_tree(&src);
+	struct diff d = { .a = f->a };
+	struct room_head_row *head;
+	struct state_root root;
+	AUTO_TX tx = NULL;
+	void *value;
+	str key;
+
+	map_init(&d.wanted, f->a);
+	for (size_t i = 0; i < n; i++)
+		map_put(&d.wanted, key_bytes(&entries[i]), (void *)&entries[i]);
+	TRY(store_read(f->opt->store, f->a, &tx));
+	TRY(store_head_load(tx, f->room, &head));
+	if (!head)
+		return err_new(f->a, ERR_NOT_FOUND, "the room is gone");
+	src.tx = tx;
+	TRY(store_root_load(tx, f->room, head->root, &root));
+	TRY(state_each(&tree, f->a, root, (struct state_pick){ 0 }, compare, &d));
+	for (size_t i = 0; map_next(&d.wanted, &i, &key, &value);)
+		vec_push(f->a, &d.changes, *(const struct state_entry *)value);
+	out->base = head->root;
+	out->changes = d.changes.p;
+	out->n_changes = d.changes.n;
+	return NULL;
+}
+
+/* What of the ids is a state: in *out_n entries, at most one a key. */
+static err *entries_of(struct fetch *f, str event_id, const struct ids *ids, struct state_entry **out, size_t *out_n)
+{
+	const struct rooms *rs = f->opt->rooms;
+	struct state_entry *list = ARENA_ARRAY(f->a, struct state_entry, ids->state.n + 1), *own = NULL;
+	const struct event_brief *b;
+	struct map known, keys;
+	size_t n = 0, left_out = 0;
+	bool created = false;
+	int64_t create;
+
+	TRY(store_intern_find(f->opt->store, f->a, S("m.room.create"), &create));
+	TRY(fetch_known(f, ids->state.p, ids->state.n, &known));
+	map_init(&keys, f->a);
+	for (size_t i = 0; i < ids->state.n; i++) {
+		b = map_get(&known, ids->state.p[i]);
+		if (!b || b->room != f->room || !(b->flags & EVENT_STATE) || b->flags & EVENT_REJECTED) {
+			left_out++;
+			continue;
+		}
+		list[n] = (struct state_entry){ b->type, b->state_key, b->nid };
+		if (map_get(&keys, key_bytes(&list[n])))
+			continue;
+		map_put(&keys, key_bytes(&list[n]), &list[n]);
+		created = created || (b->type == create && b->state_key == rs->empty);
+		n++;
+	}
+	TRY(fetch_known(f, &event_id, 1, &known));
+	b = map_get(&known, event_id);
+	if (!b || b->room != f->room)
+		return fetch_failed(f, "the event whose state was asked for", event_id);
+	if (b->flags & EVENT_STATE && !(b->flags & EVENT_REJECTED)) {
+		const struct state_entry e = { b->type, b->state_key, b->nid };
+
+		own = map_get(&keys, key_bytes(&e));
+		created = created || (b->type == create && b->state_key == rs->empty);
+		if (own)
+			*own = e;
+		else
+			list[n++] = e;
+	}
+	if (!created)
+		return err_new(f->a, ERR_NOT_FOUND, "a state without the room's create event");
+	if (left_out)
+		log_info(f->opt->log, "events of a state that was fetched are left out", F("room_id", f->room_id),
+			 F("event_id", event_id), F("events", left_out));
+	*out = list;
+	*out_n = n;
+	return NULL;
+}
+
+static err *from_server(struct fetch *f, str server, str event_id, struct prev_state *out)
+{
+	struct state_entry *entries = NULL;
+	struct map known;
+	struct ids ids;
+	str *all;
+	size_t n = 0;
+
+	TRY(ask_ids(f, server, event_id, &ids));
+	vec_push(f->a, &ids.all, event_id);
+	all = ids.all.p;
+	TRY(fetch_known(f, all, ids.all.n, &known));
+	ids.all.n--;
+	TRY(complete(f, server, event_id, &ids, &known));
+	TRY(entries_of(f, event_id, &ids, &entries, &n));
+	return difference(f, entries, n, out);
+}
+
+err *fetch_state_after(struct fetch *f, str event_id, struct prev_state *out)
+{
+	for (size_t i = 0; i < f->n_servers && clock_mono_us() < f->deadline_us; i++) {
+		struct prev_state got = { .event_id = event_id };
+		const err *e = from_server(f, f->servers[i], event_id, &got);
+
+		if (!e) {
+			*out = got;
+			return NULL;
+		}
+		log_info(f->opt->log, "a state could not be had", F("room_id", f->room_id), F("event_id", event_id),
+			 F("server", f->servers[i]), F("why", e->msg));
+		if (e->code == ERR_STORE || e->code == ERR_INTERNAL)
+			return err_keep(f->a, e);
+	}
+	if (clock_mono_us() >= f->deadline_us)
+		f->unanswered = true;
+	return fetch_failed(f, "the state after", event_id);
+}
