@@ -122,6 +122,8 @@ struct room {
 	struct acl_known acl;
 };
 
+enum { OUTLIER_STORED, OUTLIER_REJECTED, OUTLIER_UNPLACED, OUTLIER_OUTCOMES }; /* receive/outlier.c */
+
 struct rooms {
 	struct rooms_options opt;
 	struct node_cache *node_cache;
@@ -142,6 +144,7 @@ struct rooms {
 	struct cond upgrade_done;
 	struct map upgrading;  /* room id -> struct upgrade */
 	struct metric *resets; /* of state, see flat.c */
+	struct metric *outliers[OUTLIER_OUTCOMES];
 	struct chore *purging; /* purger.c; or NULL. `lock` */
 	rooms_prepare_fn *prepare;
 	void *prepare_ctx;

@@ -14,6 +14,7 @@
 
 struct bus;
 struct log;
+struct pool;
 struct tx;
 struct rooms;
 struct room; /* one room's head, locked while held */
@@ -31,6 +32,7 @@ struct rooms_options { /* everything is borrowed for the life of the service */
 	str power_private_chat, power_trusted_private_chat, power_public_chat;
 	bool encrypt_invite_rooms, encrypt_all_rooms; /* m.room.encryption in new private / in all new rooms */
 	size_t max_heads;                             /* rooms in memory; 0: chosen */
+	struct pool *pool;                            /* for the checks of many events at a time; NULL: none */
 	size_t recent_bytes;                          /* newest events kept in memory a room; 0: chosen */
 };
 

@@ -40,7 +40,12 @@ static err *intern_known(struct rooms *rs, struct arena *a)
 
 err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **out)
 {
-	static struct metric *resets;
+	static struct metric *resets, *outliers[OUTLIER_OUTCOMES];
+	static const char *const outcomes[OUTLIER_OUTCOMES] = {
+		[OUTLIER_STORED] = "outcome=\"stored\"",
+		[OUTLIER_REJECTED] = "outcome=\"rejected\"",
+		[OUTLIER_UNPLACED] = "outcome=\"unplaced\"",
+	};
 	struct rooms *rs = MEM_NEW(struct rooms);
 	err *e;
 
@@ -64,6 +69,13 @@ err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **
 			"hearth_room_state_resets_total",
 			"Members, power levels and join rules that a resolution changed without an event", "");
 	rs->resets = resets;
+	for (size_t i = 0; i < OUTLIER_OUTCOMES; i++) {
+		if (!outliers[i])
+			outliers[i] =
+				metric_counter("hearth_room_outliers_total",
+					       "Auth and state events from answers of other servers", outcomes[i]);
+		rs->outliers[i] = outliers[i];
+	}
 	e = intern_known(rs, a);
 	if (e)
 		rooms_free(&rs);

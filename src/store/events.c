@@ -164,6 +164,23 @@ err *store_event_names(struct tx *tx, const int64_t *nids, size_t n, struct even
 	return NULL;
 }
 
+err *store_event_marks(struct tx *tx, const str *ids, size_t n, struct event_mark **out, size_t *out_n)
+{
+	const struct strs list = { ids, n };
+	VEC(struct event_mark) found = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, "SELECT event_id, nid, room, flags FROM events WHERE event_id IN $1", BIND(B(list)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found,
+			 (struct event_mark){ rows_str(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2),
+					      (unsigned)rows_i64(rs, 3) });
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}
+
 err *store_events_auths(struct tx *tx, const int64_t *nids, size_t n, str **out)
 {
 	const struct i64s list = { nids, n };

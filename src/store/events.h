@@ -73,6 +73,14 @@ struct event_name {
 };
 NODISCARD err *store_event_names(struct tx *tx, const int64_t *nids, size_t n, struct event_name **out, size_t *out_n);
 
+/* Of those event ids that are stored, in whichever room: what somebody who would store them has to know. */
+struct event_mark {
+	str event_id;
+	int64_t nid, room;
+	unsigned flags;
+};
+NODISCARD err *store_event_marks(struct tx *tx, const str *ids, size_t n, struct event_mark **out, size_t *out_n);
+
 /* The packed auth_events of each event, in the order asked for; ERR_INTERNAL when one is not stored. */
 NODISCARD err *store_events_auths(struct tx *tx, const int64_t *nids, size_t n, str **out);
 

@@ -1,0 +1,205 @@
+/*
+ * outlier_write.c - outliers' rows, in pieces that hold the writer for a few milliseconds each.
+ *
+ * One piece is in the store's queue while the next events are judged; it is waited for when there is more to write.
+ * Other rooms' writes get in between.
+ */
+#include "room/receive/internal_outlier.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+#include "store/auth_index.h"
+#include "store/events.h"
+#include "store/tx.h"
+
+enum { PIECE_US = 8000, PIECE_LEAST = 8, PIECE_MOST = 1000, LATE_EDGES = 200 };
+
+struct batch { /* what lives until its last piece is on disk */
+	struct arena *a;
+	struct arena **arenas;
+	size_t n_arenas;
+};
+struct outlier_writer {
+	struct outliers *o;
+	struct batch now, before;
+	struct ticket *flight;
+	struct arena *flight_a;
+	/* the piece in flight */
+	struct event_row *rows;
+	struct auth_entry *entries;
+	str *ids;
+	size_t n;
+	int64_t took_us;
+	bool raced, late_more;
+};
+
+struct outlier_writer *outlier_writer_new(struct outliers *o)
+{
+	struct outlier_writer *w = MEM_NEW(struct outlier_writer);
+
+	w->o = o;
+	return w;
+}
+
+static void batch_free(struct batch *b)
+{
+	for (size_t i = 0; i < b->n_arenas; i++)
+		arena_free(&b->arenas[i]);
+	arena_free(&b->a);
+	*b = (struct batch){ 0 };
+}
+
+/* How many rows the next piece has. */
+static void learn(struct outlier_writer *w)
+{
+	struct outliers *o = w->o;
+
+	o->pieces++;
+	o->longest_us = MAX(o->longest_us, w->took_us);
+	if (w->took_us > PIECE_US)
+		o->per_piece = MAX(o->per_piece / 2, (size_t)PIECE_LEAST);
+	else if (w->took_us < PIECE_US / 2 && w->n == o->per_piece)
+		o->per_piece = MIN(o->per_piece * 2, (size_t)PIECE_MOST);
+}
+
+static err *land(struct outlier_writer *w, struct arena *a)
+{
+	err *e;
+
+	if (!w->flight)
+		return NULL;
+	e = store_wait(a, w->flight);
+	w->flight = NULL;
+	if (e) {
+		w->o->raced = w->raced;
+		return e;
+	}
+	if (w->late_more)
+		store_auth_catch_up(w->o->rs->opt.store);
+	learn(w);
+	return NULL;
+}
+
+void outlier_writer_free(struct outlier_writer **w)
+{
+	AUTO_ARENA a = arena_new();
+	const err *e = land(*w, a);
+
+	(void)e; /* who flushed has been told */
+	batch_free(&(*w)->before);
+	batch_free(&(*w)->now);
+	mem_free(*w);
+	*w = NULL;
+}
+
+static err *write_piece(struct tx *tx, void *arg)
+{
+	struct outlier_writer *w = arg;
+	const int64_t start = clock_mono_us();
+	struct event_mark *marks;
+	size_t n_marks;
+
+	w->late_more = w->raced = false;
+	TRY(store_event_marks(tx, w->ids, w->n, &marks, &n_marks));
+	if (n_marks > 0) {
+		w->raced = true;
+		return err_new(tx_arena(tx), ERR_STORE, "an event was stored twice at the same time");
+	}
+	for (size_t i = 0; i < w->n; i++)
+		TRY(store_event_insert(tx, &w->rows[i]));
+	TRY(store_auth_add(tx, w->entries, w->n));
+	TRY(store_auth_late(tx, w->ids, w->n, LATE_EDGES, &w->late_more));
+	w->took_us = clock_mono_us() - start;
+	return NULL;
+}
+
+static err *queue_piece(struct outlier_writer *w, struct arena *a, struct event_row *rows, struct auth_entry *entries,
+			str *ids, size_t n)
+{
+	const struct piece piece = { .run = write_piece, .arg = w, .shard = w->o->room };
+
+	TRY(land(w, a));
+	w->rows = rows;
+	w->entries = entries;
+	w->ids = ids;
+	w->n = n;
+	return store_write(w->o->rs->opt.store, a, &piece, &w->flight);
+}
+
+/* Numbers for the texts of all of them: those that are new wait for one commit. */
+static err *number_texts(struct outlier_writer *w, struct arena *a, const struct outlier_ready *list, size_t n)
+{
+	struct store_text *texts = ARENA_ARRAY(a, struct store_text, 4 * n);
+	int64_t server;
+	size_t t = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct outlier_rec *r = &w->o->recs.p[list[i].rec];
+		const struct event *ev = list[i].ev;
+
+		texts[t++] = (struct store_text){ ev->type, &r->type };
+		texts[t++] = (struct store_text){ ev->state_key, &r->key };
+		texts[t++] = (struct store_text){ ev->sender, &r->sender };
+		/* The flat tables ask for it. */
+		if (str_eq(ev->type, S("m.room.member")) && id_user_valid(ev->state_key))
+			texts[t++] = (struct store_text){ id_server(ev->state_key), &server };
+	}
+	return store_intern_all(w->o->rs->opt.store, a, texts, t);
+}
+
+static struct event_row row_of(const struct outliers *o, struct arena *a, const struct outlier_ready *x)
+{
+	const struct outlier_rec *r = &o->recs.p[x->rec];
+	const int64_t *unknown = ARENA_ARRAY(a, int64_t, x->ev->n_prev_events);
+
+	return (struct event_row){
+		.nid = x->ev->nid,
+		.room = o->room,
+		.type = r->type,
+		.state_key = r->key,
+		.sender = r->sender,
+		.depth = x->ev->depth,
+		.origin_server_ts = x->ev->origin_server_ts,
+		.flags = EVENT_OUTLIER | EVENT_STATE | (x->ev->rejected ? EVENT_REJECTED : 0),
+		.event_id = x->ev->event_id,
+		.json = x->ev->bytes,
+		.txn_device = STR_NONE,
+		.txn_id = STR_NONE,
+		.prevs = store_nids_pack(a, unknown, x->ev->n_prev_events),
+		.auths = x->auths,
+	};
+}
+
+err *outlier_writer_add(struct outlier_writer *w, struct arena *a, const struct outlier_ready *list, size_t n,
+			struct arena **arenas, size_t n_arenas)
+{
+	struct arena *keep = arena_new();
+	struct event_row *rows = ARENA_ARRAY(keep, struct event_row, n);
+	struct auth_entry *entries = ARENA_ARRAY(keep, struct auth_entry, n);
+	str *ids = ARENA_ARRAY(keep, str, n);
+	err *e;
+
+	/* At most one piece is in flight, so of two batches ago nothing is. */
+	batch_free(&w->before);
+	w->before = w->now;
+	w->now = (struct batch){ keep, ARENA_ARRAY(keep, struct arena *, n_arenas), n_arenas };
+	memcpy(w->now.arenas, arenas, n_arenas * sizeof(*arenas));
+	e = number_texts(w, a, list, n);
+	if (e)
+		return e;
+	for (size_t i = 0; i < n; i++) {
+		rows[i] = row_of(w->o, keep, &list[i]);
+		entries[i] = list[i].entry;
+		ids[i] = rows[i].event_id;
+	}
+	for (size_t at = 0; at < n;) {
+		const size_t some = MIN(w->o->per_piece, n - at);
+
+		TRY(queue_piece(w, a, rows + at, entries + at, ids + at, some));
+		at += some;
+	}
+	return NULL;
+}
+
+err *outlier_writer_flush(struct outlier_writer *w, struct arena *a) { return land(w, a); }
