@@ -64,6 +64,24 @@ static int64_t count_shown(const struct job *job)
 	return n;
 }
 
+static err *save_edges(struct tx *tx, const struct job *job)
+{
+	struct arena *a = tx_arena(tx);
+	VEC(int64_t) prevs = { 0 }, events = { 0 };
+
+	for (size_t i = 0; i < job->events.n; i++) {
+		const struct job_event *je = job->events.p[i];
+
+		for (size_t k = 0; k < je->n_prevs; k++) {
+			vec_push(a, &prevs, je->prevs[k]);
+			vec_push(a, &events, je->row.nid);
+		}
+	}
+	if (prevs.n == 1) /* most of them */
+		return store_event_edge_insert(tx, prevs.p[0], events.p[0]);
+	return prevs.n ? store_event_edges_insert(tx, prevs.p, events.p, prevs.n) : NULL;
+}
+
 static err *job_run(struct tx *tx, void *arg)
 {
 	const struct job *job = arg;
@@ -78,11 +96,10 @@ static err *job_run(struct tx *tx, void *arg)
 	if (job->n_rows)
 		TRY(store_nodes_save(tx, job->room->nid, job->rows, job->n_rows));
 	TRY(store_auth_add(tx, job->auth, job->n_auth));
+	TRY(save_edges(tx, job));
 	for (size_t i = 0; i < job->events.n; i++) {
 		const struct job_event *je = job->events.p[i];
 
-		for (size_t k = 0; k < je->n_prevs; k++)
-			TRY(store_event_edge_insert(tx, je->prevs[k], je->row.nid));
 		if (je->redact_waits)
 			TRY(store_redaction_wait(tx, je->ev->redacts, je->row.nid));
 	}

@@ -152,6 +152,7 @@ void room_release(struct room **held)
 	assert(!room->draft);
 	store_read_end(&room->tx);
 	room->a = NULL;
+	room->ahead = NULL;
 	lock_drop(&room->lock);
 	rooms_unref(room->rs, room);
 }
@@ -212,6 +213,9 @@ err *room_event(struct room *room, int64_t nid, const struct event **out)
 		*out = je->ev;
 		return NULL;
 	}
+	*out = redaction ? NULL : ahead_event(room, nid);
+	if (*out)
+		return NULL;
 	TRY(room_tx(room, &tx));
 	TRY(store_event_by_nid(tx, nid, &row));
 	if (!row)
@@ -229,40 +233,53 @@ err *room_event_of_row(struct room *room, const struct event_row *row, const str
 	TRY(event_load(room->a, room->rv, row->event_id, row->json, &ev));
 	ev->nid = row->nid;
 	ev->rejected = row->flags & EVENT_REJECTED;
+	ahead_keep(room, ev);
 	*out = ev;
+	return NULL;
+}
+
+static err *find_row(struct room *room, str event_id, const struct event_row **out)
+{
+	struct event_row *stored;
+	struct tx *tx;
+
+	*out = NULL;
+	if (!ahead_row(room, event_id, &stored)) {
+		TRY(room_tx(room, &tx));
+		TRY(store_event_by_id(tx, event_id, &stored));
+	}
+	if (stored && stored->room == room->nid)
+		*out = stored;
+	return NULL;
+}
+
+err *room_row_by_id(struct room *room, str event_id, const struct event_row **out)
+{
+	const struct job_event *je = map_get(&room->pending_ids, event_id), *redaction;
+
+	*out = je ? &je->row : NULL;
+	if (!je)
+		TRY(find_row(room, event_id, out));
+	redaction = *out ? map_get_i(&room->redactions, (*out)->nid) : NULL;
+	if (redaction)
+		*out = redacted_row(room, redaction, *out);
 	return NULL;
 }
 
 err *room_event_by_id(struct room *room, str event_id, const struct event **out, const struct event_row **out_row)
 {
-	const struct job_event *je = map_get(&room->pending_ids, event_id), *redaction;
-	const struct event_row *row = je ? &je->row : NULL;
-	struct event_row *stored;
-	struct tx *tx;
+	const struct event_row *row;
 
 	*out = NULL;
-	if (!row) {
-		TRY(room_tx(room, &tx));
-		TRY(store_event_by_id(tx, event_id, &stored));
-		if (!stored || stored->room != room->nid)
-			return NULL;
-		row = stored;
-	}
-	redaction = map_get_i(&room->redactions, row->nid);
-	if (redaction)
-		row = redacted_row(room, redaction, row);
+	TRY(room_row_by_id(room, event_id, &row));
+	if (!row)
+		return NULL;
 	if (out_row)
 		*out_row = row;
-	if (je && !redaction) {
-		*out = je->ev;
-		return NULL;
-	}
-	struct event *ev;
-	TRY(event_load(room->a, room->rv, row->event_id, row->json, &ev));
-	ev->nid = row->nid;
-	ev->rejected = row->flags & EVENT_REJECTED;
-	*out = ev;
-	return NULL;
+	if (map_get_i(&room->pending, row->nid))
+		return room_event(room, row->nid, out);
+	*out = map_get_i(&room->redactions, row->nid) ? NULL : ahead_event(room, row->nid);
+	return *out ? NULL : room_event_of_row(room, row, out);
 }
 
 /*
@@ -285,6 +302,14 @@ void room_cache_drop(struct room *room, int64_t type, int64_t key)
 	map_del(&room->cache, key_text(k)); /* its memory goes with the whole */
 	if (type == room->rs->type_acl)
 		acl_known_forget(&room->acl);
+}
+
+const struct event *room_remembered(const struct room *room, int64_t type, int64_t key)
+{
+	const int64_t k[2] = { type, key };
+	const struct cached *c = map_get(&room->cache, key_text(k));
+
+	return c ? c->ev : NULL;
 }
 
 static err *cache_event(struct room *room, int64_t nid, const struct event **out)

@@ -119,7 +119,9 @@ NODISCARD err *draft_queue(struct draft **d, struct ticket **out_ticket);
 void draft_drop(struct draft **d);
 #define AUTO_DRAFT CLEANUP(draft_drop) struct draft *
 
-/* An event made elsewhere, with any prev_events that are known: all checks of a received event. */
+/*
+ * An event made elsewhere, with any prev_events that are known: all checks of a received event (receive.c).
+ */
 struct arrival {
 	/* It is known as an outlier (row_awaits_place): as room_event_by_id gave it. NULL: unknown. */
 	const struct event *known;
@@ -127,11 +129,16 @@ struct arrival {
 	/* The states after prev_events that have no place (receive/received.h). */
 	const struct prev_state *given;
 	size_t n_given;
+
+	/* What became of it, where it failed. */
+	bool begun;         /* the draft can only be dropped; else it is as it was */
+	const str *missing; /* ERR_NOT_FOUND: ids of prev_events and auth_events that are not known */
+	size_t n_missing;
 };
 /* The same in a draft: p has the event's numbers (an outlier keeps those it has). Not for an event that is known
  * otherwise (APPEND_KNOWN). `how`: NULL for nothing of the kind. */
 NODISCARD err *draft_add_received(struct draft *d, const struct event *ev, const struct proposal *p,
-				  const struct arrival *how, enum append_outcome *out);
+				  struct arrival *how, enum append_outcome *out);
 /* Is a known event one that would be received again, for it has no place yet? */
 bool row_awaits_place(const struct event_row *row);
 NODISCARD err *rooms_append_event(struct rooms *rs, struct arena *a, const struct event *ev, enum append_outcome *out);

@@ -51,6 +51,7 @@ struct job_event;
 struct draft;
 struct purge;
 struct server_list;
+struct ahead;
 
 struct recent { /* recent.c; `lock` covers it */
 	struct lock lock;
@@ -112,6 +113,7 @@ struct room {
 	struct tx *tx;   /* a snapshot, opened when first needed */
 	struct node_source nodes;
 	struct draft *draft; /* being built, or NULL */
+	struct ahead *ahead; /* what was read for a batch of received events, or NULL */
 
 	struct lock done_lock;
 	struct cond done_cond;
@@ -170,6 +172,8 @@ NODISCARD err *head_load(struct room *room);
  * hold. */
 NODISCARD err *room_current(struct room *room, int64_t type, int64_t key, const struct event **out);
 NODISCARD err *room_current_text(struct room *room, str type, str state_key, const struct event **out);
+/* The same if it is remembered already; else NULL. */
+const struct event *room_remembered(const struct room *room, int64_t type, int64_t key);
 NODISCARD err *room_membership(struct room *room, str user_id, enum membership *out);
 NODISCARD err *room_power(struct room *room, struct power_levels *out);
 void room_cache_drop(struct room *room, int64_t type, int64_t key);
@@ -181,6 +185,20 @@ NODISCARD err *room_event_of_row(struct room *room, const struct event_row *row,
 /* By id, of this room: NULL when unknown. out_row may be NULL. */
 NODISCARD err *room_event_by_id(struct room *room, str event_id, const struct event **out,
 				const struct event_row **out_row);
+NODISCARD err *room_row_by_id(struct room *room, str event_id, const struct event_row **out);
+/*
+ * Reading ahead (receive/ahead.c): for many received events in one hold, what is asked of each is read once. It goes
+ * with the hold.
+ */
+/* Rows under these ids, also those that are not there; and which of the ids redactions wait for. */
+NODISCARD err *room_read_ahead(struct room *room, const str *event_ids, size_t n);
+/* False: was not read. *out is NULL where there is none. */
+bool ahead_row(const struct room *room, str event_id, struct event_row **out);
+/* An event that was loaded before, NULL: it was not; to be found from now on. */
+const struct event *ahead_event(const struct room *room, int64_t nid);
+void ahead_keep(struct room *room, const struct event *ev);
+/* May a stored redaction wait for the event? */
+bool ahead_may_wait(const struct room *room, str event_id);
 /* The joined users of this server, by number. */
 NODISCARD err *room_locals(struct room *room, const struct map **out);
 /* Keeps that list up with a change of the current state. */

@@ -19,6 +19,7 @@ struct received {
 	bool gap;                 /* below it in the timeline, something is missing */
 	bool given_counts;        /* a given state is among the roots */
 	const struct event **auth_events;
+	VEC(str) missing;
 };
 
 bool row_awaits_place(const struct event_row *row)
@@ -55,23 +56,39 @@ static bool is_below_gap(const struct event_row *row)
 	return row->flags & EVENT_GAP && row->flags & (EVENT_REJECTED | EVENT_SOFT_FAILED);
 }
 
+/* What most events stand on is the room's tip. */
+static const struct ext *find_tip(const struct room *room, str event_id)
+{
+	if (room->purge || map_get(&room->pending_ids, event_id))
+		return NULL;
+	for (size_t i = room->tip.n_ext; i-- > 0;)
+		if (str_eq((str){ room->tip.ext[i].id, room->tip.ext[i].id_n }, event_id))
+			return &room->tip.ext[i];
+	return NULL;
+}
+
 static err *find_prev(struct draft *d, struct received *r, size_t i)
 {
 	struct room *room = r->room;
+	const struct ext *tip = find_tip(room, r->ev->prev_events[i]);
 	const struct event_row *row;
 	const struct job_event *je;
-	const struct event *ev;
 	bool given = false;
 	struct tx *tx;
 
-	TRY(room_event_by_id(room, r->ev->prev_events[i], &ev, &row));
-	if (!ev || row->flags & EVENT_OUTLIER || room_forgets_prev(room, row)) {
-		if (ev)
+	if (tip) {
+		r->prevs[i] = tip->nid;
+		r->roots[i] = tip->root;
+		return NULL;
+	}
+	TRY(room_row_by_id(room, r->ev->prev_events[i], &row));
+	if (!row || row->flags & EVENT_OUTLIER || room_forgets_prev(room, row)) {
+		if (row)
 			TRY(find_given(d, r, i, &given));
-		if (!given)
-			return err_new(room->a, ERR_NOT_FOUND, "prev_event %.*s is missing",
-				       STR_ARG(r->ev->prev_events[i]));
-		r->prevs[i] = row->nid;
+		if (given)
+			r->prevs[i] = row->nid;
+		else
+			vec_push(room->a, &r->missing, r->ev->prev_events[i]);
 		return NULL;
 	}
 	r->prevs[i] = row->nid;
@@ -85,23 +102,47 @@ static err *find_prev(struct draft *d, struct received *r, size_t i)
 	return store_root_load(tx, room->nid, row->root_after, &r->roots[i]);
 }
 
-static err *find_known(struct draft *d, struct received *r)
+/* Most auth_events are what the room's current state has, which is in memory. */
+static err *find_auth_events(struct received *r)
 {
 	struct room *room = r->room;
-	const struct event_row *row;
+	const struct event *ev = r->ev, *now[AUTH_KEYS_MAX];
+	struct state_key keys[AUTH_KEYS_MAX];
+	const size_t n = auth_keys(room->rv, ev->type, ev->state_key, ev->sender, ev->content, keys);
+
+	for (size_t k = 0; k < n; k++)
+		TRY(room_current_text(room, keys[k].type, keys[k].state_key, &now[k]));
+	for (size_t i = 0; i < ev->n_auth_events; i++) {
+		const struct event **out = &r->auth_events[i];
+
+		*out = NULL;
+		for (size_t k = 0; k < n && !*out; k++)
+			*out = now[k] && str_eq(now[k]->event_id, ev->auth_events[i]) ? now[k] : NULL;
+		if (!*out)
+			TRY(room_event_by_id(room, ev->auth_events[i], out, NULL));
+		if (!*out || room_forgets_auth(room, (*out)->nid))
+			vec_push(room->a, &r->missing, ev->auth_events[i]);
+	}
+	return NULL;
+}
+
+/* ERR_NOT_FOUND: not all of them are known. */
+static err *find_known(struct draft *d, struct received *r, struct arrival *how)
+{
+	struct room *room = r->room;
 
 	r->prevs = ARENA_ARRAY(room->a, int64_t, r->ev->n_prev_events);
 	r->roots = ARENA_ARRAY(room->a, struct state_root, r->ev->n_prev_events);
 	r->auth_events = ARENA_ARRAY(room->a, const struct event *, r->ev->n_auth_events);
 	for (size_t i = 0; i < r->ev->n_prev_events; i++)
 		TRY(find_prev(d, r, i));
-	for (size_t i = 0; i < r->ev->n_auth_events; i++) {
-		TRY(room_event_by_id(room, r->ev->auth_events[i], &r->auth_events[i], &row));
-		if (!r->auth_events[i] || room_forgets_auth(room, row->nid))
-			return err_new(room->a, ERR_NOT_FOUND, "auth_event %.*s is missing",
-				       STR_ARG(r->ev->auth_events[i]));
-	}
-	return NULL;
+	TRY(find_auth_events(r));
+	if (r->missing.n == 0)
+		return NULL;
+	how->missing = r->missing.p;
+	how->n_missing = r->missing.n;
+	return err_new(room->a, ERR_NOT_FOUND, "%zu of its prev_events and auth_events are missing, the first %.*s",
+		       r->missing.n, STR_ARG(r->missing.p[0]));
 }
 
 /*
@@ -151,6 +192,22 @@ static err *check_name(struct draft *d, const struct received *r)
 	return other ? name_taken(r) : NULL;
 }
 
+/* The event against the current state. */
+static err *check_current(const struct received *r)
+{
+	struct room *room = r->room;
+	struct state_key keys[AUTH_LOOKUPS_MAX];
+	const struct event *events[AUTH_LOOKUPS_MAX], *ev = r->ev;
+	struct state_list list = { events, 0 };
+	const size_t n = auth_lookups(room->rv, ev->type, ev->state_key, ev->sender, ev->content, keys);
+
+	for (size_t i = 0; i < n; i++) {
+		TRY(room_current_text(room, keys[i].type, keys[i].state_key, &events[list.n]));
+		list.n += events[list.n] != NULL;
+	}
+	return auth_check(room->a, room->rv, ev, state_list_lookup, &list);
+}
+
 /* The event against a state: ERR_FORBIDDEN when that refuses it. */
 static err *check_state(struct draft *d, const struct received *r, struct state_root root)
 {
@@ -159,9 +216,11 @@ static err *check_state(struct draft *d, const struct received *r, struct state_
 	struct state_key keys[AUTH_LOOKUPS_MAX];
 	const struct event *events[AUTH_LOOKUPS_MAX];
 	struct state_list list = { events, 0 };
-	const struct event *ev = r->ev;
+	const struct event *ev = r->ev, *now;
 	const size_t n = auth_lookups(room->rv, ev->type, ev->state_key, ev->sender, ev->content, keys);
 
+	if (state_same(root, room->tip.root))
+		return check_current(r);
 	for (size_t i = 0; i < n; i++) {
 		int64_t type, key, nid = 0;
 
@@ -169,7 +228,12 @@ static err *check_state(struct draft *d, const struct received *r, struct state_
 		TRY(store_intern_find(st, room->a, keys[i].state_key, &key));
 		if (type && key)
 			TRY(state_get(&d->builder.tree, room->a, root, type, key, &nid));
-		if (nid)
+		if (!nid)
+			continue;
+		now = room_remembered(room, type, key);
+		if (now && now->nid == nid)
+			events[list.n++] = now;
+		else
 			TRY(room_event(room, nid, &events[list.n++]));
 	}
 	return auth_check(room->a, room->rv, ev, state_list_lookup, &list);
@@ -187,9 +251,10 @@ static err *check_auth_events(const struct received *r)
 	for (size_t i = 0; i < ev->n_auth_events; i++)
 		events[i] = r->auth_events[i];
 	if (room->rv->create_not_in_auth_events) {
-		const str id = arena_join2(room->a, S("$"), str_from(ev->room_id, 1));
-
-		TRY(room_event_by_id(room, id, &events[list.n], NULL));
+		TRY(room_current_text(room, S("m.room.create"), S(""), &events[list.n]));
+		if (!events[list.n])
+			TRY(room_event_by_id(room, arena_join2(room->a, S("$"), str_from(ev->room_id, 1)),
+					     &events[list.n], NULL));
 		list.n += events[list.n] != NULL;
 	}
 	return auth_check(room->a, room->rv, ev, state_list_lookup, &list);
@@ -264,7 +329,7 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 		why = err_new(room->a, ERR_FORBIDDEN, "The room has a create event");
 	if (!why)
 		TRY(refused(check_state(d, r, je->before), &why));
-	if (!why)
+	if (!why && !state_same(current, je->before))
 		TRY(refused(check_state(d, r, current), &now));
 	if (why) {
 		log_refused(room, ev, "event rejected", why);
@@ -303,18 +368,21 @@ static void go_by_row(struct received *r)
 	r->p.sender_nid = r->how.row->sender;
 }
 
-err *draft_add_received(struct draft *d, const struct event *ev, const struct proposal *p, const struct arrival *how,
+err *draft_add_received(struct draft *d, const struct event *ev, const struct proposal *p, struct arrival *how,
 			enum append_outcome *out)
 {
+	struct arrival none = { 0 };
 	struct received r = { .room = d->room, .ev = ev, .p = *p };
 
-	if (how)
-		r.how = *how;
-	if (r.how.known)
+	if (!how)
+		how = &none;
+	r.how = *how;
+	if (how->known)
 		go_by_row(&r);
-	else
+	TRY(find_known(d, &r, how));
+	if (!how->known)
 		TRY(check_name(d, &r));
-	TRY(find_known(d, &r));
+	how->begun = true;
 	return receive(d, &r, out);
 }
 

@@ -81,14 +81,16 @@ static err *waiting_for(struct draft *d, const struct event *ev, int64_t *out)
 	struct room *room = d->room;
 	const struct event *redaction;
 	int64_t *nids, nid;
-	size_t n;
+	size_t n = 0;
 	struct tx *tx;
 	void *queued;
 	bool allowed;
 
 	*out = 0;
-	TRY(room_tx(room, &tx));
-	TRY(store_redactions_waiting(tx, room->nid, ev->event_id, &nids, &n));
+	if (ahead_may_wait(room, ev->event_id)) {
+		TRY(room_tx(room, &tx));
+		TRY(store_redactions_waiting(tx, room->nid, ev->event_id, &nids, &n));
+	}
 	for (size_t i = 0; i < n; i++) {
 		TRY(room_event(room, nids[i], &redaction));
 		TRY(applies(room, redaction, ev, &allowed));

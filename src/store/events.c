@@ -282,6 +282,15 @@ err *store_event_edge_insert(struct tx *tx, int64_t prev, int64_t event)
 		      BIND(B(prev), B(event)));
 }
 
+err *store_event_edges_insert(struct tx *tx, const int64_t *prevs, const int64_t *events, size_t n)
+{
+	static const char sql[] = "INSERT INTO event_edges (prev, event) SELECT zip.c1, zip.c2 FROM ZIP ($1, $2)"
+				  " WHERE 1 = 1 ON CONFLICT (prev, event) DO NOTHING";
+	const struct i64s from = { prevs, n }, to = { events, n };
+
+	return tx_run(tx, sql, BIND(B(from), B(to)));
+}
+
 err *store_rooms_with_events(struct tx *tx, const int64_t *rooms, size_t n, int64_t above, int64_t upto, int64_t **out,
 			     size_t *out_n)
 {
@@ -336,6 +345,21 @@ err *store_redactions_waiting(struct tx *tx, int64_t room, str event_id, int64_t
 				  " WHERE w.redacts = $1 AND e.room = $2 ORDER BY w.redaction";
 
 	return tx_ints(tx, sql, BIND(B(event_id), B(room)), out, out_n);
+}
+
+err *store_redactions_waited(struct tx *tx, const str *event_ids, size_t n, str **out, size_t *out_n)
+{
+	const struct strs list = { event_ids, n };
+	VEC(str) found = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, "SELECT redacts FROM redactions_waiting WHERE redacts IN $1", BIND(B(list)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found, rows_str(rs, 0));
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
 }
 
 err *store_timeline_renumber(struct tx *tx, int64_t room, int64_t spacing, int64_t *out_top)

@@ -106,6 +106,7 @@ NODISCARD err *store_event_insert(struct tx *tx, const struct event_row *ev);
 /* An outlier that was received properly now: it gets its place. What it says, and the index of auth chains, stay. */
 NODISCARD err *store_event_place(struct tx *tx, const struct event_row *ev);
 NODISCARD err *store_event_edge_insert(struct tx *tx, int64_t prev, int64_t event);
+NODISCARD err *store_event_edges_insert(struct tx *tx, const int64_t *prevs, const int64_t *events, size_t n);
 /* Events that name `nid` among their prev_events. */
 NODISCARD err *store_event_successors(struct tx *tx, int64_t nid, int64_t **out, size_t *out_n);
 /* The event becomes its redacted form; the original is kept aside with `now` (ms). */
@@ -115,6 +116,8 @@ NODISCARD err *store_originals_prune(struct tx *tx, int64_t before, size_t limit
 /* A redaction that came before its target waits; those in the room for an event that comes now, the earliest first. */
 NODISCARD err *store_redaction_wait(struct tx *tx, str redacts, int64_t redaction);
 NODISCARD err *store_redactions_waiting(struct tx *tx, int64_t room, str event_id, int64_t **out, size_t *out_n);
+/* Those of the ids that any redaction waits for. */
+NODISCARD err *store_redactions_waited(struct tx *tx, const str *event_ids, size_t n, str **out, size_t *out_n);
 /* Gives every event of the room a new timeline position, `spacing` apart from `spacing` on, in the order they have;
  * out_top: the highest one. Not while the room's history is purged (room->purge), which goes by these positions. */
 NODISCARD err *store_timeline_renumber(struct tx *tx, int64_t room, int64_t spacing, int64_t *out_top);

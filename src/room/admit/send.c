@@ -119,7 +119,7 @@ static err *known_is_good(struct arena *a, unsigned flags)
 	return NULL;
 }
 
-static err *append(struct sending *s, struct room *room, const struct arrival *how, struct ticket **out_ticket)
+static err *append(struct sending *s, struct room *room, struct arrival *how, struct ticket **out_ticket)
 {
 	AUTO_DRAFT d = NULL;
 	enum append_outcome outcome;

@@ -21,12 +21,7 @@ struct received_event {
 	/* set by the caller */
 	const struct event *event; /* checked; of this room; lives until the call has returned */
 	int64_t staged; /* its row in what /send staged (store/inbound.h), which goes in the same commit; 0 */
-	/* The state before it, as numbers, where its prev_events are not all to be had (then those that are known count
-	 * as its prev_events for the room's extremities, and nothing else); NULL: out of its prev_events. The events
-	 * are stored (outlier.h) or known. */
-	const struct state_entry *state;
-	size_t n_state;
-	/* Or the states after those of its prev_events that have no place: resolved with those after the others, as
+	/* The states after those of its prev_events that have no place: resolved with those after the others, as
 	 * always. A gap is noted below it. */
 	const struct prev_state *prev_states;
 	size_t n_prev_states;
@@ -34,10 +29,11 @@ struct received_event {
 	/* the outcome */
 	enum append_outcome outcome;
 	/* NULL: `outcome` holds, and it is on disk. ERR_NOT_FOUND: prev_events or auth_events are not known: `missing`.
-	 * Else why it was not stored: ERR_FORBIDDEN, ERR_STORE, ERR_BUSY ... */
+	 * Else why it was not stored: ERR_FORBIDDEN; ERR_STORE, ERR_BUSY: it may be another time. */
 	err *error;
 	const str *missing; /* ids */
 	size_t n_missing;
+	bool unstaged; /* its row went with it */
 };
 /*
  * In any order: one that stands on another of the list comes after it. Each has its own outcome: one that cannot be
