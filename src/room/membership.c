@@ -6,6 +6,7 @@
  * event equal to the current one is not sent again.
  */
 #include "room/internal_job.h"
+#include "room/outsider.h"
 
 #include "base/clock.h"
 
@@ -279,20 +280,35 @@ static err *run_forget(struct tx *tx, void *arg)
 	return store_member_forget(tx, f->room, f->user);
 }
 
+/* What the user is in a room, and its number; of a room that this server is not in, by what is known from outside. */
+static err *forgotten_from(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, enum membership *out,
+			   int64_t *out_room)
+{
+	AUTO_ROOM room = NULL;
+	struct outsider *o;
+
+	TRY(room_hold(rs, a, cmd->room_id, &room));
+	if (room) {
+		*out_room = room->nid;
+		TRY(room_membership(room, cmd->by.user_id, out));
+		if (*out == MEMBER_JOIN)
+			return NULL;
+		room_release(&room);
+	}
+	TRY(outsider_find(rs, a, cmd->room_id, cmd->by.user, &o));
+	if (o) {
+		*out = o->membership;
+		return store_intern_find(rs->opt.store, a, cmd->room_id, out_room);
+	}
+	return *out_room ? NULL : err_new(a, ERR_NOT_FOUND, "there is no such room here");
+}
+
 err *room_forget(struct rooms *rs, struct arena *a, const struct member_cmd *cmd)
 {
 	struct forget f = { .user = cmd->by.user };
 	enum membership m = MEMBER_NONE;
 
-	{
-		AUTO_ROOM room = NULL;
-
-		TRY(room_hold(rs, a, cmd->room_id, &room));
-		if (!room)
-			return err_new(a, ERR_NOT_FOUND, "there is no such room here");
-		TRY(room_membership(room, cmd->by.user_id, &m));
-		f.room = room->nid;
-	}
+	TRY(forgotten_from(rs, a, cmd, &m, &f.room));
 	/* "If the user is currently joined to the room, they must leave the room before calling this API." */
 	if (m == MEMBER_JOIN || m == MEMBER_INVITE || m == MEMBER_KNOCK)
 		return err_new(a, ERR_UNKNOWN, "User %.*s is in room %.*s", STR_ARG(cmd->by.user_id),

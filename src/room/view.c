@@ -151,17 +151,37 @@ static err *look_at_root(struct room_view *v, int64_t node, const struct seen_ro
 
 static err *ended_join(struct room_view *v);
 
+/* The reader's newest membership event in the room's state: an invitation to a room that this server is not in any more
+ * is beside it. 0: none. */
+static err *own_event(struct room_view *v, int64_t *out)
+{
+	struct room_head_row *head;
+	struct state_root root;
+
+	*out = v->member ? v->member->event : 0;
+	if (*out || !v->member)
+		return NULL;
+	TRY(store_head_load(v->tx, v->room, &head));
+	if (!head || !head->root)
+		return NULL;
+	TRY(state_root_of(&v->tree, v->a, head->root, &root));
+	return state_get(&v->tree, v->a, root, v->rs->type_member, v->user, out);
+}
+
 /* The state that a member who is gone may still see: that after the leaving that ended their last join. */
 static err *choose_root(struct room_view *v)
 {
 	struct room_head_row *head;
-	struct event_row *left;
+	struct event_row *left = NULL;
+	int64_t own;
 
 	if (v->member && (v->member->membership == MEMBER_LEAVE || v->member->membership == MEMBER_BAN)) {
 		TRY(ended_join(v));
 		if (v->left_root)
 			return state_root_of(&v->tree, v->a, v->left_root, &v->root);
-		TRY(store_event_by_nid(v->tx, v->member->event, &left));
+		TRY(own_event(v, &own));
+		if (own)
+			TRY(store_event_by_nid(v->tx, own, &left));
 		if (left && left->root_after)
 			return state_root_of(&v->tree, v->a, left->root_after, &v->root);
 	}
@@ -258,10 +278,11 @@ err *room_view_of_member(struct rooms *rs, struct arena *a, struct tx *tx, str r
 /* Finds joined_until for a user who is not joined now: 0 when they never were. */
 static err *ended_join(struct room_view *v)
 {
-	int64_t nid = v->member ? v->member->event : 0, after = 0, root = 0;
+	int64_t nid, after = 0, root = 0;
 
 	if (v->joined_until_known)
 		return NULL;
+	TRY(own_event(v, &nid));
 	for (int i = 0; nid && i < CHAIN_MAX; i++) {
 		struct event_row *row;
 		struct event *ev;

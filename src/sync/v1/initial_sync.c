@@ -57,6 +57,8 @@ static err *write_invite(struct run *r, const struct sync_room *room, struct jw 
 	TRY(store_member(tx, room->room, r->rq->user, &member));
 	if (member && member->event)
 		TRY(store_event_by_nid(tx, member->event, &row));
+	else
+		TRY(run_outside(r, room->room, &row));
 	if (!row)
 		return NULL;
 	client_event_write(r->a, w, "invite", row, room->room_id, NULL, &r->answer->view);

@@ -134,6 +134,7 @@ struct task {
 	bool newly_joined;
 	bool events;   /* something may have happened in its timeline or state */
 	bool only_own; /* nothing but the user's own membership event: a declined invitation */
+	const struct event_row *outside; /* only_own, of a room that this server is not in: that event; else NULL */
 	/* while it is worked on */
 	bool facts_asked;
 	struct room_facts facts; /* as far as they were needed: task_facts */
@@ -153,6 +154,9 @@ NODISCARD err *task_view(struct run *r, struct task *t, struct room_view **out);
 /* A user's membership event in a state; NULL: none. */
 NODISCARD err *task_member_at(struct run *r, struct task *t, struct state_root root, int64_t user,
 			      struct event_row **out);
+
+/* The member event of the reader in a room that this server is not in (room/outsider.h); NULL: there is none. */
+NODISCARD err *run_outside(struct run *r, int64_t room, struct event_row **out);
 
 /* The sections of a room. */
 NODISCARD err *timeline_gather(struct run *r, struct task *t, struct sync_room *out);

@@ -8,6 +8,7 @@
 
 #include "store/account_data.h"
 #include "store/events.h"
+#include "store/outsiders.h"
 #include "store/receipts.h"
 
 enum { CHAIN_MAX = 50 };
@@ -109,6 +110,30 @@ static err *is_purged(struct run *r, int64_t room, bool *out)
 	return *out ? NULL : e;
 }
 
+err *run_outside(struct run *r, int64_t room, struct event_row **out)
+{
+	struct outsider_row *o;
+	struct event_row *row;
+	struct tx *tx;
+
+	*out = NULL;
+	TRY(run_tx(r, &tx));
+	TRY(store_outsider(tx, room, r->rq->user, &o));
+	if (!o)
+		return NULL;
+	row = ARENA_NEW(r->a, struct event_row);
+	*row = (struct event_row){
+		.room = room,
+		.type = r->ss->type_member,
+		.state_key = r->rq->user,
+		.flags = EVENT_STATE,
+		.event_id = o->event_id,
+		.json = o->json,
+	};
+	*out = row;
+	return NULL;
+}
+
 /* A row that changed after the position, as it was at it. What came with an invitation is gone, and `since` is where
  * that event came. */
 static err *row_as_of(struct run *r, const struct member_row *now, struct member_row *out)
@@ -155,7 +180,7 @@ static err *add(struct run *r, struct tasks *out, const struct task *like)
 	if (!wanted(r, t.room_id))
 		return NULL;
 	TRY(is_purged(r, t.room, &purged));
-	if (!purged)
+	if (!purged || t.member->event == 0) /* invited from outside: there never was such a room here */
 		vec_push(r->a, &out->list, t);
 	return NULL;
 }
@@ -211,11 +236,25 @@ static err *add_left(struct run *r, struct tasks *out, const struct member_row *
 	return add(r, out, &t);
 }
 
+/* An invitation from outside has ended, or a knock. */
+static err *add_outside(struct run *r, struct tasks *out, const struct member_row *m, bool *out_added)
+{
+	struct task t = { .member = m, .above = r->since.stream, .upto = m->stream, .events = true, .only_own = true };
+	struct event_row *own = NULL;
+
+	if (m->event == 0)
+		TRY(run_outside(r, m->room, &own));
+	t.outside = own;
+	*out_added = own != NULL;
+	return own ? add(r, out, &t) : NULL;
+}
+
 /* A membership that changed since the token, as of the position. */
 static err *add_changed(struct run *r, struct tasks *out, const struct member_row *m)
 {
 	struct task t = { .member = m, .above = r->since.stream, .upto = r->position, .events = true };
 	enum membership before;
+	bool outside, purged;
 
 	switch (m->membership) {
 	case MEMBER_INVITE:
@@ -230,6 +269,10 @@ static err *add_changed(struct run *r, struct tasks *out, const struct member_ro
 		return add(r, out, &t);
 	case MEMBER_LEAVE:
 	case MEMBER_BAN:
+		TRY(add_outside(r, out, m, &outside));
+		TRY(is_purged(r, m->room, &purged));
+		if (outside || purged)
+			return NULL;
 		t.room = m->room;
 		TRY(store_intern_text(r->ss->opt.store, r->a, t.room, &t.room_id));
 		TRY(membership_at(r, &t, r->since.stream, &before));
@@ -257,7 +300,7 @@ static err *find_changed(struct run *r, struct tasks *out, struct map *seen)
 
 		(void)map_put_i(seen, m->room, m);
 		TRY(is_purged(r, m->room, &purged));
-		if (purged)
+		if (purged && (m->event || m->stream > r->position))
 			continue;
 		if (m->stream > r->position) {
 			enum membership before;
@@ -321,6 +364,7 @@ static err *add_as_of(struct run *r, struct tasks *out, const struct member_row 
  * else says so. */
 static err *find_left(struct run *r, struct tasks *out, const struct map *seen)
 {
+	struct event_row *outside;
 	struct member_row *rows;
 	struct tx *tx;
 	size_t n;
@@ -333,6 +377,11 @@ static err *find_left(struct run *r, struct tasks *out, const struct map *seen)
 
 		if (map_get_i(seen, rows[i].room))
 			continue;
+		if (rows[i].event == 0) {
+			TRY(run_outside(r, rows[i].room, &outside));
+			if (outside) /* nothing that began has ended for the client */
+				continue;
+		}
 		if (rows[i].stream > r->position)
 			TRY(add_as_of(r, out, &rows[i]));
 		else if (!own || r->filter.include_leave)

@@ -166,12 +166,16 @@ static err *scan_store(struct scan *s)
 /* The reader's own membership event: of a room that they were not in, nothing else is told. */
 static err *scan_own(struct scan *s)
 {
-	struct event_row *row;
+	const struct event_row *row = s->t->outside;
+	struct event_row *stored;
 	bool passes = false;
 	struct tx *tx;
 
-	TRY(run_tx(s->r, &tx));
-	TRY(store_event_by_nid(tx, s->t->member->event, &row));
+	if (!row) {
+		TRY(run_tx(s->r, &tx));
+		TRY(store_event_by_nid(tx, s->t->member->event, &stored));
+		row = stored;
+	}
 	if (row)
 		TRY(row_passes(s->r, &s->r->filter.timeline, row, &passes));
 	if (passes && s->r->limit)
@@ -213,8 +217,8 @@ static err *load_extras(struct run *r, struct task *t, struct sync_timeline *tl)
 	for (size_t i = 0; i < tl->n; i++) {
 		struct room_view *v;
 
-		if (t->linear) {
-			tl->extras[i].membership = S("join");
+		if (t->linear || t->outside) {
+			tl->extras[i].membership = membership_text(t->member->membership);
 			continue;
 		}
 		TRY(task_view(r, t, &v));
@@ -240,7 +244,7 @@ err *timeline_gather(struct run *r, struct task *t, struct sync_room *out)
 	/* "A token that can be supplied to the from parameter of /messages in order to retrieve earlier messages":
 	 * before a whole room there are none, and a client that asks all the same is shown the room again, as other
 	 * servers do. */
-	if (tl->n && (r->since.stream || tl->limited || !str_is_empty(tl->rows[0]->prevs)))
+	if (tl->n && !t->outside && (r->since.stream || tl->limited || !str_is_empty(tl->rows[0]->prevs)))
 		tl->prev_batch = timeline_token(r->a, tl->rows[0]->nid, false);
 	else if (s.limited && s.oldest && r->limit)
 		tl->prev_batch = timeline_token(r->a, s.oldest->nid, false);
