@@ -132,8 +132,8 @@ struct task {
 	int64_t above, upto;              /* stream positions of what is told: above < stream <= upto */
 	bool full;                        /* the whole state: initial, newly joined, full_state */
 	bool newly_joined;
-	bool events;   /* something may have happened in its timeline or state */
-	bool only_own; /* nothing but the user's own membership event: a declined invitation */
+	bool events;                     /* something may have happened in its timeline or state */
+	bool only_own;                   /* nothing but the user's own membership event: a declined invitation */
 	const struct event_row *outside; /* only_own, of a room that this server is not in: that event; else NULL */
 	/* while it is worked on */
 	bool facts_asked;
