@@ -5,7 +5,9 @@
  * the delegation that it had: who trips over a restarted web server would otherwise ask the wrong machine for an hour.
  * Failures are believed for longer with each one.
  *
- * The entry that somebody works at is marked and stays; the lock is never held over a question.
+ * The entry that somebody asks for is marked and stays, as does one that somebody waits at; the lock is never held over
+ * a question. Whoever asks and gives up (or has too little time to tell a slow host from none) leaves the question to
+ * those who waited: one of them asks next.
  */
 #include "federation/discovery.h"
 
@@ -17,9 +19,11 @@
 #include "federation/well_known.h"
 #include "matrix/id.h"
 
+#include <assert.h>
+
 #define FIRST_RETRY_MS INT64_C(120000)
 #define MOST_RETRY_MS  INT64_C(3600000) /* "Errors are recommended to be cached for up to an hour" */
-enum { MAX_KNOWN = 10000, DEFAULT_PORT = 8448, WELL_KNOWN_TIME_US = 10 * 1000000 };
+enum { MAX_KNOWN = 10000, DEFAULT_PORT = 8448, WELL_KNOWN_TIME_US = 10 * 1000000, FAIR_TIME_US = 3 * 1000000 };
 
 /* What is known of a host's /.well-known. */
 struct knowledge {
@@ -31,14 +35,14 @@ struct knowledge {
 struct entry {
 	struct list node; /* by last use */
 	str name;
-	bool busy;              /* somebody is finding out */
-	unsigned waiting;       /* for them */
+	bool busy;              /* somebody is asking */
+	struct list waiting;    /* searches */
 	struct knowledge known; /* owns `delegated` */
 };
 struct discovery {
 	struct discovery_options opt;
 	struct lock lock;
-	struct cond found;
+	struct cond left; /* some waiting list was emptied */
 	struct map known;
 	struct list by_use; /* the newest last */
 };
@@ -51,7 +55,7 @@ struct discovery *discovery_new(const struct discovery_options *opt)
 	d->opt.max_known = opt->max_known ? opt->max_known : MAX_KNOWN;
 	d->opt.now = opt->now ? opt->now : clock_ms;
 	lock_init(&d->lock, RANK_SERVICE);
-	cond_init(&d->found);
+	cond_init(&d->left);
 	map_init(&d->known, NULL);
 	list_init(&d->by_use);
 	return d;
@@ -73,7 +77,7 @@ void discovery_free(struct discovery **d)
 	while (!list_is_empty(&(*d)->by_use))
 		entry_free(*d, LIST_ITEM((*d)->by_use.next, struct entry, node));
 	map_done(&(*d)->known);
-	cond_done(&(*d)->found);
+	cond_done(&(*d)->left);
 	lock_done(&(*d)->lock);
 	mem_free(*d);
 	*d = NULL;
@@ -88,7 +92,7 @@ static void make_room(struct discovery *d)
 		struct entry *e = LIST_ITEM(n, struct entry, node);
 
 		next = n->next;
-		if (!e->busy && e->waiting == 0)
+		if (!e->busy && list_is_empty(&e->waiting))
 			entry_free(d, e);
 	}
 }
@@ -103,6 +107,7 @@ static struct entry *entry_of(struct discovery *d, str name)
 		make_room(d);
 		e = MEM_NEW(struct entry);
 		e->name = str_keep(name);
+		list_init(&e->waiting);
 		map_put(&d->known, e->name, e);
 	}
 	list_add_tail(&d->by_use, &e->node);
@@ -126,73 +131,79 @@ static void learn(struct knowledge *k, const struct well_known *w, int64_t now)
 	k->asked_until = now + MIN(FIRST_RETRY_MS << MIN(k->failures - 1, 8), MOST_RETRY_MS);
 }
 
-static void ask(const struct discovery_options *opt, struct arena *a, str host, int64_t deadline_us,
-		struct knowledge *k)
+/* Under the lock: those who waited look again. */
+static void let_go(struct discovery *d, struct entry *e)
 {
-	struct client_call call = {
-		.url = arena_join3(a, opt->plain_port ? S("http://") : S("https://"), host,
+	e->busy = false;
+	LIST_EACH_SAFE (&e->waiting, it) {
+		struct discovery_search *s = LIST_ITEM(it, struct discovery_search, node);
+
+		list_del(&s->node);
+		if (s->ready)
+			s->ready(s->ctx);
+	}
+	cond_broadcast(&d->left);
+}
+
+static void prepare(const struct discovery_options *opt, struct discovery_search *s)
+{
+	s->call = (struct client_call){
+		.url = arena_join3(s->arena, opt->plain_port ? S("http://") : S("https://"), s->host,
 				   S("/.well-known/matrix/server")),
 		.nets = opt->nets,
-		.connect_host = opt->plain_port ? host : STR_NONE,
+		.tls = tls_rules_for(opt->tls, s->host),
+		.connect_host = opt->plain_port ? s->host : STR_NONE,
 		.connect_port = opt->plain_port,
 		.max_redirects = WELL_KNOWN_REDIRECTS,
 		.max_bytes = WELL_KNOWN_MAX_BYTES,
 	};
-	const int64_t now = opt->now();
-	struct well_known w;
-
-	client_all(opt->client, a, &call, 1, MIN(deadline_us, clock_mono_us() + WELL_KNOWN_TIME_US));
-	well_known_read(a, &call, now, &w);
-	learn(k, &w, now);
+	s->asked_us = clock_mono_us();
+	s->call_deadline_us = MIN(s->deadline_us, s->asked_us + WELL_KNOWN_TIME_US);
 }
 
-/* In a: what is known, if it is to be believed still; else the entry is marked as ours. */
-static err *known_or_ours(struct discovery *d, struct arena *a, struct entry *e, int64_t deadline_us, bool *out_ours,
-			  struct knowledge *out)
+/* In a: what is known, if it is to be believed still. Else the entry is marked as ours, or we wait at it. */
+static enum discovery_step look_up(struct discovery *d, struct discovery_search *s, str *out_delegated)
 {
-	bool in_time = true;
+	LOCKED(&d->lock);
+	struct entry *e = entry_of(d, s->host);
 
-	e->waiting++;
-	while (e->busy && in_time)
-		in_time = cond_wait_until(&d->found, &d->lock, deadline_us);
-	e->waiting--;
-	if (e->busy)
-		return err_new(a, ERR_CONNECTION_TIMEOUT, "finding the server %.*s takes too long", STR_ARG(e->name));
-	*out = e->known;
-	out->delegated = str_is_none(e->known.delegated) ? STR_NONE : arena_keep(a, e->known.delegated);
-	e->busy = *out_ours = d->opt.now() >= e->known.asked_until;
-	return NULL;
+	s->entry = e;
+	if (e->busy) {
+		list_add_tail(&e->waiting, &s->node);
+		return DISCOVERY_WAIT;
+	}
+	if (d->opt.now() >= e->known.asked_until) {
+		e->busy = s->asks = true;
+		return DISCOVERY_ASK;
+	}
+	*out_delegated = arena_keep(s->arena, e->known.delegated);
+	return DISCOVERY_FOUND;
 }
 
 static void keep(struct entry *e, const struct knowledge *k)
 {
-	mem_free((void *)e->known.delegated.p);
+	const str before = e->known.delegated;
+
 	e->known = *k;
-	e->known.delegated = str_is_none(k->delegated) ? STR_NONE : str_keep(k->delegated);
-	e->busy = false;
+	e->known.delegated = str_keep(k->delegated);
+	mem_free((void *)before.p);
 }
 
-static err *find_delegated(struct discovery *d, struct arena *a, str host, int64_t deadline_us, str *out)
+/* What the call said, for all. */
+static str take_answer(struct discovery *d, struct discovery_search *s)
 {
+	const int64_t now = d->opt.now();
+	struct well_known w;
 	struct knowledge k;
-	struct entry *entry;
-	bool ours;
-	err *e;
 
-	lock_take(&d->lock);
-	entry = entry_of(d, host);
-	e = known_or_ours(d, a, entry, deadline_us, &ours, &k);
-	lock_drop(&d->lock);
-	if (!e && ours) {
-		ask(&d->opt, a, host, deadline_us, &k);
-		lock_take(&d->lock);
-		keep(entry, &k);
-		cond_broadcast(&d->found);
-		lock_drop(&d->lock);
-	}
-	if (!e)
-		*out = k.delegated;
-	return e;
+	well_known_read(s->arena, &s->call, now, &w);
+	LOCKED(&d->lock);
+	k = s->entry->known;
+	learn(&k, &w, now);
+	k.delegated = arena_keep(s->arena, k.delegated);
+	keep(s->entry, &k);
+	let_go(d, s->entry);
+	return k.delegated;
 }
 
 /*
@@ -203,7 +214,7 @@ static bool is_literal(str host) { return str_starts(host, S("[")) || id_is_ipv4
 /* Where a name leads that is not delegated, or to which another one was. Steps 1 and 2, which are 3.1 and 3.2, too:
  * a literal or a port is taken as it is. Else SRV records are asked for first, and "the target server must present a
  * valid certificate for <hostname>", whatever they say. */
-static void go_to(struct arena *a, str name, str host, int port, struct server_place *out)
+static void go_to(const struct discovery *d, struct arena *a, str name, str host, int port, struct server_place *out)
 {
 	const bool bracketed = str_starts(host, S("["));
 
@@ -211,6 +222,7 @@ static void go_to(struct arena *a, str name, str host, int port, struct server_p
 		.authority = name,
 		.connect_host = bracketed ? (str){ host.p + 1, host.n - 2 } : host,
 		.connect_port = port >= 0 ? (uint16_t)port : DEFAULT_PORT,
+		.tls = tls_rules_for(d->opt.tls, bracketed ? (str){ host.p + 1, host.n - 2 } : host),
 	};
 	if (is_literal(host) || port >= 0)
 		return;
@@ -219,20 +231,109 @@ static void go_to(struct arena *a, str name, str host, int port, struct server_p
 	out->n_srv = 2;
 }
 
+/* One step only: "parsed as <delegated_hostname>[:<delegated_port>]", which is not delegated again. */
+static void go_on(const struct discovery *d, struct discovery_search *s, str delegated)
+{
+	str host;
+	int port;
+
+	s->entry = NULL;
+	if (id_server_name_split(delegated, &host, &port))
+		go_to(d, s->arena, delegated, host, port, &s->place);
+	else
+		go_to(d, s->arena, s->name, s->host, -1, &s->place);
+}
+
+err *discovery_look(struct discovery *d, struct arena *a, str server_name, int64_t deadline_us,
+		    struct discovery_search *s, enum discovery_step *out)
+{
+	str delegated;
+	int port;
+
+	s->entry = NULL;
+	s->asks = false;
+	list_init(&s->node);
+	s->arena = a;
+	s->deadline_us = deadline_us;
+	s->name = arena_keep(a, server_name);
+	if (!id_server_name_split(s->name, &s->host, &port) || port > UINT16_MAX)
+		return err_new(a, ERR_INVALID_PARAM, "this is no server's name");
+	*out = DISCOVERY_FOUND;
+	if (is_literal(s->host) || port >= 0) {
+		go_to(d, a, s->name, s->host, port, &s->place);
+		return NULL;
+	}
+	*out = look_up(d, s, &delegated);
+	if (*out == DISCOVERY_FOUND)
+		go_on(d, s, delegated);
+	if (*out == DISCOVERY_ASK)
+		prepare(&d->opt, s);
+	return NULL;
+}
+
+void discovery_leave(struct discovery *d, struct discovery_search *s)
+{
+	LOCKED(&d->lock);
+
+	if (s->entry && s->asks)
+		let_go(d, s->entry);
+	list_del(&s->node);
+	s->entry = NULL;
+	s->asks = false;
+}
+
+/* Is it our haste alone that the host has not answered? Then nothing was learned. */
+static bool was_cut(const struct discovery_search *s)
+{
+	const err *e = s->call.error;
+
+	return e && (e->detail == CLIENT_STOPPED || e->detail == CLIENT_BUSY ||
+		     (e->detail == CLIENT_TIMEOUT && s->call_deadline_us - s->asked_us < FAIR_TIME_US));
+}
+
+err *discovery_asked(struct discovery *d, struct discovery_search *s)
+{
+	assert(s->entry && s->asks);
+	if (was_cut(s)) {
+		discovery_leave(d, s);
+		return err_new(s->arena, s->call.error->code, "finding the server %.*s: %.*s", STR_ARG(s->name),
+			       STR_ARG(s->call.error->msg));
+	}
+	s->asks = false;
+	go_on(d, s, take_answer(d, s));
+	return NULL;
+}
+
+/* False: not by then. */
+static bool wait_for_others(struct discovery *d, struct discovery_search *s)
+{
+	LOCKED(&d->lock);
+	bool in_time = true;
+
+	while (!list_is_empty(&s->node) && in_time)
+		in_time = cond_wait_until(&d->left, &d->lock, MAX(s->deadline_us, 0));
+	in_time = list_is_empty(&s->node);
+	list_del(&s->node);
+	return in_time;
+}
+
 err *discovery_find(struct discovery *d, struct arena *a, str server_name, int64_t deadline_us,
 		    struct server_place *out)
 {
-	str name = arena_keep(a, server_name), host, delegated;
-	int port;
+	struct discovery_search s = { 0 };
+	enum discovery_step step;
 
-	if (!id_server_name_split(name, &host, &port) || port > UINT16_MAX)
-		return err_new(a, ERR_INVALID_PARAM, "this is no server's name");
-	if (!is_literal(host) && port < 0) {
-		TRY(find_delegated(d, a, host, deadline_us, &delegated));
-		/* One step only: "parsed as <delegated_hostname>[:<delegated_port>]", which is not delegated again. */
-		if (id_server_name_split(delegated, &host, &port))
-			name = delegated;
+	TRY(discovery_look(d, a, server_name, deadline_us, &s, &step));
+	while (step == DISCOVERY_WAIT) {
+		if (!wait_for_others(d, &s))
+			return err_new(a, ERR_CONNECTION_TIMEOUT, "finding the server %.*s takes too long",
+				       STR_ARG(s.name));
+		TRY(discovery_look(d, a, server_name, deadline_us, &s, &step));
 	}
-	go_to(a, name, host, port, out);
+	if (step == DISCOVERY_ASK) {
+		client_all(d->opt.client, a, &s.call, 1, s.call_deadline_us);
+		TRY(discovery_asked(d, &s));
+	}
+	*out = s.place;
 	return NULL;
 }

@@ -7,12 +7,14 @@
  */
 #pragma once
 
-#include "http/client.h"
+#include "federation/tls_rules.h"
+#include "base/list.h"
 
 struct discovery_options { /* borrowed for the life of the service */
 	struct client *client;
 	const struct client_nets *nets;
-	size_t max_known; /* servers; 0: chosen */
+	const struct tls_rules *tls; /* NULL: as usual */
+	size_t max_known;            /* servers; 0: chosen */
 	/* For tests: */
 	uint16_t plain_port;  /* /.well-known is asked for there, without TLS; 0: https, as it must be */
 	int64_t (*now)(void); /* ms since 1970; NULL: the clock */
@@ -28,7 +30,41 @@ struct server_place {
 	uint16_t connect_port;
 	str srv[2]; /* "_matrix-fed._tcp.example.org", and the deprecated "_matrix" */
 	size_t n_srv;
+	const struct client_tls *tls;
 };
-/* Strings in a. ERR_INVALID_PARAM: no server's name. ERR_CONNECTION_TIMEOUT: somebody else is still looking. */
+/* Strings in a. ERR_INVALID_PARAM: no server's name. ERR_CONNECTION_TIMEOUT: the deadline passed before it was clear
+ * whether the server is delegated; or somebody else is still looking. */
 NODISCARD err *discovery_find(struct discovery *d, struct arena *a, str server_name, int64_t deadline_us,
 			      struct server_place *out);
+
+/*
+ * The same without waiting, for a thread that does other things meanwhile. discovery_look says what comes next:
+ *
+ * FOUND  `place` is set, the search has ended.
+ * ASK    the caller makes `call`, until call_deadline_us, then calls discovery_asked, with which the search ends.
+ * WAIT   somebody else is asking: `ready` will be called, after which discovery_look is called once more.
+ *
+ * discovery_leave ends one that is not over. An error ends it as well.
+ */
+enum discovery_step { DISCOVERY_FOUND, DISCOVERY_ASK, DISCOVERY_WAIT };
+struct discovery_search {
+	/* set by the caller. From any thread, with a lock of the service's held: no more than a word to whoever owns
+	 * the search */
+	void (*ready)(void *ctx);
+	void *ctx;
+
+	struct server_place place;
+	struct client_call call;
+	int64_t call_deadline_us;
+	/* discovery's own */
+	struct entry *entry;
+	struct list node; /* of those who wait at the entry */
+	struct arena *arena;
+	str name, host;
+	int64_t deadline_us, asked_us;
+	bool asks;
+};
+NODISCARD err *discovery_look(struct discovery *d, struct arena *a, str server_name, int64_t deadline_us,
+			      struct discovery_search *s, enum discovery_step *out);
+NODISCARD err *discovery_asked(struct discovery *d, struct discovery_search *s);
+void discovery_leave(struct discovery *d, struct discovery_search *s);

@@ -13,6 +13,11 @@
 
 struct fed;
 struct store;
+struct backoff_options {
+	int64_t first_ms, most_ms; /* 0: chosen (backoff.h) */
+	double multiplier;
+	size_t max_known; /* servers remembered */
+};
 struct fed_options { /* borrowed for the life of the service */
 	struct client *client;
 	struct discovery *discovery;
@@ -23,7 +28,11 @@ struct fed_options { /* borrowed for the life of the service */
 	const str *whitelist; /* federation_domain_whitelist: the only servers that are spoken to; n is 0 and p not
 			       * NULL: none. NULL: all */
 	size_t n_whitelist;
+	int64_t timeout_ms; /* one request takes no longer, whatever its caller's deadline; 0: chosen */
+	struct backoff_options backoff;
+	/* For tests: */
 	int64_t (*now)(void); /* ms since 1970; NULL: the clock */
+	bool plain;           /* servers are asked without TLS */
 };
 NODISCARD err *fed_new(struct arena *a, const struct fed_options *opt, struct fed **out);
 void fed_free(struct fed **f);
@@ -34,6 +43,11 @@ bool fed_allowed(const struct fed *f, str server_name);
 
 enum {
 	FED_ANSWER_MAX = 8 << 20, /* bytes of a collected answer, where the caller does not say */
+};
+/* In err.detail of a call that never went out; of others an enum client_failure, or 0: the other side said no. */
+enum fed_failure {
+	FED_BACKED_OFF = 100, /* ERR_CONNECTION_FAILED: the server did not answer lately, and is left alone for now */
+	FED_NOT_ALLOWED,      /* ERR_FORBIDDEN: not on the whitelist */
 };
 enum fed_patience {
 	FED_ASK,      /* ERR_CONNECTION_FAILED at once while the server is backed off from */
@@ -54,9 +68,13 @@ struct fed_call {
 	void *take_ctx;
 
 	/* the outcome, in the arena it was started with */
-	err *error;                /* NULL: an answer of 2xx */
+	/* NULL: an answer of 2xx. What the other side said no with: its errcode's code where it is one that a server
+	 * may pass on, with room_version or retry_after_ms in `extra`; ERR_UNRECOGNIZED where it has no such
+	 * endpoint; ERR_CONNECTION_FAILED where it is in trouble (5xx), does not believe us (401), or answers
+	 * otherwise than Matrix. */
+	err *error;
 	int status;                /* 0: none came */
-	struct json *answer;       /* parsed; NULL with `take`, any_type */
+	struct json *answer;       /* parsed, also of an error (then maybe NULL); NULL with `take`, any_type */
 	str body;                  /* any_type: as it came */
 	str content_type;          /* of the answer */
 	struct fed_flight *flight; /* federation/'s own */

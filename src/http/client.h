@@ -43,6 +43,12 @@ enum client_failure {
 	CLIENT_NOT_TAKEN,    /* `take` said no: its own error, with its own code and detail */
 };
 
+/* What is asked of the other side's TLS. Borrowed until the client is freed. */
+struct client_tls {
+	str ca_pem;      /* these authorities, and no others; STR_NONE: the client's own */
+	bool only_13;    /* TLS 1.3; else 1.2 as well */
+	bool unverified; /* the URL's host may show any certificate; who is asked by its redirects may not */
+};
 struct client_url;
 struct client_header {
 	str name, value;
@@ -56,6 +62,7 @@ struct client_call {
 	size_t n_headers;
 	str body;                       /* STR_NONE: none */
 	const struct client_nets *nets; /* NULL: everywhere */
+	const struct client_tls *tls;   /* NULL: as usual */
 	/* Connect to this host (name or address) and port instead of the URL's, which stays what Host, SNI and the
 	 * certificate are about: a delegated Matrix server. STR_NONE: the URL's. */
 	str connect_host;
@@ -82,6 +89,7 @@ struct client_call {
 	 * else the body is dropped. An error ends the call. */
 	err *(*take)(void *ctx, struct client_call *c, str bytes);
 	void *take_ctx;
+	void *owner; /* the caller's own: whose call this is */
 
 	/* the outcome, in the caller's arena */
 	err *error; /* NULL: there is an answer, of whatever status */

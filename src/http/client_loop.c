@@ -159,9 +159,9 @@ static void start_some(struct client_loop *l)
 		start(l, LIST_ITEM(l->eligible.next, struct client_host, node));
 }
 
-static void enqueue(struct client_loop *l, struct client_hop *h, int64_t now)
+static void enqueue(struct client_loop *l, struct client_hop *h, struct client_host *host, int64_t now)
 {
-	h->host = host_of(l, h);
+	h->host = host;
 	h->state = HOP_WAITING;
 	h->expires_us = MIN(h->deadline_us, now + (int64_t)l->cl->opt.queue_ms * 1000);
 	l->next_expiry_us = MIN(l->next_expiry_us, h->expires_us);
@@ -180,18 +180,29 @@ static struct client_hop *next_submitted(struct client_loop *l)
 	return node ? LIST_ITEM(node, struct client_hop, node) : NULL;
 }
 
+static void refuse(struct client_hop *h, const char *why)
+{
+	hop_fail(h, CLIENT_BUSY, "%s", why);
+	client_hop_over(h);
+}
+
+/* One that answers slowly, or never, does not take the places of all others. */
 static void take_inbox(struct client_loop *l, int64_t now)
 {
 	const unsigned most = MAX(l->cl->opt.max_waiting / l->cl->opt.loops, 1);
+	const unsigned most_per_host = MAX(most / CLIENT_WAITING_SHARE, 1);
 	struct client_hop *h;
 
 	while ((h = next_submitted(l))) {
-		if (l->n_waiting < most) {
-			enqueue(l, h, now);
-			start_some(l); /* it may be over already */
+		struct client_host *host = l->n_waiting < most ? host_of(l, h) : NULL;
+
+		if (!host) {
+			refuse(h, "too many requests wait for their turn");
+		} else if (host->waiting >= most_per_host) {
+			refuse(h, "too many requests to this host wait for their turn");
 		} else {
-			hop_fail(h, CLIENT_BUSY, "too many requests wait for their turn");
-			client_hop_over(h);
+			enqueue(l, h, host, now);
+			start_some(l); /* it may be over already */
 		}
 	}
 }

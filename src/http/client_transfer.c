@@ -129,11 +129,31 @@ static void set_habits(CURL *e, const struct client *cl)
 		curl_easy_setopt(e, CURLOPT_CAINFO, cl->ca_file);
 }
 
+/* libcurl takes no connection up again that was made with other authorities, or without them. */
+static void set_tls(CURL *e, const struct client_tls *tls, bool same_origin)
+{
+	struct curl_blob ca = { .flags = CURL_BLOB_NOCOPY };
+
+	if (!str_is_none(tls->ca_pem)) {
+		ca.data = (void *)(uintptr_t)tls->ca_pem.p;
+		ca.len = tls->ca_pem.n;
+		curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &ca);
+	}
+	if (tls->only_13)
+		curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
+	if (tls->unverified && same_origin) {
+		curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L);
+		curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
+	}
+}
+
 static void set_up(struct client_hop *h)
 {
 	h->easy = curl_easy_init();
 	assert(h->easy);
 	set_habits(h->easy, h->loop->cl);
+	if (h->call->tls)
+		set_tls(h->easy, h->call->tls, h->same_origin);
 	set_headers(h);
 	set_method(h);
 	curl_easy_setopt(h->easy, CURLOPT_URL, h->url.text.p);

@@ -50,7 +50,8 @@ enum {
 	CLIENT_MAX_RUNNING = 200,
 	CLIENT_MAX_PER_HOST = 8,
 	CLIENT_MAX_WAITING = 4096,
-	CLIENT_MAX_IDLE = 64, /* an idle connection more is work for each request of its loop */
+	CLIENT_WAITING_SHARE = 4, /* of these, one host may have one in so many */
+	CLIENT_MAX_IDLE = 64,     /* an idle connection more is work for each request of its loop */
 	CLIENT_QUEUE_MS = 15000,
 	CLIENT_CONNECT_MS = 10000,
 	CLIENT_SLOW_MS = 10000,
