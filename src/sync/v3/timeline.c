@@ -3,7 +3,8 @@
  *
  * Rows are looked at from the newest back, by stream position: what is older than the first that does not fit is never
  * shown, so that nothing lies beyond a gap. `limited` says that an event was left out which would have been shown; what
- * the filter or the visibility leaves out is no gap.
+ * the filter or the visibility leaves out is no gap. An event below which the room's history lacks something
+ * (EVENT_GAP) ends it, too: what is missing is asked for by /messages, from `prev_batch` on.
  *
  * The common case reads nothing: a plain message in a room whose reader was joined all the time comes from the room's
  * memory of its newest events, and needs neither state nor visibility.
@@ -81,23 +82,20 @@ static err *take(struct scan *s, struct event_row **rows, size_t n, bool *done)
 	bool *seen = ARENA_ARRAY(s->r->a, bool, n);
 
 	TRY(look_at_all(s, rows, n, seen));
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !*done; i++) {
 		bool passes;
 
-		s->oldest = rows[i];
 		TRY(row_passes(s->r, &s->r->filter.timeline, rows[i], &passes));
 		/* "Clients [...] will no longer receive events sent by that user, with the exception of state events."
 		 */
-		if (!passes || !seen[i] || (!rows[i]->state_key && ignored_has(&s->r->ignored, rows[i]->sender))) {
+		passes = passes && seen[i] && (rows[i]->state_key || !ignored_has(&s->r->ignored, rows[i]->sender));
+		s->oldest = rows[i];
+		*done = (passes && s->rows.n == s->r->limit) || rows[i]->flags & EVENT_GAP;
+		s->limited = s->limited || *done;
+		if (!passes)
 			s->left_out_state = s->left_out_state || rows[i]->state_key;
-			continue;
-		}
-		if (s->rows.n == s->r->limit) {
-			s->limited = true;
-			*done = true;
-			return NULL;
-		}
-		vec_push(s->r->a, &s->rows, rows[i]);
+		else if (s->rows.n < s->r->limit)
+			vec_push(s->r->a, &s->rows, rows[i]);
 	}
 	return NULL;
 }
