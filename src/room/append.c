@@ -312,7 +312,7 @@ err *draft_accept(struct draft *d, struct job_event *je)
 	TRY(extremities_move(d->room, je));
 	TRY(resolve_current(d, &current));
 	je->linear = state_same(je->before, old) && state_same(je->after, current);
-	tip->timeline_top += TIMELINE_SPACING;
+	tip->timeline_top += je->row.flags & EVENT_GAP ? TIMELINE_GAP : TIMELINE_SPACING;
 	je->row.timeline = tip->timeline_top;
 	je->shown = true;
 	TRY(flat_changes(d, je, current));

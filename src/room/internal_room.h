@@ -29,6 +29,9 @@
 #include "store/txns.h"
 
 enum { TIMELINE_SPACING = 1 << 16, EVENT_HASH_TEXT = 43 };
+/* Below an event with a gap there is room for what is missing; the first event of a room that was imported (EVENT_GAP)
+ * stands there. */
+#define TIMELINE_GAP (INT64_C(1) << 32)
 
 struct ext { /* a forward extremity */
 	int64_t nid, depth;
