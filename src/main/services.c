@@ -16,6 +16,7 @@
 #include "media/thumbnail.h"
 #include "matrix/push_rules.h"
 #include "presence/presence.h"
+#include "room/erased.h"
 #include "room/notify.h"
 #include "room/purge.h"
 #include "room/room.h"
@@ -74,6 +75,7 @@ static err *on_deactivated(void *ctx, struct arena *a, int64_t user, str user_id
 	/* Not yet made where this is what the last run of the server left undone. */
 	if (s->services.presence)
 		presence_forget(s->services.presence, a, user);
+	TRY(rooms_erased_learn(s->services.rooms, a, user));
 	return deactivate_rooms(s->services.rooms, s->log, a, user, user_id);
 }
 

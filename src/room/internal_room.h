@@ -145,6 +145,11 @@ struct rooms {
 	} stored[16];
 	size_t n_stored;
 	struct map names; /* v1, v2: id of a received event that is queued -> struct job, whichever room's. `lock` */
+	struct {
+		struct lock lock;
+		struct map users; /* by number */
+		atomic_size_t n;  /* of them: read without the lock */
+	} erased;                 /* erased.c */
 	struct lock upgrade_lock; /* upgrade.c */
 	struct cond upgrade_done;
 	struct map upgrading;  /* room id -> struct upgrade */
@@ -216,3 +221,5 @@ NODISCARD err *rooms_enter(struct rooms *rs, struct arena *a, str room_id, struc
 struct room *rooms_enter_new(struct rooms *rs, int64_t nid, str room_id, const struct room_version *rv,
 			     int64_t creator);
 void rooms_unref(struct rooms *rs, struct room *room);
+/* Reads who is erased (erased.c): at start. */
+NODISCARD err *erased_load(struct rooms *rs, struct arena *a);

@@ -61,6 +61,8 @@ err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **
 	map_init(&rs->by_nid, NULL);
 	list_init(&rs->lru);
 	map_init(&rs->names, NULL);
+	lock_init(&rs->erased.lock, RANK_SERVICE);
+	map_init(&rs->erased.users, NULL);
 	lock_init(&rs->upgrade_lock, RANK_SERVICE);
 	cond_init(&rs->upgrade_done);
 	map_init(&rs->upgrading, NULL);
@@ -77,6 +79,8 @@ err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **
 		rs->outliers[i] = outliers[i];
 	}
 	e = intern_known(rs, a);
+	if (!e)
+		e = erased_load(rs, a);
 	if (e)
 		rooms_free(&rs);
 	*out = rs;
@@ -168,6 +172,8 @@ void rooms_free(struct rooms **rs)
 	map_done(&all->by_nid);
 	map_done(&all->names);
 	map_done(&all->upgrading);
+	map_done(&all->erased.users);
+	lock_done(&all->erased.lock);
 	cond_done(&all->upgrade_done);
 	lock_done(&all->upgrade_lock);
 	lock_done(&all->lock);

@@ -108,6 +108,23 @@ err *store_members(struct tx *tx, int64_t room, unsigned mask, size_t limit, str
 			    out_n);
 }
 
+err *store_members_brief(struct tx *tx, int64_t room, struct member_brief **out, size_t *out_n)
+{
+	VEC(struct member_brief) list = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, "SELECT member, event, membership FROM membership WHERE room = $1", BIND(B(room)), &rs));
+	while (rows_next(rs)) {
+		const struct member_brief m = { rows_i64(rs, 0), rows_i64(rs, 1), (enum membership)rows_i64(rs, 2) };
+
+		vec_push(tx_arena(tx), &list, m);
+	}
+	TRY(rows_end(&rs));
+	*out = list.p;
+	*out_n = list.n;
+	return NULL;
+}
+
 err *store_members_first(struct tx *tx, int64_t room, unsigned mask, int64_t but, size_t limit, struct member_row **out,
 			 size_t *out_n)
 {

@@ -35,6 +35,12 @@ NODISCARD err *store_member(struct tx *tx, int64_t room, int64_t user, struct me
 /* Of a room, those whose membership is in the mask, by user number; at most limit (0: all). */
 NODISCARD err *store_members(struct tx *tx, int64_t room, unsigned mask, size_t limit, struct member_row **out,
 			     size_t *out_n);
+/* Everybody who ever had a membership, and what is current of it, in no particular order. */
+struct member_brief {
+	int64_t user, event; /* event 0: none in the state */
+	enum membership membership;
+};
+NODISCARD err *store_members_brief(struct tx *tx, int64_t room, struct member_brief **out, size_t *out_n);
 /* The same, those whose event came first, without one user; at most limit. */
 NODISCARD err *store_members_first(struct tx *tx, int64_t room, unsigned mask, int64_t but, size_t limit,
 				   struct member_row **out, size_t *out_n);

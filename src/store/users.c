@@ -126,6 +126,20 @@ err *store_account_deactivate(struct tx *tx, int64_t nid, int64_t now, bool eras
 	return tx_run(tx, closing, BIND(B(nid)));
 }
 
+err *store_account_is_erased(struct tx *tx, int64_t nid, bool *out)
+{
+	struct row *row;
+
+	TRY(tx_one(tx, "SELECT is_erased FROM accounts WHERE nid = $1", BIND(B(nid)), &row));
+	*out = row && row_i64(row, 0);
+	return NULL;
+}
+
+err *store_accounts_erased(struct tx *tx, int64_t **out, size_t *out_n)
+{
+	return tx_ints(tx, "SELECT nid FROM accounts WHERE is_erased = 1", NO_BIND, out, out_n);
+}
+
 err *store_account_closed(struct tx *tx, int64_t nid)
 {
 	return tx_run(tx, "DELETE FROM closing_accounts WHERE nid = $1", BIND(B(nid)));

@@ -33,6 +33,10 @@ NODISCARD err *store_account_set_suspended(struct tx *tx, int64_t nid, bool susp
  * store_account_closed.
  */
 NODISCARD err *store_account_deactivate(struct tx *tx, int64_t nid, int64_t now, bool erase);
+/* Is what they sent to be shown as little as possible (deactivated with `erase`)? False, too, for who has no account.
+ */
+NODISCARD err *store_account_is_erased(struct tx *tx, int64_t nid, bool *out);
+NODISCARD err *store_accounts_erased(struct tx *tx, int64_t **out, size_t *out_n); /* all of them */
 NODISCARD err *store_account_closed(struct tx *tx, int64_t nid);
 NODISCARD err *store_accounts_closing(struct tx *tx, size_t max, struct account_row *out, size_t *out_n);
 NODISCARD err *store_policy_accept(struct tx *tx, int64_t nid, str policy, str version, int64_t now);

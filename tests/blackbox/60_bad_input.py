@@ -80,6 +80,7 @@ GOOD = {
                           "one_time_keys": {}, "fallback_keys": {}},
     "dehydrated_device/{deviceId}/events": {"next_batch": "x"},
     "sendToDevice/{eventType}/{txnId}": {"messages": {"@self:hearth.test": {"SELF": {"a": 1}}}},
+    "get_missing_events/{roomId}": {"limit": 1, "min_depth": 0, "earliest_events": ["$x"], "latest_events": ["$y"]},
     "_synapse/admin/v1/register": {"nonce": "x", "username": "x", "password": "x", "admin": False, "mac": "00", "displayname": "x", "user_type": "x"},
 }
 # Where the members of members are looked at, too.
