@@ -66,7 +66,7 @@ struct key_ask {
 /* key_cache.c: with the lock */
 struct ring_server *key_cache_find(struct key_ring *k, str server);
 struct ring_server *key_cache_make(struct key_ring *k, str server);
-void key_cache_free(struct key_ring *k);
+void key_cache_clear(struct key_ring *k);
 bool key_cache_has(const struct ring_server *s, const struct key_ask *ask, int64_t now);
 /* When the server itself may be asked again, ms. */
 int64_t key_cache_next(const struct ring_server *s, bool speaks);

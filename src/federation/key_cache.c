@@ -24,7 +24,7 @@ static void drop(struct key_ring *k, struct ring_server *s)
 	mem_free(s);
 }
 
-void key_cache_free(struct key_ring *k)
+void key_cache_clear(struct key_ring *k)
 {
 	while (!list_is_empty(&k->by_use))
 		drop(k, LIST_ITEM(k->by_use.next, struct ring_server, node));

@@ -69,7 +69,7 @@ void key_ring_free(struct key_ring **k)
 {
 	if (!*k)
 		return;
-	key_cache_free(*k);
+	key_cache_clear(*k);
 	cond_done(&(*k)->news);
 	lock_done(&(*k)->lock);
 	mem_free(*k);
