@@ -38,7 +38,15 @@ struct ring_metrics {
 	struct metric *lists, *notary_lists, *failed, *bad, *notary_failed;
 };
 extern struct ring_metrics ring_metrics;
-void events_check_count(void); /* event_check.c: registers its metrics */
+void events_check_count(void); /* registers metrics */
+void request_check_count(void);
+
+/* A request whose origin's key is being asked for. */
+struct waiting_request {
+	struct list node;
+	str origin, address;
+	bool stranger; /* no key of it is known */
+};
 
 struct key_ring {
 	struct key_ring_options opt;
@@ -49,6 +57,7 @@ struct key_ring {
 	struct map servers;
 	struct list by_use; /* the newest last */
 	size_t n_known;
+	struct list waiting;
 	unsigned n_saved; /* lists since strangers were last counted */
 };
 
@@ -62,6 +71,11 @@ struct key_ask {
 	int64_t since;
 	bool ours; /* we are who is finding out */
 };
+
+/* key_ring.c */
+bool key_set_has(const struct key_set *set, str server); /* any key */
+/* Nobody would be asked for these now: it was done just before. */
+bool key_ring_is_vain(struct key_ring *k, const struct key_want *wants, size_t n);
 
 /* key_cache.c: with the lock */
 struct ring_server *key_cache_find(struct key_ring *k, str server);

@@ -24,6 +24,7 @@ static struct metric *count(const char *labels)
 static void count_outcomes(void)
 {
 	events_check_count();
+	request_check_count();
 	if (ring_metrics.lists)
 		return;
 	ring_metrics = (struct ring_metrics){
@@ -60,6 +61,7 @@ err *key_ring_new(struct arena *a, const struct key_ring_options *opt, struct ke
 	cond_init(&k->news);
 	map_init(&k->servers, NULL);
 	list_init(&k->by_use);
+	list_init(&k->waiting);
 	take_own(k, a);
 	*out = k;
 	return NULL;
@@ -96,6 +98,13 @@ const struct server_key *key_set_find(void *set, str server, str key_id)
 		if (str_eq(s->keys[i].key_id, key_id))
 			return &s->keys[i].key;
 	return NULL;
+}
+
+bool key_set_has(const struct key_set *set, str server)
+{
+	const struct set_server *s = map_get(&set->servers, server);
+
+	return s && s->n > 0;
 }
 
 static void set_put(struct arena *a, struct key_set *set, str server, const struct named_key *keys, size_t n)
@@ -186,6 +195,22 @@ static enum standing look(struct key_ring *k, const struct key_ask *ask, int64_t
 		return KEYS_OTHERS;
 	/* A clock that was set back is no reason to wait. */
 	return s && now >= s->asked_at && now < key_cache_next(s, ask->speaks) ? KEYS_NOT_NOW : KEYS_OURS;
+}
+
+bool key_ring_is_vain(struct key_ring *k, const struct key_want *wants, size_t n)
+{
+	AUTO_ARENA a = arena_new();
+	struct asks asks = { 0 };
+	const int64_t now = k->opt.now();
+
+	map_init(&asks.by_server, a);
+	for (size_t i = 0; i < n; i++)
+		add_want(k, a, &asks, &wants[i]);
+	LOCKED(&k->lock);
+	for (size_t i = 0; i < asks.all.n; i++)
+		if (look(k, asks.all.p[i], now) != KEYS_NOT_NOW)
+			return false;
+	return true;
 }
 
 static err *load_unknown(struct key_ring *k, struct arena *a, const struct asks *asks)

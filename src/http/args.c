@@ -213,6 +213,36 @@ str req_header(const struct req *rq, const char *name)
 	return str_c(MHD_lookup_connection_value(rq->in->mhd, MHD_HEADER_KIND, name));
 }
 
+struct same_name {
+	const char *name;
+	str *out;
+	size_t n, max;
+};
+
+static enum MHD_Result add_same(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct same_name *s = arg;
+
+	(void)kind;
+	if (!str_eq_nocase(str_c(name), str_c(s->name)))
+		return MHD_YES;
+	if (s->n < s->max)
+		s->out[s->n] = str_c(value);
+	s->n++;
+	return MHD_YES;
+}
+
+size_t req_header_all(const struct req *rq, const char *name, str *out, size_t max)
+{
+	struct same_name s = { .name = name, .out = out, .max = max };
+
+	MHD_get_connection_values(rq->in->mhd, MHD_HEADER_KIND, add_same, &s);
+	return s.n;
+}
+
+/* The path is a slice of the text, up to whose end the query goes. */
+str req_target(const struct req *rq) { return str_from(rq->in->uri, (size_t)(rq->path.p - rq->in->uri.p)); }
+
 str req_body(const struct req *rq) { return buf_str(&rq->in->body); }
 
 err *req_body_object(struct req *rq, const struct json **out)

@@ -123,6 +123,10 @@ NODISCARD err *req_query_int(const struct req *rq, const char *name, int64_t oth
 			     int64_t *out); /* ERR_INVALID_PARAM */
 NODISCARD err *req_query_bool(const struct req *rq, const char *name, bool otherwise, bool *out);
 str req_header(const struct req *rq, const char *name);
+/* All headers of that name, in order: how many there are, of which at most `max` are given. */
+size_t req_header_all(const struct req *rq, const char *name, str *out, size_t max);
+/* Path and query byte for byte as they came: what another server has signed. */
+str req_target(const struct req *rq);
 str req_body(const struct req *rq); /* the bytes; empty without one */
 /* A field of a body that is a web page's form; STR_NONE: absent, or no percent-encoded UTF-8. */
 str req_form(const struct req *rq, const char *name);

@@ -48,6 +48,7 @@ static void begin_run(struct req_internal *r, struct arena *a)
 
 	rq->arena = a;
 	rq->user_id = rq->device_id = S("");
+	rq->origin = STR_NONE;
 	rq->user = rq->token_id = 0;
 	rq->is_guest = rq->is_admin = false;
 	r->n_headers = 0;
@@ -63,7 +64,10 @@ static err *take_allowance(struct req_internal *r)
 
 	if (rq->route->rate == RATE_NONE || r->runs > 1)
 		return NULL;
-	return req_rate(&r->rq, rq->route->rate, rq->user_id.n > 0 ? rq->user_id : rq->address);
+	return req_rate(&r->rq, rq->route->rate,
+			rq->user_id.n > 0  ? rq->user_id
+			: rq->origin.n > 0 ? rq->origin
+					   : rq->address);
 }
 
 err *req_rate(struct req *rq, enum rate_class class, str key)
@@ -96,7 +100,8 @@ static err *admit(struct req_internal *r)
 	TRY(args_prepare(r));
 	if (rq->route->auth != AUTH_NONE) {
 		TRY(r->h->opt.authenticate(rq, rq->route->auth));
-		assert(rq->route->auth == AUTH_OPTIONAL || rq->user_id.n > 0);
+		assert(rq->route->auth == AUTH_OPTIONAL || rq->user_id.n > 0 ||
+		       (rq->route->auth == AUTH_SERVER && rq->origin.n > 0));
 	}
 	return take_allowance(r);
 }

@@ -137,10 +137,10 @@ err *store_server_key_documents(struct tx *tx, struct strs servers, struct serve
 
 err *store_server_keys_strangers(struct tx *tx, size_t keep, size_t limit, str **out, size_t *out_n)
 {
-	static const char sql[] =
-		"SELECT d.server FROM server_key_documents d WHERE NOT EXISTS"
-		" (SELECT 1 FROM interned i JOIN room_servers r ON r.server = i.id WHERE i.text = d.server)"
-		" GROUP BY d.server ORDER BY MAX(d.received_at) DESC, d.server LIMIT $1 OFFSET $2";
+	static const char sql[] = "SELECT d.server FROM server_key_documents d WHERE NOT EXISTS"
+				  " (SELECT 1 FROM interned i JOIN room_servers r ON r.server = i.id"
+				  " WHERE i.text = d.server AND r.since > 0)"
+				  " GROUP BY d.server ORDER BY MAX(d.received_at) DESC, d.server LIMIT $1 OFFSET $2";
 	VEC(str) list = { 0 };
 	struct rows *rs;
 

@@ -17,5 +17,3 @@ CREATE TABLE server_key_documents (
 	json         BLOB NOT NULL,
 	PRIMARY KEY (server, number)
 );
--- Is there a room that we share with a server?
-CREATE INDEX room_servers_shared ON room_servers (server);
