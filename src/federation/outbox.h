@@ -18,6 +18,7 @@ struct outbox_options { /* borrowed for the life of the service */
 	struct fed *fed;
 	struct store *store;
 	const struct log *log;
+	str server_name;      /* our own */
 	unsigned max_flights; /* transactions under way at once; 0: chosen */
 	/* Tests: the time, ms since 1970; what stands for the network (internal_outbox.h). */
 	int64_t (*now)(void);

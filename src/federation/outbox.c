@@ -1,0 +1,541 @@
+/*
+ * outbox.c - the outbox's doors and its thread.
+ *
+ * The thread sleeps in the batch of its requests until an answer comes, a timer is due or somebody wakes it. Each turn
+ * it starts one transaction, of the destination that has waited longest, and takes one answer. What it looks up in the
+ * store, it looks up without the lock.
+ */
+#include "federation/internal_outbox.h"
+
+#include "base/clock.h"
+#include "base/rand.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+struct outbox_metrics outbox_metrics;
+
+static void make_metrics(void)
+{
+	struct outbox_metrics *m = &outbox_metrics;
+	static const char *const sent = "hearth_federation_transactions_total";
+	static const char *const sent_help = "Transactions to other servers, by what became of them";
+	static const char *const dropped = "hearth_federation_edus_dropped_total";
+	static const char *const dropped_help = "EDUs that were not sent: too many, too old, or refused";
+
+	if (m->good) /* metrics live for ever, services do not have to */
+		return;
+	m->good = metric_counter(sent, sent_help, "result=\"taken\"");
+	m->failed = metric_counter(sent, sent_help, "result=\"failed\"");
+	m->refused = metric_counter(sent, sent_help, "result=\"refused\"");
+	m->pdus = metric_counter("hearth_federation_pdus_sent_total", "Events that other servers took", "");
+	m->edus = metric_counter("hearth_federation_edus_sent_total", "EDUs that other servers took",
+				 "durable=\"false\"");
+	m->rows =
+		metric_counter("hearth_federation_edus_sent_total", "EDUs that other servers took", "durable=\"true\"");
+	m->pdu_errors = metric_counter("hearth_federation_pdu_errors_total",
+				       "Events that other servers took and said an error of", "");
+	m->left_out = metric_counter("hearth_federation_left_out_total",
+				     "Events left out because a server would not take them", "");
+	m->edus_dropped = metric_counter(dropped, dropped_help, "what=\"news\"");
+	m->messages_dropped = metric_counter(dropped, dropped_help, "what=\"messages_to_devices\"");
+	m->failing =
+		metric_gauge("hearth_federation_destinations_failing", "Servers that do not take what is sent", "");
+	m->destinations = metric_gauge("hearth_federation_destinations", "Servers that something was sent to", "");
+}
+
+/*
+ * Making
+ */
+static struct destination *left_over(struct outbox *o, int64_t server, int64_t position)
+{
+	struct destination *d = destination_of(o, server);
+
+	if (!d->behind) {
+		d->behind = true;
+		d->position = position;
+		d->waits_since = o->opt.now();
+	}
+	return d;
+}
+
+/* What the last run left: those that lagged, those that are to get anything above the floor, and rows. */
+static err *load(struct outbox *o, struct arena *a)
+{
+	struct outbox_behind_row *behind;
+	int64_t *servers, *with_rows;
+	size_t n_behind, n, n_rows;
+	AUTO_TX tx = NULL;
+
+	TRY(store_read(o->opt.store, a, &tx));
+	TRY(store_stream_head(tx, &o->told));
+	TRY(store_outbox_load(tx, &o->floor, &behind, &n_behind));
+	TRY(store_outbox_concerned(tx, o->floor, &servers, &n));
+	TRY(store_outbox_edu_servers(tx, &with_rows, &n_rows));
+	LOCKED(&o->lock);
+	for (size_t i = 0; i < n_behind; i++) {
+		struct destination *d = left_over(o, behind[i].server, behind[i].position);
+
+		d->listed = true;
+		d->saved_position = behind[i].position;
+		d->listed_since = behind[i].since;
+		destination_schedule(o, d);
+	}
+	for (size_t i = 0; i < n; i++)
+		destination_schedule(o, left_over(o, servers[i], o->floor));
+	for (size_t i = 0; i < n_rows; i++) {
+		struct destination *d = destination_of(o, with_rows[i]);
+
+		d->has_rows = true;
+		destination_schedule(o, d);
+	}
+	return NULL;
+}
+
+/* Wakes the thread where it sleeps; without the lock, which the caller has dropped. */
+static bool to_wake(struct outbox *o)
+{
+	const bool wake = o->sleeping && o->batch;
+
+	lock_assert_held(&o->lock);
+	o->sleeping = false;
+	return wake;
+}
+
+static void attempt_now(struct outbox *o, struct destination *d, bool anyway)
+{
+	d->retry_at = d->pause_ms = 0;
+	d->anyway = d->anyway || anyway;
+	destination_schedule(o, d);
+}
+
+static void on_return(void *ctx, str server_name)
+{
+	struct outbox *o = ctx;
+	struct destination *d;
+	bool wake = false;
+
+	lock_take(&o->lock);
+	d = map_get(&o->by_name, server_name);
+	if (d) {
+		attempt_now(o, d, false);
+		wake = to_wake(o);
+	}
+	lock_drop(&o->lock);
+	if (wake)
+		o->wire->wake(o->batch);
+}
+
+err *outbox_new(struct arena *a, const struct outbox_options *opt, struct outbox **out)
+{
+	struct outbox *o = MEM_NEW(struct outbox);
+	uint8_t random[8];
+	err *e;
+
+	make_metrics();
+	o->opt = *opt;
+	if (!o->opt.now)
+		o->opt.now = clock_ms;
+	if (!o->opt.max_flights)
+		o->opt.max_flights = FLIGHTS;
+	o->wire = opt->wire ? opt->wire : &outbox_wire_fed;
+	o->wire_ctx = opt->wire ? opt->wire_ctx : opt->fed;
+	lock_init(&o->lock, RANK_BUS); /* others tell of things under their own locks */
+	cond_init(&o->saved);
+	map_init(&o->by_server, NULL);
+	map_init(&o->by_name, NULL);
+	map_init(&o->sent, NULL);
+	list_init(&o->ready);
+	list_init(&o->doubtful);
+	list_init(&o->busy);
+	list_init(&o->idle);
+	list_init(&o->sent_idle);
+	wheel_init(&o->wheel, TICK_MS, o->opt.now());
+	/* "The transaction ID": unique for ever, also over restarts. */
+	rand_bytes(random, sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++)
+		(void)snprintf(o->id_prefix + 2 * i, 3, "%02x", random[i]);
+	e = load(o, a);
+	if (e) {
+		outbox_free(&o);
+		return e;
+	}
+	if (!opt->wire)
+		backoff_on_return(opt->fed, on_return, o);
+	*out = o;
+	return NULL;
+}
+
+void outbox_free(struct outbox **op)
+{
+	struct outbox *o = *op;
+	int64_t server;
+	void *d;
+
+	if (!o)
+		return;
+	*op = NULL;
+	assert(!o->thread);
+	for (size_t i = 0; map_next_i(&o->by_server, &i, &server, &d);)
+		destination_free(o, d);
+	map_done(&o->by_server);
+	map_done(&o->by_name);
+	sent_free_all(o);
+	save_free(o);
+	cond_done(&o->saved);
+	lock_done(&o->lock);
+	mem_free(o);
+}
+
+/*
+ * The thread
+ */
+static void on_timer(void *ctx, struct wheel_timer *t)
+{
+	destination_schedule(ctx, LIST_ITEM(t, struct destination, timer));
+}
+
+/* Whose turn it is; NULL: nobody's. Those that failed last get a third of the flights. */
+static struct destination *next(struct outbox *o)
+{
+	const size_t most = o->opt.max_flights;
+	struct destination *d;
+	struct list *node = NULL;
+
+	if (o->n_flights < most)
+		node = list_pop(&o->ready);
+	if (!node && o->n_flights < most && o->n_doubtful_flights < MAX(most / 3, 1))
+		node = list_pop(&o->doubtful);
+	if (!node)
+		return NULL;
+	d = LIST_ITEM(node, struct destination, queue);
+	d->in_flight = true;
+	d->doubtful_flight = d->failing_since != 0;
+	o->n_flights++;
+	o->n_doubtful_flights += d->doubtful_flight;
+	return d;
+}
+
+static int64_t until_us(const struct outbox *o)
+{
+	const int64_t next_ms = MIN(wheel_next(&o->wheel), save_due(o));
+
+	if (next_ms == INT64_MAX)
+		return INT64_MAX;
+	return clock_mono_us() + MAX(next_ms - o->opt.now(), 0) * 1000;
+}
+
+static void run(void *arg)
+{
+	struct outbox *o = arg;
+
+	for (;;) {
+		struct destination *d = NULL;
+		struct fed_call *call;
+		int64_t until = 0;
+
+		save_some(o);
+		lock_take(&o->lock);
+		if (o->stopping) {
+			lock_drop(&o->lock);
+			return;
+		}
+		wheel_turn(&o->wheel, o->opt.now(), on_timer, o);
+		d = next(o);
+		if (!d) {
+			destination_forget_idle(o);
+			until = until_us(o);
+			o->sleeping = true;
+		}
+		lock_drop(&o->lock);
+		if (d)
+			txn_launch(o, d);
+		call = o->wire->next(o->batch, until);
+		lock_take(&o->lock);
+		o->sleeping = false;
+		lock_drop(&o->lock);
+		if (call)
+			txn_ended(o, call);
+	}
+}
+
+void outbox_start(struct outbox *o)
+{
+	lock_take(&o->lock);
+	o->batch = o->wire->open(o->wire_ctx);
+	lock_drop(&o->lock);
+	o->thread = thread_start("outbox", run, o);
+}
+
+void outbox_stop(struct outbox *o)
+{
+	void *batch;
+
+	if (!o || !o->thread)
+		return;
+	lock_take(&o->lock);
+	o->stopping = true;
+	lock_drop(&o->lock);
+	o->wire->wake(o->batch);
+	thread_join(&o->thread);
+	lock_take(&o->lock);
+	batch = o->batch;
+	o->batch = NULL;
+	lock_drop(&o->lock);
+	o->wire->close(batch);
+	save_all(o);
+}
+
+/*
+ * What is told
+ */
+void outbox_event(struct outbox *o, int64_t room, int64_t stream, int64_t event, const int64_t *servers, size_t n)
+{
+	const struct outbox_event_row item = { .event = event, .room = room, .stream = stream };
+	bool wake;
+
+	lock_take(&o->lock);
+	o->told = MAX(o->told, stream);
+	for (size_t i = 0; i < n; i++) {
+		struct destination *d = destination_of(o, servers[i]);
+
+		destination_add(o, d, &item);
+		destination_schedule(o, d);
+	}
+	save_soon(o);
+	wake = to_wake(o);
+	lock_drop(&o->lock);
+	if (wake)
+		o->wire->wake(o->batch);
+}
+
+static struct edu_body *body_new(struct outbox *o, str type, str key, str content)
+{
+	const size_t name_n = type.n + 1 + key.n;
+	struct edu_body *b = mem_alloc(sizeof(*b) + name_n + content.n);
+	char *text = (char *)(b + 1);
+
+	memcpy(text, type.p, type.n);
+	text[type.n] = '\0';
+	if (key.n)
+		memcpy(text + type.n + 1, key.p, key.n);
+	memcpy(text + name_n, content.p, content.n);
+	*b = (struct edu_body){
+		.refs = 1,
+		.at = o->opt.now(),
+		.name = { text, name_n },
+		.type = { text, type.n },
+		.content = { text + name_n, content.n },
+	};
+	o->edu_bytes += name_n + content.n;
+	return b;
+}
+
+void outbox_edu(struct outbox *o, const int64_t *servers, size_t n, str type, str key, str content)
+{
+	const bool at_once = str_eq(type, S("m.typing"));
+	struct edu_body *body;
+	int64_t now;
+	bool wake;
+
+	lock_take(&o->lock);
+	if (o->edu_bytes >= EDUS_BYTES) {
+		lock_drop(&o->lock);
+		metric_add(outbox_metrics.edus_dropped, (int64_t)n);
+		return;
+	}
+	now = o->opt.now();
+	body = body_new(o, type, key, content);
+	for (size_t i = 0; i < n; i++) {
+		struct destination *d = destination_of(o, servers[i]);
+
+		/* What happens this moment is of no use to one who hears of it much later. */
+		if (d->failing_since && now - d->failing_since > STALE_MS && !str_eq(type, S("m.receipt"))) {
+			metric_add(outbox_metrics.edus_dropped, 1);
+			continue;
+		}
+		destination_add_edu(o, d, body);
+		if (at_once || !d->edus_due)
+			d->edus_due = at_once ? now : now + LINGER_MS;
+		destination_schedule(o, d);
+	}
+	edu_unref(o, body);
+	wake = to_wake(o);
+	lock_drop(&o->lock);
+	if (wake)
+		o->wire->wake(o->batch);
+}
+
+err *outbox_edu_write(struct tx *tx, int64_t server, str type, str key, str content)
+{
+	return store_outbox_edu_add(tx, server, type, key, content, clock_ms());
+}
+
+void outbox_edu_tell(struct outbox *o, const int64_t *servers, size_t n)
+{
+	bool wake;
+
+	lock_take(&o->lock);
+	for (size_t i = 0; i < n; i++) {
+		struct destination *d = destination_of(o, servers[i]);
+
+		d->has_rows = true;
+		destination_schedule(o, d);
+	}
+	wake = to_wake(o);
+	lock_drop(&o->lock);
+	if (wake)
+		o->wire->wake(o->batch);
+}
+
+/*
+ * For operators
+ */
+enum { COUNT_MOST = 100000, BAD_MOST = 100 };
+
+static err *server_number(struct outbox *o, struct arena *a, str server_name, int64_t *out)
+{
+	TRY(store_intern_find(o->opt.store, a, server_name, out));
+	return *out ? NULL : err_new(a, ERR_NOT_FOUND, "this server never met %.*s", STR_ARG(server_name));
+}
+
+struct looked {
+	int64_t server, above;
+	bool behind;
+};
+
+/* What memory says. */
+static void look(struct outbox *o, struct arena *a, int64_t server, struct outbox_status *out, struct looked *l)
+{
+	struct destination *d;
+
+	LOCKED(&o->lock);
+	d = map_get_i(&o->by_server, server);
+	*l = (struct looked){ .server = server };
+	if (!d) {
+		out->sent_upto = o->told;
+		return;
+	}
+	out->sent_upto = destination_has_events(d) ? d->position : o->told;
+	out->events_waiting = (int64_t)(d->n + (d->txn ? d->txn->n_items : 0));
+	out->edus_waiting = (int64_t)(d->n_edus + (d->txn ? d->txn->n_edus : 0));
+	out->catching_up = l->behind = d->behind;
+	out->in_flight = d->in_flight;
+	out->last_sent = d->last_sent;
+	l->above = out->sent_upto;
+	if (!d->failing_since)
+		return;
+	out->destination.failing_since = d->failing_since;
+	out->destination.retry_at = d->retry_at;
+	out->destination.pause_ms = d->pause_ms;
+	out->destination.last_error = arena_keep(a, d->last_error);
+}
+
+/* Back-off knows of every request to the server, the outbox of what it answered to transactions. */
+static void merge(struct outbox_status *out, const struct destination_status *other)
+{
+	struct destination_status *own = &out->destination;
+
+	if (!own->failing_since && !other->failing_since) {
+		own->last_success = MAX(other->last_success, out->last_sent);
+		return;
+	}
+	if (!own->failing_since || (other->failing_since && other->failing_since < own->failing_since))
+		own->failing_since = other->failing_since;
+	own->retry_at = MAX(own->retry_at, other->retry_at);
+	own->pause_ms = MAX(own->pause_ms, other->pause_ms);
+	own->last_success = MAX(other->last_success, out->last_sent);
+	if (str_is_none(own->last_error))
+		own->last_error = other->last_error;
+}
+
+static err *status_of(struct outbox *o, struct arena *a, int64_t server, str server_name, struct outbox_status *out)
+{
+	struct destination_status other = { .last_error = STR_NONE };
+	struct outbox_status s = { .destination = { .server_name = server_name, .last_error = STR_NONE } };
+	struct looked l;
+	AUTO_TX tx = NULL;
+	int64_t n;
+
+	look(o, a, server, &s, &l);
+	TRY(o->wire->status(o->wire_ctx, a, server_name, &other));
+	merge(&s, &other);
+	TRY(store_read(o->opt.store, a, &tx));
+	if (l.behind)
+		TRY(store_outbox_count(tx, server, l.above, INT64_MAX, COUNT_MOST, &s.events_waiting));
+	TRY(store_outbox_edu_count(tx, server, &n));
+	s.edus_waiting += n;
+	TRY(store_outbox_bad_count(tx, server, &n));
+	s.bad_events = (size_t)n;
+	*out = s;
+	return NULL;
+}
+
+err *outbox_status(struct outbox *o, struct arena *a, str server_name, struct outbox_status *out)
+{
+	int64_t server;
+
+	TRY(server_number(o, a, server_name, &server));
+	return status_of(o, a, server, server_name, out);
+}
+
+err *outbox_status_all(struct outbox *o, struct arena *a, struct outbox_status **out, size_t *out_n)
+{
+	struct outbox_status *list;
+	int64_t *servers;
+	str *names;
+	size_t n = 0;
+
+	lock_take(&o->lock);
+	servers = ARENA_ARRAY(a, int64_t, o->by_server.n);
+	LIST_EACH (&o->busy, node)
+		servers[n++] = LIST_ITEM(node, struct destination, all)->server;
+	LIST_EACH (&o->idle, node)
+		if (LIST_ITEM(node, struct destination, all)->failing_since)
+			servers[n++] = LIST_ITEM(node, struct destination, all)->server;
+	lock_drop(&o->lock);
+	names = ARENA_ARRAY(a, str, n);
+	list = ARENA_ARRAY(a, struct outbox_status, n);
+	TRY(store_intern_texts(o->opt.store, a, servers, n, names));
+	for (size_t i = 0; i < n; i++)
+		TRY(status_of(o, a, servers[i], names[i], &list[i]));
+	*out = list;
+	*out_n = n;
+	return NULL;
+}
+
+err *outbox_bad_events(struct outbox *o, struct arena *a, str server_name, struct outbox_bad **out, size_t *out_n)
+{
+	struct outbox_bad_row *rows;
+	int64_t server;
+	size_t n;
+	AUTO_TX tx = NULL;
+
+	TRY(server_number(o, a, server_name, &server));
+	TRY(store_read(o->opt.store, a, &tx));
+	TRY(store_outbox_bad(tx, server, BAD_MOST, &rows, &n));
+	*out = ARENA_ARRAY(a, struct outbox_bad, n);
+	for (size_t i = 0; i < n; i++)
+		(*out)[i] = (struct outbox_bad){ rows[i].event_id, rows[i].at, (int)rows[i].status, rows[i].error };
+	*out_n = n;
+	return NULL;
+}
+
+err *outbox_retry(struct outbox *o, struct arena *a, str server_name)
+{
+	struct destination *d;
+	int64_t server;
+	bool wake = false;
+
+	TRY(server_number(o, a, server_name, &server));
+	lock_take(&o->lock);
+	d = map_get_i(&o->by_server, server);
+	if (d) {
+		attempt_now(o, d, true);
+		wake = to_wake(o);
+	}
+	lock_drop(&o->lock);
+	if (wake)
+		o->wire->wake(o->batch);
+	return NULL;
+}
