@@ -142,6 +142,16 @@ static void check_presence(struct reader *r, const struct ynode *root)
 		     "must be longer than presence.last_active_granularity");
 }
 
+static void check_federation(struct reader *r, const struct ynode *root)
+{
+	const struct config_federation *f = &r->conf->federation;
+	const struct ymember *given = ynode_member(root, S("federation"));
+
+	if (f->max_retry < f->min_retry)
+		note(r, true, given ? given->line : 1, S("federation.destination_max_retry_interval"),
+		     "is shorter than federation.destination_min_retry_interval");
+}
+
 const struct config *config_parse(struct arena *a, str name, str text, struct config_notes *notes)
 {
 	struct config *c = ARENA_NEW(a, struct config);
@@ -170,6 +180,7 @@ const struct config *config_parse(struct arena *a, str name, str text, struct co
 	check_tls(&r, root);
 	check_sessions(&r, root);
 	check_presence(&r, root);
+	check_federation(&r, root);
 	return notes->n_fatal ? NULL : c;
 }
 

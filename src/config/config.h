@@ -152,6 +152,15 @@ struct config_federation {
 	str old_signing_keys;         /* JSON: key id to {"key", "expired_ts"}; STR_NONE: none */
 	int64_t key_refresh_interval; /* milliseconds */
 	bool serve_well_known;
+	struct config_list whitelist;       /* domains; n 0: none; not said: all */
+	struct config_list denied, allowed; /* networks */
+	struct config_list dns_servers;
+	struct config_list authorities; /* files */
+	bool verify_certificates;
+	struct config_list trusted; /* globs of hosts whose certificates are not checked */
+	enum { CONFIG_TLS_10, CONFIG_TLS_11, CONFIG_TLS_12, CONFIG_TLS_13 } minimum_tls;
+	int64_t client_timeout, min_retry, max_retry; /* milliseconds */
+	int64_t retry_multiplier;
 };
 
 struct config {

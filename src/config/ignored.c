@@ -18,6 +18,9 @@ static const struct {
 	{ "user_consent", "is not offered by this version; ignored (see terms)" },
 	{ "enable_metrics metrics_flags metrics_port metrics_bind_host",
 	  "has no meaning here; ignored (a listener with the resource `metrics` serves them)" },
+	{ "federation.max_short_retry_delay federation.max_long_retry_delay federation.max_short_retries "
+	  "federation.max_long_retries",
+	  "has no meaning here; ignored (see federation.destination_min_retry_interval)" },
 	{ "pid_file daemonize print_pidfile use_frozen_dicts soft_file_limit gc_thresholds gc_min_interval manhole "
 	  "manhole_settings event_cache_size caches macaroon_secret_key macaroon_secret_key_path form_secret "
 	  "form_secret_path suppress_key_server_warning dummy_events_threshold modules server_context templates "
@@ -31,17 +34,15 @@ static const struct {
 	{ "user_agent_suffix web_client_location "
 	  "limit_profile_requests_to_users_who_share_rooms user_directory.prefer_local_users "
 	  "user_directory.show_locked_users presence.presence_router include_profile_data_on_invite "
-	  "allow_public_rooms_over_federation block_non_admin_invites enable_search ip_range_blacklist ip_range_whitelist "
+	  "allow_public_rooms_over_federation block_non_admin_invites enable_search "
 	  "http_proxy https_proxy no_proxy_hosts matrix_authentication_service delete_stale_devices_after email "
 	  "max_event_delay_duration user_types admin_contact hs_disabled hs_disabled_message limit_usage_by_mau "
 	  "max_mau_value mau_trial_days mau_appservice_trial_days mau_limit_alerting mau_stats_only "
 	  "mau_limit_reserved_threepids limit_remote_rooms require_membership_for_aliases allow_per_room_profiles "
 	  "max_avatar_size allowed_avatar_mimetypes redaction_retention_period forgotten_room_retention_period "
 	  "user_ips_max_age request_token_inhibit_3pid_errors next_link_domain_whitelist retention "
-	  "federation_verify_certificates federation_client_minimum_tls_version "
-	  "federation_certificate_verification_whitelist federation_custom_ca_list federation_domain_whitelist "
 	  "federation_whitelist_endpoint_enabled federation_metrics_domains allow_profile_lookup_over_federation "
-	  "allow_device_name_lookup_over_federation federation rc_admin_redaction rc_joins.remote rc_3pid_validation "
+	  "allow_device_name_lookup_over_federation rc_admin_redaction rc_joins.remote rc_3pid_validation "
 	  "rc_third_party_invite rc_federation rc_delayed_event_mgmt rc_profile "
 	  "federation_rr_transactions_per_room_per_second enable_media_repo "
 	  "enable_local_media_storage media_storage_providers "

@@ -50,6 +50,7 @@ static void check_old_keys(struct reader *r, const struct option *o, const struc
 
 static const char *const encrypt_choices[] = { "off", "invite", "all", NULL };
 static const char *const presence_choices[] = { "off", "on", "untracked", NULL };
+static const char *const tls_choices[] = { "1", "1.1", "1.2", "1.3", NULL };
 static const char *const level_choices[] = { "debug", "info", "warning", "error", NULL };
 static const char *const format_choices[] = { "text", "json", NULL };
 
@@ -62,6 +63,41 @@ static void check_networks(struct reader *r, const struct option *o, const struc
 		if (!ip_net_parse(n->items[i]->text, &net))
 			note_expected(r, o, n->items[i], "an address or a network such as 10.0.0.0/8");
 	}
+}
+
+static bool is_dns_server(str text)
+{
+	struct ip ip;
+	str host;
+	int port;
+
+	if (ip_parse(text, &ip))
+		return true;
+	if (!id_server_name_split(text, &host, &port) || port > UINT16_MAX)
+		return false;
+	return ip_parse(str_starts(host, S("[")) ? (str){ host.p + 1, host.n - 2 } : host, &ip);
+}
+
+static void check_dns_servers(struct reader *r, const struct option *o, const struct ynode *n)
+{
+	for (size_t i = 0; i < n->n; i++) {
+		if (!is_dns_server(n->items[i]->text))
+			note_expected(r, o, n->items[i], "an address such as 192.0.2.1 or [2001:db8::1]:53");
+	}
+}
+
+static void check_domains(struct reader *r, const struct option *o, const struct ynode *n)
+{
+	for (size_t i = 0; i < n->n; i++) {
+		if (!id_server_name_valid(n->items[i]->text))
+			note_expected(r, o, n->items[i], "a server name such as example.org");
+	}
+}
+
+static void check_minimum_tls(struct reader *r, const struct option *o, const struct ynode *n)
+{
+	if (r->conf->federation.minimum_tls < CONFIG_TLS_12)
+		note(r, false, n->line, str_c(o->path), "is 1.2 at least: older versions are not spoken");
 }
 
 static void check_url_rules(struct reader *r, const struct option *o, const struct ynode *n)
@@ -176,6 +212,39 @@ const struct option config_options[] = {
 	  .doc = "Ask no provider of oEmbed that this server knows of itself." },
 	{ "oembed.additional_providers", LIST(previews.providers), .example = "[/etc/hearth/oembed.json]",
 	  .doc = "Files with further providers, in the form of https://oembed.com/providers.json." },
+
+	{ "federation_domain_whitelist", LIST(federation.whitelist), .read = check_domains, .section = "Federation",
+	  .example = "[example.org, matrix.example.net]",
+	  .doc = "The only servers that this one speaks with. Without it: all; an empty list is none." },
+	{ "ip_range_blacklist", LIST(federation.denied), .read = check_networks,
+	  .example = "['127.0.0.0/8', '10.0.0.0/8', '192.168.0.0/16', '::1/128', 'fe80::/10', 'fc00::/7']",
+	  .doc = "Networks in which no other server is asked. Without it: this machine, private networks and all others "
+		 "that are no part of the public internet; an empty list denies none." },
+	{ "ip_range_whitelist", LIST(federation.allowed), .read = check_networks, .example = "['192.168.1.1']",
+	  .doc = "Where other servers may be asked all the same." },
+	{ "dns_servers", LIST(federation.dns_servers), .read = check_dns_servers,
+	  .example = "['192.0.2.1', '[2001:db8::1]:53']",
+	  .doc = "Who is asked where other servers are. Without it: those of the machine." },
+	{ "federation_verify_certificates", BOOL(federation.verify_certificates, "true"),
+	  .doc = "Must other servers prove by a certificate who they are? With false, whoever stands between two servers "
+		 "can be either." },
+	{ "federation_certificate_verification_whitelist", LIST(federation.trusted), .example = "['*.onion']",
+	  .doc = "Hosts that need not: patterns with * and ?." },
+	{ "federation_client_minimum_tls_version", .type = OPT_CHOICE, AT(federation.minimum_tls), .deflt = "1.2",
+	  .choices = tls_choices, .read = check_minimum_tls,
+	  .doc = "The oldest version of TLS that is spoken with them: 1.2 or 1.3." },
+	{ "federation_custom_ca_list", LIST(federation.authorities), .example = "[/etc/hearth/ca.pem]",
+	  .doc = "Files with the authorities' certificates, PEM, that are believed for other servers instead of the "
+		 "machine's." },
+	{ "federation.client_timeout", DURATION(federation.client_timeout, "60s"), .min = 1000, .max = 3600 * 1000,
+	  .doc = "A request to another server takes no longer." },
+	{ "federation.destination_min_retry_interval", DURATION(federation.min_retry, "5s"), .min = 1,
+	  .max = INT64_C(86400000), .doc = "A server that did not answer is left alone for so long first." },
+	{ "federation.destination_retry_multiplier", INT(federation.retry_multiplier, "2", 1, 100),
+	  .doc = "Each further time so many times longer." },
+	{ "federation.destination_max_retry_interval", DURATION(federation.max_retry, "1d"), .min = 1,
+	  .max = INT64_C(366) * 86400000,
+	  .doc = "But no longer than this. A server that talks to this one is asked again at once." },
 
 	{ "enable_registration", BOOL(registration.enabled, "false"), .section = "Registration",
 	  .doc = "May people make accounts themselves? Needs registration_requires_token, or "

@@ -332,7 +332,7 @@ static void choose(struct backoff_options *o)
 {
 	o->first_ms = o->first_ms ? o->first_ms : BACKOFF_FIRST_MS;
 	o->most_ms = MAX(o->most_ms ? o->most_ms : BACKOFF_MOST_MS, o->first_ms);
-	o->multiplier = o->multiplier > 1 ? o->multiplier : BACKOFF_MULTIPLIER;
+	o->multiplier = o->multiplier >= 1 ? o->multiplier : BACKOFF_MULTIPLIER;
 	o->max_known = o->max_known ? o->max_known : MAX_KNOWN;
 }
 

@@ -226,7 +226,7 @@ static void tune_malloc(void)
 /* A connection is a descriptor, and the limit that a login shell begins with is a thousand. */
 static void raise_descriptors(const struct server *s)
 {
-	enum { OTHERS = 512 }; /* database, listeners, loops */
+	enum { OTHERS = 2048 }; /* database, listeners, loops, other servers (federation.c) */
 	const rlim_t need = (rlim_t)s->config->limits.max_connections + OTHERS;
 	struct rlimit files;
 
@@ -261,6 +261,7 @@ int serve(struct arena *a, const struct config *config, const struct config_note
 	if (e)
 		(void)fprintf(stderr, "%s: %.*s\n", program, STR_ARG(e->msg));
 	control_stop(&s.control);
+	server_stop_federation(&s);
 	if (s.http)
 		http_stop(&s.http, (unsigned)(s.config->limits.shutdown_timeout / 1000));
 	server_close_services(&s);

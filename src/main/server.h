@@ -5,6 +5,7 @@
 #include "cli/control.h"
 #include "cli/signing_key.h"
 #include "config/config.h"
+#include "federation/tls_rules.h"
 #include "http/server.h"
 #include "matrix/sign.h"
 #include "store/store.h"
@@ -17,6 +18,10 @@ struct server {
 	struct signer signer; /* the same, with its server's name */
 	struct store *store;
 	struct services services;
+	/* federation.c's */
+	struct client_nets nets;
+	struct tls_rules tls;
+	struct discovery *discovery;
 	struct http *http;
 	size_t n_listening; /* sockets */
 	struct control *control;
@@ -26,9 +31,23 @@ struct server {
 NODISCARD err *server_open_services(struct server *s);
 void server_close_services(struct server *s);
 
+/*
+ * federation.c: part of it, all that asks other servers, which is what a server of one machine alone has no use for:
+ * made after store, bus and accounts, before what stands on it (previews, rooms of other servers).
+ */
+NODISCARD err *server_open_federation(struct server *s);
+/* Before http/ waits for its handlers: whoever waits for another server is told that this one stops. */
+void server_stop_federation(struct server *s);
+/* Before the store closes. */
+void server_close_federation(struct server *s);
+
+/* networks.c: an operator's lists as networks. `deny` not said: what is no part of the public internet. */
+struct client_nets server_networks(struct arena *a, const struct config_list *deny, const struct config_list *allow);
+/* Texts with a comma between; STR_NONE: none. */
+str server_joined(struct arena *a, const struct config_list *list);
+
 /* previews.c: part of it. */
 NODISCARD err *server_open_previews(struct server *s);
-void server_close_previews(struct server *s);
 
 /* serve.c: runs until a signal ends it; the exit status. */
 int serve(struct arena *a, const struct config *config, const struct config_notes *notes, const char *program);

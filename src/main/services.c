@@ -13,6 +13,7 @@
 #include "flow/profile_spread.h"
 #include "main/server.h"
 #include "media/media.h"
+#include "media/preview.h"
 #include "media/thumbnail.h"
 #include "matrix/push_rules.h"
 #include "presence/presence.h"
@@ -273,6 +274,7 @@ err *server_open_services(struct server *s)
 	TRY(open_bus(s));
 	open_e2ee(s);
 	open_users(s);
+	TRY(server_open_federation(s));
 	TRY(open_media(s));
 	open_thumbnails(s);
 	TRY(server_open_previews(s));
@@ -303,13 +305,14 @@ void server_close_services(struct server *s)
 	syncs_free(&all->syncs);
 	thumbnails_free(&all->thumbnails);
 	imager_free(&all->imager);
-	server_close_previews(s);
+	previews_free(&all->previews);
 	media_free(&all->media);
 	if (all->users)
 		users_free(&all->users);
 	if (all->e2ee)
 		to_device_flush(all->e2ee);
 	presence_stop(all->presence);
+	server_close_federation(s);
 	store_close(&s->store);
 	if (all->e2ee)
 		e2ee_free(&all->e2ee);

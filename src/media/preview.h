@@ -27,6 +27,7 @@ struct previews_options { /* borrowed for the life of the service */
 	str url_rules;       /* JSON, preview_rules.h; STR_NONE: none */
 	size_t max_bytes;    /* of a page or an image */
 	str accept_language; /* STR_NONE: none */
+	str user_agent;      /* STR_NONE: the client's */
 	bool no_known_providers;
 	const str *provider_lists; /* texts, preview_oembed.h */
 	size_t n_provider_lists;

@@ -49,18 +49,21 @@ static bool may_follow(void *way, const struct client_url *url)
 static err *ask(struct previews *pv, struct arena *a, const struct client_url *url, int64_t deadline_us,
 		struct client_call *c)
 {
-	const struct client_header headers[] = {
+	struct client_header headers[3] = {
 		{ S("Accept"), S("text/html,application/xhtml+xml,image/*;q=0.9,application/json;q=0.8") },
-		{ S("Accept-Language"), pv->opt.accept_language },
 	};
-
+	size_t n = 1;
 	struct way way = { .rules = pv->rules };
 	err *e;
 
+	if (!str_is_none(pv->opt.accept_language))
+		headers[n++] = (struct client_header){ S("Accept-Language"), pv->opt.accept_language };
+	if (!str_is_none(pv->opt.user_agent))
+		headers[n++] = (struct client_header){ S("User-Agent"), pv->opt.user_agent };
 	*c = (struct client_call){
 		.url = url->text,
 		.headers = headers,
-		.n_headers = str_is_none(pv->opt.accept_language) ? 1 : 2,
+		.n_headers = n,
 		.nets = &pv->opt.nets,
 		.max_redirects = PREVIEW_REDIRECTS,
 		.may_follow = may_follow,

@@ -1,0 +1,116 @@
+/*
+ * federation.c - what asks other servers, from the client up to what goes to them and comes from them.
+ *
+ * One client serves all who ask outside, previews of pages among them, so that there is one bound on connections; whom
+ * it may ask differs, and comes with each call. Servers are asked in parallel by few threads; as there may be hundreds,
+ * and dead ones take a place each until their time is over, there are more places than a client has for itself.
+ */
+#include "base/buf.h"
+#include "cli/files.h"
+#include "federation/fed.h"
+#include "main/server.h"
+
+#include <errno.h>
+
+enum { LOOPS = 4, MOST_RUNNING = 1000, MOST_WAITING = 16384, MOST_IDLE = 256, MOST_AUTHORITIES = 4 << 20 };
+
+static err *open_client(struct server *s)
+{
+	const struct config_federation *c = &s->config->federation;
+	const struct client_options opt = {
+		.log = s->log,
+		.user_agent = S("Hearth/" HEARTH_VERSION),
+		.dns_servers = server_joined(s->a, &c->dns_servers),
+		.loops = LOOPS,
+		.max_running = MOST_RUNNING,
+		.max_waiting = MOST_WAITING,
+		.max_idle = MOST_IDLE,
+	};
+
+	return client_new(s->a, &opt, &s->services.client);
+}
+
+/* The authorities of all files together. */
+static err *read_authorities(struct server *s, const struct config_list *files, str *out)
+{
+	AUTO_BUF b = BUF_INIT(MOST_AUTHORITIES);
+
+	for (size_t i = 0; i < files->n; i++) {
+		const str text = file_read(s->a, files->p[i], MOST_AUTHORITIES);
+
+		if (str_is_none(text))
+			return err_new(s->a, ERR_CONFIG, "federation_custom_ca_list: cannot read %.*s: %s",
+				       STR_ARG(files->p[i]), strerror(errno));
+		if (!str_contains(text, S("-----BEGIN CERTIFICATE-----")))
+			return err_new(s->a, ERR_CONFIG, "federation_custom_ca_list: there is no certificate in %.*s",
+				       STR_ARG(files->p[i]));
+		buf_add(&b, text);
+		buf_byte(&b, '\n');
+	}
+	if (b.overflow)
+		return err_new(s->a, ERR_CONFIG, "federation_custom_ca_list: more than is read");
+	*out = files->n == 0 ? STR_NONE : arena_keep(s->a, buf_str(&b));
+	return NULL;
+}
+
+static err *open_discovery(struct server *s)
+{
+	const struct config_federation *c = &s->config->federation;
+	str authorities;
+
+	TRY(read_authorities(s, &c->authorities, &authorities));
+	s->nets = server_networks(s->a, &c->denied, &c->allowed);
+	s->tls = (struct tls_rules){
+		.checked = { .ca_pem = authorities, .only_13 = c->minimum_tls == CONFIG_TLS_13 },
+		.trusted = c->trusted.p,
+		.n_trusted = c->trusted.n,
+		.none = !c->verify_certificates,
+	};
+	s->tls.unchecked = s->tls.checked;
+	s->tls.unchecked.unverified = true;
+	s->discovery = discovery_new(
+		&(struct discovery_options){ .client = s->services.client, .nets = &s->nets, .tls = &s->tls });
+	return NULL;
+}
+
+static err *open_fed(struct server *s)
+{
+	const struct config_federation *c = &s->config->federation;
+	const struct fed_options opt = {
+		.client = s->services.client,
+		.discovery = s->discovery,
+		.store = s->store,
+		.log = s->log,
+		.signer = &s->signer,
+		.nets = &s->nets,
+		.whitelist = c->whitelist.p,
+		.n_whitelist = c->whitelist.n,
+		.timeout_ms = c->client_timeout,
+		.backoff = { .first_ms = c->min_retry,
+			     .most_ms = c->max_retry,
+			     .multiplier = (double)c->retry_multiplier },
+	};
+
+	return fed_new(s->a, &opt, &s->services.fed);
+}
+
+err *server_open_federation(struct server *s)
+{
+	TRY(open_client(s));
+	TRY(open_discovery(s));
+	return open_fed(s);
+}
+
+void server_stop_federation(struct server *s)
+{
+	if (s->services.client)
+		client_stop(s->services.client);
+}
+
+void server_close_federation(struct server *s)
+{
+	server_stop_federation(s);
+	fed_free(&s->services.fed);
+	discovery_free(&s->discovery);
+	client_free(&s->services.client);
+}
