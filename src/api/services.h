@@ -28,6 +28,7 @@ struct key_ring;
 struct outbox;
 struct inbound;
 struct remote;
+struct admit;
 
 struct services {
 	/* The settings in force. A reload swaps the pointer; what it pointed at before stays readable for ever, so a
@@ -53,4 +54,5 @@ struct services {
 	struct outbox *outbox;
 	struct inbound *inbound;
 	struct remote *remote;
+	struct admit *admit; /* users of other servers enter and leave rooms */
 };

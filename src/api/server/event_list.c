@@ -23,6 +23,7 @@ struct source {
 	struct rooms *rooms;
 	str room_id;
 	bool ids;
+	struct event_list_frame frame;
 	struct event_list lists[LISTS_MAX];
 	size_t n_lists, list, at; /* where it is; at: in the list */
 	struct buf page;
@@ -59,7 +60,23 @@ static void begin_list(struct source *s)
 		return;
 	}
 	jw_end(&s->w);
+	if (s->frame.with_status)
+		jw_end(&s->w);
 	s->ended = true;
+}
+
+static void begin(struct source *s)
+{
+	s->begun = true;
+	s->w = jw_to(&s->page);
+	if (s->frame.with_status) {
+		jw_array(&s->w, NULL);
+		jw_int(&s->w, NULL, 200);
+	}
+	jw_object(&s->w, NULL);
+	if (!str_is_empty(s->frame.members))
+		jw_members(&s->w, s->frame.members);
+	begin_list(s);
 }
 
 static err *next_page(struct source *s, struct arena *a)
@@ -67,10 +84,7 @@ static err *next_page(struct source *s, struct arena *a)
 	buf_reset(&s->page);
 	s->sent = 0;
 	if (!s->begun) {
-		s->begun = true;
-		s->w = jw_to(&s->page);
-		jw_object(&s->w, NULL);
-		begin_list(s);
+		begin(s);
 	} else if (s->at < s->lists[s->list].n) {
 		TRY(write_some(s, a));
 	} else {
@@ -111,9 +125,8 @@ static const int64_t *keep(struct arena *a, const int64_t *nids, size_t n)
 	return copy;
 }
 
-void reply_event_lists(struct req *rq, str room_id, bool ids, const struct event_list *lists, size_t n)
+static struct source *source_new(struct req *rq, str room_id, const struct event_list *lists, size_t n)
 {
-	static const struct source_ops ops = { fill, drop };
 	struct arena *a = arena_new();
 	struct source *s = ARENA_NEW(a, struct source);
 
@@ -122,11 +135,30 @@ void reply_event_lists(struct req *rq, str room_id, bool ids, const struct event
 		.a = a,
 		.rooms = rq->services->rooms,
 		.room_id = arena_keep(a, room_id),
-		.ids = ids,
 		.n_lists = n,
 		.page = BUF_INIT(PAGE_MAX),
 	};
 	for (size_t i = 0; i < n; i++)
 		s->lists[i] = (struct event_list){ lists[i].key, keep(a, lists[i].nids, lists[i].n), lists[i].n };
-	reply_stream(rq, 200, S("application/json"), HTTP_LENGTH_UNKNOWN, &ops, s);
+	return s;
+}
+
+static const struct source_ops list_ops = { fill, drop };
+
+void reply_event_lists(struct req *rq, str room_id, bool ids, const struct event_list *lists, size_t n)
+{
+	struct source *s = source_new(rq, room_id, lists, n);
+
+	s->ids = ids;
+	reply_stream(rq, 200, S("application/json"), HTTP_LENGTH_UNKNOWN, &list_ops, s);
+}
+
+void reply_event_lists_in(struct req *rq, str room_id, const struct event_list_frame *frame,
+			  const struct event_list *lists, size_t n)
+{
+	struct source *s = source_new(rq, room_id, lists, n);
+
+	s->frame = *frame;
+	s->frame.members = arena_keep(s->a, frame->members);
+	reply_stream(rq, 200, S("application/json"), HTTP_LENGTH_UNKNOWN, &list_ops, s);
 }

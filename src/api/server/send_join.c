@@ -1,31 +1,25 @@
-/* send_join.c - PUT send_join: Server-Server API, "Joining Rooms". The answer may be very long, so it is sent from a
- * source. */
+/* send_join.c - PUT send_join: Server-Server API, "Joining Rooms". The answer may be very long: it is read as it is
+ * sent.
+ */
+#include "api/server/event_list.h"
 #include "api/server/room_door.h"
-
-static err *fill(void *source, struct arena *a, char *p, size_t max, size_t *out_n)
-{
-	return join_answer_fill(source, a, p, max, out_n);
-}
-
-static void drop(void *source)
-{
-	struct join_answer *ja = source;
-
-	join_answer_free(&ja);
-}
 
 static err *send_join(struct req *rq, bool v1)
 {
-	static const struct source_ops ops = { fill, drop };
-	struct join_answer_cmd cmd = { .room_id = req_param(rq, "roomId"), .v1 = v1 };
-	struct join_answer *ja;
+	const str room_id = req_param(rq, "roomId");
+	struct join_answer_cmd cmd = { 0 };
+	struct event_list_frame frame;
+	struct join_answer ja;
 
 	if (!v1)
 		TRY(req_query_bool(rq, "omit_members", false, &cmd.omit_members));
-	TRY(req_rate(rq, RATE_JOIN_ROOM, cmd.room_id));
+	TRY(req_rate(rq, RATE_JOIN_ROOM, room_id));
 	TRY(door_send(rq, MEMBER_JOIN, &cmd.event));
-	TRY(join_answer_new(rq->services->admit, rq->arena, &cmd, &ja));
-	reply_stream(rq, 200, S("application/json"), HTTP_LENGTH_UNKNOWN, &ops, ja);
+	TRY(admit_join_answer(rq->services->admit, rq->arena, &cmd, &ja));
+	frame = (struct event_list_frame){ ja.members, v1 };
+	/* What the state rests upon comes first: who reads it as it comes can judge at once. */
+	const struct event_list lists[] = { { "auth_chain", ja.chain, ja.n_chain }, { "state", ja.state, ja.n_state } };
+	reply_event_lists_in(rq, room_id, &frame, lists, ARRAY_LEN(lists));
 	return NULL;
 }
 

@@ -56,20 +56,20 @@ NODISCARD err *admit_send(struct admit *ad, struct arena *a, const struct admit_
 NODISCARD err *admit_knock_state(struct admit *ad, struct arena *a, str room_id, str *out);
 
 /*
- * The answer to a join (answer.c): the room's state before it, and the auth chains; it may be far larger than what
- * should be held in memory, so it is written as it is wanted. A snapshot of the store lasts for one piece.
+ * The answer to a join (answer.c): the room's state before it, and the auth chains. It may be far larger than what
+ * should be held in memory: events by number, to be read as they are sent (served/reading.h).
  */
-struct join_answer;
 struct join_answer_cmd {
-	str room_id;
 	const struct event *event; /* from admit_send */
-	bool omit_members, v1;
+	bool omit_members;
 };
-NODISCARD err *join_answer_new(struct admit *ad, struct arena *a, const struct join_answer_cmd *cmd,
-			       struct join_answer **out);
-/* At most max bytes of the answer's JSON; *out_n is 0 at its end. */
-NODISCARD err *join_answer_fill(struct join_answer *ja, struct arena *a, char *p, size_t max, size_t *out_n);
-void join_answer_free(struct join_answer **ja);
+struct join_answer {
+	str members; /* an object with the answer's other members */
+	const int64_t *state, *chain;
+	size_t n_state, n_chain;
+};
+NODISCARD err *admit_join_answer(struct admit *ad, struct arena *a, const struct join_answer_cmd *cmd,
+				 struct join_answer *out);
 
 /*
  * Invitations (invite.c)

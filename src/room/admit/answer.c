@@ -1,10 +1,9 @@
 /*
  * answer.c - what a server is told of a room that a user of it joined or knocked upon.
  *
- * The state of a large room and its auth chains are many megabytes, and the other side may be slow. What is kept for
- * the answer's life is therefore the numbers of the events, found in one snapshot; their texts are read a piece at a
- * time as the answer is sent, each piece in a snapshot of its own. That is the same answer, for a state never changes.
- * The room's lock is not held.
+ * The state of a large room and its auth chains are many megabytes, and the other side may be slow. So the numbers of
+ * the events are found here, in one snapshot; their texts are read a piece at a time as the answer is sent
+ * (served/reading.h), which gives the same answer, for a state never changes. The room's lock is not held.
  *
  * Everything follows from the join event's row, so that who asks again gets the same: the state before an event is the
  * state after it with what it replaced under its own key.
@@ -12,24 +11,9 @@
 #include "room/admit/internal_admit.h"
 
 #include "matrix/auth_chain.h"
+#include "room/served/reading.h"
 
-enum { PIECE_EVENTS = 32, HEROES = 5, HEAD_MOST = 8 << 20 };
-
-struct list_of_events {
-	const char *before; /* what is written before it */
-	const int64_t *nids;
-	size_t n, next;
-};
-
-struct join_answer {
-	struct admit *ad;
-	struct arena *a;
-	struct list_of_events lists[2];
-	size_t list; /* being written; 2: all are */
-	const char *end;
-	struct buf out; /* written, and not given yet from `given` on */
-	size_t given;
-};
+enum { HEROES = 5, HEAD_MOST = 4 << 20 };
 
 /* While it is made: one snapshot. */
 struct finding {
@@ -43,6 +27,7 @@ struct finding {
 	struct state_root after;
 	VEC(int64_t) state;
 	struct auth_list chain;
+	str members;
 };
 
 static err *on_entry(void *arg, const struct state_entry *e)
@@ -109,36 +94,17 @@ static err *find_state(struct finding *f)
 	return f->cmd->omit_members ? add_heroes(f) : NULL;
 }
 
-static err *stored_auths(void *ctx, struct arena *a, const int64_t *events, size_t n, struct auth_list *out)
-{
-	struct finding *f = ctx;
-	str *packed;
-
-	TRY(store_events_auths(f->tx, events, n, &packed));
-	for (size_t i = 0; i < n; i++) {
-		int64_t *nids;
-		const size_t all = store_nids_unpack(a, packed[i], &nids);
-
-		out[i] = (struct auth_list){ nids, 0 };
-		for (size_t k = 0; k < all; k++)
-			if (nids[k]) /* 0: nobody has it */
-				nids[out[i].n++] = nids[k];
-	}
-	return NULL;
-}
-
 /* "All events in the auth chain for the new join event, as well as those in the auth chains for any events returned in
  * state." */
 static err *find_chain(struct finding *f)
 {
-	const struct auth_graph g = { .ctx = f, .auth_events = stored_auths };
 	int64_t *starts = ARENA_ARRAY(f->a, int64_t, f->state.n + 1), *left;
 	struct map told;
 
 	for (size_t i = 0; i < f->state.n; i++)
 		starts[i] = f->state.p[i];
 	starts[f->state.n] = f->join->nid;
-	TRY(auth_chain(f->a, &g, starts, f->state.n + 1, &f->chain));
+	TRY(served_chain(f->tx, f->a, starts, f->state.n + 1, &f->chain));
 	if (!f->cmd->omit_members)
 		return NULL;
 	/* "If the omit_members query parameter was set to true, then any events that are returned in state may be
@@ -177,15 +143,13 @@ static err *write_servers(struct finding *f, struct jw *w)
 	return NULL;
 }
 
-/* The object's first members: it goes on with the lists. */
-static err *write_head(struct finding *f, struct join_answer *ja)
+static err *write_members(struct finding *f, str *out)
 {
 	AUTO_BUF buf = BUF_INIT(HEAD_MOST);
 	struct jw w = jw_to(&buf);
 
 	jw_object(&w, NULL);
-	if (!f->cmd->v1)
-		jw_raw(&w, "event", f->join->json);
+	jw_raw(&w, "event", f->join->json);
 	jw_bool(&w, "members_omitted", f->cmd->omit_members);
 	if (f->cmd->omit_members)
 		TRY(write_servers(f, &w));
@@ -193,8 +157,7 @@ static err *write_head(struct finding *f, struct join_answer *ja)
 	jw_end(&w);
 	if (!jw_good(&w))
 		return err_new(f->a, ERR_INTERNAL, "the servers in the room cannot be told");
-	buf_add(&ja->out, f->cmd->v1 ? S("[200,") : S(""));
-	buf_add(&ja->out, (str){ buf.p, buf.n - 1 });
+	*out = arena_keep(f->a, buf_str(&buf));
 	return NULL;
 }
 
@@ -207,118 +170,37 @@ static const int64_t *keep_list(struct arena *a, const int64_t *p, size_t n)
 	return copy;
 }
 
-static struct join_answer *answer_new(struct finding *f)
+static err *find_all(struct finding *f)
 {
-	struct arena *a = arena_new();
-	struct join_answer *ja = ARENA_NEW(a, struct join_answer);
-
-	ja->ad = f->ad;
-	ja->a = a;
-	ja->out = (struct buf)BUF_INIT(HEAD_MOST + (size_t)PIECE_EVENTS * (EVENT_MAX_BYTES + 16));
-	ja->lists[0] = (struct list_of_events){ .before = ",\"auth_chain\":[",
-						.nids = keep_list(a, f->chain.p, f->chain.n),
-						.n = f->chain.n };
-	ja->lists[1] = (struct list_of_events){ .before = "],\"state\":[",
-						.nids = keep_list(a, f->state.p, f->state.n),
-						.n = f->state.n };
-	ja->end = f->cmd->v1 ? "]}]" : "]}";
-	return ja;
+	TRY(store_event_by_nid(f->tx, f->cmd->event->nid, &f->join));
+	if (!f->join)
+		return err_new(f->a, ERR_NOT_FOUND, "the event is gone");
+	TRY(find_state(f));
+	TRY(find_chain(f));
+	return write_members(f, &f->members);
 }
 
-err *join_answer_new(struct admit *ad, struct arena *a, const struct join_answer_cmd *cmd, struct join_answer **out)
+err *admit_join_answer(struct admit *ad, struct arena *a, const struct join_answer_cmd *cmd, struct join_answer *out)
 {
-	struct finding f = { .ad = ad, .cmd = cmd };
-	AUTO_ARENA scratch = arena_new(); /* of a large room it is far more than the answer keeps */
-	struct join_answer *ja;
+	AUTO_ARENA scratch = arena_new(); /* of a large room it is far more than what stays */
+	struct finding f = { .ad = ad, .a = scratch, .cmd = cmd };
 	AUTO_TX tx = NULL;
 	err *e;
 
-	f.a = scratch;
-	TRY(store_read(ad->opt.store, a, &tx));
-	f.tx = tx;
-	TRY(store_event_by_nid(tx, cmd->event->nid, &f.join));
-	if (!f.join)
-		return err_new(a, ERR_NOT_FOUND, "the event is gone");
-	e = find_state(&f);
-	if (!e)
-		e = find_chain(&f);
+	e = store_read(ad->opt.store, scratch, &tx);
 	if (e)
 		return err_keep(a, e);
-	ja = answer_new(&f);
-	e = write_head(&f, ja);
-	if (e) {
-		e = err_keep(a, e);
-		join_answer_free(&ja);
-		return e;
-	}
-	*out = ja;
-	return NULL;
-}
-
-void join_answer_free(struct join_answer **ja)
-{
-	struct arena *a;
-
-	if (!*ja)
-		return;
-	buf_done(&(*ja)->out);
-	a = (*ja)->a; /* holds the answer itself */
-	*ja = NULL;
-	arena_free(&a);
-}
-
-static err *write_events(struct join_answer *ja, struct arena *a, struct list_of_events *l)
-{
-	const size_t n = MIN((size_t)PIECE_EVENTS, l->n - l->next);
-	struct event_row **rows;
-	AUTO_TX tx = NULL;
-	size_t n_rows;
-
-	TRY(store_read(ja->ad->opt.store, a, &tx));
-	TRY(store_events_by_nids(tx, l->nids + l->next, n, &rows, &n_rows));
-	if (n_rows != n)
-		return err_new(a, ERR_INTERNAL, "an event of the room's state is gone");
-	for (size_t i = 0; i < n; i++) {
-		if (l->next + i > 0)
-			buf_byte(&ja->out, ',');
-		buf_add(&ja->out, rows[i]->json);
-	}
-	l->next += n;
-	return NULL;
-}
-
-static err *write_more(struct join_answer *ja, struct arena *a)
-{
-	struct list_of_events *l;
-
-	if (ja->list == ARRAY_LEN(ja->lists)) {
-		buf_add(&ja->out, str_c(ja->end));
-		ja->end = "";
-		return NULL;
-	}
-	l = &ja->lists[ja->list];
-	if (l->before)
-		buf_add(&ja->out, str_c(l->before));
-	l->before = NULL;
-	if (l->next < l->n)
-		TRY(write_events(ja, a, l));
-	ja->list += l->next == l->n;
-	return NULL;
-}
-
-err *join_answer_fill(struct join_answer *ja, struct arena *a, char *p, size_t max, size_t *out_n)
-{
-	if (ja->given == ja->out.n) {
-		buf_reset(&ja->out);
-		ja->given = 0;
-		TRY(write_more(ja, a));
-		if (ja->out.overflow)
-			return err_new(a, ERR_INTERNAL, "events are longer than they may be");
-	}
-	*out_n = MIN(max, ja->out.n - ja->given);
-	if (*out_n)
-		memcpy(p, ja->out.p + ja->given, *out_n);
-	ja->given += *out_n;
+	f.tx = tx;
+	e = find_all(&f);
+	if (e)
+		return err_keep(a, e);
+	*out = (struct join_answer){
+		.members = arena_keep(a, f.members),
+		.state = keep_list(a, f.state.p, f.state.n),
+		.n_state = f.state.n,
+		.chain = keep_list(a, f.chain.p, f.chain.n),
+		.n_chain = f.chain.n,
+	};
 	return NULL;
 }
 

@@ -30,6 +30,14 @@ static err *auth_events(void *tx, struct arena *a, const int64_t *events, size_t
 	return NULL;
 }
 
+err *served_chain(struct tx *tx, struct arena *a, const int64_t *events, size_t n, struct auth_list *out)
+{
+	const struct auth_graph graph = { .ctx = tx, .auth_events = auth_events };
+
+	*out = (struct auth_list){ 0 };
+	return n ? auth_chain(a, &graph, events, n, out) : NULL;
+}
+
 /* From version 12 on nobody names the create event, and everything rests upon it. */
 static err *add_create(struct served *s, struct arena *a, struct auth_list *chain)
 {
@@ -55,11 +63,9 @@ static err *add_create(struct served *s, struct arena *a, struct auth_list *chai
 
 static err *find_chain(struct served *s, struct arena *a, const int64_t *events, size_t n, struct served_state *out)
 {
-	const struct auth_graph graph = { .ctx = served_tx(s), .auth_events = auth_events };
-	struct auth_list chain = { 0 };
+	struct auth_list chain;
 
-	if (n)
-		TRY(auth_chain(a, &graph, events, n, &chain));
+	TRY(served_chain(served_tx(s), a, events, n, &chain));
 	TRY(add_create(s, a, &chain));
 	out->chain = chain.p;
 	out->n_chain = chain.n;

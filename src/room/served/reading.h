@@ -52,6 +52,9 @@ NODISCARD err *served_state_before(struct rooms *rs, struct arena *a, str room_i
 /* GET /event_auth: the whole auth chain of an event (in `chain`). */
 NODISCARD err *served_auth_chain(struct rooms *rs, struct arena *a, str room_id, str origin, str event_id,
 				 struct served_state *out);
+/* Everything reachable from stored events by auth_events, without those of them that no other reaches. */
+struct auth_list;
+NODISCARD err *served_chain(struct tx *tx, struct arena *a, const int64_t *events, size_t n, struct auth_list *out);
 /* The events of a piece of such a list, whole; only what is not there any more is left out. No check of the origin: it
  * was let in when the list was made. */
 NODISCARD err *served_read(struct rooms *rs, struct arena *a, str room_id, const int64_t *nids, size_t n,
