@@ -9,6 +9,7 @@
 #include "cli/files.h"
 #include "federation/fed.h"
 #include "main/server.h"
+#include "room/admit/admit.h"
 
 #include <errno.h>
 
@@ -101,6 +102,24 @@ err *server_open_federation(struct server *s)
 	return open_fed(s);
 }
 
+static err *open_admit(struct server *s)
+{
+	const struct admit_options opt = {
+		.rooms = s->services.rooms,
+		.users = s->services.users,
+		.store = s->store,
+		.keys = s->services.keys,
+		.fed = s->services.fed,
+		.remote = s->services.remote,
+		.client = s->services.client,
+		.log = s->log,
+	};
+
+	return admit_new(s->a, &opt, &s->services.admit);
+}
+
+err *server_open_shared_rooms(struct server *s) { return open_admit(s); }
+
 void server_stop_federation(struct server *s)
 {
 	if (s->services.client)
@@ -110,6 +129,7 @@ void server_stop_federation(struct server *s)
 void server_close_federation(struct server *s)
 {
 	server_stop_federation(s);
+	admit_free(&s->services.admit);
 	fed_free(&s->services.fed);
 	discovery_free(&s->discovery);
 	client_free(&s->services.client);

@@ -36,6 +36,8 @@ void server_close_services(struct server *s);
  * made after store, bus and accounts, before what stands on it (previews, rooms of other servers).
  */
 NODISCARD err *server_open_federation(struct server *s);
+/* What stands on both: rooms that other servers are in. After the rooms. */
+NODISCARD err *server_open_shared_rooms(struct server *s);
 /* Before http/ waits for its handlers: whoever waits for another server is told that this one stops. */
 void server_stop_federation(struct server *s);
 /* Before the store closes. */

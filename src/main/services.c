@@ -279,6 +279,7 @@ err *server_open_services(struct server *s)
 	open_thumbnails(s);
 	TRY(server_open_previews(s));
 	TRY(open_rooms(s));
+	TRY(server_open_shared_rooms(s));
 	push_rules_init();
 	s->services.notify = notify_new(s->services.rooms, s->services.users);
 	s->services.typing = typing_new(s->services.bus, s->services.rooms);
