@@ -13,7 +13,8 @@
 #include "federation/backoff.h"
 
 struct fed_world {
-	struct both db; /* on SQLite, where the test has not opened it itself */
+	struct both db; /* on SQLite; or the test's, given with fed_world_prepare, who then ends it */
+	bool owns_db;
 	struct arena *a;
 	struct site *site;
 	struct client *client;
@@ -59,7 +60,8 @@ MAYBE_UNUSED void fed_world_prepare(struct fed_world *w, bool (*answer)(struct v
 	log_setup(LOG_ERROR, LOG_TEXT);
 	fed_now = INT64_C(1700000000000);
 	w->a = arena_new();
-	if (!w->db.st)
+	w->owns_db = !w->db.st;
+	if (w->owns_db)
 		both_begin(&w->db, false);
 	w->site = site_open(S("127.0.0.1"), answer);
 	client.resolve = client.resolve ? client.resolve : fed_everybody_is_here;
@@ -87,7 +89,8 @@ MAYBE_UNUSED void fed_world_end(struct fed_world *w)
 	client_stop(w->client);
 	client_free(&w->client);
 	site_close(w->site);
-	both_end(&w->db);
+	if (w->owns_db)
+		both_end(&w->db);
 	arena_free(&w->a);
 }
 
