@@ -71,17 +71,18 @@ static void save(struct fed *f, struct destination *d)
 {
 	struct row_piece *p = MEM_NEW(struct row_piece);
 	const struct piece piece = { .run = write_row, .after = row_piece_free, .arg = p };
+	const bool is_gone = d->failing_since == 0;
 	AUTO_ARENA a = arena_new();
 
 	*p = (struct row_piece){
 		.row = { str_keep(d->name), d->failing_since, d->failed_at, d->retry_at, d->pause_ms,
 			 str_keep(str_is_none(d->last_error) ? S("") : d->last_error) },
-		.is_gone = d->failing_since == 0,
+		.is_gone = is_gone,
 	};
 	if (store_write(f->opt.store, a, &piece, NULL))
 		row_piece_free(p, NULL);
 	else
-		d->is_written = !p->is_gone;
+		d->is_written = !is_gone; /* the piece may be gone already */
 }
 
 /* ---- entries ---- */
