@@ -83,10 +83,9 @@ static err *find_prev(struct draft *d, struct received *r, size_t i)
 	}
 	TRY(room_row_by_id(room, r->ev->prev_events[i], &row));
 	if (!row || row->flags & EVENT_OUTLIER || room_forgets_prev(room, row)) {
-		if (row)
-			TRY(find_given(d, r, i, &given));
+		TRY(find_given(d, r, i, &given));
 		if (given)
-			r->prevs[i] = row->nid;
+			r->prevs[i] = row ? row->nid : 0; /* a message is not stored for its state's sake */
 		else
 			vec_push(room->a, &r->missing, r->ev->prev_events[i]);
 		return NULL;

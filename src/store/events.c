@@ -123,28 +123,6 @@ err *store_events_by_ids(struct tx *tx, const str *ids, size_t n, struct event_r
 			   out_n);
 }
 
-err *store_event_briefs(struct tx *tx, const str *ids, size_t n, struct event_brief **out, size_t *out_n)
-{
-	static const char sql[] = "SELECT nid, room, type, state_key, flags, event_id FROM events WHERE event_id IN $1";
-	const struct strs list = { ids, n };
-	VEC(struct event_brief) found = { 0 };
-	struct rows *rs;
-
-	*out = NULL;
-	*out_n = 0;
-	if (n == 0)
-		return NULL;
-	TRY(tx_query(tx, sql, BIND(B(list)), &rs));
-	while (rows_next(rs))
-		vec_push(tx_arena(tx), &found,
-			 (struct event_brief){ rows_i64(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2), rows_i64(rs, 3),
-					       (unsigned)rows_i64(rs, 4), rows_str(rs, 5) });
-	TRY(rows_end(&rs));
-	*out = found.p;
-	*out_n = found.n;
-	return NULL;
-}
-
 err *store_event_names(struct tx *tx, const int64_t *nids, size_t n, struct event_name **out, size_t *out_n)
 {
 	const struct i64s list = { nids, n };
@@ -170,11 +148,12 @@ err *store_event_marks(struct tx *tx, const str *ids, size_t n, struct event_mar
 	VEC(struct event_mark) found = { 0 };
 	struct rows *rs;
 
-	TRY(tx_query(tx, "SELECT event_id, nid, room, flags FROM events WHERE event_id IN $1", BIND(B(list)), &rs));
+	TRY(tx_query(tx, "SELECT event_id, nid, room, flags, type, state_key FROM events WHERE event_id IN $1",
+		     BIND(B(list)), &rs));
 	while (rows_next(rs))
 		vec_push(tx_arena(tx), &found,
 			 (struct event_mark){ rows_str(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2),
-					      (unsigned)rows_i64(rs, 3) });
+					      (unsigned)rows_i64(rs, 3), rows_i64(rs, 4), rows_i64(rs, 5) });
 	TRY(rows_end(&rs));
 	*out = found.p;
 	*out_n = found.n;

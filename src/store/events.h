@@ -58,14 +58,6 @@ NODISCARD err *store_events_by_nids(struct tx *tx, const int64_t *nids, size_t n
 				    size_t *out_n);
 NODISCARD err *store_events_by_ids(struct tx *tx, const str *ids, size_t n, struct event_row ***out, size_t *out_n);
 
-/* What there is of these ids, without the events themselves; in no particular order. */
-struct event_brief {
-	int64_t nid, room, type, state_key;
-	unsigned flags;
-	str event_id;
-};
-NODISCARD err *store_event_briefs(struct tx *tx, const str *ids, size_t n, struct event_brief **out, size_t *out_n);
-
 /* The event ids of those numbers that exist, by rising number. */
 struct event_name {
 	int64_t nid;
@@ -78,6 +70,7 @@ struct event_mark {
 	str event_id;
 	int64_t nid, room;
 	unsigned flags;
+	int64_t type, state_key;
 };
 NODISCARD err *store_event_marks(struct tx *tx, const str *ids, size_t n, struct event_mark **out, size_t *out_n);
 

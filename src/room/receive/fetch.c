@@ -261,12 +261,12 @@ err *fetch_known(struct fetch *f, const str *ids, size_t n, struct map *out)
 {
 	map_init(out, f->a);
 	for (size_t i = 0; i < n; i += KNOWN_CHUNK) {
-		struct event_brief *found;
+		struct event_mark *found;
 		AUTO_TX tx = NULL;
 		size_t n_found;
 
 		TRY(store_read(f->opt->store, f->a, &tx));
-		TRY(store_event_briefs(tx, ids + i, MIN(n - i, (size_t)KNOWN_CHUNK), &found, &n_found));
+		TRY(store_event_marks(tx, ids + i, MIN(n - i, (size_t)KNOWN_CHUNK), &found, &n_found));
 		for (size_t k = 0; k < n_found; k++)
 			map_put(out, found[k].event_id, &found[k]);
 	}
@@ -358,10 +358,12 @@ static void add_named(struct auth_search *s)
 err *fetch_store_outliers(struct fetch *f, const struct event_list *l)
 {
 	struct outlier *list = ARENA_ARRAY(f->a, struct outlier, l->list.n);
+	size_t n = 0;
 
 	for (size_t i = 0; i < l->list.n; i++)
-		list[i].event = l->list.p[i];
-	return l->list.n ? outliers_store(f->opt->rooms, f->a, f->room, f->rv, list, l->list.n) : NULL;
+		if (event_is_state(l->list.p[i])) /* messages are in no state and nobody's auth chain */
+			list[n++].event = l->list.p[i];
+	return outliers_store(f->opt->rooms, f->a, f->room, f->rv, list, n);
 }
 
 err *fetch_auth(struct fetch *f, struct event *const *events, size_t n, const struct event_list *with)

@@ -82,9 +82,9 @@ NODISCARD err *fetch_event_auth(struct fetch *f, str server, str event_id, struc
 /* Events by id, those that could be had; several requests side by side. An error: the server does not answer. */
 NODISCARD err *fetch_events(struct fetch *f, str server, const str *ids, size_t n, struct event_list *out);
 
-/* Which of the ids are stored, with or without a place: id > struct event_brief, of any room. */
+/* Which of the ids are stored, with or without a place: id > struct event_mark, of any room. */
 NODISCARD err *fetch_known(struct fetch *f, const str *ids, size_t n, struct map *out);
-static inline bool brief_has_place(const struct fetch *f, const struct event_brief *b)
+static inline bool mark_has_place(const struct fetch *f, const struct event_mark *b)
 {
 	return b && b->room == f->room && !(b->flags & EVENT_OUTLIER);
 }

@@ -62,13 +62,27 @@ struct missing {
 	bool stopping;
 	struct thread *thread[64];
 	unsigned n_threads;
-	struct metric *found, *nobody, *silent, *failed, *full;
+	struct metric *const *outcomes;
 };
 
-static struct metric *outcome_counter(const char *labels)
+enum { OUTCOME_FOUND, OUTCOME_NOBODY, OUTCOME_SILENT, OUTCOME_FAILED, OUTCOME_FULL, OUTCOMES };
+
+/* Metrics live for ever, services do not have to. */
+static struct metric *const *outcome_counters(void)
 {
-	return metric_counter("hearth_missing_events_total",
-			      "Received events whose ancestors were fetched, by what came of it", labels);
+	static const char *const labels[OUTCOMES] = {
+		[OUTCOME_FOUND] = "outcome=\"found\"",           [OUTCOME_NOBODY] = "outcome=\"nobody_has_them\"",
+		[OUTCOME_SILENT] = "outcome=\"no_answer\"",      [OUTCOME_FAILED] = "outcome=\"failed\"",
+		[OUTCOME_FULL] = "outcome=\"too_many_waiting\"",
+	};
+	static struct metric *counters[OUTCOMES];
+
+	for (size_t i = 0; i < OUTCOMES; i++)
+		if (!counters[i])
+			counters[i] = metric_counter("hearth_missing_events_total",
+						     "Received events whose ancestors were fetched, by what came of it",
+						     labels[i]);
+	return counters;
 }
 
 err *missing_new(struct arena *a, const struct missing_options *opt, struct missing **out)
@@ -89,11 +103,7 @@ err *missing_new(struct arena *a, const struct missing_options *opt, struct miss
 	cond_init(&m->more);
 	list_init(&m->queue);
 	list_init(&m->active);
-	m->found = outcome_counter("outcome=\"found\"");
-	m->nobody = outcome_counter("outcome=\"nobody_has_them\"");
-	m->silent = outcome_counter("outcome=\"no_answer\"");
-	m->failed = outcome_counter("outcome=\"failed\"");
-	m->full = outcome_counter("outcome=\"too_many_waiting\"");
+	m->outcomes = outcome_counters();
 	*out = m;
 	return NULL;
 }
@@ -168,7 +178,7 @@ static err *look_for_prevs(struct work *w, struct event *const *events, size_t n
 			vec_push(w->f.a, &ids, events[i]->prev_events[k]);
 	TRY(fetch_known(&w->f, ids.p, ids.n, &known));
 	for (size_t i = 0; i < ids.n; i++)
-		if (brief_has_place(&w->f, map_get(&known, ids.p[i])))
+		if (mark_has_place(&w->f, map_get(&known, ids.p[i])))
 			map_put(&w->placed, ids.p[i], w);
 	return NULL;
 }
@@ -201,7 +211,7 @@ static err *take_ancestors(struct work *w, const struct event_list *given, size_
 		for (size_t k = 0; k < w->got.list.p[i]->n_prev_events; k++) {
 			struct event *ev = map_get(&given->by_id, w->got.list.p[i]->prev_events[k]);
 
-			if (ev && w->got.list.n < EVENTS_MOST && !brief_has_place(&w->f, map_get(&known, ev->event_id)))
+			if (ev && w->got.list.n < EVENTS_MOST && !mark_has_place(&w->f, map_get(&known, ev->event_id)))
 				event_list_add(w->f.a, &w->got, ev);
 		}
 	*out_new = w->got.list.n - before;
@@ -358,10 +368,10 @@ static err *run(struct missing *m, const struct errand *e, struct arena *a)
  */
 static void count(const struct missing *m, const err *why)
 {
-	metric_add(!why                                 ? m->found
-		   : why->code == ERR_NOT_FOUND         ? m->nobody
-		   : why->code == ERR_CONNECTION_FAILED ? m->silent
-							: m->failed,
+	metric_add(m->outcomes[!why                                 ? OUTCOME_FOUND
+			       : why->code == ERR_NOT_FOUND         ? OUTCOME_NOBODY
+			       : why->code == ERR_CONNECTION_FAILED ? OUTCOME_SILENT
+								    : OUTCOME_FAILED],
 		   1);
 }
 
@@ -409,7 +419,7 @@ static void do_errand(struct missing *m, struct errand *e, bool stopping)
 	const err *why = stopping ? err_new(a, ERR_CONNECTION_FAILED, "the server is stopping") : run(m, e, a);
 
 	count(m, why);
-	if (why)
+	if (why && !stopping)
 		log_info(m->opt.log, "what an event stands on could not be had", F("room_id", e->room_id),
 			 F("event_id", e->event_id), F("origin", e->origin), F("why", why->msg));
 	e->done(e->ctx, why);
@@ -499,7 +509,7 @@ bool missing_begin(void *missing, const struct missing_want *want)
 
 	LOCKED(&m->lock);
 	if (m->stopping || is_full(m, want)) {
-		metric_add(m->full, 1);
+		metric_add(m->outcomes[OUTCOME_FULL], 1);
 		return false;
 	}
 	e = errand_new(want);

@@ -11,7 +11,7 @@
 
 /* The state after an event that has no place in the room: fetched, its events stored. */
 struct prev_state {
-	str event_id;                      /* one of the prev_events; stored as an outlier */
+	str event_id;                      /* one of the prev_events; stored as an outlier, where it is a state event */
 	int64_t base;                      /* a known state's number, and what is different there: */
 	const struct state_entry *changes; /* event 0: absent */
 	size_t n_changes;

@@ -141,25 +141,24 @@ static size_t lacking(const struct fetch *f, const struct ids *ids, str event_id
 	return n;
 }
 
-static err *complete(struct fetch *f, str server, str event_id, const struct ids *ids, const struct map *known)
+static err *complete(struct fetch *f, str server, str event_id, const struct ids *ids, const struct map *known,
+		     struct event_list *got)
 {
-	struct event_list got, none;
 	size_t n;
 	str *ask;
 
-	event_list_init(&got, f->a);
-	event_list_init(&none, f->a);
+	event_list_init(got, f->a);
 	n = lacking(f, ids, event_id, known, &ask);
 	if (n == 0)
 		return NULL;
 	if (n > FETCH_STATE_SINGLY && n * 10 >= ids->all.n)
-		TRY(ask_whole(f, server, event_id, &got));
-	if (got.list.n == 0)
-		TRY(fetch_events(f, server, ask, n, &got));
-	else if (!map_get(known, event_id) && !map_get(&got.by_id, event_id))
-		TRY(fetch_events(f, server, &event_id, 1, &got));
-	TRY(fetch_auth(f, got.list.p, got.list.n, &got));
-	return fetch_store_outliers(f, &got);
+		TRY(ask_whole(f, server, event_id, got));
+	if (got->list.n == 0)
+		TRY(fetch_events(f, server, ask, n, got));
+	else if (!map_get(known, event_id) && !map_get(&got->by_id, event_id))
+		TRY(fetch_events(f, server, &event_id, 1, got));
+	TRY(fetch_auth(f, got->list.p, got->list.n, got));
+	return fetch_store_outliers(f, got);
 }
 
 /*
@@ -215,73 +214,88 @@ static err *difference(struct fetch *f, const struct state_entry *entries, size_
 	return NULL;
 }
 
-/* What of the ids is a state: in *out_n entries, at most one a key. */
-static err *entries_of(struct fetch *f, str event_id, const struct ids *ids, struct state_entry **out, size_t *out_n)
+struct entries {
+	struct state_entry *list;
+	size_t n, left_out;
+	struct map keys; /* key as bytes > its entry */
+	int64_t create;  /* m.room.create */
+	bool created;
+};
+
+/* One a key: the first, unless the event itself says another. */
+static void add_entry(const struct fetch *f, struct entries *s, const struct event_mark *m, bool over)
 {
-	const struct rooms *rs = f->opt->rooms;
-	struct state_entry *list = ARENA_ARRAY(f->a, struct state_entry, ids->state.n + 1), *own = NULL;
-	const struct event_brief *b;
-	struct map known, keys;
-	size_t n = 0, left_out = 0;
-	bool created = false;
-	int64_t create;
+	const struct state_entry e = { m->type, m->state_key, m->nid };
+	struct state_entry *there = map_get(&s->keys, key_bytes(&e));
 
-	TRY(store_intern_find(f->opt->store, f->a, S("m.room.create"), &create));
-	TRY(fetch_known(f, ids->state.p, ids->state.n, &known));
-	map_init(&keys, f->a);
-	for (size_t i = 0; i < ids->state.n; i++) {
-		b = map_get(&known, ids->state.p[i]);
-		if (!b || b->room != f->room || !(b->flags & EVENT_STATE) || b->flags & EVENT_REJECTED) {
-			left_out++;
-			continue;
-		}
-		list[n] = (struct state_entry){ b->type, b->state_key, b->nid };
-		if (map_get(&keys, key_bytes(&list[n])))
-			continue;
-		map_put(&keys, key_bytes(&list[n]), &list[n]);
-		created = created || (b->type == create && b->state_key == rs->empty);
-		n++;
-	}
+	s->created = s->created || (m->type == s->create && m->state_key == f->opt->rooms->empty);
+	if (there && over)
+		*there = e;
+	if (there)
+		return;
+	s->list[s->n] = e;
+	map_put(&s->keys, key_bytes(&s->list[s->n]), &s->list[s->n]);
+	s->n++;
+}
+
+/* The event itself: what is asked for is the state after it. */
+static err *add_itself(struct fetch *f, struct entries *s, str event_id, const struct event_list *got)
+{
+	const struct event *ev = map_get(&got->by_id, event_id);
+	const struct event_mark *m;
+	struct map known;
+
 	TRY(fetch_known(f, &event_id, 1, &known));
-	b = map_get(&known, event_id);
-	if (!b || b->room != f->room)
+	m = map_get(&known, event_id);
+	if (m && m->room == f->room && m->flags & EVENT_STATE && !(m->flags & EVENT_REJECTED))
+		add_entry(f, s, m, true);
+	/* A message is not stored for its state's sake; a state event that is not could not be judged. */
+	if ((m && m->room != f->room) || (!m && (!ev || event_is_state(ev))))
 		return fetch_failed(f, "the event whose state was asked for", event_id);
-	if (b->flags & EVENT_STATE && !(b->flags & EVENT_REJECTED)) {
-		const struct state_entry e = { b->type, b->state_key, b->nid };
+	return NULL;
+}
 
-		own = map_get(&keys, key_bytes(&e));
-		created = created || (b->type == create && b->state_key == rs->empty);
-		if (own)
-			*own = e;
+/* What of the ids is a state. */
+static err *entries_of(struct fetch *f, str event_id, const struct ids *ids, const struct event_list *got,
+		       struct entries *s)
+{
+	struct map known;
+
+	*s = (struct entries){ .list = ARENA_ARRAY(f->a, struct state_entry, ids->state.n + 1) };
+	map_init(&s->keys, f->a);
+	TRY(store_intern_find(f->opt->store, f->a, S("m.room.create"), &s->create));
+	TRY(fetch_known(f, ids->state.p, ids->state.n, &known));
+	for (size_t i = 0; i < ids->state.n; i++) {
+		const struct event_mark *m = map_get(&known, ids->state.p[i]);
+
+		if (m && m->room == f->room && m->flags & EVENT_STATE && !(m->flags & EVENT_REJECTED))
+			add_entry(f, s, m, false);
 		else
-			list[n++] = e;
+			s->left_out++;
 	}
-	if (!created)
+	TRY(add_itself(f, s, event_id, got));
+	if (!s->created)
 		return err_new(f->a, ERR_NOT_FOUND, "a state without the room's create event");
-	if (left_out)
+	if (s->left_out)
 		log_info(f->opt->log, "events of a state that was fetched are left out", F("room_id", f->room_id),
-			 F("event_id", event_id), F("events", left_out));
-	*out = list;
-	*out_n = n;
+			 F("event_id", event_id), F("events", s->left_out));
 	return NULL;
 }
 
 static err *from_server(struct fetch *f, str server, str event_id, struct prev_state *out)
 {
-	struct state_entry *entries = NULL;
+	struct event_list got;
+	struct entries entries;
 	struct map known;
 	struct ids ids;
-	str *all;
-	size_t n = 0;
 
 	TRY(ask_ids(f, server, event_id, &ids));
 	vec_push(f->a, &ids.all, event_id);
-	all = ids.all.p;
-	TRY(fetch_known(f, all, ids.all.n, &known));
+	TRY(fetch_known(f, ids.all.p, ids.all.n, &known));
 	ids.all.n--;
-	TRY(complete(f, server, event_id, &ids, &known));
-	TRY(entries_of(f, event_id, &ids, &entries, &n));
-	return difference(f, entries, n, out);
+	TRY(complete(f, server, event_id, &ids, &known, &got));
+	TRY(entries_of(f, event_id, &ids, &got, &entries));
+	return difference(f, entries.list, entries.n, out);
 }
 
 err *fetch_state_after(struct fetch *f, str event_id, struct prev_state *out)

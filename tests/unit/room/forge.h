@@ -9,21 +9,32 @@ struct forge {
 	str room_id;
 	const struct room_version *rv;
 	int64_t ts, depth;
+	/* Or NULL: finds events that the room does not know. */
+	const struct event *(*unseen)(void *ctx, str event_id);
+	void *ctx;
 };
 
 static inline struct forge forge_for(struct world *w, str room_id, const char *version)
 {
-	return (struct forge){ w, room_id, room_version_find(str_c(version)), 1000, 50 };
+	return (struct forge){
+		.w = w, .room_id = room_id, .rv = room_version_find(str_c(version)), .ts = 1000, .depth = 50
+	};
 }
 
 /* What who refers to an event says of it beside its id, in versions 1 and 2. */
 static inline str hash_of(const struct forge *f, str event_id)
 {
+	const struct event *unseen;
 	str hash = STR_NONE;
 	struct event *ev;
 
 	if (f->rv->event_format != EVENT_FORMAT_NAMED)
 		return hash;
+	unseen = f->unseen ? f->unseen(f->ctx, event_id) : NULL;
+	if (unseen) {
+		good(event_hash_text(f->w->a, f->rv, unseen, &hash));
+		return hash;
+	}
 	good(event_load(f->w->a, f->rv, event_id, event_row(f->w, event_id)->json, &ev));
 	good(event_hash_text(f->w->a, f->rv, ev, &hash));
 	return hash;

@@ -60,7 +60,7 @@ WORLD(a_branch_keeps_its_state)
 static struct event *forge_named(struct world *w, str room_id, const char *version, str base, str name)
 {
 	const struct room_version *rv = room_version_find(str_c(version));
-	const str base_hash = hash_of(&(struct forge){ w, room_id, rv, 0, 0 }, base);
+	const str base_hash = hash_of(&(struct forge){ .w = w, .room_id = room_id, .rv = rv }, base);
 	const struct event_fields fields = {
 		.event_id = name,
 		.room_id = room_id,

@@ -1,0 +1,513 @@
+/* test_missing.c - events come whose ancestors, auth events or states other servers have: or say that they have. */
+#include "flat.h"
+#include "fake_fed.h"
+
+#include "room/receive/missing.h"
+#include "room/receive/outlier.h"
+#include "store/gaps.h"
+
+struct scene {
+	struct world *w;
+	struct fake_fed fed;
+	struct fake_server *far;
+	struct missing *m;
+	struct forge f;
+	str id, base; /* the room; its only extremity, which far has, too */
+	/* of the errand */
+	struct lock lock;
+	struct cond cond;
+	unsigned done;
+	enum err_code why;
+};
+
+static const struct event *by_far(void *ctx, str event_id) { return fake_event(ctx, event_id); }
+
+static void begin(struct scene *s, struct world *w, const char *version)
+{
+	*s = (struct scene){ .w = w };
+	lock_init(&s->lock, RANK_SERVICE);
+	cond_init(&s->cond);
+	fake_begin(&s->fed, w->a);
+	s->far = fake_add(&s->fed, "far");
+	s->id = open_room(w, version);
+	s->f = forge_for(w, s->id, version);
+	s->f.unseen = by_far;
+	s->f.ctx = s->far;
+	s->base = say(w, who(w, "alice"), s->id, "base");
+	const struct event *ev =
+		forge_by(&s->f, S("@u:far"), "m.room.member", "@u:far", "{'membership':'join'}", &s->base, 1);
+	assert_int_equal(put(w, ev), APPEND_ACCEPTED);
+	s->base = ev->event_id;
+	const struct missing_options opt = { .rooms = w->rs, .store = w->b->st, .hooks = &s->fed.hooks, .threads = 2 };
+	good(missing_new(w->a, &opt, &s->m));
+	missing_start(s->m);
+}
+
+static void end(struct scene *s)
+{
+	missing_stop(s->m);
+	missing_free(&s->m);
+	lock_done(&s->lock);
+	cond_done(&s->cond);
+	lock_done(&s->fed.lock);
+}
+
+/* far has made it, and shows it to nobody yet. */
+static const struct event *made(struct scene *s, const char *type, const char *key, const char *content, str prev)
+{
+	const struct event *ev = forge_by(&s->f, S("@u:far"), type, key, content, &prev, 1);
+
+	vec_push(s->w->a, &s->far->events, ev);
+	return ev;
+}
+
+static const struct event *said(struct scene *s, str prev)
+{
+	return made(s, "m.room.message", NULL, "{'body':'x'}", prev);
+}
+
+static void hide(struct scene *s, const struct event *ev) { (void)map_put(&s->far->hidden, ev->event_id, s); }
+
+static void on_done(void *ctx, const err *why)
+{
+	struct scene *s = ctx;
+
+	LOCKED(&s->lock);
+	s->why = why ? why->code : ERR_NONE;
+	s->done++;
+	cond_broadcast(&s->cond);
+}
+
+static struct received_event receive_one(struct scene *s, const struct event *ev)
+{
+	struct received_event r = { .event = ev };
+
+	good(rooms_append_events(s->w->rs, s->w->a, s->id, &r, 1));
+	return r;
+}
+
+/* The event comes from `origin`: what it lacks is fetched. Gives why it was not. */
+static enum err_code fetch_for(struct scene *s, const struct event *ev, const char *origin)
+{
+	const struct received_event r = receive_one(s, ev);
+	const struct missing_want want = {
+		.room_id = s->id,
+		.origin = str_c(origin),
+		.event = ev,
+		.missing = r.missing,
+		.n_missing = r.n_missing,
+		.done = on_done,
+		.ctx = s,
+	};
+	const unsigned before = s->done;
+
+	assert_non_null(r.error);
+	assert_int_equal(r.error->code, ERR_NOT_FOUND);
+	assert_true(missing_begin(s->m, &want));
+	LOCKED(&s->lock);
+	while (s->done == before)
+		cond_wait(&s->cond, &s->lock);
+	return s->why;
+}
+
+static void comes(struct scene *s, const struct event *ev)
+{
+	struct received_event r;
+
+	assert_int_equal(fetch_for(s, ev, "far"), ERR_NONE);
+	r = receive_one(s, ev);
+	good(r.error);
+	assert_int_equal(r.outcome, APPEND_ACCEPTED);
+}
+
+static size_t n_gaps(struct scene *s)
+{
+	struct gap_row *gaps;
+	AUTO_TX tx = NULL;
+	size_t n;
+
+	good(store_read(s->w->b->st, s->w->a, &tx));
+	good(store_gaps(tx, room_nid(s->w, s->id), 100, &gaps, &n));
+	return n;
+}
+
+/* What the room's current state is, as ids. */
+static const str *state_now(struct scene *s, size_t *out_n)
+{
+	struct state_row *rows;
+	VEC(str) ids = { 0 };
+	AUTO_TX tx = NULL;
+	size_t n;
+
+	good(store_read(s->w->b->st, s->w->a, &tx));
+	good(store_state_list(tx, room_nid(s->w, s->id), &rows, &n));
+	for (size_t i = 0; i < n; i++) {
+		struct event_row *row;
+
+		good(store_event_by_nid(tx, rows[i].event, &row));
+		vec_push(s->w->a, &ids, arena_keep(s->w->a, row->event_id));
+	}
+	*out_n = n;
+	return ids.p;
+}
+
+/* far says that the state before the event is the current one, without `but`, and with `more`. */
+static void state_is(struct scene *s, str event_id, str but, const str *more, size_t n_more)
+{
+	struct fake_state st = { .event_id = event_id };
+	const str *now;
+	VEC(str) ids = { 0 };
+	size_t n;
+
+	now = state_now(s, &n);
+	for (size_t i = 0; i < n; i++)
+		if (!str_eq(now[i], but))
+			vec_push(s->w->a, &ids, now[i]);
+	for (size_t i = 0; i < n_more; i++)
+		vec_push(s->w->a, &ids, more[i]);
+	st.ids = ids.p;
+	st.n_ids = ids.n;
+	vec_push(s->w->a, &s->far->states, st);
+}
+
+static const char *const versions[] = { "1", "3", "6", "11", "12" };
+
+/* One question, for what is between the room's end and the event; everything is there afterwards, in order. */
+static void ancestors_are_asked_for(struct world *w)
+{
+	for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
+		struct scene s;
+		const struct event *chain[6];
+		int64_t stream = 0, timeline = 0;
+
+		begin(&s, w, versions[v]);
+		for (size_t i = 0; i < 6; i++)
+			chain[i] = said(&s, i ? chain[i - 1]->event_id : s.base);
+		comes(&s, chain[5]);
+		ok(s.fed.asked.n == 1, "one question, version %s: %zu", versions[v], s.fed.asked.n);
+		same_str(s.fed.asked.p[0], arena_printf(w->a, "far missing %.*s", STR_ARG(chain[5]->event_id)));
+		for (size_t i = 0; i < 6; i++) {
+			const struct event_row *row = event_row(w, chain[i]->event_id);
+
+			ok(row && row->stream > stream && row->timeline > timeline && row->flags == 0, "event %zu", i);
+			stream = row->stream;
+			timeline = row->timeline;
+		}
+		assert_int_equal(n_extremities(w, s.id), 1);
+		assert_int_equal(n_gaps(&s), 0);
+		end(&s);
+	}
+}
+WORLD(ancestors_are_asked_for)
+
+/* More than an answer holds: asked for again, from where it ended. */
+static void long_ways_take_several_questions(struct world *w)
+{
+	struct scene s;
+	const struct event *chain[45];
+
+	begin(&s, w, "11");
+	for (size_t i = 0; i < ARRAY_LEN(chain); i++)
+		chain[i] = said(&s, i ? chain[i - 1]->event_id : s.base);
+	comes(&s, chain[44]);
+	assert_int_equal(s.fed.asked.n, 3);
+	assert_int_equal(n_gaps(&s), 0);
+	assert_int_equal(n_extremities(w, s.id), 1);
+	end(&s);
+}
+WORLD(long_ways_take_several_questions)
+
+/* Further down than we ask: the state there is asked for, and below it is a gap. */
+static void very_long_ways_end_in_a_gap(struct world *w)
+{
+	struct scene s;
+	const struct event *chain[150];
+
+	begin(&s, w, "11");
+	for (size_t i = 0; i < ARRAY_LEN(chain); i++)
+		chain[i] = said(&s, i ? chain[i - 1]->event_id : s.base);
+	for (size_t i = 0; i < ARRAY_LEN(chain); i++)
+		state_is(&s, chain[i]->event_id, STR_NONE, NULL, 0);
+	comes(&s, chain[149]);
+	assert_int_equal(fake_asked(&s.fed, "missing"), 5);
+	assert_int_equal(fake_asked(&s.fed, "state"), 1);
+	assert_int_equal(n_gaps(&s), 1);
+	end(&s);
+}
+WORLD(very_long_ways_end_in_a_gap)
+
+/* E comes, D is given, C below it is not: the state at C counts. As Sytest's "requests missing prev_events and then
+ * asks for /state_ids". */
+static void a_state_stands_for_what_is_missing(struct world *w)
+{
+	for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
+		struct scene s;
+		const struct event *b, *c, *d, *e;
+		struct event_row *row;
+
+		begin(&s, w, versions[v]);
+		set_state(w, who(w, "alice"), s.id, "m.room.power_levels", "",
+			  strcmp(versions[v], "12") == 0 ? "{'users':{'@u:far':50}}"
+							 : "{'users':{'@alice:test':100,'@u:far':50}}");
+		b = made(&s, "m.room.topic", "", "{'topic':'far away'}", s.base);
+		hide(&s, b);
+		c = made(&s, "m.room.name", "", "{'name':'C'}", b->event_id);
+		hide(&s, c);
+		d = said(&s, c->event_id);
+		e = said(&s, d->event_id);
+		state_is(&s, c->event_id, STR_NONE, &b->event_id, 1);
+		comes(&s, e);
+		same_str(s.fed.asked.p[0], arena_printf(w->a, "far missing %.*s", STR_ARG(e->event_id)));
+		same_str(s.fed.asked.p[1], arena_printf(w->a, "far state %.*s", STR_ARG(c->event_id)));
+		assert_int_equal(fake_asked(&s.fed, "missing"), 1);
+		assert_int_equal(fake_asked(&s.fed, "state"), 1);
+		row = event_row(w, d->event_id);
+		ok(row->flags & EVENT_GAP && row->stream && row->timeline, "the gap is below D");
+		ok(!(event_row(w, e->event_id)->flags & EVENT_GAP), "and not below E");
+		row = event_row(w, c->event_id);
+		ok(row->flags & EVENT_OUTLIER && !row->timeline && !row->stream, "C has no place");
+		assert_int_equal(n_gaps(&s), 1);
+		/* What the room was is not thrown away: it is resolved with what came. */
+		assert_int_equal(n_extremities(w, s.id), 2);
+		same_str(current(w, s.id, "m.room.topic", "")->event_id, b->event_id);
+		same_str(current(w, s.id, "m.room.name", "")->event_id, c->event_id);
+		check_flat(w, s.id);
+		world_restart(w);
+		say(w, who(w, "alice"), s.id, "goes on");
+		check_flat(w, s.id);
+		end(&s);
+	}
+}
+WORLD(a_state_stands_for_what_is_missing)
+
+/* An outlier that comes properly has its place then, under the number by which states know it. */
+static void an_outlier_gets_its_place(struct world *w)
+{
+	for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
+		struct scene s;
+		const struct event *c, *d, *e;
+		struct received_event r;
+		struct event_row *row;
+		int64_t nid;
+
+		begin(&s, w, versions[v]);
+		c = made(&s, "m.room.member", "@u:far", "{'membership':'join','displayname':'C'}", s.base);
+		hide(&s, c);
+		d = said(&s, c->event_id);
+		e = said(&s, d->event_id);
+		state_is(&s, c->event_id, STR_NONE, NULL, 0);
+		comes(&s, e);
+		nid = event_row(w, c->event_id)->nid;
+		r = receive_one(&s, c);
+		good(r.error);
+		assert_int_equal(r.outcome, APPEND_ACCEPTED);
+		row = event_row(w, c->event_id);
+		ok(row->nid == nid && row->timeline && row->stream && !(row->flags & EVENT_OUTLIER) && row->root_after,
+		   "it is an event as any other");
+		assert_int_equal(receive_one(&s, c).outcome, APPEND_KNOWN);
+		check_flat(w, s.id);
+		world_restart(w);
+		say(w, who(w, "alice"), s.id, "goes on");
+		assert_int_equal(n_extremities(w, s.id), 1);
+		check_flat(w, s.id);
+		end(&s);
+	}
+}
+WORLD(an_outlier_gets_its_place)
+
+/* Nobody says what it stands on: no state is asked for, and the event is not taken. */
+static void what_nobody_has_is_not_made_up(struct world *w)
+{
+	struct scene s;
+	const struct event *c, *d;
+
+	begin(&s, w, "6");
+	c = said(&s, s.base);
+	hide(&s, c);
+	d = said(&s, c->event_id);
+	state_is(&s, c->event_id, STR_NONE, NULL, 0);
+	assert_int_equal(fetch_for(&s, d, "far"), ERR_NOT_FOUND);
+	assert_int_equal(s.fed.asked.n, 1);
+	ok(!event_row(w, d->event_id) && !event_row(w, c->event_id), "neither is stored");
+	end(&s);
+}
+WORLD(what_nobody_has_is_not_made_up)
+
+/* Its server is gone: another one of the room knows. */
+static void others_are_asked(struct world *w)
+{
+	struct scene s;
+	const struct event *c, *d;
+	struct fake_server *near;
+
+	begin(&s, w, "11");
+	near = fake_add(&s.fed, "near");
+	const struct event *member =
+		forge_by(&s.f, S("@n:near"), "m.room.member", "@n:near", "{'membership':'join'}", &s.base, 1);
+	assert_int_equal(put(w, member), APPEND_ACCEPTED);
+	c = said(&s, member->event_id);
+	d = said(&s, c->event_id);
+	s.far->silent = true;
+	near->silent = true;
+	assert_int_equal(fetch_for(&s, d, "far"), ERR_CONNECTION_FAILED);
+	near->silent = false;
+	assert_int_equal(fetch_for(&s, d, "far"), ERR_CONNECTION_FAILED);
+	vec_push(w->a, &near->events, c);
+	comes(&s, d);
+	end(&s);
+}
+WORLD(others_are_asked)
+
+/* What an answer holds beside what was asked for goes nowhere. */
+static void chatter_is_ignored(struct world *w)
+{
+	struct scene s;
+	const struct event *c, *d, *stray, *foreign;
+	str other;
+
+	begin(&s, w, "11");
+	other = open_room(w, "11");
+	stray = forge_by(&s.f, S("@u:far"), "m.room.message", NULL, "{'body':'stray'}", &s.base, 1);
+	s.f.room_id = other;
+	foreign = forge(&s.f, "bob", "m.room.message", NULL, "{'body':'foreign'}", &s.base, 1);
+	s.f.room_id = s.id;
+	c = said(&s, s.base);
+	d = said(&s, c->event_id);
+	vec_push(w->a, &s.far->chatter, stray->bytes);
+	vec_push(w->a, &s.far->chatter, foreign->bytes);
+	vec_push(w->a, &s.far->chatter, S("{}"));
+	vec_push(w->a, &s.far->chatter, S("7"));
+	comes(&s, d);
+	ok(!event_row(w, stray->event_id) && !event_row(w, foreign->event_id), "none of it is stored");
+	end(&s);
+}
+WORLD(chatter_is_ignored)
+
+/* Of a state, what is no state of this room is left out; without its create event it is refused. */
+static void bad_states(struct world *w)
+{
+	struct scene s;
+	const struct event *c, *d, *e, *message, *levels;
+	str other, more[5];
+
+	begin(&s, w, "11");
+	other = open_room(w, "11");
+	message = said(&s, s.base);
+	/* It gives itself all power, which its auth_events do not allow. */
+	levels = made(&s, "m.room.power_levels", "", "{'users':{'@u:far':100}}", s.base);
+	c = said(&s, s.base);
+	hide(&s, c);
+	d = said(&s, c->event_id);
+	e = said(&s, d->event_id);
+	more[0] = message->event_id;
+	more[1] = levels->event_id;
+	more[2] = current(w, other, "m.room.join_rules", "")->event_id;
+	more[3] = S("$nobody-has-this");
+	state_is(&s, c->event_id, current(w, s.id, "m.room.create", "")->event_id, more, 4);
+	assert_int_equal(fetch_for(&s, e, "far"), ERR_NOT_FOUND);
+	s.far->states.n = 0;
+	state_is(&s, c->event_id, current(w, s.id, "m.room.power_levels", "")->event_id, more, 4);
+	comes(&s, e);
+	ok(event_row(w, levels->event_id)->flags & EVENT_REJECTED, "what its auth_events refuse is rejected");
+	ok(!str_eq(current(w, s.id, "m.room.power_levels", "")->event_id, levels->event_id), "and in no state");
+	check_flat(w, s.id);
+	end(&s);
+}
+WORLD(bad_states)
+
+/* A rejected event over a gap has no place: the gap is below what stands on it. */
+static void gaps_show_through_what_is_rejected(struct world *w)
+{
+	struct scene s;
+	const struct event *c, *d, *e;
+
+	begin(&s, w, "11");
+	c = said(&s, s.base);
+	hide(&s, c);
+	d = forge_by(&s.f, S("@nobody:far"), "m.room.message", NULL, "{}", &c->event_id, 1);
+	vec_push(w->a, &s.far->events, d);
+	e = said(&s, d->event_id);
+	state_is(&s, c->event_id, STR_NONE, NULL, 0);
+	comes(&s, e);
+	ok(event_row(w, d->event_id)->flags & EVENT_REJECTED, "D");
+	ok(event_row(w, e->event_id)->flags & EVENT_GAP, "E");
+	assert_int_equal(n_gaps(&s), 1);
+	end(&s);
+}
+WORLD(gaps_show_through_what_is_rejected)
+
+/* Auth events that we do not have are fetched, and those that they name. */
+static void auth_events_are_asked_for(struct world *w)
+{
+	struct scene s;
+	const struct event *named, *hello;
+	struct event *ev;
+
+	begin(&s, w, "11");
+	/* Made on a branch that we have not seen, and named by its events alone. */
+	named = made(&s, "m.room.member", "@u:far", "{'membership':'join','displayname':'U'}", s.base);
+	const str auth[] = { current(w, s.id, "m.room.create", "")->event_id,
+			     current(w, s.id, "m.room.power_levels", "")->event_id, named->event_id };
+	const struct event_fields fields = {
+		.room_id = s.id,
+		.sender = S("@u:far"),
+		.type = S("m.room.message"),
+		.content = js(w->a, "{'body':'x'}"),
+		.origin_server_ts = 5,
+		.depth = 60,
+		.prev_events = &s.base,
+		.n_prev_events = 1,
+		.auth_events = auth,
+		.n_auth_events = 3,
+	};
+
+	good(event_build(w->a, s.f.rv, &fields, &w->opt.signer, &ev));
+	comes(&s, ev);
+	assert_int_equal(fake_asked(&s.fed, "missing"), 0);
+	ok(event_row(w, named->event_id)->flags & EVENT_OUTLIER, "what it names is known now");
+	hello = said(&s, ev->event_id);
+	good(receive_one(&s, hello).error);
+	check_flat(w, s.id);
+	end(&s);
+}
+WORLD(auth_events_are_asked_for)
+
+/* Everything that waits is told when the server stops, and nothing more is taken. */
+static void nothing_waits_for_ever(struct world *w)
+{
+	struct scene s;
+	const struct event *c, *d;
+
+	begin(&s, w, "11");
+	c = said(&s, s.base);
+	d = said(&s, c->event_id);
+	const struct missing_want want = { s.id, S("far"), d, &c->event_id, 1, on_done, &s };
+	for (unsigned i = 0; i < 20; i++)
+		assert_true(missing_begin(s.m, &want));
+	missing_stop(s.m);
+	assert_int_equal(s.done, 20);
+	assert_false(missing_begin(s.m, &want));
+	end(&s);
+}
+WORLD(nothing_waits_for_ever)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORLD_TESTS(ancestors_are_asked_for),
+		WORLD_TESTS(long_ways_take_several_questions),
+		WORLD_TESTS(very_long_ways_end_in_a_gap),
+		WORLD_TESTS(a_state_stands_for_what_is_missing),
+		WORLD_TESTS(an_outlier_gets_its_place),
+		WORLD_TESTS(what_nobody_has_is_not_made_up),
+		WORLD_TESTS(others_are_asked),
+		WORLD_TESTS(chatter_is_ignored),
+		WORLD_TESTS(bad_states),
+		WORLD_TESTS(gaps_show_through_what_is_rejected),
+		WORLD_TESTS(auth_events_are_asked_for),
+		WORLD_TESTS(nothing_waits_for_ever),
+	};
+
+	crypto_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
