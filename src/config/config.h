@@ -78,12 +78,12 @@ struct config_rooms {
 	 * STR_NONE: none. */
 	str power_private_chat, power_trusted_private_chat, power_public_chat;
 	enum { CONFIG_ENCRYPT_OFF, CONFIG_ENCRYPT_INVITE, CONFIG_ENCRYPT_ALL } encryption_default;
-	bool public_without_auth, list_search;
+	bool public_without_auth, public_to_servers, list_search;
 	int64_t filter_timeline_limit;
 };
 
 struct config_profiles { /* may people read them without a login, and change their own */
-	bool require_auth, set_displayname, set_avatar_url;
+	bool require_auth, to_servers, set_displayname, set_avatar_url;
 };
 
 struct config_experimental { /* what is no part of the specification yet */
@@ -161,6 +161,7 @@ struct config_federation {
 	enum { CONFIG_TLS_10, CONFIG_TLS_11, CONFIG_TLS_12, CONFIG_TLS_13 } minimum_tls;
 	int64_t client_timeout, min_retry, max_retry; /* milliseconds */
 	int64_t retry_multiplier;
+	bool device_names; /* are they told to other servers */
 };
 
 struct config {

@@ -27,6 +27,31 @@ static err *alias_not_found(struct arena *a, str alias)
 	return err_new(a, ERR_NOT_FOUND, "Room alias %.*s not found.", STR_ARG(alias));
 }
 
+err *room_server_names(struct rooms *rs, struct arena *a, str room_id, size_t most, str **out, size_t *out_n)
+{
+	int64_t room, *servers;
+	AUTO_TX tx = NULL;
+	bool here;
+	str *names;
+	size_t n;
+
+	*out_n = 0;
+	TRY(rooms_find(rs, a, room_id, &room, NULL));
+	if (!room)
+		return NULL;
+	TRY(store_read(rs->opt.store, a, &tx));
+	TRY(store_room_has_server(tx, room, rs->server, &here));
+	TRY(store_room_servers_top(tx, room, most, &servers, &n));
+	names = ARENA_ARRAY(a, str, n + 1);
+	if (here)
+		names[(*out_n)++] = rs->opt.signer.server_name;
+	for (size_t i = 0; i < n && *out_n < most; i++)
+		if (servers[i] != rs->server)
+			TRY(store_intern_text(rs->opt.store, a, servers[i], &names[(*out_n)++]));
+	*out = names;
+	return NULL;
+}
+
 err *room_alias_find(struct rooms *rs, struct arena *a, str alias, str *out_room_id)
 {
 	struct alias_row *row = NULL;

@@ -132,6 +132,8 @@ NODISCARD err *rooms_joined(struct rooms *rs, struct arena *a, int64_t user, str
 NODISCARD err *room_alias_create(struct rooms *rs, struct arena *a, const struct actor *by, str alias, str room_id);
 NODISCARD err *room_alias_delete(struct rooms *rs, struct arena *a, const struct actor *by, str alias);
 NODISCARD err *room_alias_find(struct rooms *rs, struct arena *a, str alias, str *out_room_id); /* M_NOT_FOUND */
+/* Servers that are in the room, at most `most`: this one first if it is among them, then those with most members. */
+NODISCARD err *room_server_names(struct rooms *rs, struct arena *a, str room_id, size_t most, str **out, size_t *out_n);
 NODISCARD err *room_aliases(struct rooms *rs, struct arena *a, const struct actor *by, str room_id, str **out,
 			    size_t *out_n);
 /* "!id" or "#alias" to the room's id; ERR_INVALID_PARAM for anything else, ERR_NOT_FOUND. */

@@ -150,17 +150,24 @@ err *store_one_time_add(struct tx *tx, enum one_time_kind kind, int64_t user, st
 	return tx_run(tx, trim, BIND(B(user), B((int64_t)kind), B(max)));
 }
 
-err *store_one_time_take(struct tx *tx, enum one_time_kind kind, str hash, int64_t now, int64_t *out_user)
+err *store_one_time_find(struct tx *tx, enum one_time_kind kind, str hash, int64_t now, int64_t *out_user)
 {
 	struct row *r;
-	int64_t changed, user;
 
 	TRY(tx_one(tx, "SELECT user_nid FROM one_time_tokens WHERE hash = $1 AND kind = $2 AND expires_at > $3",
 		   BIND(B(hash), B((int64_t)kind), B(now)), &r));
+	*out_user = r ? row_i64(r, 0) : -1;
+	return NULL;
+}
+
+err *store_one_time_take(struct tx *tx, enum one_time_kind kind, str hash, int64_t now, int64_t *out_user)
+{
+	int64_t changed, user;
+
+	TRY(store_one_time_find(tx, kind, hash, now, &user));
 	*out_user = -1;
-	if (!r)
+	if (user < 0)
 		return NULL;
-	user = row_i64(r, 0);
 	/* Whoever deletes the row has it: two that read it at once (several writers) cannot both. */
 	TRY(tx_run_count(tx, "DELETE FROM one_time_tokens WHERE hash = $1", BIND(B(hash)), &changed));
 	if (changed == 1)

@@ -45,7 +45,7 @@ NODISCARD err *store_refresh_trim(struct tx *tx, int64_t previous_id, int64_t ke
 NODISCARD err *store_tokens_delete_device(struct tx *tx, int64_t user, str device_id);
 
 /* In the database: numbers stay what they are. */
-enum one_time_kind { ONE_TIME_LOGIN = 1, ONE_TIME_NONCE = 2 };
+enum one_time_kind { ONE_TIME_LOGIN = 1, ONE_TIME_NONCE = 2, ONE_TIME_OPENID = 3 /* that one may be shown again */ };
 
 /* At most `max` of a kind per user: the ones that end first make room. Expired ones of everybody are cleared. False in
  * *out_added when it is there already. */
@@ -53,4 +53,6 @@ NODISCARD err *store_one_time_add(struct tx *tx, enum one_time_kind kind, int64_
 				  int64_t now, int64_t max, bool *out_added);
 /* Uses it up. *out_user is -1 when it is not there, or expired. */
 NODISCARD err *store_one_time_take(struct tx *tx, enum one_time_kind kind, str hash, int64_t now, int64_t *out_user);
+/* The same, and it stays. */
+NODISCARD err *store_one_time_find(struct tx *tx, enum one_time_kind kind, str hash, int64_t now, int64_t *out_user);
 NODISCARD err *store_one_time_delete_user(struct tx *tx, int64_t user);

@@ -80,6 +80,8 @@ GOOD = {
                           "one_time_keys": {}, "fallback_keys": {}},
     "dehydrated_device/{deviceId}/events": {"next_batch": "x"},
     "sendToDevice/{eventType}/{txnId}": {"messages": {"@self:hearth.test": {"SELF": {"a": 1}}}},
+    "request_token": {}, "user/keys/query": {"device_keys": {"@self:hearth.test": []}},
+    "user/keys/claim": {"one_time_keys": {"@self:hearth.test": {"SELF": "signed_curve25519"}}},
     "get_missing_events/{roomId}": {"limit": 1, "min_depth": 0, "earliest_events": ["$x"], "latest_events": ["$y"]},
     "_synapse/admin/v1/register": {"nonce": "x", "username": "x", "password": "x", "admin": False, "mac": "00", "displayname": "x", "user_type": "x"},
 }

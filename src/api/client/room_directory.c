@@ -1,8 +1,11 @@
 /* room_directory.c - Client-Server API, "Room aliases" and "Published room directory". */
 #include "api/body.h"
 #include "api/client/room_actor.h"
+#include "api/public_rooms.h"
 #include "api/services.h"
 #include "config/config.h"
+
+enum { ALIAS_SERVERS_MOST = 100 };
 
 /*
  * Aliases
@@ -20,17 +23,25 @@ static err *put_alias(struct req *rq)
 	return NULL;
 }
 
-static err *get_alias(struct req *rq)
+static void write_alias(struct req *rq, str room_id, const str *servers, size_t n)
 {
-	struct jw *w;
-	str room_id;
+	struct jw *w = reply_json(rq, 200);
 
-	TRY(room_alias_find(rq->services->rooms, rq->arena, req_param(rq, "roomAlias"), &room_id));
-	w = reply_json(rq, 200);
 	jw_str(w, "room_id", room_id);
 	jw_array(w, "servers");
-	jw_str(w, NULL, rq->services->config->server_name);
+	for (size_t i = 0; i < n; i++)
+		jw_str(w, NULL, servers[i]);
 	jw_end(w);
+}
+
+static err *get_alias(struct req *rq)
+{
+	str room_id, *servers;
+	size_t n;
+
+	TRY(room_alias_find(rq->services->rooms, rq->arena, req_param(rq, "roomAlias"), &room_id));
+	TRY(room_server_names(rq->services->rooms, rq->arena, room_id, ALIAS_SERVERS_MOST, &servers, &n));
+	write_alias(rq, room_id, servers, n);
 	return NULL;
 }
 
@@ -102,72 +113,16 @@ static err *check_list(struct req *rq)
 	return NULL;
 }
 
-static err *write_list(struct req *rq, const struct public_rooms_cmd *cmd)
-{
-	AUTO_BUF b = BUF_INIT((size_t)16 << 20);
-	struct jw w = jw_to(&b);
-
-	if (!rq->services->config->rooms.list_search) {
-		reply_json_text(rq, 200, S("{\"chunk\":[],\"total_room_count_estimate\":0}"));
-		return NULL;
-	}
-	/* An error may come in the middle: the answer begins when all of it is there. */
-	jw_object(&w, NULL);
-	TRY(room_public_list(rq->services->rooms, rq->arena, cmd, &w));
-	jw_end(&w);
-	reply_json_text(rq, 200, arena_keep(rq->arena, buf_str(&b)));
-	return NULL;
-}
-
 static err *get_public_rooms(struct req *rq)
 {
-	struct public_rooms_cmd cmd = { .since = req_query(rq, "since"), .search = STR_NONE, .any_room_type = true };
-
 	TRY(check_list(rq));
-	TRY(req_query_int(rq, "limit", 0, &cmd.limit));
-	return write_list(rq, &cmd);
-}
-
-static err *read_filter(struct req *rq, const struct json *body, struct public_rooms_cmd *cmd)
-{
-	const struct json *filter = json_get(body, S("filter")), *types;
-	str *list;
-
-	cmd->any_room_type = true;
-	if (!filter || filter->kind == JSON_NULL)
-		return NULL;
-	TRY(body_str(rq, filter, "generic_search_term", &cmd->search));
-	types = json_get(filter, S("room_types"));
-	if (!types || types->kind == JSON_NULL)
-		return NULL;
-	if (types->kind != JSON_ARRAY)
-		return err_new(rq->arena, ERR_BAD_JSON, "room_types must be a list");
-	list = ARENA_ARRAY(rq->arena, str, types->array.n);
-	JSON_ITEMS (types, i) {
-		/* "To include rooms without a room type, specify null within this list." */
-		if (types->array.items[i]->kind != JSON_NULL && types->array.items[i]->kind != JSON_STR)
-			return err_new(rq->arena, ERR_BAD_JSON, "room_types holds texts and null");
-		list[i] = json_str(types->array.items[i]);
-	}
-	cmd->room_types = list;
-	cmd->n_room_types = types->array.n;
-	cmd->any_room_type = false;
-	return NULL;
+	return public_rooms_get(rq);
 }
 
 static err *post_public_rooms(struct req *rq)
 {
-	struct public_rooms_cmd cmd = { 0 };
-	const struct json *body, *limit;
-
 	TRY(check_list(rq));
-	TRY(req_body_object_or_empty(rq, &body));
-	TRY(body_str(rq, body, "since", &cmd.since));
-	limit = json_get(body, S("limit"));
-	if (limit && limit->kind != JSON_NULL && !json_get_int(body, S("limit"), &cmd.limit))
-		return err_new(rq->arena, ERR_BAD_JSON, "limit must be an integer");
-	TRY(read_filter(rq, body, &cmd));
-	return write_list(rq, &cmd);
+	return public_rooms_post(rq);
 }
 
 #define CLIENT "/_matrix/client/v3"
