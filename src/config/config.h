@@ -148,9 +148,18 @@ struct config_limits { /* connections, milliseconds, threads, users */
 	int64_t workers_fast, workers_slow, workers_federation, workers_remote, max_watched_users;
 };
 
+struct config_notary {
+	str server_name, key_id; /* key_id STR_NONE: any that it publishes */
+	uint8_t public_key[32];
+	bool insecure; /* accept_keys_insecurely */
+};
+
 struct config_federation {
-	str old_signing_keys;         /* JSON: key id to {"key", "expired_ts"}; STR_NONE: none */
-	int64_t key_refresh_interval; /* milliseconds */
+	str old_signing_keys;                 /* JSON: key id to {"key", "expired_ts"}; STR_NONE: none */
+	int64_t key_refresh_interval;         /* milliseconds */
+	str trusted_key_servers;              /* JSON, as it was given; read, it is: */
+	const struct config_notary *notaries; /* those of one server follow each other */
+	size_t n_notaries;
 	bool serve_well_known;
 	struct config_list whitelist;       /* domains; n 0: none; not said: all */
 	struct config_list denied, allowed; /* networks */

@@ -56,7 +56,7 @@ static const struct {
 	  "autocreate_auto_join_rooms autocreate_auto_join_rooms_federated autocreate_auto_join_room_preset "
 	  "auto_join_mxid_localpart auto_join_rooms_for_guests allow_underscore_prefixed_registration room_prejoin_state "
 	  "track_puppeted_user_ips app_service_config_files track_appservice_user_ips use_appservice_legacy_authorization "
-	  "trusted_key_servers key_server_signing_keys_path saml2_config "
+	  "key_server_signing_keys_path saml2_config "
 	  "oidc_providers cas_config sso jwt_config push user_directory.exclude_remote_users server_notices "
 	  "alias_creation_rules room_list_publication_rules forget_rooms_on_leave exclude_rooms_from_sync "
 	  "exclude_rooms_from_presence auto_accept_invites account_validity",

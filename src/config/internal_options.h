@@ -75,6 +75,8 @@ void read_support(struct reader *r, const struct option *o, const struct ynode *
 /* media.c */
 void read_upload_limits(struct reader *r, const struct option *o, const struct ynode *n);
 bool upload_limits_equal(const struct config_media *x, const struct config_media *y);
+/* notaries.c */
+void read_notaries(struct reader *r, const struct option *o, const struct ynode *n);
 /* thumbnails.c */
 void read_thumbnails(struct reader *r, const struct option *o, const struct ynode *n);
 void default_thumbnails(struct config_media *m);

@@ -142,6 +142,13 @@ const struct option config_options[] = {
 	  .doc = "How long other servers may believe the keys that this one publishes before they ask again." },
 	{ "allow_device_name_lookup_over_federation", BOOL(federation.device_names, "false"), .live = true,
 	  .doc = "Are the names that people give their devices told to other servers?" },
+	{ "trusted_key_servers", .type = OPT_JSON_LIST, AT(federation.trusted_key_servers), .read = read_notaries,
+	  .example = "[{server_name: matrix.org, verify_keys: "
+		     "{\"ed25519:a_RXGa\": l8Hft5qXKn1vfHrg3p4+W8gELQVo8N13JkluMfmn2sQ}}]",
+	  .doc = "Servers (notaries) that are asked for other servers' keys before these themselves are: one question "
+		 "for many, and the keys of servers that are gone. None, unless they are named here: whoever is asked "
+		 "learns with whom this server speaks. Without verify_keys an answer is believed that is signed with a "
+		 "key which the notary itself publishes." },
 	{ "serve_server_wellknown", BOOL(federation.serve_well_known, "false"), .live = true,
 	  .doc = "Answer /.well-known/matrix/server with this server's name and port 443: for a server that others "
 		 "reach there, and not on port 8448." },

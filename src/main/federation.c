@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "cli/files.h"
 #include "federation/fed.h"
+#include "federation/key_ring.h"
 #include "main/server.h"
 #include "room/admit/admit.h"
 
@@ -95,11 +96,47 @@ static err *open_fed(struct server *s)
 	return fed_new(s->a, &opt, &s->services.fed);
 }
 
+/* Where nobody proves who he is, only a signature shows whose an answer is. */
+static err *check_notary(struct server *s, const struct config_notary *n)
+{
+	if (!str_is_none(n->key_id) || n->insecure || s->config->federation.verify_certificates)
+		return NULL;
+	return err_new(s->a, ERR_CONFIG,
+		       "trusted_key_servers: %.*s needs verify_keys or accept_keys_insecurely, where "
+		       "federation_verify_certificates is false",
+		       STR_ARG(n->server_name));
+}
+
+static err *open_keys(struct server *s)
+{
+	const struct config_federation *c = &s->config->federation;
+	struct key_notary *notaries = ARENA_ARRAY(s->a, struct key_notary, c->n_notaries);
+	struct json *old = NULL;
+
+	for (size_t i = 0; i < c->n_notaries; i++) {
+		TRY(check_notary(s, &c->notaries[i]));
+		notaries[i] = (struct key_notary){ c->notaries[i].server_name, c->notaries[i].key_id, { 0 } };
+		memcpy(notaries[i].public_key, c->notaries[i].public_key, sizeof(notaries[i].public_key));
+	}
+	if (!str_is_none(c->old_signing_keys))
+		TRY(json_parse(s->a, c->old_signing_keys, &json_limits_request, &old));
+	return key_ring_new(s->a,
+			    &(struct key_ring_options){ .store = s->store,
+							.fed = s->services.fed,
+							.log = s->log,
+							.own = &s->signer,
+							.own_old_keys = old,
+							.notaries = notaries,
+							.n_notaries = c->n_notaries },
+			    &s->services.keys);
+}
+
 err *server_open_federation(struct server *s)
 {
 	TRY(open_client(s));
 	TRY(open_discovery(s));
-	return open_fed(s);
+	TRY(open_fed(s));
+	return open_keys(s);
 }
 
 static err *open_admit(struct server *s)
@@ -130,6 +167,7 @@ void server_close_federation(struct server *s)
 {
 	server_stop_federation(s);
 	admit_free(&s->services.admit);
+	key_ring_free(&s->services.keys);
 	fed_free(&s->services.fed);
 	discovery_free(&s->discovery);
 	client_free(&s->services.client);

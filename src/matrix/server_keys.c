@@ -19,9 +19,8 @@ bool server_key_id_valid(str key_id)
 	return true;
 }
 
-static bool read_public(struct arena *a, const struct json *entry, uint8_t out[32])
+bool server_key_decode(struct arena *a, str text, uint8_t out[32])
 {
-	const str text = json_get_str(entry, S("key"));
 	const str bytes = text.n <= 44 ? b64_decode(a, text) : STR_NONE;
 
 	if (str_is_none(text) || bytes.n != 32)
@@ -47,7 +46,8 @@ static void read_list(struct reading *r, const struct json *list, bool old, int6
 		if (!str_starts(m->key, algorithm))
 			continue;
 		*k = (struct named_key){ m->key, { .until = until, .old = old } };
-		if (r->n == SERVER_KEYS_MAX || !read_public(r->a, m->value, k->key.public_key) ||
+		if (r->n == SERVER_KEYS_MAX ||
+		    !server_key_decode(r->a, json_get_str(m->value, S("key")), k->key.public_key) ||
 		    (old && !json_get_int(m->value, S("expired_ts"), &k->key.until))) {
 			r->bad = true;
 			return;

@@ -9,6 +9,8 @@ enum { SERVER_KEYS_MAX = 100 }; /* of one server: who has more is not believed *
 
 /* "ed25519:" and [a-zA-Z0-9_]+ */
 bool server_key_id_valid(str key_id);
+/* The 32 bytes of a public key's text; false: it is none. */
+bool server_key_decode(struct arena *a, str text, uint8_t out[32]);
 
 struct named_key {
 	str key_id;

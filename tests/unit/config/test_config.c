@@ -232,6 +232,14 @@ static const struct {
 	  "f:2: enable_registration: anybody could register: set registration_requires_token: true, or "
 	  "enable_registration_without_verification: true if that is meant",
 	  true },
+	{ "trusted_key_servers: [matrix.org]",
+	  "f:2: trusted_key_servers: expected a list such as [{server_name: example.org, verify_keys: "
+	  "{\"ed25519:auto\": ...}}], found a list",
+	  true },
+	{ "trusted_key_servers: [{server_name: a.example, verify_keys: {\"ed25519:a\": short}}]",
+	  "f:2: trusted_key_servers: expected a list such as [{server_name: example.org, verify_keys: "
+	  "{\"ed25519:auto\": ...}}], found a list",
+	  true },
 	{ "bcrypt_rounds: 3", "f:2: bcrypt_rounds: expected a whole number from 4 to 31, found 3", true },
 	{ "bcrypt_rounds: few", "f:2: bcrypt_rounds: expected a whole number from 4 to 31, found \"few\"", true },
 	{ "session_lifetime: 9223372036854775807",
@@ -471,10 +479,33 @@ static void a_file_of_synapse_is_a_start(void **state)
 	(void)state;
 	assert_non_null(c);
 	assert_int_equal(notes.n_fatal, 0);
-	assert_int_equal(notes.list.n, 8); /* one a key that means nothing here */
+	assert_int_equal(notes.list.n, 7); /* one a key that means nothing here */
 	assert_str(c->server_name, "bench");
 	assert_true(c->rates.message.burst > 999999);
 	assert_str(c->registration.shared_secret, "s");
+}
+
+/* A server without verify_keys is asked what it publishes; each key of one that has them is an entry. */
+static void notaries_are_read(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	const struct config_federation *c =
+		&read_good(a,
+			   "server_name: x\ntrusted_key_servers: [{server_name: a.example}, {server_name: b.example, "
+			   "verify_keys: {\"ed25519:1\": VGhpcyBzaG91bGQgYmUgYSByZWFsIGVkMjU1MTkgcGE, "
+			   "\"ed25519:2\": l8Hft5qXKn1vfHrg3p4+W8gELQVo8N13JkluMfmn2sQ}, accept_keys_insecurely: "
+			   "true}]\n")
+			 ->federation;
+
+	(void)state;
+	assert_int_equal(c->n_notaries, 3);
+	assert_str(c->notaries[0].server_name, "a.example");
+	assert_true(str_is_none(c->notaries[0].key_id) && !c->notaries[0].insecure);
+	assert_str(c->notaries[1].server_name, "b.example");
+	assert_str(c->notaries[1].key_id, "ed25519:1");
+	assert_memory_equal(c->notaries[1].public_key, "This should be a real ed25519 pa", 32);
+	assert_str(c->notaries[2].key_id, "ed25519:2");
+	assert_true(c->notaries[2].insecure);
 }
 
 static void a_reload_changes_what_may_change(void **state)
@@ -572,6 +603,7 @@ int main(void)
 		cmocka_unit_test(aliases_of_aliases_end),
 		cmocka_unit_test(a_missing_file_is_told),
 		cmocka_unit_test(a_file_of_synapse_is_a_start),
+		cmocka_unit_test(notaries_are_read),
 		cmocka_unit_test(a_reload_changes_what_may_change),
 		cmocka_unit_test(the_generated_file_is_good),
 		cmocka_unit_test(the_manual_names_every_option),
