@@ -1,4 +1,5 @@
-/* authenticate.h - http/'s authentication callback: asks the users service of the request. */
+/* authenticate.h - http/'s authentication callback: asks the users service of the request, or which server signed it.
+ */
 #pragma once
 
 #include "http/http.h"

@@ -13,15 +13,18 @@
 
 enum {
 	KEY_RING_MAX_KNOWN = 50000,    /* keys in memory */
-	KEY_RING_PAUSE_MS = 60 * 1000, /* between two questions to one server, and more each time that it fails: */
-	KEY_RING_MOST_MS = 15 * 60 * 1000,
+	KEY_RING_PAUSE_MS = 60 * 1000, /* in which one server is asked so often at most: */
+	KEY_RING_BURST = 10,
+	/* and not at all after it failed, for ever longer: */ KEY_RING_MOST_MS = 15 * 60 * 1000,
 	KEY_RING_WAIT_US = 10 * 1000000, /* for one answer */
 	KEY_RING_FLIGHTS = 64,           /* servers that one caller asks at once */
-	KEY_RING_DOCUMENT_MAX = 64 * 1024,
-	KEY_RING_NOTARY_SERVERS = 100, /* in a question to a notary */
-	KEY_RING_NOTARY_LISTS = 16,    /* of each of them that are looked at */
-	KEY_RING_SAVE = 8,             /* lists in a piece */
-	KEY_RING_STRANGERS = 20000,    /* servers in none of our rooms whose keys are kept */
+	KEY_RING_DOCUMENT_MAX = 32 * 1024,
+	KEY_RING_NOTARY_SERVERS = 100,        /* in a question to a notary */
+	KEY_RING_NOTARY_LISTS = 16,           /* of each of them that are looked at */
+	KEY_RING_SAVE = 8,                    /* lists in a piece */
+	KEY_RING_NOTARISING = 4,              /* questions to us as a notary that may make us ask others, at once */
+	KEY_RING_HANDED_ON = 2 * 1024 * 1024, /* bytes of lists in an answer to one */
+	KEY_RING_STRANGERS = 20000,           /* servers in none of our rooms whose keys are kept */
 };
 #define KEY_RING_FURTHEST_MS INT64_C(604800000) /* "7 days into the future": nothing is valid for longer */
 
@@ -30,8 +33,10 @@ struct ring_server {
 	str name;
 	struct named_key *keys; /* their texts are the entry's own */
 	size_t n;
-	bool busy;         /* somebody is finding out */
-	int64_t asked_at;  /* ms: the server itself; 0: not yet */
+	bool busy;        /* somebody is finding out */
+	int64_t asked_at; /* ms: when the server itself was asked last; 0: not yet */
+	int64_t since;    /* ms: has been asked `lately` times from then on */
+	unsigned lately;
 	unsigned failures; /* since it last gave a list */
 };
 struct ring_metrics {
@@ -58,6 +63,7 @@ struct key_ring {
 	struct list by_use; /* the newest last */
 	size_t n_known;
 	struct list waiting;
+	unsigned notarising;
 	unsigned n_saved; /* lists since strangers were last counted */
 };
 
@@ -66,10 +72,10 @@ struct key_ask {
 	str server;
 	VEC(const struct key_want *) wants;
 	bool speaks;
-	bool direct; /* notaries are not asked */
-	bool anew;   /* its list is wanted, newer than `since` */
-	int64_t since;
-	bool ours; /* we are who is finding out */
+	bool direct;   /* notaries are not asked */
+	int64_t since; /* ms: what it said since then is news */
+	bool anew;     /* its list is wanted, and as new as that */
+	bool ours;     /* we are who is finding out */
 };
 
 /* key_ring.c */
@@ -82,8 +88,9 @@ struct ring_server *key_cache_find(struct key_ring *k, str server);
 struct ring_server *key_cache_make(struct key_ring *k, str server);
 void key_cache_clear(struct key_ring *k);
 bool key_cache_has(const struct ring_server *s, const struct key_ask *ask, int64_t now);
-/* When the server itself may be asked again, ms. */
-int64_t key_cache_next(const struct ring_server *s, bool speaks);
+/* May the server itself be asked now? */
+bool key_cache_may_ask(const struct ring_server *s, const struct key_ask *ask, int64_t now);
+void key_cache_asked(struct ring_server *s, int64_t now, bool good);
 /* A list, or rows of the store. direct: from the server itself, whose word counts. What changed, in a; its texts are
  * those of `keys`. */
 void key_cache_learn(struct key_ring *k, struct arena *a, struct ring_server *s, const struct server_keys *keys,

@@ -2,10 +2,10 @@
  * key_cache.c - the keys in memory, and when a server may be asked again.
  *
  * A server's entry is there while somebody is asking it, and as long as it is not the least lately used: what is
- * dropped is read from the store again. A server that answered is asked again after a minute at the earliest, however
- * many keys anybody names that it does not have; one that failed after ever longer, but after a minute if it talks to
- * us.
+ * dropped is read from the store again. A server is asked a few times a minute at most, however many keys anybody names
+ * that it does not have; one that failed is asked after ever longer, unless it talks to us.
  */
+#include "base/clock.h"
 #include "federation/internal_key_ring.h"
 
 #include <assert.h>
@@ -108,13 +108,30 @@ bool key_cache_has(const struct ring_server *s, const struct key_ask *ask, int64
 	return true;
 }
 
-int64_t key_cache_next(const struct ring_server *s, bool speaks)
+bool key_cache_may_ask(const struct ring_server *s, const struct key_ask *ask, int64_t now)
 {
-	if (!s || s->asked_at == 0)
-		return 0;
-	if (s->failures == 0 || speaks)
-		return s->asked_at + KEY_RING_PAUSE_MS;
-	return s->asked_at + MIN((int64_t)KEY_RING_PAUSE_MS << MIN(s->failures - 1, 8), KEY_RING_MOST_MS);
+	const int64_t passed = s ? clock_since(now, s->asked_at) : 0;
+
+	/* A clock that was set back is no reason to wait. */
+	if (!s || s->asked_at == 0 || passed < 0)
+		return true;
+	if (s->asked_at >= ask->since)
+		return false;
+	if (s->failures > 0 && !ask->speaks &&
+	    passed < MIN((int64_t)KEY_RING_PAUSE_MS << MIN(s->failures - 1, 8), KEY_RING_MOST_MS))
+		return false;
+	return s->lately < KEY_RING_BURST || now >= s->since + KEY_RING_PAUSE_MS;
+}
+
+void key_cache_asked(struct ring_server *s, int64_t now, bool good)
+{
+	if (now >= s->since + KEY_RING_PAUSE_MS || now < s->since) {
+		s->since = now;
+		s->lately = 0;
+	}
+	s->lately++;
+	s->asked_at = now;
+	s->failures = good ? 0 : MIN(s->failures + 1, 16);
 }
 
 /* Of a list that came by way of others nobody knows how old it is. What is valid for longer is newer; and what was

@@ -106,10 +106,8 @@ static void learn(struct fetch *f, struct arena *a, struct key_ask *ask, const s
 
 	lock_take(&f->k->lock);
 	s = key_cache_make(f->k, ask->server);
-	if (direct) {
-		s->asked_at = doc.received_at;
-		s->failures = 0;
-	}
+	if (direct)
+		key_cache_asked(s, doc.received_at, true);
 	key_cache_learn(f->k, a, s, keys, direct, &changed, &n);
 	cond_broadcast(&f->k->news);
 	lock_drop(&f->k->lock);
@@ -129,13 +127,9 @@ static void begin_direct(struct fetch *f, struct flight *x)
 
 static void note_failure(struct key_ring *k, str server, const err *e)
 {
-	struct ring_server *s;
-
 	log_info(k->opt.log, "keys of another server could not be had", F("server", server), F("error", e->msg));
 	LOCKED(&k->lock);
-	s = key_cache_make(k, server);
-	s->asked_at = k->opt.now();
-	s->failures += s->failures < 16;
+	key_cache_asked(key_cache_make(k, server), k->opt.now(), false);
 }
 
 static void end_direct(struct fetch *f, struct flight *x)

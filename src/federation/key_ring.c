@@ -171,6 +171,7 @@ static void add_want(struct key_ring *k, struct arena *a, struct asks *asks, con
 			return;
 		ask = ARENA_NEW(a, struct key_ask);
 		ask->server = w->server;
+		ask->since = k->opt.now();
 		for (size_t i = 0; i < k->opt.n_notaries; i++)
 			ask->direct |= str_eq(k->opt.notaries[i].server_name, w->server);
 		map_put(&asks->by_server, ask->server, ask);
@@ -193,8 +194,7 @@ static enum standing look(struct key_ring *k, const struct key_ask *ask, int64_t
 		return KEYS_THERE;
 	if (s && s->busy)
 		return KEYS_OTHERS;
-	/* A clock that was set back is no reason to wait. */
-	return s && now >= s->asked_at && now < key_cache_next(s, ask->speaks) ? KEYS_NOT_NOW : KEYS_OURS;
+	return key_cache_may_ask(s, ask, now) ? KEYS_OURS : KEYS_NOT_NOW;
 }
 
 bool key_ring_is_vain(struct key_ring *k, const struct key_want *wants, size_t n)
@@ -381,6 +381,37 @@ static bool is_wanted(const struct server_key_document *d, const struct key_want
 	return false;
 }
 
+/* Anybody may ask a notary: when many do, they get what is there. */
+static bool begin_notarising(struct key_ring *k)
+{
+	LOCKED(&k->lock);
+	if (k->notarising == KEY_RING_NOTARISING)
+		return false;
+	k->notarising++;
+	return true;
+}
+
+static void end_notarising(struct key_ring *k)
+{
+	LOCKED(&k->lock);
+	k->notarising--;
+}
+
+static err *ask_anew(struct key_ring *k, struct arena *a, const struct asks *asks, int64_t deadline_us)
+{
+	err *e;
+
+	for (size_t i = 0; i < asks->all.n; i++) {
+		asks->all.p[i]->direct = asks->all.p[i]->anew = true;
+		asks->all.p[i]->speaks = true; /* whoever asks us may know that it is there */
+	}
+	if (!begin_notarising(k))
+		return NULL;
+	e = answer(k, a, asks, deadline_us);
+	end_notarising(k);
+	return e;
+}
+
 err *key_ring_documents(struct key_ring *k, struct arena *a, const struct key_want *wants, size_t n,
 			int64_t deadline_us, struct json ***out, size_t *out_n)
 {
@@ -388,24 +419,23 @@ err *key_ring_documents(struct key_ring *k, struct arena *a, const struct key_wa
 	struct server_key_document *docs;
 	struct asks asks = { 0 };
 	VEC(struct json *) list = { 0 };
-	size_t n_docs;
+	size_t n_docs, bytes = 0;
 
 	map_init(&asks.by_server, a);
 	TRY(read_lists(k, a, wants, n, &docs, &n_docs));
 	for (size_t i = 0; i < n; i++)
 		if (!is_served(&wants[i], docs, n_docs, now))
 			add_want(k, a, &asks, &wants[i]);
-	for (size_t i = 0; i < asks.all.n; i++) {
-		asks.all.p[i]->direct = asks.all.p[i]->anew = true;
-		asks.all.p[i]->since = now;
-	}
 	if (asks.all.n > 0) {
-		TRY(answer(k, a, &asks, deadline_us));
+		TRY(ask_anew(k, a, &asks, deadline_us));
 		TRY(read_lists(k, a, wants, n, &docs, &n_docs));
 	}
 	for (size_t i = 0; i < n_docs; i++) {
 		struct json *doc;
 
+		bytes += docs[i].json.n;
+		if (bytes > KEY_RING_HANDED_ON)
+			break;
 		if (!is_wanted(&docs[i], wants, n))
 			continue;
 		TRY(json_parse(a, docs[i].json, &json_limits_request, &doc));

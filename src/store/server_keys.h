@@ -10,7 +10,7 @@
 
 enum {
 	STORE_SERVER_KEYS = 100,    /* of one server: those that are believed for the longest stay */
-	STORE_SERVER_DOCUMENTS = 8, /* of one server: the newest stay */
+	STORE_SERVER_DOCUMENTS = 4, /* of one server: the newest stay */
 };
 struct server_key_row {
 	str server, key_id;

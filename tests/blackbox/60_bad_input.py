@@ -83,6 +83,7 @@ GOOD = {
     "request_token": {}, "user/keys/query": {"device_keys": {"@self:hearth.test": []}},
     "user/keys/claim": {"one_time_keys": {"@self:hearth.test": {"SELF": "signed_curve25519"}}},
     "get_missing_events/{roomId}": {"limit": 1, "min_depth": 0, "earliest_events": ["$x"], "latest_events": ["$y"]},
+    "_matrix/key/v2/query": {"server_keys": {"127.0.0.1:1": {"ed25519:x": {"minimum_valid_until_ts": 1}}}},
     "_synapse/admin/v1/register": {"nonce": "x", "username": "x", "password": "x", "admin": False, "mac": "00", "displayname": "x", "user_type": "x"},
 }
 # Where the members of members are looked at, too.
@@ -113,6 +114,9 @@ DEEPER = {
     "keys/upload": [("device_keys", lambda v: {**DEVICE_KEYS, "user_id": v}), ("device_keys", lambda v: {**DEVICE_KEYS, "keys": v, "signatures": v}),
                     ("device_keys", lambda v: {**DEVICE_KEYS, "keys": {"ed25519:SELF": v}}), ("one_time_keys", lambda v: {"signed_curve25519:AAAAAQ": v}),
                     ("one_time_keys", lambda v: {"x:y": {"key": v, "signatures": v}}), ("fallback_keys", lambda v: {"x:y": v})],
+    "_matrix/key/v2/query": [("server_keys", lambda v: {"127.0.0.1:1": v}), ("server_keys", lambda v: {"127.0.0.1:1": {"ed25519:x": v}}),
+                             ("server_keys", lambda v: {str(v)[:300]: {}}),
+                             ("server_keys", lambda v: {"127.0.0.1:1": {"ed25519:x": {"minimum_valid_until_ts": v}}})],
     "keys/query": [("device_keys", lambda v: {"@nobody:hearth.test": v}), ("device_keys", lambda v: {"@nobody:hearth.test": [v]})],
     "keys/claim": [("one_time_keys", lambda v: {"@self:hearth.test": v}), ("one_time_keys", lambda v: {"@self:hearth.test": {"SELF": v}})],
     "keys/signatures/upload": [("@self:hearth.test", lambda v: {"SELF": v}), ("@self:hearth.test", lambda v: {"SELF": {**DEVICE_KEYS, "signatures": v}}),

@@ -1,5 +1,5 @@
 -- Other servers' signing keys, and the lists that they stood in, as they were received: a notary hands them on. Of a server at most 100
--- keys and 8 lists (server_keys.c).
+-- keys and 4 lists (server_keys.c).
 CREATE TABLE server_keys (
 	server      BLOB NOT NULL,
 	key_id      BLOB NOT NULL,             -- "ed25519:abc"
