@@ -70,6 +70,7 @@ static void parse(struct check *c, struct checked_event *ev)
 	err *e = event_parse_json(c->a, c->rv, ev->json, &ev->event);
 
 	ev->error = NULL;
+	ev->event_id = e ? STR_NONE : ev->event->event_id;
 	if (e)
 		drop(ev, CHECK_BAD_FORMAT, e);
 	else if (!str_is_none(c->room_id) && !str_eq(ev->event->room_id, c->room_id))

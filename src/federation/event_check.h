@@ -13,6 +13,7 @@ struct pool;
 struct checked_event {
 	const struct json *json; /* set by the caller */
 	struct event *event;     /* NULL: dropped, `error` says why. hash_failed: it is the redacted copy */
+	str event_id;            /* also of one that was dropped, where it has the form of an event; else STR_NONE */
 	err *error;
 };
 /* room_id STR_NONE: any room. Each has its own outcome; ERR_BAD_JSON, ERR_TOO_LARGE, ERR_FORBIDDEN (signature),
