@@ -46,3 +46,10 @@ NODISCARD err *inbound_take(struct inbound *in, struct arena *a, const struct in
  * event_check; waits until it is part of the room or refused. */
 NODISCARD err *inbound_one(struct inbound *in, struct arena *a, const struct event *ev, str origin,
 			   enum append_outcome *out);
+
+/*
+ * A join is under way: what other servers send of the room is checked and kept, and put into it once it is there. Each
+ * inbound_joining has its inbound_joined, also when the join failed (then what was kept is dropped).
+ */
+NODISCARD err *inbound_joining(struct inbound *in, struct arena *a, str room_id, const struct room_version *rv);
+void inbound_joined(struct inbound *in, str room_id);
