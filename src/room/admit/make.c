@@ -46,7 +46,7 @@ err *admit_incompatible(struct arena *a, str version)
 /* "The room versions the sending server has support for." */
 static err *check_version(struct arena *a, const struct room_version *rv, const struct admit_make *cmd)
 {
-	for (size_t i = 0; i < cmd->n_versions; i++)
+	for (size_t i = 0; cmd->versions && i < cmd->n_versions; i++)
 		if (str_eq(cmd->versions[i], rv->id))
 			return NULL;
 	return cmd->versions ? admit_incompatible(a, rv->id) : NULL;
