@@ -196,7 +196,7 @@ static void upload_after(void *arg, const err *result)
 	const struct upload *u = arg;
 
 	if (!result && !u->conflict)
-		device_list_note_tell(u->e->opt.bus, &u->note);
+		lists_tell(u->e, &u->note);
 }
 
 static err *write_upload(struct upload *u)

@@ -107,7 +107,7 @@ static void delete_after(void *arg, const err *result)
 	const struct delete *d = arg;
 
 	if (!result && !str_is_none(d->device_id))
-		device_list_note_tell(d->e->opt.bus, &d->note);
+		lists_tell(d->e, &d->note);
 }
 
 err *dehydrated_delete(struct e2ee *e, struct arena *a, int64_t user, str *out_device_id)

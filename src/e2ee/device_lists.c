@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "bus/bus.h"
 #include "e2ee/internal_e2ee.h"
+#include "e2ee/list_sender.h"
 #include "store/device_lists.h"
 #include "store/membership.h"
 #include "store/tx.h"
@@ -51,6 +52,12 @@ void device_list_note_tell(struct bus *bus, const struct device_list_note *n)
 	bus_touch_user(bus, n->user, BUS_DEVICE_LISTS, n->position);
 	for (size_t i = 0; i < n->n_rooms; i++)
 		bus_touch_room(bus, n->rooms[i], BUS_DEVICE_LISTS, n->position);
+}
+
+void lists_tell(struct e2ee *e, const struct device_list_note *n)
+{
+	device_list_note_tell(e->opt.bus, n);
+	list_sender_kick(e);
 }
 
 err *device_list_signed_write(struct tx *tx, struct device_list_note *n, const int64_t *users, size_t n_users)

@@ -17,8 +17,16 @@ struct e2ee_options {
 	struct store *store;
 	struct bus *bus;
 	const struct log *log;
-	str server_name; /* borrowed, as are the rest */
+	str server_name;        /* borrowed, as are the rest */
+	bool tell_device_names; /* other servers see what our users call their devices */
 };
+
+struct fed;
+struct outbox;
+/* From now on other servers are asked and told. Before that, their users cannot be reached. Starts threads;
+ * e2ee_leave_federation ends them, before what they use is freed. */
+NODISCARD err *e2ee_federate(struct e2ee *e, struct arena *a, struct fed *fed, struct outbox *outbox);
+void e2ee_leave_federation(struct e2ee *e);
 
 /* Thread-safe; the options are copied. */
 struct e2ee *e2ee_new(const struct e2ee_options *opt);

@@ -13,7 +13,16 @@ struct e2ee {
 	struct metric *keys_uploaded, *claims_one_time, *claims_fallback, *claims_none;
 	struct metric *backup_keys_kept, *backup_keys_worse, *backup_wrong_version;
 	struct chore *backup_sweeping; /* backup.c; or NULL */
+	struct fed *fed;               /* NULL: no other server is spoken to */
+	struct outbox *outbox;
+	int64_t own_server;              /* this server's name, interned; 0 without fed */
+	struct chore *remote_lists;      /* remote_lists.c; or NULL */
+	struct list_sender *list_sender; /* list_sender.c; or NULL */
 };
+
+struct device_list_note;
+/* device_lists.c: device_list_note_tell, for a list of this server's, of which others are told, too. */
+void lists_tell(struct e2ee *e, const struct device_list_note *n);
 
 /* one_time_keys.c: makes the counters. */
 void one_time_keys_init(struct e2ee *e);

@@ -16,9 +16,6 @@ struct room_left { /* what may still come to a device before its queue is looked
 };
 
 struct to_device {
-	to_device_remote_fn *remote;
-	void *remote_ctx;
-
 	struct lock lock;
 	struct map devices; /* struct handed, by user and device id */
 	struct list lru;
@@ -29,6 +26,23 @@ struct to_device {
 	int64_t walk_user; /* the queue that was looked at last, of all queues in turn */
 	str walk_device;   /* owned */
 };
+
+/*
+ * to_device_elsewhere.c: messages for other servers' users, as EDUs for their servers. Before the transaction: texts,
+ * and the servers' numbers. Then in it, and after its commit.
+ */
+struct edu_out {
+	int64_t server;
+	str content;
+};
+struct edus_out {
+	const struct edu_out *p;
+	size_t n;
+};
+NODISCARD err *edus_prepare(struct e2ee *e, struct arena *a, const struct to_device_cmd *cmd,
+			    const struct json_member *const *users, size_t n, struct edus_out *out);
+NODISCARD err *edus_write(struct tx *tx, const struct edus_out *edus);
+void edus_tell(struct e2ee *e, const struct edus_out *edus);
 
 /* queues.c */
 void queues_init(struct to_device *td);

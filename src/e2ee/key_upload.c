@@ -289,7 +289,7 @@ err *key_upload_late(struct tx *tx, void *arg)
 void key_upload_tell(struct e2ee *e, const struct key_upload *u)
 {
 	if (u->keys_changed)
-		device_list_note_tell(e->opt.bus, &u->note);
+		lists_tell(e, &u->note);
 	if (u->counts_changed)
 		bus_touch_user(e->opt.bus, u->user, BUS_TO_DEVICE, u->position);
 	metric_add(e->keys_uploaded, (int64_t)u->added);

@@ -20,6 +20,7 @@
 #include "store/cross_signing.h"
 #include "store/device_keys.h"
 #include "store/device_lists.h"
+#include "store/remote_lists.h"
 
 /* So many users are read at once: lists in statements stay short. */
 enum { USERS_AT_ONCE = 1000 };
@@ -71,40 +72,83 @@ static int by_number(const void *x, const void *y)
 	return ((*p)->user > (*q)->user) - ((*p)->user < (*q)->user);
 }
 
-static err *read_users(struct query *q, const struct json *device_keys)
+static void add_user(struct query *q, str user_id, int64_t user, const struct json *asked)
 {
-	VEC(str) servers = { 0 };
+	struct queried_user *u = &q->out->users[q->out->n++];
+
+	*u = (struct queried_user){ .user_id = user_id, .asked = asked, .devices = S("{}"), .user = user };
+	if (user)
+		q->known[q->n_known++] = u;
+}
+
+static int by_their_number(const void *x, const void *y)
+{
+	const struct remote_list_row *p = x, *r = y;
+
+	return (p->user > r->user) - (p->user < r->user);
+}
+
+/* Users of other servers whose list we are kept told about are known like ours. */
+static err *read_remote(struct query *q, struct tx *tx, const struct absent_user *list, size_t n)
+{
+	struct remote_list_row *rows = ARENA_ARRAY(q->a, struct remote_list_row, n);
+	int64_t *users = ARENA_ARRAY(q->a, int64_t, n);
+	size_t n_users = 0;
+
+	q->out->absent = ARENA_ARRAY(q->a, struct absent_user, n);
+	for (size_t i = 0; i < n; i++) {
+		TRY(store_intern_find(q->e->opt.store, q->a, list[i].user_id, &rows[n_users].user));
+		n_users += rows[n_users].user != 0;
+	}
+	if (n_users)
+		qsort(rows, n_users, sizeof(*rows), by_their_number);
+	for (size_t i = 0; i < n_users; i++)
+		users[i] = rows[i].user;
+	TRY(store_remote_lists(tx, q->e->own_server, users, n_users, rows));
+	for (size_t i = 0; i < n; i++) {
+		struct absent_user *u = &q->out->absent[q->out->n_absent];
+		const struct remote_list_row *at = NULL;
+
+		*u = list[i];
+		TRY(store_intern_find(q->e->opt.store, q->a, u->user_id, &u->user));
+		if (u->user)
+			at = bsearch(&(struct remote_list_row){ .user = u->user }, rows, n_users, sizeof(*rows),
+				     by_their_number);
+		u->shares = at && at->shares;
+		u->is_old = at && at->told;
+		if (at && at->kept)
+			add_user(q, u->user_id, u->user, u->asked);
+		else
+			q->out->n_absent++;
+	}
+	return NULL;
+}
+
+static err *read_users(struct query *q, struct tx *tx, const struct json *device_keys)
+{
+	struct absent_user *remote = ARENA_ARRAY(q->a, struct absent_user, device_keys->object.n);
+	size_t n_remote = 0;
 	struct map seen;
 
 	map_init(&seen, q->a);
 	q->out->users = ARENA_ARRAY(q->a, struct queried_user, device_keys->object.n);
 	q->known = ARENA_ARRAY(q->a, struct queried_user *, device_keys->object.n);
 	JSON_EACH (device_keys, m) {
-		const str server = id_server(m->key);
-		struct queried_user *u;
+		int64_t user;
 
 		if (!are_device_ids(m->value))
 			return err_new(q->a, ERR_BAD_JSON, "device_keys must be lists of device ids by user id");
 		if (!id_user_valid(m->key) || map_put(&seen, m->key, &seen))
 			continue;
-		if (!str_eq(server, q->e->opt.server_name)) {
-			if (!map_put(&seen, server, &seen))
-				vec_push(q->a, &servers, server);
+		if (!str_eq(id_server(m->key), q->e->opt.server_name)) {
+			remote[n_remote++] = (struct absent_user){ .user_id = m->key, .asked = m->value };
 			continue;
 		}
-		u = &q->out->users[q->out->n++];
-		u->user_id = m->key;
-		u->asked = m->value;
-		u->devices = S("{}");
-		TRY(store_intern_find(q->e->opt.store, q->a, m->key, &u->user));
-		if (!u->user)
-			continue;
-		q->known[q->n_known++] = u;
+		TRY(store_intern_find(q->e->opt.store, q->a, m->key, &user));
+		add_user(q, m->key, user, m->value);
 	}
-	if (q->n_known)
-		qsort(q->known, q->n_known, sizeof(*q->known), by_number);
-	q->out->unreachable = servers.p;
-	q->out->n_unreachable = servers.n;
+	if (q->asker && n_remote)
+		TRY(read_remote(q, tx, remote, n_remote));
 	return NULL;
 }
 
@@ -339,6 +383,15 @@ static err *read_some(struct query *q, struct tx *tx, size_t from, size_t n)
 	return NULL;
 }
 
+static err *read_known(struct query *q, struct tx *tx)
+{
+	if (q->n_known)
+		qsort(q->known, q->n_known, sizeof(*q->known), by_number);
+	for (size_t from = 0; from < q->n_known; from += USERS_AT_ONCE)
+		TRY(read_some(q, tx, from, MIN(q->n_known - from, USERS_AT_ONCE)));
+	return NULL;
+}
+
 err *e2ee_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker_id, const struct json *device_keys,
 		     struct keys_answer *out)
 {
@@ -350,8 +403,23 @@ err *e2ee_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker_i
 		return err_new(a, ERR_BAD_JSON, "device_keys must be an object");
 	/* One snapshot, in which also users who are not known are looked for. */
 	TRY(store_read(e->opt.store, a, &tx));
-	TRY(read_users(&q, device_keys));
-	for (size_t from = 0; from < q.n_known; from += USERS_AT_ONCE)
-		TRY(read_some(&q, tx, from, MIN(q.n_known - from, USERS_AT_ONCE)));
-	return NULL;
+	TRY(read_users(&q, tx, device_keys));
+	return read_known(&q, tx);
+}
+
+err *e2ee_keys_here(struct e2ee *e, struct arena *a, int64_t asker, str asker_id, const struct absent_user *users,
+		    size_t n, struct keys_answer *out)
+{
+	struct query q = { .e = e, .a = a, .asker = asker, .asker_id = asker_id, .out = out };
+	struct queried_user *all = ARENA_ARRAY(a, struct queried_user, out->n + n);
+	AUTO_TX tx = NULL;
+
+	if (out->n)
+		memcpy(all, out->users, out->n * sizeof(*all));
+	out->users = all;
+	q.known = ARENA_ARRAY(a, struct queried_user *, n);
+	for (size_t i = 0; i < n; i++)
+		add_user(&q, users[i].user_id, users[i].user, users[i].asked);
+	TRY(store_read(e->opt.store, a, &tx));
+	return read_known(&q, tx);
 }

@@ -19,12 +19,26 @@ struct queried_user {
 	struct shown_device *listed;
 	size_t n, room;
 };
+/* A user of another server whose keys are not here: remote_keys.h asks for them. */
+struct absent_user {
+	str user_id;
+	const struct json *asked;
+	int64_t user; /* 0: never heard of */
+	bool shares;  /* a room with us */
+	bool is_old;  /* there are keys here, but they may have changed since */
+};
 struct keys_answer {
-	struct queried_user *users; /* of this server: those who were asked for, known or not */
+	struct queried_user *users; /* those who are known here, and ours, known or not */
 	size_t n;
-	const str *unreachable; /* servers whose users were asked for, and who could not be asked */
+	struct absent_user *absent;
+	size_t n_absent;
+	const str *unreachable; /* servers whose users were asked for, and who did not answer */
 	size_t n_unreachable;
 };
-/* `device_keys` of the request: lists of device ids by user id. ERR_BAD_JSON. The asker 0: another server. */
+/* `device_keys` of the request: lists of device ids by user id. ERR_BAD_JSON. The asker 0: another server, who is told
+ * of our users alone. */
 NODISCARD err *e2ee_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker_id,
 			       const struct json *device_keys, struct keys_answer *out);
+/* What is here of these users, new or old, is added to the answer. */
+NODISCARD err *e2ee_keys_here(struct e2ee *e, struct arena *a, int64_t asker, str asker_id,
+			      const struct absent_user *users, size_t n, struct keys_answer *out);

@@ -56,15 +56,14 @@ err *e2ee_key_counts(struct tx *tx, struct arena *a, int64_t user, str device_id
 /*
  * Reading claims
  */
-static err *read_user(struct arena *a, int64_t user, const struct json_member *of, struct key_claims *out)
+static err *read_user(struct arena *a, int64_t user, const struct json_member *of, struct key_claim *p, size_t *n)
 {
 	JSON_EACH (of->value, m) {
 		if (m->value->kind != JSON_STR)
 			return err_new(a, ERR_BAD_JSON, "one_time_keys must be algorithms by device id by user id");
-		if (user)
-			out->p[out->n++] = (struct key_claim){
-				.user = user, .user_id = of->key, .device_id = m->key, .algorithm = m->value->s
-			};
+		p[(*n)++] = (struct key_claim){
+			.user = user, .user_id = of->key, .device_id = m->key, .algorithm = m->value->s
+		};
 	}
 	return NULL;
 }
@@ -72,10 +71,10 @@ static err *read_user(struct arena *a, int64_t user, const struct json_member *o
 err *key_claims_read(struct e2ee *e, struct arena *a, const struct json *by_user, struct key_claims *out)
 {
 	struct key_claims c = { 0 };
-	VEC(str) servers = { 0 };
 	AUTO_TX tx = NULL;
 	struct map seen;
-	size_t n = 0;
+	struct key_claim *nobody;
+	size_t n = 0, n_nobody = 0;
 
 	if (!json_is(by_user, JSON_OBJECT))
 		return err_new(a, ERR_BAD_JSON, "one_time_keys must be an object");
@@ -88,21 +87,22 @@ err *key_claims_read(struct e2ee *e, struct arena *a, const struct json *by_user
 	if (by_user->object.n > 8)
 		TRY(store_read(e->opt.store, a, &tx));
 	c.p = ARENA_ARRAY(a, struct key_claim, n);
+	c.remote = ARENA_ARRAY(a, struct key_claim, n);
+	nobody = ARENA_ARRAY(a, struct key_claim, n);
 	map_init(&seen, a);
 	JSON_EACH (by_user, of) {
-		const str server = id_server(of->key);
 		int64_t user = 0;
 
 		if (!id_user_valid(of->key) || map_put(&seen, of->key, &seen))
 			continue;
-		if (str_eq(server, e->opt.server_name))
-			TRY(store_intern_find(e->opt.store, a, of->key, &user));
-		else if (!map_put(&seen, server, &seen))
-			vec_push(a, &servers, server);
-		TRY(read_user(a, user, of, &c));
+		if (!str_eq(id_server(of->key), e->opt.server_name)) {
+			TRY(read_user(a, 0, of, c.remote, &c.n_remote));
+			continue;
+		}
+		TRY(store_intern_find(e->opt.store, a, of->key, &user));
+		/* Of who is not known only the form counts. */
+		TRY(read_user(a, user, of, user ? c.p : nobody, user ? &c.n : &n_nobody));
 	}
-	c.unreachable = servers.p;
-	c.n_unreachable = servers.n;
 	*out = c;
 	return NULL;
 }

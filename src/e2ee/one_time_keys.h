@@ -34,16 +34,18 @@ NODISCARD err *e2ee_key_counts(struct tx *tx, struct arena *a, int64_t user, str
 
 /* Somebody asks for one key of a device. */
 struct key_claim {
-	int64_t user; /* of this server */
+	int64_t user; /* 0: of another server */
 	str user_id, device_id, algorithm;
 	/* set, in the caller's arena */
 	bool found;
 	str key_id, key; /* key: JSON */
 };
 struct key_claims {
-	struct key_claim *p; /* those of a user stand together */
+	struct key_claim *p; /* those of a user stand together; of this server */
 	size_t n;
-	const str *unreachable; /* servers whose users were asked for, and who could not be asked */
+	struct key_claim *remote; /* the same, of other servers: remote_keys_claim asks for them */
+	size_t n_remote;
+	const str *unreachable; /* servers whose users were asked for, and who did not answer */
 	size_t n_unreachable;
 };
 /* What POST /keys/claim has as `one_time_keys`: algorithms by device id by user id. ERR_BAD_JSON. Users who are not

@@ -352,7 +352,7 @@ static void signing_after(void *arg, const err *result)
 	if (result || s->conflict)
 		return;
 	if (any_own(s))
-		device_list_note_tell(s->e->opt.bus, &s->own_note);
+		lists_tell(s->e, &s->own_note);
 	if (s->made.n)
 		device_list_note_tell(s->e->opt.bus, &s->others_note);
 }

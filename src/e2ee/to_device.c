@@ -40,12 +40,6 @@ void to_device_done(struct e2ee *e)
 	mem_free(e->to_device);
 }
 
-void to_device_on_remote(struct e2ee *e, to_device_remote_fn *fn, void *ctx)
-{
-	e->to_device->remote = fn;
-	e->to_device->remote_ctx = ctx;
-}
-
 /*
  * Sending
  */
@@ -75,7 +69,8 @@ struct send {
 	VEC(struct recipient) to;     /* a device each */
 	VEC(struct recipient) to_all; /* all devices of a user but those named */
 	VEC(struct content) contents;
-	VEC(const struct json_member *) remote;
+	VEC(const struct json_member *) elsewhere;
+	struct edus_out edus;
 	VEC(int64_t) users;
 	struct to_device_head head;
 	/* of one run */
@@ -129,7 +124,8 @@ static err *add_user(struct send *s, const struct json_member *user)
 	if (!id_user_valid(user_id) || user_id.n > ID_MAX)
 		return NULL;
 	if (!id_is_of(user_id, s->e->opt.server_name)) {
-		vec_push(s->a, &s->remote, user);
+		if (!s->cmd->from_elsewhere)
+			vec_push(s->a, &s->elsewhere, user);
 		return NULL;
 	}
 	TRY(store_intern_find(s->e->opt.store, s->a, user_id, &nid));
@@ -162,7 +158,9 @@ static err *collect(struct send *s)
 	for (size_t i = 0; i < s->contents.n; i++)
 		if (s->contents.p[i].shared)
 			s->contents.p[i].id = id++;
-	return NULL;
+	if (s->elsewhere.n == 0 || !s->e->own_server)
+		return NULL;
+	return edus_prepare(s->e, s->a, s->cmd, s->elsewhere.p, s->elsewhere.n, &s->edus);
 }
 
 static void put(struct send *s, struct arena *a, int64_t user, str device_id, const struct content *c)
@@ -228,14 +226,6 @@ static err *save_shared(struct send *s, struct tx *tx)
 	return store_to_device_share(tx, (struct i64s){ ids.p, ids.n }, (struct strs){ texts.p, texts.n });
 }
 
-static err *send_remote(struct send *s, struct tx *tx)
-{
-	const struct to_device *td = s->e->to_device;
-	const struct to_device_remote r = { s->cmd->sender_id, s->cmd->type, s->remote.p, s->remote.n };
-
-	return td->remote && s->remote.n ? td->remote(td->remote_ctx, tx, &r) : NULL;
-}
-
 static err *send_run(struct tx *tx, void *arg)
 {
 	struct send *s = arg;
@@ -250,8 +240,7 @@ static err *send_run(struct tx *tx, void *arg)
 		TRY(store_txn_claim(tx, &s->txn, s->head.created, &s->known));
 	if (s->known)
 		return NULL;
-	TRY(save_shared(s, tx));
-	return send_remote(s, tx);
+	return save_shared(s, tx);
 }
 
 static err *prune(struct send *s, struct tx *tx)
@@ -271,6 +260,8 @@ static err *send_late(struct tx *tx, void *arg)
 
 	s->queued = 0;
 	s->dropped = (struct queues_dropped){ 0 };
+	if (!s->known)
+		TRY(edus_write(tx, &s->edus));
 	if (s->known || o->users.n + sh->users.n == 0)
 		return NULL;
 	TRY(tx_position(tx, &s->head.stream));
@@ -313,6 +304,8 @@ static void send_after(void *arg, const err *result)
 {
 	const struct send *s = arg;
 
+	if (!result && !s->known)
+		edus_tell(s->e, &s->edus);
 	if (result || !s->queued)
 		return;
 	metric_add(s->e->to_device_queued, s->queued);
@@ -324,7 +317,7 @@ static void send_after(void *arg, const err *result)
 err *to_device_send(struct e2ee *e, struct arena *a, const struct to_device_cmd *cmd)
 {
 	struct send s = { .e = e, .a = a, .cmd = cmd };
-	const struct piece p = { .run = send_run, .late = send_late, .after = send_after, .arg = &s };
+	struct piece p = { .run = send_run, .late = send_late, .after = send_after, .arg = &s };
 	struct ticket *ticket;
 
 	if (cmd->type.n == 0 || cmd->type.n > ID_MAX)
@@ -333,6 +326,7 @@ err *to_device_send(struct e2ee *e, struct arena *a, const struct to_device_cmd 
 	s.head = (struct to_device_head){ .created = clock_ms(), .sender = cmd->sender, .type = cmd->type };
 	if (!str_is_none(cmd->txn_id))
 		s.txn = store_txn_digest(&(struct txn_key){ cmd->sender, cmd->device_id, cmd->txn_path, cmd->txn_id });
+	p.positions = 1 + (int64_t)s.edus.n;
 	TRY(store_write(e->opt.store, a, &p, &ticket));
 	TRY(store_wait(a, ticket));
 	if (s.dropped.n)

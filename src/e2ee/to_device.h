@@ -26,25 +26,19 @@ struct to_device_cmd {
 	str sender_id, device_id; /* of who sends */
 	str type;
 	str txn_id, txn_path;        /* STR_NONE: not to be recognised when it is repeated */
+	bool from_elsewhere;         /* of another server's user: only what is for ours counts */
 	const struct json *messages; /* user id > device id or "*" > content */
 };
 /*
  * Stored, with its transaction, in one commit; a known transaction changes nothing and is good. Users and devices that
- * do not exist are passed over. ERR_BAD_JSON, ERR_TOO_LARGE, ERR_INVALID_PARAM.
+ * do not exist are passed over. What is for other servers' users goes into the outbox in that same commit.
+ * ERR_BAD_JSON, ERR_TOO_LARGE, ERR_INVALID_PARAM.
  */
 NODISCARD err *to_device_send(struct e2ee *e, struct arena *a, const struct to_device_cmd *cmd);
 
-/*
- * The part for other servers' users. It is stored by whoever sends to other servers, in the transaction that stores the
- * rest: nothing is lost or sent twice. Nobody does so yet: what is for others is passed over.
- */
-struct to_device_remote {
-	str sender_id, type;
-	const struct json_member *const *users; /* user id > device id or "*" > content */
-	size_t n;
-};
-typedef err *to_device_remote_fn(void *ctx, struct tx *tx, const struct to_device_remote *r);
-void to_device_on_remote(struct e2ee *e, to_device_remote_fn *fn, void *ctx); /* at start */
+/* m.direct_to_device of a server that was authenticated: Server-Server API, "Send-to-device messaging". The same
+ * message_id of the same sender is taken once. ERR_FORBIDDEN: the sender is not of that server. ERR_BAD_JSON. */
+NODISCARD err *to_device_receive(struct e2ee *e, struct arena *a, str origin, const struct json *content);
 
 /* What waits for a device, oldest first. */
 struct to_device_message {

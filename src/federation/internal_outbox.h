@@ -204,9 +204,9 @@ void sent_free_all(struct outbox *o);
 /* outbox_save.c */
 void save_soon(struct outbox *o); /* under the lock */
 /* On the thread: what is to be saved, if it is time. */
-void save_some(struct outbox *o);
+void outbox_save_some(struct outbox *o);
 void save_all(struct outbox *o);          /* at the end; waits */
-int64_t save_due(const struct outbox *o); /* under the lock: when to call save_some, ms */
+int64_t save_due(const struct outbox *o); /* under the lock: when to call outbox_save_some, ms */
 void save_free(struct outbox *o);
 void save_edu_acked(struct outbox *o, int64_t id);
 void save_bad(struct outbox *o, const struct outbox_bad_row *row); /* error borrowed */

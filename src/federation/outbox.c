@@ -234,7 +234,7 @@ static void run(void *arg)
 		struct fed_call *call;
 		int64_t until = 0;
 
-		save_some(o);
+		outbox_save_some(o);
 		lock_take(&o->lock);
 		if (o->stopping) {
 			lock_drop(&o->lock);

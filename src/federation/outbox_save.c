@@ -196,7 +196,7 @@ static struct save *settle(struct outbox *o, int64_t now)
 	return NULL;
 }
 
-void save_some(struct outbox *o)
+void outbox_save_some(struct outbox *o)
 {
 	const int64_t now = o->opt.now();
 	struct save *s;

@@ -99,6 +99,7 @@ static void open_users(struct server *s)
 	const struct users_options opt = {
 		.store = s->store,
 		.bus = s->services.bus,
+		.e2ee = s->services.e2ee,
 		.log = s->log,
 		.server_name = c->server_name,
 		.enable_registration = c->registration.enabled,

@@ -23,13 +23,13 @@ static int by_user(const void *x, const void *y)
 err *store_remote_lists(struct tx *tx, int64_t own, const int64_t *users, size_t n, struct remote_list_row *out)
 {
 	static const char sql[] =
-		"SELECT u.value, l.told,"
+		"SELECT each.value, l.told,"
 		" CASE WHEN l.stale = 0 AND " SHARED_SINCE(
-			"u.value",
+			"each.value",
 			"l.at") " THEN 1 ELSE 0 END,"
 				" CASE WHEN " SHARED_NOW(
-					"u.value") " THEN 1 ELSE 0 END"
-						   " FROM EACH $2 u LEFT JOIN remote_lists l ON l.user_nid = u.value";
+					"each.value") " THEN 1 ELSE 0 END"
+						      " FROM EACH $2 LEFT JOIN remote_lists l ON l.user_nid = each.value";
 	const struct i64s list = { users, n };
 	struct rows *rs;
 

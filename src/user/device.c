@@ -2,6 +2,7 @@
 #include "user/device.h"
 
 #include "e2ee/device_lists.h"
+#include "e2ee/list_sender.h"
 #include "store/devices.h"
 #include "user/internal_users.h"
 
@@ -55,7 +56,7 @@ struct devices_piece {
 	store_fn *run;
 	void *arg;
 	const int64_t *changed;
-	struct bus *bus;
+	const struct users *us;
 	struct device_list_note note;
 };
 
@@ -78,13 +79,16 @@ static void piece_after(void *arg, const err *result)
 {
 	const struct devices_piece *p = arg;
 
-	if (!result && p->note.user)
-		device_list_note_tell(p->bus, &p->note);
+	if (result || !p->note.user)
+		return;
+	device_list_note_tell(p->us->opt.bus, &p->note);
+	if (p->us->opt.e2ee)
+		list_sender_kick(p->us->opt.e2ee);
 }
 
 err *devices_do(struct users *us, struct arena *a, store_fn *run, void *arg, const int64_t *changed)
 {
-	struct devices_piece p = { .run = run, .arg = arg, .changed = changed, .bus = us->opt.bus, .note.a = a };
+	struct devices_piece p = { .run = run, .arg = arg, .changed = changed, .us = us, .note.a = a };
 	const struct piece piece = { .run = piece_run, .late = piece_late, .after = piece_after, .arg = &p };
 	struct ticket *ticket;
 

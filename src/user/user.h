@@ -10,6 +10,7 @@
 
 #include "http/http.h"
 
+struct e2ee;
 struct store;
 struct bus;
 struct users;
@@ -34,6 +35,7 @@ struct password_policy {
 struct users_options {
 	struct store *store;
 	struct bus *bus;
+	struct e2ee *e2ee; /* tells other servers of changed devices; NULL: nobody does */
 	const struct log *log;
 	str server_name;
 	bool enable_registration;         /* POST /register */

@@ -3,6 +3,7 @@
 #include "api/services.h"
 #include "e2ee/key_upload.h"
 #include "e2ee/keys_query.h"
+#include "e2ee/remote_keys.h"
 #include "sync/key_changes.h"
 
 static err *post_upload(struct req *rq)
@@ -73,6 +74,18 @@ static void write_user_keys(struct jw *w, const struct keys_answer *answer)
 	jw_end(w);
 }
 
+/* "The time (in milliseconds) to wait when downloading keys from remote servers. 10 seconds is the recommended
+ * default." */
+static int64_t deadline_of(const struct req *rq, const struct json *body)
+{
+	const int64_t most = 60 * 1000;
+	int64_t ms;
+
+	if (!json_get_int(body, S("timeout"), &ms))
+		ms = 10 * 1000;
+	return rq->arrived_us + MAX(MIN(ms, most), (int64_t)0) * 1000;
+}
+
 static err *post_query(struct req *rq)
 {
 	struct keys_answer answer;
@@ -82,6 +95,11 @@ static err *post_query(struct req *rq)
 	TRY(req_body_object(rq, &body));
 	TRY(e2ee_keys_query(rq->services->e2ee, rq->arena, rq->user, rq->user_id, json_get(body, S("device_keys")),
 			    &answer));
+	if (answer.n_absent && req_lane(rq) != LANE_REMOTE)
+		return req_move(rq, LANE_REMOTE);
+	if (answer.n_absent)
+		TRY(remote_keys_query(rq->services->e2ee, rq->arena, rq->user, rq->user_id, &answer,
+				      deadline_of(rq, body)));
 	w = reply_json(rq, 200);
 	write_failures(w, answer.unreachable, answer.n_unreachable);
 	write_devices(w, &answer);
@@ -92,13 +110,12 @@ static err *post_query(struct req *rq)
 /*
  * One-time keys
  */
-static void write_claims(struct jw *w, struct arena *a, const struct key_claims *claims)
+static void write_claims(struct jw *w, struct arena *a, const struct key_claim *list, size_t n)
 {
 	str open = STR_NONE;
 
-	jw_object(w, "one_time_keys");
-	for (size_t i = 0; i < claims->n; i++) {
-		const struct key_claim *c = &claims->p[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct key_claim *c = &list[i];
 
 		if (!c->found)
 			continue;
@@ -117,7 +134,6 @@ static void write_claims(struct jw *w, struct arena *a, const struct key_claims 
 	}
 	if (!str_is_none(open))
 		jw_end(w);
-	jw_end(w);
 }
 
 static err *post_claim(struct req *rq)
@@ -128,10 +144,17 @@ static err *post_claim(struct req *rq)
 
 	TRY(req_body_object(rq, &body));
 	TRY(key_claims_read(rq->services->e2ee, rq->arena, json_get(body, S("one_time_keys")), &claims));
+	if (claims.n_remote && req_lane(rq) != LANE_REMOTE)
+		return req_move(rq, LANE_REMOTE);
 	TRY(e2ee_keys_claim(rq->services->e2ee, rq->arena, &claims));
+	if (claims.n_remote)
+		TRY(remote_keys_claim(rq->services->e2ee, rq->arena, &claims, deadline_of(rq, body)));
 	w = reply_json(rq, 200);
 	write_failures(w, claims.unreachable, claims.n_unreachable);
-	write_claims(w, rq->arena, &claims);
+	jw_object(w, "one_time_keys");
+	write_claims(w, rq->arena, claims.p, claims.n);
+	write_claims(w, rq->arena, claims.remote, claims.n_remote);
+	jw_end(w);
 	return NULL;
 }
 

@@ -665,30 +665,6 @@ static void wakes_those_to_whom_it_goes(struct both *b)
 }
 BOTH(wakes_those_to_whom_it_goes)
 
-static err *note_remote(void *ctx, struct tx *tx, const struct to_device_remote *r)
-{
-	(void)tx;
-	same_str(r->sender_id, S("@alice:x.org"));
-	same_str(r->type, S("m.test"));
-	for (size_t i = 0; i < r->n; i++)
-		*(int *)ctx += str_eq(r->users[i]->key, S("@bob:other.org")) ? 1 : 100;
-	return NULL;
-}
-
-static void other_servers_part_is_given_on_once(struct both *b)
-{
-	struct world w = begin(b);
-	int seen = 0;
-
-	to_device_on_remote(w.e, note_remote, &seen);
-	send(&w, "1", "{'@bob:other.org':{'*':{}},'@bob:x.org':{'D0':{}}}");
-	send(&w, "1", "{'@bob:other.org':{'*':{}},'@bob:x.org':{'D0':{}}}");
-	send(&w, "2", "{'@bob:x.org':{'D0':{}}}");
-	assert_int_equal(seen, 1);
-	close_world(&w);
-}
-BOTH(other_servers_part_is_given_on_once)
-
 TEST_MAIN(BOTH_TESTS(reaches_those_who_are_there), BOTH_TESTS(a_star_is_every_device_but_those_named),
 	  BOTH_TESTS(a_long_content_is_stored_once), BOTH_TESTS(a_long_content_for_one_goes_before_a_star),
 	  BOTH_TESTS(bad_requests_store_nothing), BOTH_TESTS(a_transaction_is_done_once),
@@ -698,4 +674,4 @@ TEST_MAIN(BOTH_TESTS(reaches_those_who_are_there), BOTH_TESTS(a_star_is_every_de
 	  BOTH_TESTS(a_large_queue_loses_its_oldest), BOTH_TESTS(what_is_very_old_goes),
 	  BOTH_TESTS(who_sends_most_loses), BOTH_TESTS(who_reaches_many_looks_at_more),
 	  BOTH_TESTS(a_long_content_for_nobody_is_not_stored), BOTH_TESTS(what_is_very_old_goes_from_forgotten_devices),
-	  BOTH_TESTS(wakes_those_to_whom_it_goes), BOTH_TESTS(other_servers_part_is_given_on_once))
+	  BOTH_TESTS(wakes_those_to_whom_it_goes))

@@ -1,0 +1,357 @@
+/*
+ * remote_lists.c - lists of other servers' users: taking updates in, fetching what is missing.
+ *
+ * "If the receiving server does not recognise any of the `prev_ids`, it means an EDU has been lost and the server
+ * should query a snapshot of the device list". Updates are numbered upwards by their server; what is at or below the
+ * number that is here is known. An update for a user whose list is not kept says no more than that it changed: clients
+ * are told, and whoever then asks has it fetched.
+ *
+ * A fetched list is written with the position that was visible before it was asked for. It is good as long as both the
+ * user and this server have been in a room together since then (store/remote_lists.c), for then their server had to
+ * tell us of every change.
+ */
+#include "e2ee/remote_lists.h"
+
+#include "base/chore.h"
+#include "base/clock.h"
+#include "bus/bus.h"
+#include "e2ee/device_lists.h"
+#include "e2ee/internal_e2ee.h"
+#include "e2ee/key_object.h"
+#include "federation/fed.h"
+#include "matrix/id.h"
+#include "store/remote_lists.h"
+
+#define FETCH_US INT64_C(30000000)
+enum { DEVICE_ID_MAX = 512, DISPLAY_NAME_MAX = 1024, PREV_IDS_MAX = 1000 };
+
+/*
+ * What is kept of a key
+ */
+/* A device's keys as they are handed out: those of another device or user are none. */
+static str device_keys_text(struct arena *a, str user_id, str device_id, const struct json *keys)
+{
+	struct key_object k;
+	str text;
+
+	if (!json_is(keys, JSON_OBJECT) || !str_eq(json_get_str(keys, S("user_id")), user_id) ||
+	    !str_eq(json_get_str(keys, S("device_id")), device_id))
+		return STR_NONE;
+	if (key_object_read(a, keys, user_id, &k) || key_object_text(a, &k, &text))
+		return STR_NONE;
+	return text;
+}
+
+static str identity_text(struct arena *a, str user_id, const struct json *key)
+{
+	struct key_object k;
+	str text;
+
+	if (!json_is(key, JSON_OBJECT) || !str_eq(json_get_str(key, S("user_id")), user_id) ||
+	    !json_get_object(key, S("keys")))
+		return STR_NONE;
+	if (key_object_read(a, key, user_id, &k) || key_object_text(a, &k, &text))
+		return STR_NONE;
+	return text;
+}
+
+static str shown_name(str name) { return name.n <= DISPLAY_NAME_MAX ? name : STR_NONE; }
+
+/*
+ * Updates
+ */
+struct update {
+	struct e2ee *e;
+	struct arena *a;
+	str user_id;
+	int64_t user;
+	int64_t stream_id;
+	bool follows; /* on what is at or below `newest_prev` */
+	int64_t newest_prev;
+	struct device_keys_row device;
+	bool is_identity;
+	str master, self_signing;
+	/* of one run */
+	struct remote_list_row known;
+	bool applied, missed;
+	struct device_list_note note;
+};
+
+static err *apply(struct tx *tx, struct update *u)
+{
+	if (u->is_identity)
+		return store_remote_list_identity(tx, u->user, u->master, u->self_signing);
+	if (u->stream_id <= u->known.told)
+		return NULL; /* again */
+	if (u->newest_prev > u->known.told) {
+		u->missed = true;
+		return store_remote_list_stale(tx, u->user);
+	}
+	u->applied = true;
+	return store_remote_list_device(tx, u->user, u->stream_id, &u->device);
+}
+
+static err *update_run(struct tx *tx, void *arg)
+{
+	struct update *u = arg;
+
+	u->applied = u->is_identity;
+	u->missed = false;
+	TRY(store_remote_lists(tx, u->e->own_server, &u->user, 1, &u->known));
+	if (!u->known.shares)
+		return NULL;
+	if (u->known.kept)
+		return apply(tx, u);
+	/* Not here, or no longer good: it changed, that is all. */
+	u->applied = true;
+	u->missed = u->known.told != 0;
+	return u->missed ? store_remote_list_stale(tx, u->user) : NULL;
+}
+
+static err *update_late(struct tx *tx, void *arg)
+{
+	struct update *u = arg;
+
+	/* What was missed is told of once it was fetched: before, nobody could have it. */
+	return u->known.shares && u->applied && !u->missed ? device_list_note_write(tx, &u->note) : NULL;
+}
+
+static void update_after(void *arg, const err *result)
+{
+	const struct update *u = arg;
+
+	if (result || !u->known.shares)
+		return;
+	if (u->applied && !u->missed)
+		device_list_note_tell(u->e->opt.bus, &u->note);
+	if (u->missed && u->e->remote_lists)
+		chore_kick(u->e->remote_lists);
+}
+
+static err *take(struct update *u)
+{
+	const struct piece piece = { .run = update_run, .late = update_late, .after = update_after, .arg = u };
+	struct ticket *ticket;
+
+	TRY(store_intern_find(u->e->opt.store, u->a, u->user_id, &u->user));
+	if (!u->user)
+		return NULL; /* never seen: shares nothing */
+	u->note = (struct device_list_note){ .user = u->user, .a = u->a };
+	TRY(store_write(u->e->opt.store, u->a, &piece, &ticket));
+	return store_wait(u->a, ticket);
+}
+
+static err *read_user(struct update *u, str origin, const struct json *content)
+{
+	u->user_id = json_get_str(content, S("user_id"));
+	if (!id_user_valid(u->user_id))
+		return err_new(u->a, ERR_BAD_JSON, "user_id is lacking");
+	if (!id_is_of(u->user_id, origin))
+		return err_new(u->a, ERR_FORBIDDEN, "the user is not of that server");
+	return NULL;
+}
+
+static err *read_prev(struct update *u, const struct json *list)
+{
+	if (!list)
+		return NULL;
+	if (list->kind != JSON_ARRAY || list->array.n > PREV_IDS_MAX)
+		return err_new(u->a, ERR_BAD_JSON, "prev_id must be a list of numbers");
+	JSON_ITEMS (list, i) {
+		if (list->array.items[i]->kind != JSON_INT)
+			return err_new(u->a, ERR_BAD_JSON, "prev_id must be a list of numbers");
+		u->newest_prev = MAX(u->newest_prev, list->array.items[i]->i);
+	}
+	return NULL;
+}
+
+err *remote_list_update(struct e2ee *e, struct arena *a, str origin, const struct json *content)
+{
+	struct update u = { .e = e, .a = a };
+	const struct json *stream_id = json_get(content, S("stream_id"));
+
+	TRY(read_user(&u, origin, content));
+	TRY(read_prev(&u, json_get(content, S("prev_id"))));
+	u.device.device_id = json_get_str(content, S("device_id"));
+	if (!json_is(stream_id, JSON_INT) || stream_id->i < 0 || u.device.device_id.n == 0 ||
+	    u.device.device_id.n > DEVICE_ID_MAX)
+		return err_new(a, ERR_BAD_JSON, "stream_id or device_id is lacking");
+	u.stream_id = stream_id->i;
+	u.device.display_name = shown_name(json_get_str(content, S("device_display_name")));
+	u.device.keys = json_get_bool(content, S("deleted"), false)
+				? STR_NONE
+				: device_keys_text(a, u.user_id, u.device.device_id, json_get(content, S("keys")));
+	return take(&u);
+}
+
+err *remote_signing_key_update(struct e2ee *e, struct arena *a, str origin, const struct json *content)
+{
+	struct update u = { .e = e, .a = a, .is_identity = true };
+
+	TRY(read_user(&u, origin, content));
+	u.master = identity_text(a, u.user_id, json_get(content, S("master_key")));
+	u.self_signing = identity_text(a, u.user_id, json_get(content, S("self_signing_key")));
+	return take(&u);
+}
+
+/*
+ * Fetching
+ */
+struct fetch {
+	struct e2ee *e;
+	struct arena *a;
+	struct remote_list list;
+	bool changed;
+	struct device_list_note note;
+};
+
+static err *fetch_run(struct tx *tx, void *arg)
+{
+	struct fetch *f = arg;
+
+	return store_remote_list_replace(tx, &f->list, &f->changed);
+}
+
+static err *fetch_late(struct tx *tx, void *arg)
+{
+	struct fetch *f = arg;
+
+	return f->changed ? device_list_note_write(tx, &f->note) : NULL;
+}
+
+static void fetch_after(void *arg, const err *result)
+{
+	const struct fetch *f = arg;
+
+	if (!result && f->changed)
+		device_list_note_tell(f->e->opt.bus, &f->note);
+}
+
+static size_t read_devices(struct arena *a, str user_id, const struct json *list, struct device_keys_row *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->array.n && n < REMOTE_DEVICES_MAX; i++) {
+		const struct json *d = list->array.items[i];
+		struct device_keys_row row = { .device_id = json_get_str(d, S("device_id")) };
+		bool twice = false;
+
+		if (row.device_id.n == 0 || row.device_id.n > DEVICE_ID_MAX)
+			continue;
+		row.keys = device_keys_text(a, user_id, row.device_id, json_get(d, S("keys")));
+		row.display_name = shown_name(json_get_str(d, S("device_display_name")));
+		for (size_t k = 0; k < n; k++)
+			twice |= str_eq(out[k].device_id, row.device_id);
+		if (!str_is_none(row.keys) && !twice)
+			out[n++] = row;
+	}
+	return n;
+}
+
+/* What a server answers is a whole list, or nothing. */
+static err *keep(struct e2ee *e, struct arena *a, const struct remote_user *user, const struct json *answer, int64_t at)
+{
+	const struct json *devices = json_get(answer, S("devices")), *stream_id = json_get(answer, S("stream_id"));
+	struct fetch f = { .e = e, .a = a, .note = { .user = user->user, .a = a } };
+	const struct piece piece = { .run = fetch_run, .late = fetch_late, .after = fetch_after, .arg = &f };
+	struct device_keys_row *rows;
+	struct ticket *ticket;
+
+	if (!str_eq(json_get_str(answer, S("user_id")), user->user_id) || !json_is(devices, JSON_ARRAY) ||
+	    !json_is(stream_id, JSON_INT) || stream_id->i < 0)
+		return err_new(a, ERR_BAD_JSON, "that is no list of devices");
+	rows = ARENA_ARRAY(a, struct device_keys_row, MIN(devices->array.n, (size_t)REMOTE_DEVICES_MAX));
+	f.list = (struct remote_list){
+		.user = user->user,
+		.told = stream_id->i,
+		.at = at,
+		.devices = rows,
+		.n = read_devices(a, user->user_id, devices, rows),
+		.master = identity_text(a, user->user_id, json_get(answer, S("master_key"))),
+		.self_signing = identity_text(a, user->user_id, json_get(answer, S("self_signing_key"))),
+	};
+	TRY(store_write(e->opt.store, a, &piece, &ticket));
+	return store_wait(a, ticket);
+}
+
+void remote_lists_prepare(struct arena *a, const struct remote_user *users, size_t n, struct fed_call *calls)
+{
+	for (size_t i = 0; i < n; i++)
+		calls[i] = (struct fed_call){
+			.destination = id_server(users[i].user_id),
+			.path = fed_path(a, S("/_matrix/federation/v1/user/devices/"), users[i].user_id, STR_NONE),
+			.max_bytes = REMOTE_LIST_BYTES_MAX,
+		};
+}
+
+void remote_lists_take(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
+		       const struct fed_call *calls, int64_t at)
+{
+	for (size_t i = 0; i < n; i++) {
+		const err *why = calls[i].error;
+
+		if (!why)
+			why = keep(e, a, &users[i], calls[i].answer, at);
+		users[i].fetched = why == NULL;
+		if (why)
+			log_info(e->opt.log, "a list of devices could not be fetched", F("user_id", users[i].user_id),
+				 F("error", why->msg));
+	}
+}
+
+/*
+ * Stale ones
+ */
+static err *fetch_stale(struct e2ee *e, struct arena *a, int64_t *above, size_t *out_n, size_t *failed)
+{
+	struct remote_user *users;
+	struct fed_call *calls;
+	int64_t *nids, at;
+	str *texts;
+	AUTO_TX tx = NULL;
+
+	TRY(store_read(e->opt.store, a, &tx));
+	TRY(store_remote_lists_to_fetch(tx, e->own_server, *above, REMOTE_LISTS_AT_ONCE, &nids, out_n));
+	if (*out_n == 0)
+		return NULL;
+	texts = ARENA_ARRAY(a, str, *out_n);
+	TRY(store_intern_texts(e->opt.store, a, nids, *out_n, texts));
+	users = ARENA_ARRAY(a, struct remote_user, *out_n);
+	for (size_t i = 0; i < *out_n; i++)
+		users[i] = (struct remote_user){ nids[i], texts[i], false };
+	*above = nids[*out_n - 1];
+	store_read_end(&tx);
+	calls = ARENA_ARRAY(a, struct fed_call, *out_n);
+	remote_lists_prepare(a, users, *out_n, calls);
+	at = bus_position(e->opt.bus);
+	fed_all(e->fed, a, calls, *out_n, clock_mono_us() + FETCH_US);
+	remote_lists_take(e, a, users, *out_n, calls, at);
+	for (size_t i = 0; i < *out_n; i++)
+		*failed += !users[i].fetched;
+	return NULL;
+}
+
+/* An error makes the chore try again a while later. */
+static err *fetch_all_stale(struct chore *c, void *ctx, struct arena *a)
+{
+	struct e2ee *e = ctx;
+	int64_t above = 0;
+	size_t n = 1, failed = 0;
+
+	while (n && !chore_stopping(c)) {
+		AUTO_ARENA round = arena_new();
+
+		TRY(fetch_stale(e, round, &above, &n, &failed));
+	}
+	return failed && !chore_stopping(c)
+		       ? err_new(a, ERR_CONNECTION_FAILED, "%zu lists of devices are stale", failed)
+		       : NULL;
+}
+
+void remote_lists_start(struct e2ee *e)
+{
+	e->remote_lists =
+		chore_new("device-lists", fetch_all_stale, e, e->opt.log, "lists of other servers' devices are stale");
+}
+
+void remote_lists_stop(struct e2ee *e) { chore_free(&e->remote_lists); }

@@ -1,0 +1,39 @@
+/*
+ * remote_lists.h - the devices and identity keys of other servers' users, as far as their servers keep us told.
+ *
+ * Server-Server API, "Device Management". A list is fetched whole when somebody asks for a user who shares a room with
+ * us, and kept up with m.device_list_update from then on. An update that does not follow on what is here makes the list
+ * stale; it is fetched again, at once and until it was had. Lists of users who share no room are nobody's to keep: they
+ * are asked for each time (remote_keys.h).
+ */
+#pragma once
+
+#include "e2ee/e2ee.h"
+#include "json/json.h"
+
+enum {
+	REMOTE_DEVICES_MAX = 1000,       /* of one user; more are not kept */
+	REMOTE_LIST_BYTES_MAX = 4 << 20, /* of an answer */
+	REMOTE_LISTS_AT_ONCE = 50,       /* asked for */
+};
+
+/* EDUs of a server that was authenticated. ERR_FORBIDDEN: the user is not of that server. ERR_BAD_JSON. What is of no
+ * concern here is good, and changes nothing. */
+NODISCARD err *remote_list_update(struct e2ee *e, struct arena *a, str origin, const struct json *content);
+NODISCARD err *remote_signing_key_update(struct e2ee *e, struct arena *a, str origin, const struct json *content);
+
+/* Fetching these users' lists: the calls to make, and what came of them. `at`: bus_position before they were made.
+ * fetched[i]: the list is here now. */
+struct fed_call;
+struct remote_user {
+	int64_t user;
+	str user_id;
+	bool fetched;
+};
+void remote_lists_prepare(struct arena *a, const struct remote_user *users, size_t n, struct fed_call *calls);
+void remote_lists_take(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
+		       const struct fed_call *calls, int64_t at);
+
+/* A thread that fetches stale lists again. Stop: before fed is freed. */
+void remote_lists_start(struct e2ee *e);
+void remote_lists_stop(struct e2ee *e);

@@ -1,0 +1,535 @@
+/*
+ * test_remote_lists.c - lists of devices between servers: what is taken of updates, when a list is good, and what
+ * others are told of ours.
+ */
+#include "store/both.h"
+
+#include "test.h"
+
+#include "bus/bus.h"
+#include "crypto/crypto.h"
+#include "e2ee/internal_e2ee.h"
+#include "e2ee/keys_query.h"
+#include "e2ee/list_sender.h"
+#include "e2ee/remote_lists.h"
+#include "e2ee/to_device.h"
+#include "store/device_lists.h"
+#include "store/devices.h"
+#include "store/membership.h"
+#include "store/outbox.h"
+#include "store/remote_lists.h"
+#include "store/rooms.h"
+#include "store/tx.h"
+
+enum { ROOM = 900 };
+
+struct world {
+	struct both *b;
+	struct arena *a;
+	struct bus *bus;
+	struct e2ee *e;
+	int64_t own, other, alice, bob; /* bob is of the other server */
+};
+
+static void on_commit(void *ctx, int64_t position) { bus_advance(ctx, position); }
+
+static struct world begin(struct both *b)
+{
+	struct world w = { .b = b, .a = b->a, .bus = bus_new(100) };
+	int64_t position;
+	AUTO_TX tx = NULL;
+
+	crypto_init();
+	good(store_read(b->st, w.a, &tx));
+	good(store_stream_head(tx, &position));
+	store_read_end(&tx);
+	bus_advance(w.bus, position);
+	store_on_commit(b->st, on_commit, w.bus);
+	w.e = e2ee_new(&(struct e2ee_options){ .store = b->st, .bus = w.bus, .server_name = S("x.org") });
+	good(e2ee_federate(w.e, w.a, NULL, NULL));
+	e2ee_leave_federation(w.e); /* its threads: the tests do their work by hand */
+	good(store_intern(b->st, w.a, S("x.org"), &w.own));
+	good(store_intern(b->st, w.a, S("other.org"), &w.other));
+	good(store_intern(b->st, w.a, S("@alice:x.org"), &w.alice));
+	good(store_intern(b->st, w.a, S("@bob:other.org"), &w.bob));
+	return w;
+}
+
+static void end(struct world *w)
+{
+	to_device_flush(w->e);
+	store_close(&w->b->st);
+	e2ee_free(&w->e);
+	bus_free(&w->bus);
+}
+
+static struct json *js(struct arena *a, const char *text)
+{
+	str copy = arena_keep(a, str_c(text));
+	struct json *j;
+
+	for (size_t i = 0; i < copy.n; i++)
+		if (copy.p[i] == '\'')
+			((char *)copy.p)[i] = '"';
+	good(json_parse(a, copy, &json_limits_request, &j));
+	return j;
+}
+
+/*
+ * Who is in the room
+ */
+struct move {
+	int64_t room, user, server;
+	bool in, local;
+};
+
+static err *move_late(struct tx *tx, void *arg)
+{
+	const struct move *m = arg;
+	struct member_row row = { .room = m->room, .user = m->user, .membership = m->in ? MEMBER_JOIN : MEMBER_LEAVE };
+
+	TRY(tx_position(tx, &row.stream));
+	row.since = row.stream;
+	TRY(store_member_save(tx, &row));
+	return store_room_server_add(tx, m->room, m->server, m->in ? 1 : -1, m->local ? -row.stream : row.stream);
+}
+
+static void late(struct world *w, store_fn *fn, void *arg)
+{
+	struct ticket *ticket;
+
+	good(store_write(w->b->st, w->a, &(struct piece){ .late = fn, .arg = arg, .positions = 10 }, &ticket));
+	good(store_wait(w->a, ticket));
+}
+
+static void moves(struct world *w, int64_t user, bool in)
+{
+	const bool local = user == w->alice;
+
+	late(w, move_late, &(struct move){ ROOM, user, local ? w->own : w->other, in, local });
+}
+
+/*
+ * Bob's list
+ */
+#define KEYS(id, key)                                                                                                  \
+	"{'algorithms':[],'device_id':'" id "','keys':{'curve25519:" id "':'" key "'},'signatures':{'@bob:other.org':" \
+	"{'ed25519:" id "':'c2ln'}},'user_id':'@bob:other.org'}"
+
+static err *list_write(struct tx *tx, void *arg)
+{
+	bool changed;
+
+	return store_remote_list_replace(tx, arg, &changed);
+}
+
+/* One device, A, as of his server's number 5. */
+static void keep_list(struct world *w)
+{
+	static const char keys[] = "{\"algorithms\":[],\"device_id\":\"A\",\"keys\":{\"curve25519:A\":\"one\"},"
+				   "\"user_id\":\"@bob:other.org\",\"signatures\":{}}";
+	const struct device_keys_row a = { .device_id = S("A"), .keys = str_c(keys), .display_name = S("phone") };
+	struct remote_list l = { .user = w->bob, .told = 5, .at = bus_position(w->bus), .devices = &a, .n = 1 };
+
+	good(store_do(w->b->st, w->a, list_write, &l));
+}
+
+static struct remote_list_row standing(struct world *w)
+{
+	struct remote_list_row row;
+	AUTO_TX tx = NULL;
+
+	good(store_read(w->b->st, w->a, &tx));
+	good(store_remote_lists(tx, w->own, &w->bob, 1, &row));
+	return row;
+}
+
+/* His devices, as Alice gets them without his server being asked; STR_NONE: it has to be. */
+static str devices(struct world *w)
+{
+	struct keys_answer answer;
+
+	good(e2ee_keys_query(w->e, w->a, w->alice, S("@alice:x.org"), js(w->a, "{'@bob:other.org':[]}"), &answer));
+	assert_int_equal(answer.n + answer.n_absent, 1);
+	return answer.n ? answer.users[0].devices : STR_NONE;
+}
+
+static int64_t newest_change(struct world *w, int64_t user)
+{
+	struct device_list_row *rows;
+	size_t n;
+	AUTO_TX tx = NULL;
+
+	good(store_read(w->b->st, w->a, &tx));
+	good(store_device_list_streams(tx, &user, 1, &rows, &n));
+	return n ? rows[0].stream : 0;
+}
+
+static err *update(struct world *w, const char *content)
+{
+	return remote_list_update(w->e, w->a, S("other.org"), js(w->a, content));
+}
+
+static bool has(str text, const char *part) { return str_contains(text, str_c(part)); }
+
+static struct world sharing(struct both *b)
+{
+	struct world w = begin(b);
+
+	moves(&w, w.alice, true);
+	moves(&w, w.bob, true);
+	keep_list(&w);
+	return w;
+}
+
+static void a_list_is_good_while_a_room_is_shared(struct both *b)
+{
+	struct world w = begin(b);
+
+	moves(&w, w.alice, true);
+	moves(&w, w.bob, true);
+	assert_true(str_is_none(devices(&w))); /* never fetched */
+	assert_true(standing(&w).shares);
+	keep_list(&w);
+	assert_true(has(devices(&w), "\"one\""));
+	assert_true(has(devices(&w), "\"device_display_name\":\"phone\""));
+	/* Where one of them was out for a while, updates were not sent to us. */
+	moves(&w, w.bob, false);
+	assert_true(str_is_none(devices(&w)));
+	assert_false(standing(&w).shares);
+	moves(&w, w.bob, true);
+	assert_true(standing(&w).shares);
+	assert_false(standing(&w).kept);
+	keep_list(&w);
+	assert_true(standing(&w).kept);
+	moves(&w, w.alice, false);
+	assert_false(standing(&w).kept);
+	moves(&w, w.alice, true);
+	assert_false(standing(&w).kept);
+	end(&w);
+}
+BOTH(a_list_is_good_while_a_room_is_shared)
+
+static void updates_that_follow_are_taken(struct both *b)
+{
+	struct world w = sharing(b);
+	int64_t before = newest_change(&w, w.bob);
+
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'B','stream_id':6,'prev_id':[5],"
+			"'device_display_name':'tablet','keys':" KEYS("B", "two") "}"));
+	assert_true(has(devices(&w), "\"one\"") && has(devices(&w), "\"two\"") && has(devices(&w), "tablet"));
+	assert_true(newest_change(&w, w.bob) > before);
+	before = newest_change(&w, w.bob);
+	/* Again, or from before: nothing new. */
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'B','stream_id':6,'prev_id':[5],'deleted':true}"));
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'A','stream_id':3,'prev_id':[],'deleted':true}"));
+	assert_true(has(devices(&w), "\"one\"") && has(devices(&w), "\"two\""));
+	assert_int_equal(newest_change(&w, w.bob), before);
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'A','stream_id':7,'prev_id':[6],'deleted':true}"));
+	assert_false(has(devices(&w), "\"one\""));
+	assert_true(has(devices(&w), "\"two\""));
+	end(&w);
+}
+BOTH(updates_that_follow_are_taken)
+
+static void a_gap_makes_the_list_stale(struct both *b)
+{
+	struct world w = sharing(b);
+	const int64_t before = newest_change(&w, w.bob);
+
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'A','stream_id':9,'prev_id':[8],'deleted':true}"));
+	assert_true(str_is_none(devices(&w)));
+	assert_true(standing(&w).told == 5 && standing(&w).shares);
+	/* Clients are told once it was fetched: before, nobody could have it. */
+	assert_int_equal(newest_change(&w, w.bob), before);
+	end(&w);
+}
+BOTH(a_gap_makes_the_list_stale)
+
+static void nothing_is_believed_of_others(struct both *b)
+{
+	struct world w = sharing(b);
+	err *e;
+
+	e = remote_list_update(w.e, w.a, S("evil.org"),
+			       js(w.a, "{'user_id':'@bob:other.org','device_id':'A','stream_id':6,'prev_id':[5],"
+				       "'deleted':true}"));
+	assert_int_equal(e->code, ERR_FORBIDDEN);
+	/* Keys that say that they are another device's, or another user's, are none. */
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'B','stream_id':6,'prev_id':[5],'keys':" KEYS(
+				"C", "two") "}"));
+	assert_false(has(devices(&w), "\"two\""));
+	assert_int_equal(update(&w, "{'user_id':'@bob:other.org','stream_id':6}")->code, ERR_BAD_JSON);
+	assert_int_equal(update(&w, "{'user_id':'@bob:other.org','device_id':'A','stream_id':'6'}")->code,
+			 ERR_BAD_JSON);
+	assert_int_equal(update(&w, "{'user_id':'@bob:other.org','device_id':'A','stream_id':7,'prev_id':['x']}")->code,
+			 ERR_BAD_JSON);
+	assert_true(has(devices(&w), "\"one\""));
+	end(&w);
+}
+BOTH(nothing_is_believed_of_others)
+
+static void who_shares_no_room_is_nobodys_news(struct both *b)
+{
+	struct world w = begin(b);
+
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'A','stream_id':6,'prev_id':[],'keys':" KEYS(
+				"A", "x") "}"));
+	good(update(&w, "{'user_id':'@never:other.org','device_id':'A','stream_id':6,'prev_id':[]}"));
+	assert_int_equal(newest_change(&w, w.bob), 0);
+	/* Who shares one and was never asked for: clients hear that something changed. */
+	moves(&w, w.alice, true);
+	moves(&w, w.bob, true);
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'A','stream_id':7,'prev_id':[6],'keys':" KEYS(
+				"A", "x") "}"));
+	assert_true(newest_change(&w, w.bob) > 0);
+	assert_true(str_is_none(devices(&w)));
+	end(&w);
+}
+BOTH(who_shares_no_room_is_nobodys_news)
+
+static void identity_keys_come_with_updates(struct both *b)
+{
+	struct world w = sharing(b);
+	struct keys_answer answer;
+
+	good(remote_signing_key_update(
+		w.e, w.a, S("other.org"),
+		js(w.a, "{'user_id':'@bob:other.org','master_key':{'user_id':'@bob:other.org','usage':['master'],"
+			"'keys':{'ed25519:M':'M'}},'self_signing_key':{'user_id':'@eve:other.org',"
+			"'keys':{'ed25519:S':'S'}}}")));
+	good(e2ee_keys_query(w.e, w.a, w.alice, S("@alice:x.org"), js(w.a, "{'@bob:other.org':[]}"), &answer));
+	assert_true(has(answer.users[0].master, "ed25519:M"));
+	assert_true(str_is_none(answer.users[0].self_signing)); /* another's */
+	end(&w);
+}
+BOTH(identity_keys_come_with_updates)
+
+/*
+ * Ours
+ */
+struct own_device {
+	int64_t user;
+	const char *id, *keys; /* keys NULL: it goes */
+};
+
+static err *own_device_write(struct tx *tx, void *arg)
+{
+	const struct own_device *d = arg;
+	int64_t position;
+	bool done;
+
+	TRY(tx_position(tx, &position));
+	TRY(store_device_list_changed(tx, d->user, position, 1));
+	if (!d->keys)
+		return tx_run(tx, "DELETE FROM device_keys WHERE user_nid = $1", BIND(B(d->user)));
+	TRY(store_device_add(tx, &(struct device_row){ .user = d->user, .device_id = str_c(d->id) }, &done));
+	return store_device_keys_save(tx, d->user, str_c(d->id), str_c(d->keys), &done);
+}
+
+static void own_device(struct world *w, const char *id, const char *keys)
+{
+	late(w, own_device_write, &(struct own_device){ w->alice, id, keys });
+	good(list_sender_work(w->e, w->a));
+}
+
+static struct outbox_edu_row *edus(struct world *w, int64_t server, size_t *n)
+{
+	struct outbox_edu_row *rows;
+	AUTO_TX tx = NULL;
+
+	good(store_read(w->b->st, w->a, &tx));
+	good(store_outbox_edus(tx, server, 0, 100, &rows, n));
+	for (size_t i = 0; i < *n; i++) {
+		rows[i].type = arena_keep(w->a, rows[i].type);
+		rows[i].content = arena_keep(w->a, rows[i].content);
+	}
+	return rows;
+}
+
+static struct world sending(struct both *b)
+{
+	struct world w = begin(b);
+
+	list_sender_begin(w.e);
+	good(list_sender_work(w.e, w.a));
+	moves(&w, w.alice, true);
+	return w;
+}
+
+static void others_hear_of_each_device_once(struct both *b)
+{
+	struct world w = sending(b);
+	struct outbox_edu_row *rows;
+	size_t n;
+
+	own_device(&w, "D", "{\"keys\":1}"); /* nobody is there */
+	(void)edus(&w, w.other, &n);
+	assert_int_equal(n, 0);
+	moves(&w, w.bob, true);
+	own_device(&w, "E", "{\"keys\":2}");
+	rows = edus(&w, w.other, &n);
+	assert_int_equal(n, 2); /* D was never told of */
+	same_str(rows[0].type, S("m.device_list_update"));
+	assert_true(has(rows[0].content, "\"stream_id\":1,\"prev_id\":[]"));
+	assert_true(has(rows[1].content, "\"stream_id\":2,\"prev_id\":[1]"));
+	good(list_sender_work(w.e, w.a));
+	(void)edus(&w, w.other, &n);
+	assert_int_equal(n, 2);
+	own_device(&w, NULL, NULL);
+	rows = edus(&w, w.other, &n);
+	assert_int_equal(n, 2); /* in place of what was not sent yet */
+	assert_true(has(rows[0].content, "\"deleted\":true") && has(rows[1].content, "\"deleted\":true"));
+	assert_true(has(rows[1].content, "\"stream_id\":4,\"prev_id\":[3]"));
+	list_sender_end(w.e);
+	end(&w);
+}
+BOTH(others_hear_of_each_device_once)
+
+static void a_restart_tells_what_is_left_and_nothing_twice(struct both *b)
+{
+	struct world w = sending(b);
+	size_t n;
+
+	moves(&w, w.bob, true);
+	own_device(&w, "D", "{\"keys\":1}");
+	late(&w, own_device_write, &(struct own_device){ w.alice, "E", "{\"keys\":2}" });
+	list_sender_end(w.e);
+	list_sender_begin(w.e);
+	good(list_sender_work(w.e, w.a));
+	(void)edus(&w, w.other, &n);
+	assert_int_equal(n, 2);
+	list_sender_end(w.e);
+	end(&w);
+}
+BOTH(a_restart_tells_what_is_left_and_nothing_twice)
+
+static void who_comes_into_a_room_is_told_of(struct both *b)
+{
+	struct world w = sending(b);
+	struct outbox_edu_row *rows;
+	size_t n;
+
+	moves(&w, w.bob, true);
+	own_device(&w, "D", "{\"keys\":1}");
+	list_sender_joined(w.e, w.alice);
+	good(list_sender_work(w.e, w.a));
+	rows = edus(&w, w.other, &n);
+	assert_int_equal(n, 1);
+	assert_true(has(rows[0].content, "\"stream_id\":1,\"prev_id\":[]"));
+	list_sender_end(w.e);
+	end(&w);
+}
+BOTH(who_comes_into_a_room_is_told_of)
+
+/*
+ * Messages
+ */
+static err *devices_write(struct tx *tx, void *arg)
+{
+	struct world *w = arg;
+	bool added;
+
+	return store_device_add(tx, &(struct device_row){ .user = w->alice, .device_id = S("D") }, &added);
+}
+
+static err *send(struct world *w, const char *txn, const char *messages)
+{
+	const struct to_device_cmd cmd = { .sender = w->alice,
+					   .sender_id = S("@alice:x.org"),
+					   .device_id = S("D"),
+					   .type = S("m.test"),
+					   .txn_id = str_c(txn),
+					   .txn_path = S("/x"),
+					   .messages = js(w->a, messages) };
+
+	return to_device_send(w->e, w->a, &cmd);
+}
+
+static void messages_go_out_once_each_server(struct both *b)
+{
+	struct world w = begin(b);
+	struct outbox_edu_row *rows;
+	int64_t third;
+	size_t n;
+
+	good(send(&w, "1",
+		  "{'@bob:other.org':{'A':{'n':1},'*':{'n':2}},'@c:third.org':{'B':{'n':3}},'@d:other.org':{'C':{}}}"));
+	good(send(&w, "1", "{'@bob:other.org':{'A':{'n':1}}}"));
+	rows = edus(&w, w.other, &n);
+	assert_int_equal(n, 1);
+	same_str(rows[0].type, S("m.direct_to_device"));
+	assert_true(has(rows[0].content, "\"sender\":\"@alice:x.org\",\"type\":\"m.test\",\"message_id\":\""));
+	assert_true(has(rows[0].content, "\"messages\":{\"@bob:other.org\":{\"A\":{\"n\":1},\"*\":{\"n\":2}},"
+					 "\"@d:other.org\":{\"C\":{}}}}"));
+	good(store_intern_find(b->st, w.a, S("third.org"), &third));
+	(void)edus(&w, third, &n);
+	assert_int_equal(n, 1);
+	assert_int_equal(send(&w, "2", "{'@bob:other.org':{'A':5}}")->code, ERR_BAD_JSON);
+	end(&w);
+}
+BOTH(messages_go_out_once_each_server)
+
+static void long_messages_are_several_edus(struct both *b)
+{
+	struct world w = begin(b);
+	AUTO_BUF text = BUF_INIT(1 << 20);
+	size_t n;
+
+	buf_add(&text, S("{'@bob:other.org':{"));
+	for (int i = 0; i < 10; i++)
+		buf_printf(&text, "%s'D%d':{'body':'%020000d'}", i ? "," : "", i, 7);
+	buf_add(&text, S("}}"));
+	buf_add(&text, (str){ "", 1 });
+	good(send(&w, "1", buf_str(&text).p));
+	for (size_t i = 0; i < 1; i++) {
+		const struct outbox_edu_row *rows = edus(&w, w.other, &n);
+
+		assert_int_equal(n, 5);
+		for (size_t k = 0; k < n; k++)
+			assert_true(rows[k].content.n < (48 << 10));
+	}
+	end(&w);
+}
+BOTH(long_messages_are_several_edus)
+
+static size_t waiting(struct world *w)
+{
+	struct to_device_batch batch;
+	AUTO_TX tx = NULL;
+
+	good(store_read(w->b->st, w->a, &tx));
+	good(to_device_waiting(w->e, tx, w->alice, S("D"), 0, INT64_MAX, &batch));
+	return batch.n;
+}
+
+static void messages_come_in_once(struct both *b)
+{
+	struct world w = begin(b);
+	const char *edu = "{'sender':'@bob:other.org','type':'m.test','message_id':'m1',"
+			  "'messages':{'@alice:x.org':{'D':{'n':1}},'@c:third.org':{'B':{}}}}";
+	size_t n;
+	int64_t third;
+
+	good(store_do(b->st, w.a, devices_write, &w));
+	good(to_device_receive(w.e, w.a, S("other.org"), js(w.a, edu)));
+	good(to_device_receive(w.e, w.a, S("other.org"), js(w.a, edu)));
+	assert_int_equal(waiting(&w), 1);
+	/* What comes from a server goes on to none. */
+	good(store_intern_find(b->st, w.a, S("third.org"), &third));
+	if (third)
+		(void)edus(&w, third, &n);
+	assert_true(!third || n == 0);
+	assert_int_equal(to_device_receive(w.e, w.a, S("evil.org"), js(w.a, edu))->code, ERR_FORBIDDEN);
+	assert_int_equal(to_device_receive(w.e, w.a, S("other.org"), js(w.a, "{'sender':'@bob:other.org'}"))->code,
+			 ERR_BAD_JSON);
+	end(&w);
+}
+BOTH(messages_come_in_once)
+
+TEST_MAIN(BOTH_TESTS(a_list_is_good_while_a_room_is_shared), BOTH_TESTS(updates_that_follow_are_taken),
+	  BOTH_TESTS(a_gap_makes_the_list_stale), BOTH_TESTS(nothing_is_believed_of_others),
+	  BOTH_TESTS(who_shares_no_room_is_nobodys_news), BOTH_TESTS(identity_keys_come_with_updates),
+	  BOTH_TESTS(others_hear_of_each_device_once), BOTH_TESTS(a_restart_tells_what_is_left_and_nothing_twice),
+	  BOTH_TESTS(who_comes_into_a_room_is_told_of), BOTH_TESTS(messages_go_out_once_each_server),
+	  BOTH_TESTS(long_messages_are_several_edus), BOTH_TESTS(messages_come_in_once))
