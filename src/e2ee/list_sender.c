@@ -57,11 +57,15 @@ void list_sender_joined(struct e2ee *e, int64_t user)
 	list_sender_kick(e);
 }
 
-err *list_sender_stream_id(struct tx *tx, int64_t user, int64_t *out)
+err *list_sender_stream_id(struct e2ee *e, struct arena *a, str user_id, int64_t *out)
 {
 	struct told_device *devices;
+	int64_t user;
 	size_t n;
+	AUTO_TX tx = NULL;
 
+	TRY(store_intern_find(e->opt.store, a, user_id, &user));
+	TRY(store_read(e->opt.store, a, &tx));
 	return store_told(tx, user, out, &devices, &n);
 }
 

@@ -5,15 +5,13 @@
 
 #include "e2ee/e2ee.h"
 
-struct tx;
-
 /* A user's devices or identity keys changed, and that is committed. Any thread, quick. */
 void list_sender_kick(struct e2ee *e);
 /* A user of ours has joined a room with other servers, who may never have heard of their devices. Any thread, quick. */
 void list_sender_joined(struct e2ee *e, int64_t user);
 
 /* What GET /user/devices/{userId} says the list's stream_id is. */
-NODISCARD err *list_sender_stream_id(struct tx *tx, int64_t user, int64_t *out);
+NODISCARD err *list_sender_stream_id(struct e2ee *e, struct arena *a, str user_id, int64_t *out);
 
 /* With its thread; _begin: without, for tests, who call _work. */
 void list_sender_start(struct e2ee *e);

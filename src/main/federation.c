@@ -7,6 +7,7 @@
  */
 #include "base/buf.h"
 #include "cli/files.h"
+#include "e2ee/list_sender.h"
 #include "federation/fed.h"
 #include "federation/key_ring.h"
 #include "main/server.h"
@@ -155,7 +156,24 @@ static err *open_admit(struct server *s)
 	return admit_new(s->a, &opt, &s->services.admit);
 }
 
-err *server_open_shared_rooms(struct server *s) { return open_admit(s); }
+/* A user of ours comes into a room with others, who may never have heard of their devices. */
+static void on_joined(void *ctx, const struct rooms_stored *ev)
+{
+	if (ev->member_after == MEMBER_JOIN && ev->member_before != MEMBER_JOIN && ev->n_servers)
+		list_sender_joined(ctx, ev->row->state_key);
+}
+
+static err *open_keys_of_users(struct server *s)
+{
+	rooms_on_stored(s->services.rooms, on_joined, s->services.e2ee);
+	return e2ee_federate(s->services.e2ee, s->a, s->services.fed, s->services.outbox);
+}
+
+err *server_open_shared_rooms(struct server *s)
+{
+	TRY(open_admit(s));
+	return open_keys_of_users(s);
+}
 
 void server_stop_federation(struct server *s)
 {
@@ -167,6 +185,8 @@ void server_close_federation(struct server *s)
 {
 	server_stop_federation(s);
 	admit_free(&s->services.admit);
+	if (s->services.e2ee)
+		e2ee_leave_federation(s->services.e2ee);
 	key_ring_free(&s->services.keys);
 	fed_free(&s->services.fed);
 	discovery_free(&s->discovery);

@@ -87,6 +87,7 @@ static void open_e2ee(struct server *s)
 		.bus = s->services.bus,
 		.log = s->log,
 		.server_name = s->config->server_name,
+		.tell_device_names = s->config->federation.device_names,
 	};
 
 	s->services.e2ee = e2ee_new(&opt);

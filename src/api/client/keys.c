@@ -1,5 +1,6 @@
 /* keys.c - specification: client-server-api, "End-to-End Encryption", "Key management API". */
 #include "api/body.h"
+#include "api/claims.h"
 #include "api/services.h"
 #include "e2ee/key_upload.h"
 #include "e2ee/keys_query.h"
@@ -110,32 +111,6 @@ static err *post_query(struct req *rq)
 /*
  * One-time keys
  */
-static void write_claims(struct jw *w, struct arena *a, const struct key_claim *list, size_t n)
-{
-	str open = STR_NONE;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct key_claim *c = &list[i];
-
-		if (!c->found)
-			continue;
-		if (!str_eq(c->user_id, open)) {
-			if (!str_is_none(open))
-				jw_end(w);
-			jw_key(w, c->user_id);
-			jw_object(w, NULL);
-			open = c->user_id;
-		}
-		jw_key(w, c->device_id);
-		jw_object(w, NULL);
-		jw_key(w, arena_join3(a, c->algorithm, S(":"), c->key_id));
-		jw_raw(w, NULL, c->key);
-		jw_end(w);
-	}
-	if (!str_is_none(open))
-		jw_end(w);
-}
-
 static err *post_claim(struct req *rq)
 {
 	struct key_claims claims;
@@ -152,8 +127,8 @@ static err *post_claim(struct req *rq)
 	w = reply_json(rq, 200);
 	write_failures(w, claims.unreachable, claims.n_unreachable);
 	jw_object(w, "one_time_keys");
-	write_claims(w, rq->arena, claims.p, claims.n);
-	write_claims(w, rq->arena, claims.remote, claims.n_remote);
+	claims_write(w, rq->arena, claims.p, claims.n);
+	claims_write(w, rq->arena, claims.remote, claims.n_remote);
 	jw_end(w);
 	return NULL;
 }
