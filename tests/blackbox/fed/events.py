@@ -3,6 +3,7 @@ import base64
 import copy
 import hashlib
 import json
+import secrets
 
 import nacl.signing
 
@@ -20,9 +21,10 @@ def unb64(text):
 
 
 class Key:
-    """A server's signing key."""
+    """A server's signing key. Ports are used again, and a server's key id must not be: two peers of one name have different ones."""
 
-    def __init__(self, server_name, version="a1"):
+    def __init__(self, server_name, version=None):
+        version = version or secrets.token_hex(4)
         self.server_name, self.id, self.key = server_name, f"ed25519:{version}", nacl.signing.SigningKey.generate()
         self.public = b64(bytes(self.key.verify_key))
 
