@@ -157,7 +157,7 @@ const struct option config_options[] = {
 		     "resources: [{names: [client, federation]}]}",
 	  .doc = "What to listen on. Without it: 127.0.0.1:8008, for clients." },
 	{ "tls_certificate_path", PATH(tls_certificate_path), .live = true, .example = "/etc/hearth/fullchain.pem",
-	  .doc = "The certificate with its chain, PEM, for listeners with tls: true. Read again on SIGHUP." },
+	  .doc = "The certificate with its chain, PEM, for listeners with tls: true. Read again when it changes." },
 	{ "tls_private_key_path", PATH(tls_private_key_path), .live = true, .example = "/etc/hearth/privkey.pem",
 	  .doc = "Its private key, PEM." },
 	{ "extra_well_known_client_content", .type = OPT_JSON, AT(wellknown.client_extra), .live = true,

@@ -22,13 +22,7 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
-static err *read_pem(struct arena *a, str path, str *out)
-{
-	*out = file_read(a, path, 1 << 20);
-	if (str_is_none(*out))
-		return err_new(a, ERR_CONFIG, "%.*s: %s", STR_ARG(path), strerror(errno));
-	return NULL;
-}
+enum { LOOK_S = 5 }; /* at the certificates */
 
 /* A host's name stands for all its addresses; those that this machine cannot bind (IPv6 where there is none) are passed
  * over as long as one can be. */
@@ -82,10 +76,8 @@ static err *start_listeners(struct server *s)
 			.health = from->health,
 		};
 
-		if (l.tls && str_is_none(cert)) {
-			TRY(read_pem(s->a, c->tls_certificate_path, &cert));
-			TRY(read_pem(s->a, c->tls_private_key_path, &key));
-		}
+		if (l.tls && str_is_none(cert))
+			TRY(certificates_read(s, s->a, &cert, &key));
 		l.cert_pem = cert;
 		l.key_pem = key;
 		TRY(listen_on(s, &l));
@@ -138,20 +130,6 @@ static void greet(const struct server *s, const char *program)
 	(void)fflush(stdout);
 }
 
-static err *reload_tls(struct server *s, struct arena *a)
-{
-	bool any = false;
-	str cert, key;
-
-	for (size_t i = 0; i < s->config->n_listeners; i++)
-		any |= s->config->listeners[i].tls;
-	if (!any)
-		return NULL;
-	TRY(read_pem(a, s->config->tls_certificate_path, &cert));
-	TRY(read_pem(a, s->config->tls_private_key_path, &key));
-	return http_reload_tls(s->http, a, cert, key);
-}
-
 static void log_notes(const struct server *s, const struct config_notes *notes)
 {
 	for (size_t i = 0; i < notes->list.n; i++)
@@ -163,8 +141,6 @@ static void reload(struct server *s)
 	struct config_notes notes = { 0 };
 	struct rate_limit rates[RATE_CLASSES];
 	const struct config *fresh;
-	AUTO_ARENA a = arena_new();
-	err *e;
 
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono_us());
 	fresh = str_is_none(s->config->file) ? s->config : config_load(s->a, s->config->file, &notes);
@@ -176,9 +152,7 @@ static void reload(struct server *s)
 		http_set_rates(s->http, rates);
 	}
 	log_notes(s, &notes);
-	e = reload_tls(s, a);
-	if (e)
-		log_error(s->log, "certificate not reloaded", F("why", e->msg));
+	certificates_reload(s);
 	if (fresh)
 		log_info(s->log, "configuration reloaded");
 	else
@@ -188,11 +162,15 @@ static void reload(struct server *s)
 
 static void wait_for_the_end(struct server *s, const sigset_t *signals)
 {
+	const struct timespec now_and_then = { .tv_sec = LOOK_S };
+
 	for (;;) {
-		const int got = sigwaitinfo(signals, NULL);
+		const int got = sigtimedwait(signals, NULL, &now_and_then);
 
 		if (got == SIGHUP)
 			reload(s);
+		else if (got < 0 && errno == EAGAIN)
+			certificates_look(s);
 		else if (got == SIGTERM || got == SIGINT)
 			return;
 	}

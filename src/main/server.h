@@ -10,6 +10,11 @@
 #include "matrix/sign.h"
 #include "store/store.h"
 
+/* Which file it was, as far as its metadata tell. */
+struct file_mark {
+	int64_t device, inode, size, seconds, nanoseconds;
+};
+
 struct server {
 	struct arena *a; /* lives as long as the server: settings, key, names */
 	const struct config *config;
@@ -23,7 +28,8 @@ struct server {
 	struct tls_rules tls;
 	struct discovery *discovery;
 	struct http *http;
-	size_t n_listening; /* sockets */
+	size_t n_listening;                          /* sockets */
+	struct file_mark certificate_mark, key_mark; /* as they were last read */
 	struct control *control;
 };
 
@@ -50,6 +56,11 @@ str server_joined(struct arena *a, const struct config_list *list);
 
 /* previews.c: part of it. */
 NODISCARD err *server_open_previews(struct server *s);
+
+/* certificates.c */
+NODISCARD err *certificates_read(struct server *s, struct arena *a, str *out_cert, str *out_key);
+void certificates_reload(struct server *s); /* whether they changed or not; the log says why not */
+void certificates_look(struct server *s);   /* if they changed */
 
 /* serve.c: runs until a signal ends it; the exit status. */
 int serve(struct arena *a, const struct config *config, const struct config_notes *notes, const char *program);
