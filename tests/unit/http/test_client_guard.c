@@ -1,10 +1,8 @@
 /* Where the client goes: addresses, names and certificates. */
-#include "site.h"
+#include "tls_site.h"
 
 #include "http/client_url.h"
 
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -344,90 +342,21 @@ static void test_real_names(void **state)
 
 /* ---- certificates ---- */
 
-static gnutls_certificate_credentials_t credentials;
-
-/* A certificate for the name, signed by itself; its text in PEM is written to `fd`. */
-static void make_certificate(const char *name, int fd)
-{
-	gnutls_x509_privkey_t key;
-	gnutls_x509_crt_t crt;
-	gnutls_datum_t d;
-
-	gnutls_x509_privkey_init(&key);
-	gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
-	gnutls_x509_crt_init(&crt);
-	gnutls_x509_crt_set_version(crt, 3);
-	gnutls_x509_crt_set_serial(crt, "\x01", 1);
-	gnutls_x509_crt_set_activation_time(crt, time(NULL) - 60);
-	gnutls_x509_crt_set_expiration_time(crt, time(NULL) + 3600);
-	gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, "test", 4);
-	gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, name, (unsigned)strlen(name), GNUTLS_FSAN_SET);
-	gnutls_x509_crt_set_key(crt, key);
-	assert_int_equal(gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0), 0);
-	assert_int_equal(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &d), 0);
-	assert_int_equal(write(fd, d.data, d.size), d.size);
-	gnutls_free(d.data);
-	gnutls_certificate_allocate_credentials(&credentials);
-	assert_int_equal(gnutls_certificate_set_x509_key(credentials, &crt, 1, key), 0);
-	gnutls_x509_crt_deinit(crt);
-	gnutls_x509_privkey_deinit(key);
-}
-
-/* Before it reads anything: a request of TLS is none for next_request. */
-static bool speak_tls(struct visit *v)
-{
-	(void)v;
-	return false;
-}
-
-static void tls_run(void *site)
-{
-	struct site *s = site;
-	int fd;
-
-	while ((fd = accept(s->fd, NULL, NULL)) >= 0) {
-		static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsafe";
-		gnutls_session_t session;
-		char in[4096];
-
-		gnutls_init(&session, GNUTLS_SERVER);
-		gnutls_set_default_priority(session);
-		gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
-		gnutls_transport_set_int(session, fd);
-		if (gnutls_handshake(session) == 0 && gnutls_record_recv(session, in, sizeof(in)) > 0) {
-			gnutls_record_send(session, answer, sizeof(answer) - 1);
-			gnutls_bye(session, GNUTLS_SHUT_WR);
-		}
-		gnutls_deinit(session);
-		close(fd);
-	}
-}
-
-static struct site *tls_open(void)
-{
-	struct site *s = MEM_NEW(struct site);
-
-	s->answer = speak_tls;
-	s->fd = listen_at(S("127.0.0.1"), &s->port);
-	lock_init(&s->lock, RANK_LEAF);
-	cond_init(&s->changed);
-	s->thread = thread_start("tls", tls_run, s);
-	return s;
-}
+#define SAFE "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsafe"
 
 static void test_certificates(void **state)
 {
 	AUTO_ARENA a = arena_new();
 	char path[] = "/tmp/hearth-ca-XXXXXX";
 	const int fd = mkstemp(path);
-	struct site *s, *plain = site_open_greeting(S("127.0.0.1"), echo, S("220 hello\r\n"));
+	struct tls_site *s = tls_site_open("matrix.example", "NORMAL", SAFE);
+	struct site *plain = site_open_greeting(S("127.0.0.1"), echo, S("220 hello\r\n"));
 	struct client *knows, *stranger;
 	struct client_call c = { .nets = &here, .max_bytes = 100, .connect_host = S("127.0.0.1") };
 
 	(void)state;
 	assert_true(fd >= 0);
-	make_certificate("matrix.example", fd);
-	s = tls_open();
+	assert_int_equal(write(fd, s->pem, strlen(s->pem)), strlen(s->pem));
 	knows = client_with(a, (struct client_options){ .ca_file = str_c(path) });
 	stranger = client_with(a, (struct client_options){ 0 });
 	c.url = S("https://matrix.example/");
@@ -444,11 +373,51 @@ static void test_certificates(void **state)
 	breaks_with(knows, a, c, CLIENT_TLS);
 	client_free(&knows);
 	client_free(&stranger);
-	site_close(s);
+	tls_site_close(s);
 	site_close(plain);
 	close(fd);
 	unlink(path);
-	gnutls_certificate_free_credentials(credentials);
+}
+
+/* What one call asks of a certificate is nothing for the next one's connection. */
+static void test_certificates_by_call(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct tls_site *s = tls_site_open("matrix.example", "NORMAL", SAFE),
+			*old = tls_site_open("matrix.example", "NORMAL:-VERS-TLS1.3", SAFE);
+	struct client *cl = client_with(a, (struct client_options){ 0 });
+	const struct client_tls knows = { .ca_pem = str_c(s->pem) }, other = { .ca_pem = str_c(old->pem) },
+				any = { .unverified = true }, new_only = { .unverified = true, .only_13 = true };
+	struct client_call c = { .url = S("https://matrix.example/"),
+				 .nets = &here,
+				 .max_bytes = 100,
+				 .connect_host = S("127.0.0.1"),
+				 .connect_port = s->port };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		c.connect_port = s->port;
+		c.tls = &any;
+		good(client_one(cl, a, &c, in_seconds(20)));
+		c.tls = &other;
+		breaks_with(cl, a, c, CLIENT_TLS);
+		c.tls = NULL;
+		breaks_with(cl, a, c, CLIENT_TLS);
+		c.tls = &knows;
+		good(client_one(cl, a, &c, in_seconds(20)));
+		c.url = S("https://other.example/");
+		breaks_with(cl, a, c, CLIENT_TLS);
+		c.tls = &new_only;
+		good(client_one(cl, a, &c, in_seconds(20)));
+		c.connect_port = old->port;
+		breaks_with(cl, a, c, CLIENT_TLS);
+		c.tls = &any;
+		good(client_one(cl, a, &c, in_seconds(20)));
+		c.url = S("https://matrix.example/");
+	}
+	client_free(&cl);
+	tls_site_close(s);
+	tls_site_close(old);
 }
 
 static void test_a_file_of_authorities_must_be_there(void **state)
@@ -476,6 +445,7 @@ int main(void)
 		cmocka_unit_test(test_a_delegated_server),
 		cmocka_unit_test(test_real_names),
 		cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_certificates_by_call),
 		cmocka_unit_test(test_a_file_of_authorities_must_be_there),
 	};
 
