@@ -26,6 +26,7 @@ struct typing;
 struct fed;
 struct key_ring;
 struct outbox;
+struct queries;
 struct inbound;
 struct remote;
 struct admit;
@@ -51,6 +52,7 @@ struct services {
 	struct bus *bus;
 	struct fed *fed; /* federation: requests to other servers, their keys, what goes to them, what came from them */
 	struct key_ring *keys;
+	struct queries *queries; /* what others know of names */
 	struct outbox *outbox;
 	struct inbound *inbound;
 	struct remote *remote;

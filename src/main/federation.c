@@ -9,6 +9,7 @@
 #include "cli/files.h"
 #include "e2ee/list_sender.h"
 #include "federation/fed.h"
+#include "federation/query.h"
 #include "federation/key_ring.h"
 #include "main/server.h"
 #include "room/admit/admit.h"
@@ -94,7 +95,9 @@ static err *open_fed(struct server *s)
 			     .multiplier = (double)c->retry_multiplier },
 	};
 
-	return fed_new(s->a, &opt, &s->services.fed);
+	TRY(fed_new(s->a, &opt, &s->services.fed));
+	s->services.queries = queries_new(&(struct queries_options){ .fed = s->services.fed });
+	return NULL;
 }
 
 /* Where nobody proves who he is, only a signature shows whose an answer is. */
@@ -188,6 +191,7 @@ void server_close_federation(struct server *s)
 	if (s->services.e2ee)
 		e2ee_leave_federation(s->services.e2ee);
 	key_ring_free(&s->services.keys);
+	queries_free(&s->services.queries);
 	fed_free(&s->services.fed);
 	discovery_free(&s->discovery);
 	client_free(&s->services.client);

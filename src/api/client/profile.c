@@ -1,7 +1,9 @@
 /* profile.c - Client-Server API, "Profiles". */
 #include "api/internal_api.h"
 #include "config/config.h"
+#include "federation/query.h"
 #include "flow/profile_spread.h"
+#include "matrix/id.h"
 #include "user/profile.h"
 
 /* require_auth_for_profile_requests: "the server is unwilling to disclose" to those who are not logged in. */
@@ -12,12 +14,42 @@ static err *check_reader(const struct req *rq)
 	return NULL;
 }
 
+enum { REMOTE_MS = 10000 };
+
+/* Of another server's user: that server is asked. */
+static err *get_remote(struct req *rq, str field)
+{
+	const str user_id = req_param(rq, "userId");
+	const struct json *profile;
+	struct jw *w;
+
+	if (!id_user_valid(user_id))
+		return err_new(rq->arena, ERR_INVALID_PARAM, "that is no user id");
+	if (req_lane(rq) != LANE_REMOTE)
+		return req_move(rq, LANE_REMOTE);
+	TRY(query_profile(rq->services->queries, rq->arena, user_id, field, rq->arrived_us + REMOTE_MS * 1000,
+			  &profile));
+	if (!str_is_none(field) && profile->object.n == 0 && !str_eq(field, S("displayname")) &&
+	    !str_eq(field, S("avatar_url")))
+		return err_new(rq->arena, ERR_NOT_FOUND, "the user has no such profile field");
+	w = reply_json(rq, 200);
+	JSON_EACH (profile, m) {
+		jw_key(w, m->key);
+		jw_json(w, NULL, m->value);
+	}
+	return NULL;
+}
+
+static bool is_remote(const struct req *rq) { return !users_is_local(rq->services->users, req_param(rq, "userId")); }
+
 static err *get_profile(struct req *rq)
 {
 	AUTO_BUF b = BUF_INIT(2 * PROFILE_MAX_BYTES);
 	struct jw w = jw_to(&b);
 
 	TRY(check_reader(rq));
+	if (is_remote(rq))
+		return get_remote(rq, STR_NONE);
 	jw_object(&w, NULL);
 	TRY(user_profile_write(rq->services->users, rq->arena, req_param(rq, "userId"), &w));
 	jw_end(&w);
@@ -32,6 +64,8 @@ static err *get_field(struct req *rq)
 	str value;
 
 	TRY(check_reader(rq));
+	if (is_remote(rq))
+		return get_remote(rq, field);
 	TRY(user_profile_field(rq->services->users, rq->arena, req_param(rq, "userId"), field, &value));
 	w = reply_json(rq, 200);
 	if (!str_is_none(value)) {
