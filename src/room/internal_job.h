@@ -129,6 +129,9 @@ struct arrival {
 	/* The states after prev_events that have no place (receive/received.h). */
 	const struct prev_state *given;
 	size_t n_given;
+	/* Not 0: it is history, fetched to fill a gap, and stands there: checked by what it stands on alone; it has no
+	 * stream position, is no extremity, and changes nothing of what the room is now. */
+	int64_t timeline;
 
 	/* What became of it, where it failed. */
 	bool begun;         /* the draft can only be dropped; else it is as it was */
@@ -139,8 +142,10 @@ struct arrival {
  * otherwise (APPEND_KNOWN). `how`: NULL for nothing of the kind. */
 NODISCARD err *draft_add_received(struct draft *d, const struct event *ev, const struct proposal *p,
 				  struct arrival *how, enum append_outcome *out);
-/* Is a known event one that would be received again, for it has no place yet? */
-bool row_awaits_place(const struct event_row *row);
+/* Is a known event one that would be received again, for it has no place yet? Not so for the room's create event, which
+ * stands at the end of history alone; nor for what a purge took its place from. row_awaits_history: these, too. */
+bool row_awaits_place(const struct room *room, const struct event_row *row);
+bool row_awaits_history(const struct event_row *row);
 NODISCARD err *rooms_append_event(struct rooms *rs, struct arena *a, const struct event *ev, enum append_outcome *out);
 
 /* An event's way into the draft, for append.c, receive.c and redact.c. */

@@ -22,9 +22,16 @@ struct received {
 	VEC(str) missing;
 };
 
-bool row_awaits_place(const struct event_row *row)
+bool row_awaits_history(const struct event_row *row) { return row->flags & EVENT_OUTLIER; }
+
+static bool is_create(const struct room *room, const struct event_row *row)
 {
-	return (row->flags & (EVENT_OUTLIER | EVENT_PURGED)) == EVENT_OUTLIER;
+	return row->type == room->rs->summary_types[SUMMARY_ROOM_TYPE] && row->state_key == room->rs->empty;
+}
+
+bool row_awaits_place(const struct room *room, const struct event_row *row)
+{
+	return row_awaits_history(row) && !(row->flags & EVENT_PURGED) && !is_create(room, row);
 }
 
 /* The state after a prev_event that has no place, as it was given: false in *out where it was not. */
@@ -283,7 +290,7 @@ static err *current_for(struct draft *d, const struct received *r, struct state_
 	struct state_root *roots;
 
 	*out = tip->root;
-	if (!r->given_counts)
+	if (!r->given_counts || r->how.timeline)
 		return NULL;
 	roots = ARENA_ARRAY(d->room->a, struct state_root, tip->n_ext + 1);
 	for (size_t i = 0; i < tip->n_ext; i++)
@@ -299,6 +306,42 @@ static void keep_outlier(struct draft *d, const struct received *r, struct job_e
 	je->row.json = arena_keep(d->job->a, r->how.row->json);
 	je->row.redacted_by = r->how.row->redacted_by;
 	je->row.flags |= r->how.row->flags & EVENT_REDACTED;
+}
+
+/* The rules let every m.room.create pass that is one by itself: they know no room that has begun already. */
+static err *check_create(const struct received *r, const struct job_event *je)
+{
+	const struct event *create;
+
+	if (!str_eq(je->ev->type, S("m.room.create")))
+		return NULL;
+	TRY(room_current_text(r->room, S("m.room.create"), S(""), &create));
+	if (r->how.timeline && create && create->nid == je->row.nid)
+		return NULL;
+	return err_new(r->room->a, ERR_FORBIDDEN, "The room has a create event");
+}
+
+/*
+ * An outlier that is part of the current state came with a state that was fetched, and was judged by its auth_events;
+ * everybody's events stand on it. Whoever shows it to us on top of a state of their own making must not have it
+ * rejected for that, and with it whatever names it.
+ */
+static err *check_in_force(struct draft *d, const struct received *r)
+{
+	int64_t nid;
+
+	TRY(state_get(&d->builder.tree, r->room->a, r->room->tip.root, r->p.type_nid, r->p.key_nid, &nid));
+	if (nid != r->p.nid || r->how.known->rejected)
+		return NULL;
+	return err_new(r->room->a, ERR_FORBIDDEN, "the room's state holds the event: it is not judged anew");
+}
+
+static err *settle_history(struct draft *d, const struct received *r, struct job_event *je)
+{
+	TRY(draft_after(d, je));
+	je->row.timeline = r->how.timeline;
+	draft_keep(d, je);
+	return NULL;
 }
 
 static err *receive(struct draft *d, struct received *r, enum append_outcome *out)
@@ -323,13 +366,14 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	TRY(current_for(d, r, je->before, &current));
 
 	TRY(refused(check_auth_events(r), &why));
-	/* The rules let every m.room.create pass that is one by itself: they know no room that has begun already. */
-	if (!why && str_eq(ev->type, S("m.room.create")))
-		why = err_new(room->a, ERR_FORBIDDEN, "The room has a create event");
+	if (!why)
+		TRY(refused(check_create(r, je), &why));
 	if (!why)
 		TRY(refused(check_state(d, r, je->before), &why));
-	if (!why && !state_same(current, je->before))
+	if (!why && !r->how.timeline && !state_same(current, je->before))
 		TRY(refused(check_state(d, r, current), &now));
+	if (why && r->how.known)
+		TRY(check_in_force(d, r));
 	if (why) {
 		log_refused(room, ev, "event rejected", why);
 		ev->rejected = true;
@@ -349,17 +393,20 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	}
 	*out = APPEND_ACCEPTED;
 	TRY(draft_redact_waiting(d, je));
-	TRY(draft_accept(d, je));
+	if (r->how.timeline)
+		TRY(settle_history(d, r, je));
+	else
+		TRY(draft_accept(d, je));
 	TRY(draft_annotate(d, je));
 	if (str_eq(ev->type, S("m.room.redaction")))
 		TRY(draft_redact(d, je));
-	return draft_prepare(d, je);
+	return r->how.timeline ? NULL : draft_prepare(d, je);
 }
 
 /* An outlier goes by its row: in versions 1 and 2 another event may come under its name. */
 static void go_by_row(struct received *r)
 {
-	assert(row_awaits_place(r->how.row));
+	assert(r->how.timeline ? row_awaits_history(r->how.row) : row_awaits_place(r->room, r->how.row));
 	r->ev = r->how.known;
 	r->p.nid = r->how.row->nid;
 	r->p.type_nid = r->how.row->type;
@@ -396,7 +443,7 @@ static err *queue_received(struct rooms *rs, struct arena *a, const struct event
 	if (!room)
 		return err_new(a, ERR_NOT_FOUND, "no such room");
 	TRY(room_event_by_id(room, ev->event_id, &how.known, &how.row));
-	if (how.known && !row_awaits_place(how.row)) {
+	if (how.known && !row_awaits_place(room, how.row)) {
 		*out = APPEND_KNOWN;
 		return NULL;
 	}

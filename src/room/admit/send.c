@@ -145,7 +145,7 @@ static err *queue(struct sending *s, bool *out_known, struct ticket **out_ticket
 		return err_new(s->a, ERR_NOT_FOUND, "there is no such room here");
 	TRY(admit_inside(room));
 	TRY(room_event_by_id(room, s->ev->event_id, &how.known, &how.row));
-	*out_known = how.known && !row_awaits_place(how.row);
+	*out_known = how.known && !row_awaits_place(room, how.row);
 	if (*out_known)
 		return known_is_good(s->a, how.row->flags);
 	if (s->vouched)

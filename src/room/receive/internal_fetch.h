@@ -41,6 +41,7 @@ enum {
 	FETCH_STATE_SINGLY = 100, /* a state that lacks no more is completed event by event */
 	FETCH_STATE_IDS = 400000, /* a state with its auth chain */
 	FETCH_SERVERS = 5,        /* asked for one thing, the origin included */
+	FETCH_GAPS = 100,         /* of a room, looked at */
 };
 static const size_t fetch_state_bytes = (size_t)512 << 20, fetch_ids_bytes = (size_t)48 << 20;
 
@@ -54,6 +55,8 @@ struct fetch {
 	str servers[FETCH_SERVERS]; /* to ask, the likeliest first */
 	size_t n_servers;
 	size_t auth_fetched;
+	struct map gaps; /* prev_event of an event above a gap > struct prev_state; once gaps_read */
+	bool gaps_read;
 	bool unanswered; /* somebody could not be asked: there may be more to be had another time */
 };
 /* ERR_NOT_FOUND: no such room. first, second: asked first (STR_NONE: nobody), then others that have members in it. */
@@ -98,6 +101,14 @@ NODISCARD err *fetch_auth(struct fetch *f, struct event *const *events, size_t n
 
 /* Those that are not stored yet are, as outliers. */
 NODISCARD err *fetch_store_outliers(struct fetch *f, const struct event_list *l);
+
+/*
+ * The state after an event that has no place here, where it is known all the same: it is what an event above a gap
+ * stands on, and the state before that one is stored; or it is the room's create event. *out_known: was it?
+ */
+NODISCARD err *fetch_state_known(struct fetch *f, str event_id, bool *out_known, struct prev_state *out);
+/* The state after the only prev_event of an event that is stored: what was before it. */
+void fetch_state_before(struct fetch *f, const struct event_row *row, str prev, struct prev_state *out);
 
 /* The state after an event that has no place here: asked of the servers in turn, its events and the event itself stored
  * as outliers. ERR_NOT_FOUND: those that were asked have none. */

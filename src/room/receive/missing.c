@@ -14,7 +14,9 @@
  * 2. What then still lacks prev_events gets the states after those (states.c): below it, the room has a gap.
  * 3. Missing auth_events of all of them are fetched and stored as outliers.
  * 4. The events are put into the room, in the order of the graph.
- * The event itself is not: who asked looks again.
+ * The event itself is not: who asked looks again. But where what it stands on is missing below something that we have
+ * (a gap that is known), the state there is known, too: that is enough, and the gap is filled when somebody reads
+ * there.
  */
 #include "room/receive/missing.h"
 
@@ -167,7 +169,15 @@ static err *extremities(struct work *w, const str **out, size_t *out_n)
 	return NULL;
 }
 
-/* Which prev_events of these have a place in the room? Into w->placed. */
+static void keep_state(struct work *w, const struct prev_state *s)
+{
+	struct prev_state *copy = ARENA_NEW(w->f.a, struct prev_state);
+
+	*copy = *s;
+	map_put(&w->states, copy->event_id, copy);
+}
+
+/* Which prev_events of these have a place in the room (w->placed), or a state that is known (w->states)? */
 static err *look_for_prevs(struct work *w, struct event *const *events, size_t n)
 {
 	VEC(str) ids = { 0 };
@@ -177,13 +187,26 @@ static err *look_for_prevs(struct work *w, struct event *const *events, size_t n
 		for (size_t k = 0; k < events[i]->n_prev_events; k++)
 			vec_push(w->f.a, &ids, events[i]->prev_events[k]);
 	TRY(fetch_known(&w->f, ids.p, ids.n, &known));
-	for (size_t i = 0; i < ids.n; i++)
-		if (mark_has_place(&w->f, map_get(&known, ids.p[i])))
+	for (size_t i = 0; i < ids.n; i++) {
+		struct prev_state state;
+		bool is_known = false;
+
+		if (mark_has_place(&w->f, map_get(&known, ids.p[i]))) {
 			map_put(&w->placed, ids.p[i], w);
+			continue;
+		}
+		/* History that is missing below something we have: it is not news, and comes when somebody reads it. */
+		TRY(fetch_state_known(&w->f, ids.p[i], &is_known, &state));
+		if (is_known)
+			keep_state(w, &state);
+	}
 	return NULL;
 }
 
-static bool is_there(const struct work *w, str id) { return map_get(&w->placed, id) || map_get(&w->got.by_id, id); }
+static bool is_there(const struct work *w, str id)
+{
+	return map_get(&w->placed, id) || map_get(&w->states, id) || map_get(&w->got.by_id, id);
+}
 
 static bool lacks_prevs(const struct work *w, const struct event *ev)
 {
@@ -297,15 +320,14 @@ static err *get_states(struct work *w)
 		const struct event *ev = w->got.list.p[i];
 
 		for (size_t k = 0; k < ev->n_prev_events; k++) {
-			struct prev_state *s;
+			struct prev_state s;
 
-			if (is_there(w, ev->prev_events[k]) || map_get(&w->states, ev->prev_events[k]))
+			if (is_there(w, ev->prev_events[k]))
 				continue;
 			if (w->n_states++ == STATES_MOST)
 				return err_new(w->f.a, ERR_TOO_LARGE, "too many branches end in what is missing");
-			s = ARENA_NEW(w->f.a, struct prev_state);
-			TRY(fetch_state_after(&w->f, ev->prev_events[k], s));
-			map_put(&w->states, s->event_id, s);
+			TRY(fetch_state_after(&w->f, ev->prev_events[k], &s));
+			keep_state(w, &s);
 		}
 	}
 	return NULL;
@@ -324,17 +346,18 @@ static void add_states(const struct work *w, const struct event *ev, struct rece
 	out->prev_states = list;
 }
 
-/* All but the event itself. One that cannot be stored is its own misfortune, and that of what stands on it. */
+/* The event itself only where it stands on a state. One that cannot be stored is its own misfortune, and that of what
+ * stands on it. */
 static err *put_into_room(struct work *w)
 {
 	struct received_event *list = ARENA_ARRAY(w->f.a, struct received_event, w->got.list.n);
 	size_t n = 0;
 
 	for (size_t i = w->got.list.n; i-- > 0;) {
-		if (w->got.list.p[i] == w->event)
-			continue;
 		list[n].event = w->got.list.p[i];
 		add_states(w, list[n].event, &list[n]);
+		if (w->got.list.p[i] == w->event && list[n].n_prev_states == 0)
+			continue;
 		n++;
 	}
 	if (n == 0)

@@ -200,7 +200,7 @@ static err *add(struct batch *b, struct draft *d, size_t i, bool *out_queued)
 
 	*out_queued = false;
 	TRY(room_event_by_id(room, r->event->event_id, &how.known, &how.row));
-	if (how.known && !row_awaits_place(how.row)) {
+	if (how.known && !row_awaits_place(room, how.row)) {
 		r->outcome = APPEND_KNOWN;
 		r->error = is_under_way(d, pending) ? err_new(b->a, ERR_BUSY, "the event is just being stored") : NULL;
 		return NULL;

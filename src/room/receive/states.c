@@ -15,6 +15,7 @@
 #include "json/stream.h"
 #include "room/internal_room.h"
 #include "room/receive/internal_fetch.h"
+#include "store/gaps.h"
 
 struct ids { /* of an answer */
 	struct arena *a;
@@ -316,4 +317,88 @@ err *fetch_state_after(struct fetch *f, str event_id, struct prev_state *out)
 	if (clock_mono_us() >= f->deadline_us)
 		f->unanswered = true;
 	return fetch_failed(f, "the state after", event_id);
+}
+
+/*
+ * What is known without asking
+ */
+void fetch_state_before(struct fetch *f, const struct event_row *row, str prev, struct prev_state *out)
+{
+	struct state_entry *own = ARENA_NEW(f->a, struct state_entry);
+
+	*own = (struct state_entry){ row->type, row->state_key, row->replaces };
+	*out = (struct prev_state){
+		.event_id = prev,
+		.base = row->root_after,
+		.changes = own,
+		.n_changes = row->flags & EVENT_STATE && !(row->flags & EVENT_REJECTED),
+	};
+}
+
+static err *read_gap(struct fetch *f, const struct event_row *row)
+{
+	struct prev_state *s = ARENA_NEW(f->a, struct prev_state);
+	struct event *ev;
+
+	TRY(event_load(f->a, f->rv, row->event_id, row->json, &ev));
+	if (ev->n_prev_events != 1)
+		return NULL;
+	fetch_state_before(f, row, ev->prev_events[0], s);
+	map_put(&f->gaps, s->event_id, s);
+	return NULL;
+}
+
+/* "The room's create event": nothing is before it, and after it the state is it alone. */
+static err *read_create(struct fetch *f, struct tx *tx)
+{
+	const struct rooms *rs = f->opt->rooms;
+	struct state_entry *own = ARENA_NEW(f->a, struct state_entry);
+	struct prev_state *s = ARENA_NEW(f->a, struct prev_state);
+	struct event_row *row;
+
+	own->key = rs->empty;
+	TRY(store_intern_find(f->opt->store, f->a, S("m.room.create"), &own->type));
+	TRY(store_state_get(tx, f->room, own->type, own->key, &own->event));
+	if (!own->event)
+		return NULL;
+	TRY(store_event_by_nid(tx, own->event, &row));
+	if (!row)
+		return NULL;
+	*s = (struct prev_state){ .event_id = row->event_id, .changes = own, .n_changes = 1 };
+	map_put(&f->gaps, s->event_id, s);
+	return NULL;
+}
+
+static err *read_gaps(struct fetch *f)
+{
+	VEC(int64_t) nids = { 0 };
+	struct event_row **rows;
+	struct gap_row *gaps;
+	AUTO_TX tx = NULL;
+	size_t n;
+
+	map_init(&f->gaps, f->a);
+	TRY(store_read(f->opt->store, f->a, &tx));
+	TRY(store_gaps(tx, f->room, FETCH_GAPS, &gaps, &n));
+	for (size_t i = 0; i < n; i++)
+		vec_push(f->a, &nids, gaps[i].event);
+	TRY(store_events_by_nids(tx, nids.p, nids.n, &rows, &n));
+	for (size_t i = 0; i < n; i++)
+		TRY(read_gap(f, rows[i]));
+	TRY(read_create(f, tx));
+	f->gaps_read = true;
+	return NULL;
+}
+
+err *fetch_state_known(struct fetch *f, str event_id, bool *out_known, struct prev_state *out)
+{
+	const struct prev_state *s;
+
+	if (!f->gaps_read)
+		TRY(read_gaps(f));
+	s = map_get(&f->gaps, event_id);
+	*out_known = s != NULL;
+	if (s)
+		*out = *s;
+	return NULL;
 }

@@ -333,6 +333,66 @@ static void what_nobody_has_is_not_made_up(struct world *w)
 }
 WORLD(what_nobody_has_is_not_made_up)
 
+/* A fork off what is missing below a gap that is known: the state there is known, and nobody is asked. */
+static void a_known_gap_is_no_news(struct world *w)
+{
+	struct scene s;
+	const struct event *c, *d, *e, *fork;
+	size_t asked;
+
+	begin(&s, w, "11");
+	c = said(&s, s.base);
+	hide(&s, c);
+	d = said(&s, c->event_id);
+	e = said(&s, d->event_id);
+	state_is(&s, c->event_id, STR_NONE, NULL, 0);
+	comes(&s, e);
+	asked = s.fed.asked.n;
+	fork = said(&s, c->event_id);
+	assert_int_equal(fetch_for(&s, fork, "far"), ERR_NONE);
+	assert_int_equal(s.fed.asked.n, asked);
+	ok(event_row(w, fork->event_id)->flags & EVENT_GAP, "it stands above the gap, too");
+	ok(!event_row(w, c->event_id), "which is not filled for it");
+	check_flat(w, s.id);
+	end(&s);
+}
+WORLD(a_known_gap_is_no_news)
+
+/* What the room stands on is shown to us again, on a state of somebody's making in which it was not allowed. */
+static void what_is_in_force_is_not_judged_anew(struct world *w)
+{
+	struct scene s;
+	const struct event *z, *c, *d, *e, *topic;
+	struct event_row *row;
+
+	begin(&s, w, "11");
+	set_state(w, who(w, "alice"), s.id, "m.room.power_levels", "", "{'users':{'@alice:test':100,'@u:far':50}}");
+	z = said(&s, s.base);
+	topic = made(&s, "m.room.topic", "", "{'topic':'T'}", z->event_id);
+	c = said(&s, s.base);
+	hide(&s, c);
+	d = said(&s, c->event_id);
+	e = said(&s, d->event_id);
+	state_is(&s, c->event_id, STR_NONE, &topic->event_id, 1);
+	comes(&s, e);
+	row = event_row(w, topic->event_id);
+	ok(row->flags & EVENT_OUTLIER && str_eq(current(w, s.id, "m.room.topic", "")->event_id, topic->event_id),
+	   "in force, by the state alone");
+	/* Now it comes itself, over a state in which far's user has not joined. */
+	const struct prev_state before = {
+		.event_id = z->event_id,
+		.base = current(w, s.id, "m.room.member", "@bob:test")->root_after,
+	};
+	struct received_event r = { .event = topic, .prev_states = &before, .n_prev_states = 1 };
+	good(rooms_append_events(w->rs, w->a, s.id, &r, 1));
+	assert_non_null(r.error);
+	assert_int_equal(r.error->code, ERR_FORBIDDEN);
+	ok(!(event_row(w, topic->event_id)->flags & EVENT_REJECTED), "not rejected");
+	check_flat(w, s.id);
+	end(&s);
+}
+WORLD(what_is_in_force_is_not_judged_anew)
+
 /* Its server is gone: another one of the room knows. */
 static void others_are_asked(struct world *w)
 {
@@ -500,6 +560,8 @@ int main(void)
 		WORLD_TESTS(a_state_stands_for_what_is_missing),
 		WORLD_TESTS(an_outlier_gets_its_place),
 		WORLD_TESTS(what_nobody_has_is_not_made_up),
+		WORLD_TESTS(a_known_gap_is_no_news),
+		WORLD_TESTS(what_is_in_force_is_not_judged_anew),
 		WORLD_TESTS(others_are_asked),
 		WORLD_TESTS(chatter_is_ignored),
 		WORLD_TESTS(bad_states),
