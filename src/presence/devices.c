@@ -1,6 +1,8 @@
 /* devices.c - what users do. */
 #include "presence/internal_presence.h"
 
+#include "store/membership.h"
+
 /*
  * An act begins with the user, in memory and locked, and ends with their change told, if there is one.
  */
@@ -112,6 +114,48 @@ void presence_set(struct presence *p, struct arena *a, int64_t user, str device_
 		set_status(act.w, status_msg);
 	}
 	act_end(&act);
+}
+
+/* The user's number, if they are joined to a room that is known here; else 0. */
+static err *find_somewhere(struct presence *p, struct arena *a, str user_id, int64_t *out)
+{
+	int64_t *rooms;
+	size_t n = 0;
+	AUTO_TX tx = NULL;
+
+	TRY(store_intern_find(p->opt.store, a, user_id, out));
+	if (!*out)
+		return NULL;
+	TRY(store_read(p->opt.store, a, &tx));
+	TRY(store_joined_rooms(tx, *out, &rooms, &n));
+	*out = n > 0 ? *out : 0;
+	return NULL;
+}
+
+err *presence_told(struct presence *p, struct arena *a, const struct presence_elsewhere *e)
+{
+	struct device *d;
+	struct act act;
+	int64_t user;
+
+	if (!p->opt.enabled)
+		return NULL;
+	TRY(find_somewhere(p, a, e->user_id, &user));
+	if (!user)
+		return NULL;
+	act = act_begin(p, a, user);
+	d = act.w ? who_add_device(p, act.w, S("elsewhere")) : NULL;
+	if (d) {
+		act.w->elsewhere = true;
+		act.w->elsewhere_active = e->currently_active;
+		d->asked = e->state;
+		d->synced = act.now;
+		if (e->last_active_ago >= 0)
+			d->active = act.w->last_active = MAX(act.now - e->last_active_ago, NEVER + 1);
+		set_status(act.w, e->status_msg);
+	}
+	act_end(&act);
+	return NULL;
 }
 
 void presence_acted(struct presence *p, struct arena *a, int64_t user, str device_id)

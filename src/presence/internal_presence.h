@@ -54,8 +54,9 @@ struct who {
 	int64_t moved_at;   /* into some room or out of it, a moment ago; NEVER */
 	int64_t *left;      /* owned: rooms left since, which the bus may still think the user is in */
 	uint32_t n_left;
-	bool forced; /* to be told though nothing changed: there is no serial yet */
-	bool gone;   /* the account is closed */
+	bool forced;                      /* to be told though nothing changed: there is no serial yet */
+	bool gone;                        /* the account is closed */
+	bool elsewhere, elsewhere_active; /* another server's; the last word of which was that the user is active */
 	struct list unsaved;
 };
 

@@ -66,7 +66,7 @@ static void tell_one(struct presence *p, struct who *w, struct telling *t, int64
 	p->counts.changes++;
 	for (size_t i = 0; i < t->n; i++)
 		log_add(p, t->rooms[i], w->serial, w->user);
-	if (!w->gone)
+	if (!w->gone && !w->elsewhere)
 		save_note(p, w, now);
 }
 

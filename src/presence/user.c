@@ -137,14 +137,17 @@ struct device *who_add_device(struct presence *p, struct who *w, str id)
 
 static int64_t plus(int64_t t, int64_t ms) { return t == NEVER ? NEVER : t + ms; }
 
-static bool is_idle(const struct presence *p, const struct device *d, int64_t now)
+static bool is_idle(const struct presence *p, const struct who *w, const struct device *d, int64_t now)
 {
-	return clock_since(now, d->active) >= p->opt.idle_ms;
+	return !w->elsewhere && clock_since(now, d->active) >= p->opt.idle_ms;
 }
 
 /* When a device whose /sync ended is taken for gone. */
-static int64_t gone_at(const struct presence *p, const struct device *d)
+static int64_t gone_at(const struct presence *p, const struct who *w, const struct device *d)
 {
+	/* Of other servers' users only their server knows; unless it is gone itself. */
+	if (w->elsewhere)
+		return plus(d->synced, PRESENCE_ELSEWHERE_MS);
 	return plus(MAX(d->synced, d->active), p->opt.online_ms);
 }
 
@@ -153,7 +156,7 @@ void who_expire(struct presence *p, struct who *w, int64_t now)
 	for (uint32_t i = 0; i < w->n_devices;) {
 		struct device *d = &w->devices[i];
 
-		if (d->syncing || gone_at(p, d) > now) {
+		if (d->syncing || gone_at(p, w, d) > now) {
 			i++;
 			continue;
 		}
@@ -176,9 +179,10 @@ struct shown who_shown(const struct presence *p, const struct who *w, int64_t no
 		/* "The server will automatically set a user's presence to unavailable if their last active time was
 		 * over a threshold value". */
 		s.state = MAX(s.state,
-			      d->asked == PRESENCE_ONLINE && is_idle(p, d, now) ? PRESENCE_UNAVAILABLE : d->asked);
+			      d->asked == PRESENCE_ONLINE && is_idle(p, w, d, now) ? PRESENCE_UNAVAILABLE : d->asked);
 	}
-	s.active = s.state == PRESENCE_ONLINE && clock_since(now, w->last_active) < p->opt.active_ms;
+	s.active = s.state == PRESENCE_ONLINE &&
+		   (w->elsewhere ? w->elsewhere_active : clock_since(now, w->last_active) < p->opt.active_ms);
 	return s;
 }
 
@@ -217,16 +221,16 @@ static int64_t next_due(const struct presence *p, const struct who *w, int64_t n
 		due = MIN(due, w->moved_at + MOVE_MS);
 
 	at = plus(w->last_active, p->opt.active_ms);
-	if (w->told.active && at > now)
+	if (w->told.active && !w->elsewhere && at > now)
 		due = MIN(due, at);
 	for (uint32_t i = 0; i < w->n_devices; i++) {
 		const struct device *d = &w->devices[i];
 
 		at = plus(d->active, p->opt.idle_ms);
-		if (d->asked == PRESENCE_ONLINE && at > now)
+		if (d->asked == PRESENCE_ONLINE && !w->elsewhere && at > now)
 			due = MIN(due, at);
 		if (!d->syncing)
-			due = MIN(due, gone_at(p, d));
+			due = MIN(due, gone_at(p, w, d));
 	}
 	return due;
 }

@@ -17,6 +17,7 @@ static const struct {
 	}
 	EDU("m.typing", edu_typing),
 	EDU("m.receipt", edu_receipt),
+	EDU("m.presence", edu_presence),
 	EDU("m.direct_to_device", edu_to_device),
 	EDU("m.device_list_update", edu_device_list),
 	EDU("m.signing_key_update", edu_signing_key),

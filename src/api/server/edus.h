@@ -25,7 +25,7 @@ struct edu {
 typedef err *edu_handler(const struct edu *edu);
 
 /* Those with a file of their own: api/server/edu_*.c. */
-edu_handler edu_typing, edu_receipt, edu_device_list, edu_signing_key, edu_to_device;
+edu_handler edu_typing, edu_receipt, edu_presence, edu_device_list, edu_signing_key, edu_to_device;
 
 enum { EDUS_MAX = 100 }; /* "they can have at most 50 PDUs and 100 EDUs" */
 /* All of a transaction, in order. */

@@ -52,6 +52,44 @@ static void who_waits_is_online_and_who_left_is_not(struct both *b)
 	there_close(&t);
 }
 
+static err *join_write(struct tx *tx, void *arg)
+{
+	return store_member_save(
+		tx,
+		&(struct member_row){ .room = ROOM, .user = *(int64_t *)arg, .membership = MEMBER_JOIN, .stream = 1 });
+}
+
+/* Of other servers' users only their server knows, while it says something. */
+static void who_is_elsewhere_is_as_their_server_says(struct both *b)
+{
+	struct presence_elsewhere e = { .user_id = S("@carol:elsewhere.org"),
+					.state = PRESENCE_ONLINE,
+					.last_active_ago = 5000,
+					.status_msg = S("here") };
+	struct presence_view v;
+	int64_t carol;
+	struct there t;
+
+	there_open(&t, b);
+	good(store_intern(b->st, t.a, e.user_id, &carol));
+	good(presence_told(t.p, t.a, &e));
+	state_is(&t, carol, OFFLINE); /* in no room: nobody's news */
+	good(store_do(b->st, t.a, join_write, &carol));
+	good(presence_told(t.p, t.a, &e));
+	v = there_view(&t, carol);
+	ok(v.state == PRESENCE_ONLINE && !v.currently_active && v.last_active_ago == 5000, "as told");
+	same_str(v.status_msg, S("here"));
+	there_pass(&t, PRESENCE_ELSEWHERE_MS - 1000); /* no idle time is counted here */
+	state_is(&t, carol, ONLINE);
+	e.state = PRESENCE_UNAVAILABLE;
+	e.last_active_ago = -1;
+	good(presence_told(t.p, t.a, &e));
+	state_is(&t, carol, UNAVAILABLE);
+	there_pass(&t, PRESENCE_ELSEWHERE_MS + 1000);
+	state_is(&t, carol, OFFLINE);
+	there_close(&t);
+}
+
 static void who_does_nothing_is_idle_and_an_action_ends_it(struct both *b)
 {
 	struct there t;
@@ -536,6 +574,7 @@ static void switched_off_nobody_is_there(struct both *b)
 	}
 LITE(the_most_present_device_wins)
 LITE(who_waits_is_online_and_who_left_is_not)
+BOTH(who_is_elsewhere_is_as_their_server_says)
 LITE(who_does_nothing_is_idle_and_an_action_ends_it)
 LITE(a_limited_client_stays_what_it_was)
 LITE(changes_are_told_once_to_those_in_the_room)
@@ -555,6 +594,7 @@ LITE(switched_off_nobody_is_there)
 
 TEST_MAIN(cmocka_unit_test(the_most_present_device_wins_on_sqlite),
 	  cmocka_unit_test(who_waits_is_online_and_who_left_is_not_on_sqlite),
+	  BOTH_TESTS(who_is_elsewhere_is_as_their_server_says),
 	  cmocka_unit_test(who_does_nothing_is_idle_and_an_action_ends_it_on_sqlite),
 	  cmocka_unit_test(a_limited_client_stays_what_it_was_on_sqlite),
 	  cmocka_unit_test(changes_are_told_once_to_those_in_the_room_on_sqlite),
