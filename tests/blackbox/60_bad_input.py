@@ -43,6 +43,9 @@ CROSS_KEY = {"user_id": "@self:hearth.test", "usage": ["master"], "keys": {"ed25
 SESSION = {"first_message_index": 1, "forwarded_count": 0, "is_verified": True, "session_data": {"ciphertext": "x"}}
 BACKUP = {"algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": {"public_key": "x", "signatures": {}}, "version": "1", "etag": "x", "count": 1}
 
+PDU = {"type": "m.room.member", "room_id": "!x:hearth.test", "sender": "@a:peer.test", "state_key": "@a:peer.test", "content": {"membership": "join"},
+       "origin_server_ts": 1, "depth": 2, "prev_events": ["$x"], "auth_events": ["$y"], "hashes": {"sha256": "x"}, "signatures": {"peer.test": {"ed25519:x": "y"}}}
+
 # A good body for each route that reads one: every member is replaced by every value above.
 GOOD = {
     "createRoom": {"visibility": "private", "preset": "private_chat", "name": "n", "topic": "t", "invite": [],
@@ -83,6 +86,8 @@ GOOD = {
     "request_token": {}, "user/keys/query": {"device_keys": {"@self:hearth.test": []}},
     "user/keys/claim": {"one_time_keys": {"@self:hearth.test": {"SELF": "signed_curve25519"}}},
     "get_missing_events/{roomId}": {"limit": 1, "min_depth": 0, "earliest_events": ["$x"], "latest_events": ["$y"]},
+    "send_join/{roomId}/{eventId}": PDU, "send_leave/{roomId}/{eventId}": PDU, "send_knock/{roomId}/{eventId}": PDU,
+    "invite/{roomId}/{eventId}": {"room_version": "11", "event": PDU, "invite_room_state": [PDU]},
     "_matrix/key/v2/query": {"server_keys": {"127.0.0.1:1": {"ed25519:x": {"minimum_valid_until_ts": 1}}}},
     "_synapse/admin/v1/register": {"nonce": "x", "username": "x", "password": "x", "admin": False, "mac": "00", "displayname": "x", "user_type": "x"},
 }

@@ -260,3 +260,37 @@ def test_invitations_that_are_refused(fed, peer, alice):
     alice.put(f"/user/{q(user)}/account_data/m.invite_permission_config", {"default_action": "block"})
     refused(403, "M_INVITE_BLOCKED")
     assert room.room_id not in alice.sync().get("rooms", {}).get("invite", {})
+
+
+ODD = [None, True, 0, -1, 2**53, 2**63, 1.5, "", "\0", "x" * 300, "@", "!", "$", "*", [], {}, [None], [[]], [{}], ["x" * 300], {"": ""}, {"a": {"b": []}},
+       {"membership": {}}, {"membership": "join", "join_authorised_via_users_server": {}}, {"membership": "join", "displayname": []}]
+
+
+@pytest.mark.parametrize("version", ["1", "12"])
+def test_members_of_the_wrong_kind(fed, peer, alice, version):
+    """Well signed by who sends it, and whatever else: refused as what it is, or taken."""
+    room, theirs = alice.create_room(preset="public_chat", room_version=version), peer.create_room(version)
+    made = template(peer, fed, "join", room, peer.user())
+    event, event_id = finished(peer, made)
+    invitation = theirs.build("m.room.member", {"membership": "invite"}, state_key=alice.user_id)
+    body = {"event": invitation, "room_version": version, "invite_room_state": theirs.stripped()}
+
+    def ask(path, content):
+        answer = peer.raw("PUT", fed, FED + path, content)
+        assert answer.status_code < 500, f"{path} {str(content)[:500]}: {answer.status_code} {answer.text[:500]}"
+
+    for key in [*event, "unsigned", "redacts", "x"]:
+        for value in ODD:
+            for changed in [event | {key: value}, {k: v for k, v in event.items() if k != key}]:
+                try:
+                    changed = events.finish(version, dict(changed), peer.key)
+                    event_id = events.event_id(version, changed)
+                except (TypeError, KeyError, AttributeError):
+                    pass  # no event: its signature makes no difference
+                for kind in ["v2/send_join", "v2/send_leave", "v1/send_knock"]:
+                    ask(f"/{kind}/{q(room)}/{q(str(event_id))}", changed)
+    for key in body:
+        for value in ODD:
+            ask(f"/v2/invite/{q(theirs.room_id)}/{q(theirs.id(invitation))}", body | {key: value})
+            ask(f"/v1/invite/{q(theirs.room_id)}/{q(theirs.id(invitation))}", invitation | {"unsigned": {"invite_room_state": value}})
+    alice.send(room, "the room lives on")
