@@ -55,7 +55,7 @@ def test_what_is_no_name(alice, nobody, public, bad):
 
 
 def test_names_of_other_servers(alice, nobody, public):
-    nobody.fails(404, "M_NOT_FOUND", "GET", name("#name:elsewhere.test"))
+    nobody.fails(502, "M_CONNECTION_FAILED", "GET", name("#name:elsewhere.test"))  # where nobody is
     alice.fails(400, "M_INVALID_PARAM", "PUT", name("#name:elsewhere.test"), {"room_id": public})
 
 
@@ -231,7 +231,16 @@ def test_what_is_refused(alice):
     for body in ({"limit": "x"}, {"limit": 1.5}, {"since": 1}, {"filter": {"generic_search_term": 1}}, {"filter": {"room_types": "x"}},
                  {"filter": {"room_types": [1]}}, []):
         alice.fails(400, "M_BAD_JSON", "POST", "/publicRooms", body)
-    alice.fails(404, "M_NOT_FOUND", "GET", "/publicRooms", params={"server": "elsewhere.test"})
+    alice.fails(502, "M_CONNECTION_FAILED", "GET", "/publicRooms", params={"server": "elsewhere.test"})
+    alice.fails(400, "M_INVALID_PARAM", "GET", "/publicRooms", params={"server": "no name"})
+
+
+def test_a_list_for_users_alone(nobody):
+    nobody.fails(401, "M_MISSING_TOKEN", "GET", "/publicRooms")
+    nobody.fails(401, "M_MISSING_TOKEN", "POST", "/publicRooms", {})
+
+
+def test_the_own_list(alice):
     assert alice.get("/publicRooms", server="hearth.test")["chunk"] is not None
 
 

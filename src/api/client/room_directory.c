@@ -122,7 +122,7 @@ static err *put_visibility(struct req *rq)
 /* Who may see the list. */
 static err *check_list(const struct req *rq)
 {
-	if (str_is_none(rq->user_id) && !rq->services->config->rooms.public_without_auth)
+	if (str_is_empty(rq->user_id) && !rq->services->config->rooms.public_without_auth)
 		return err_new(rq->arena, ERR_MISSING_TOKEN, "the list of rooms is for users of this server");
 	return NULL;
 }
@@ -141,7 +141,7 @@ static err *remote_list(struct req *rq, str server, const struct json *body)
 	const struct json *page;
 	struct jw *w;
 
-	if (str_is_none(rq->user_id))
+	if (str_is_empty(rq->user_id))
 		return err_new(rq->arena, ERR_MISSING_TOKEN, "other servers' lists are for users of this server");
 	if (!id_server_name_valid(server))
 		return err_new(rq->arena, ERR_INVALID_PARAM, "server is no server's name");

@@ -19,6 +19,7 @@ import urllib.parse
 
 import requests
 
+from client import check_schema
 from fed import ca, events
 from fed.rooms import PeerRoom
 
@@ -387,7 +388,7 @@ class Peer:
         return f'X-Matrix origin="{origin or self.name}",destination="{destination}",key="{key.id}",sig="{signature}"'
 
     def raw(self, method, server, target, content=None, headers=None, timeout=60):
-        """The answer whatever its status; `server` is a server or its name."""
+        """The answer whatever its status, its shape checked; `server` is a server or its name."""
         name = getattr(server, "name", server)
         headers = {"Authorization": self.authorization(method, name, target, content), **(headers or {})}
         data = None if content is None else json.dumps(content, ensure_ascii=False).encode()
@@ -396,7 +397,9 @@ class Peer:
         request = requests.Request(method, f"https://{name}/", data=data, headers=headers)
         prepared = self.http.prepare_request(request)
         prepared.url = f"https://{name}{target}"  # byte for byte as signed
-        return self.http.send(prepared, timeout=timeout, verify=str(self.authority.pem))
+        answer = self.http.send(prepared, timeout=timeout, verify=str(self.authority.pem))
+        check_schema(answer)
+        return answer
 
     def ask(self, method, server, target, content=None, **kw):
         """The object of a 2xx answer; Refused otherwise."""
