@@ -48,7 +48,6 @@ struct claimed {
 };
 struct check {
 	struct key_ring *k;
-	struct pool *pool;
 	struct arena *a;
 	const struct room_version *rv;
 	str room_id;
@@ -213,7 +212,7 @@ static void drop_all(struct check *c, err *e)
 void events_check(struct key_ring *k, struct pool *pool, struct arena *a, const struct room_version *rv, str room_id,
 		  struct checked_event *evs, size_t n, int64_t deadline_us)
 {
-	struct check c = { .k = k, .pool = pool, .a = a, .rv = rv, .room_id = room_id, .evs = evs, .n = n };
+	struct check c = { .k = k, .a = a, .rv = rv, .room_id = room_id, .evs = evs, .n = n };
 	struct claimed *claimed = ARENA_ARRAY(a, struct claimed, n);
 	err *e;
 
@@ -229,8 +228,10 @@ void events_check(struct key_ring *k, struct pool *pool, struct arena *a, const 
 	for (size_t i = 0; i < n; i++)
 		if (evs[i].event)
 			claim(&c, evs[i].event, &claimed[i]);
-	if (c.claims.n > 0)
+	if (pool)
 		pool_each(pool, c.claims.n, SLICE, verify, &c);
+	else
+		verify(&c, 0, c.claims.n);
 	for (size_t i = 0; i < n; i++)
 		if (evs[i].event)
 			settle(&c, &evs[i], &claimed[i]);

@@ -16,7 +16,7 @@ struct checked_event {
 	str event_id;            /* also of one that was dropped, where it has the form of an event; else STR_NONE */
 	err *error;
 };
-/* room_id STR_NONE: any room. Each has its own outcome; ERR_BAD_JSON, ERR_TOO_LARGE, ERR_FORBIDDEN (signature),
- * ERR_INVALID_PARAM (another room), ERR_CONNECTION_FAILED (a key could not be had). */
+/* room_id STR_NONE: any room; pool NULL: this thread alone. Each has its own outcome; ERR_BAD_JSON, ERR_TOO_LARGE,
+ * ERR_FORBIDDEN (signature), ERR_INVALID_PARAM (another room), ERR_CONNECTION_FAILED (a key could not be had). */
 void events_check(struct key_ring *k, struct pool *pool, struct arena *a, const struct room_version *rv, str room_id,
 		  struct checked_event *evs, size_t n, int64_t deadline_us);

@@ -40,6 +40,8 @@ struct reading {
  * allows, and events are signed with them: they are taken as they are. */
 static void read_list(struct reading *r, const struct json *list, bool old, int64_t until)
 {
+	/* Of two keys under one id only the last is signed. */
+	r->bad |= list && list->dup;
 	JSON_EACH (list, m) {
 		struct named_key *k = &r->keys[r->n];
 

@@ -111,7 +111,11 @@ bool fed_is_own(const struct fed *f, str server_name)
 	return str_eq(server_name, OWN);
 }
 bool fed_allowed(const struct fed *f, str server_name) { return !str_eq(server_name, f->denied); }
-void backoff_heard(struct fed *f, str server_name) { f->heard = arena_keep(f->a, server_name); }
+void backoff_heard(struct fed *f, str server_name)
+{
+	LOCKED(&f->lock);
+	f->heard = host_of(f, server_name)->name;
+}
 
 struct fed_batch {
 	struct fed *f;

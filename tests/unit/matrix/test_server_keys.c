@@ -73,6 +73,11 @@ static void refused_or_not(void **state)
 		  true, ERR_BAD_JSON },
 		{ "a name as it may not be", "old_verify_keys",
 		  "{\"ed25519:a:b\":{\"key\":\"" K1 "\",\"expired_ts\":1}}", true, ERR_NONE },
+		/* Only the last is signed. */
+		{ "two keys of one name", "old_verify_keys",
+		  "{\"ed25519:x\":{\"key\":\"" K1 "\",\"expired_ts\":1},\"ed25519:x\":{\"key\":\"" K1
+		  "\",\"expired_ts\":2}}",
+		  true, ERR_BAD_JSON },
 		{ "no old keys", "old_verify_keys", NULL, true, ERR_NONE },
 		{ "other algorithms", "old_verify_keys", "{\"curve:a:b\":5}", true, ERR_NONE },
 		{ "more than is known", "org.example", "{}", true, ERR_NONE },
