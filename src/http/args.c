@@ -253,6 +253,9 @@ err *req_body_object(struct req *rq, const struct json **out)
 	if (!rq->in->json) {
 		limits.max_bytes = MAX(limits.max_bytes, rq->in->max_body);
 		limits.max_values = MAX(limits.max_values, rq->in->max_body / 16);
+		/* Events within are held against their own limits, each: one that is nested deeply is refused alone. */
+		if (rq->route->auth == AUTH_SERVER)
+			limits.max_depth = json_limits_event.max_depth + 16;
 		TRY(json_parse(rq->arena, req_body(rq), &limits, &json));
 		rq->in->json = json;
 	}

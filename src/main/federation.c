@@ -5,13 +5,18 @@
  * it may ask differs, and comes with each call. Servers are asked in parallel by few threads; as there may be hundreds,
  * and dead ones take a place each until their time is over, there are more places than a client has for itself.
  */
+#include <unistd.h>
+
 #include "base/buf.h"
+#include "base/pool.h"
 #include "cli/files.h"
 #include "e2ee/list_sender.h"
 #include "federation/fed.h"
 #include "federation/query.h"
 #include "federation/key_ring.h"
 #include "main/server.h"
+#include "room/receive/inbound.h"
+#include "room/receive/missing.h"
 #include "room/admit/admit.h"
 
 #include <errno.h>
@@ -172,10 +177,66 @@ static err *open_keys_of_users(struct server *s)
 	return e2ee_federate(s->services.e2ee, s->a, s->services.fed, s->services.outbox);
 }
 
+static err *open_missing(struct server *s)
+{
+	const struct missing_options opt = {
+		.rooms = s->services.rooms,
+		.store = s->store,
+		.keys = s->services.keys,
+		.fed = s->services.fed,
+		.pool = s->pool,
+		.log = s->log,
+	};
+
+	return missing_new(s->a, &opt, &s->missing);
+}
+
+static err *open_inbound(struct server *s)
+{
+	const struct inbound_options opt = {
+		.rooms = s->services.rooms,
+		.store = s->store,
+		.keys = s->services.keys,
+		.fed = s->services.fed,
+		.pool = s->pool,
+		.log = s->log,
+	};
+
+	TRY(inbound_new(s->a, &opt, &s->services.inbound));
+	inbound_on_missing(s->services.inbound, missing_begin, s->missing);
+	return NULL;
+}
+
 err *server_open_shared_rooms(struct server *s)
 {
+	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	s->pool = pool_new(cores > 1 ? (size_t)MIN(cores, 64) - 1 : 0);
+	TRY(open_missing(s));
+	TRY(open_inbound(s));
 	TRY(open_admit(s));
 	return open_keys_of_users(s);
+}
+
+void server_start_shared_rooms(struct server *s)
+{
+	missing_start(s->missing);
+	inbound_start(s->services.inbound);
+}
+
+void server_stop_shared_rooms(struct server *s)
+{
+	if (s->services.inbound)
+		inbound_stop(s->services.inbound);
+	if (s->missing)
+		missing_stop(s->missing);
+}
+
+void server_close_shared_rooms(struct server *s)
+{
+	missing_free(&s->missing);
+	inbound_free(&s->services.inbound);
+	pool_free(&s->pool);
 }
 
 void server_stop_federation(struct server *s)

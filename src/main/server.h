@@ -27,6 +27,8 @@ struct server {
 	struct client_nets nets;
 	struct tls_rules tls;
 	struct discovery *discovery;
+	struct pool *pool; /* verifies signatures along with whoever asks */
+	struct missing *missing;
 	struct http *http;
 	size_t n_listening;                          /* sockets */
 	struct file_mark certificate_mark, key_mark; /* as they were last read */
@@ -44,6 +46,11 @@ void server_close_services(struct server *s);
 NODISCARD err *server_open_federation(struct server *s);
 /* What stands on both: rooms that other servers are in. After the rooms. */
 NODISCARD err *server_open_shared_rooms(struct server *s);
+/* The threads of the two, once every service is made that hears of events; and their end, before any of those goes. */
+void server_start_shared_rooms(struct server *s);
+void server_stop_shared_rooms(struct server *s);
+/* After the store has closed, which tells of the last commits. */
+void server_close_shared_rooms(struct server *s);
 /* Before http/ waits for its handlers: whoever waits for another server is told that this one stops. */
 void server_stop_federation(struct server *s);
 /* Before the store closes. */

@@ -291,6 +291,7 @@ err *server_open_services(struct server *s)
 	rooms_purging_start(s->services.rooms);
 	backup_sweeping_start(s->services.e2ee);
 	finish_deactivations(s);
+	server_start_shared_rooms(s);
 	atomic_store(&s->services.config, s->config);
 	return NULL;
 }
@@ -299,6 +300,7 @@ void server_close_services(struct server *s)
 {
 	struct services *all = &s->services;
 
+	server_stop_shared_rooms(s);
 	if (all->rooms)
 		rooms_purging_stop(all->rooms);
 	if (all->e2ee)
@@ -319,6 +321,7 @@ void server_close_services(struct server *s)
 	store_close(&s->store);
 	if (all->e2ee)
 		e2ee_free(&all->e2ee);
+	server_close_shared_rooms(s);
 	presence_free(&all->presence); /* the last commits told them what became of the rooms' events */
 	typing_free(&all->typing);
 	notify_free(&all->notify);

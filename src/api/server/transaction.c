@@ -6,7 +6,7 @@
 enum {
 	PDUS_MAX = 50,
 	/* 50 events of 64 KiB, with their `unsigned` and white space, and the EDUs. */
-	BODY_MAX = 16 << 20,
+	BODY_MAX = 12 << 20,
 	TXN_ID_MAX = 255,
 };
 
