@@ -246,7 +246,7 @@ const struct option config_options[] = {
 	  .doc = "Files with the authorities' certificates, PEM, that are believed for other servers instead of the "
 		 "machine's." },
 	{ "federation.client_timeout", DURATION(federation.client_timeout, "60s"), .min = 1000, .max = 3600 * 1000,
-	  .doc = "A request to another server takes no longer." },
+	  .doc = "A server that says nothing for so long is given up." },
 	{ "federation.destination_min_retry_interval", DURATION(federation.min_retry, "5s"), .min = 1,
 	  .max = INT64_C(86400000), .doc = "A server that did not answer is left alone for so long first." },
 	{ "federation.destination_retry_multiplier", INT(federation.retry_multiplier, "2", 1, 100),

@@ -14,7 +14,7 @@
 
 #include <assert.h>
 
-enum { TIMEOUT_MS = 60000 };
+enum { SILENCE_MS = 60000 };
 
 struct fed_batch {
 	struct fed *f;
@@ -33,7 +33,7 @@ err *fed_new(struct arena *a, const struct fed_options *opt, struct fed **out)
 
 	f->opt = *opt;
 	f->opt.now = opt->now ? opt->now : clock_ms;
-	f->opt.timeout_ms = opt->timeout_ms ? opt->timeout_ms : TIMEOUT_MS;
+	f->opt.silence_ms = opt->silence_ms ? opt->silence_ms : SILENCE_MS;
 	fed_count_outcomes();
 	map_init(&f->whitelist, NULL);
 	for (size_t i = 0; i < opt->n_whitelist; i++)
@@ -103,7 +103,6 @@ static void refuse(struct fed_flight *fl, err *e)
 static void ask(struct fed_flight *fl)
 {
 	struct fed_batch *b = fl->batch;
-	const int64_t most_us = clock_mono_us() + b->f->opt.timeout_ms * 1000;
 	err *e = fed_request(fl);
 
 	if (e) {
@@ -111,7 +110,7 @@ static void ask(struct fed_flight *fl)
 		return;
 	}
 	fl->began_ms = b->f->opt.now();
-	client_batch_start(b->calls, fl->arena, &fl->http, MIN(fl->deadline_us, most_us));
+	client_batch_start(b->calls, fl->arena, &fl->http, fl->deadline_us);
 }
 
 static void search(struct fed_flight *fl)

@@ -28,7 +28,7 @@ struct fed_options { /* borrowed for the life of the service */
 	const str *whitelist; /* federation_domain_whitelist: the only servers that are spoken to; n is 0 and p not
 			       * NULL: none. NULL: all */
 	size_t n_whitelist;
-	int64_t timeout_ms; /* one request takes no longer, whatever its caller's deadline; 0: chosen */
+	int64_t silence_ms; /* a server that says nothing for so long is given up; 0: chosen */
 	struct backoff_options backoff;
 	/* For tests: */
 	int64_t (*now)(void); /* ms since 1970; NULL: the clock */

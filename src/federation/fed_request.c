@@ -70,6 +70,7 @@ err *fed_request(struct fed_flight *fl)
 		.connect_port = place->connect_port,
 		.connect_srv = place->srv,
 		.n_connect_srv = place->n_srv,
+		.slow_ms = (unsigned)fl->fed->opt.silence_ms,
 		.max_bytes = call->max_bytes ? call->max_bytes : FED_ANSWER_MAX,
 		.take = call->take ? take : NULL,
 		.take_ctx = fl,

@@ -81,6 +81,7 @@ struct client_call {
 	bool (*may_follow)(void *ctx, const struct client_url *url);
 	void *follow_ctx;
 	size_t max_bytes; /* of the body, decompressed */
+	unsigned slow_ms; /* as in client_options, for who may think for long before he answers; 0: that one */
 	/* Beginnings of the content types that are wanted, ends with NULL: the body of a 2xx of another type is not
 	 * read. NULL: all. */
 	const char *const *types;

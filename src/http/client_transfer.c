@@ -124,7 +124,6 @@ static void set_habits(CURL *e, const struct client *cl)
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(e, CURLOPT_USERAGENT, cl->user_agent);
 	curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, (long)CLIENT_SLOW_BYTES);
-	curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long)MAX(cl->opt.slow_ms / 1000, 1));
 	if (cl->ca_file)
 		curl_easy_setopt(e, CURLOPT_CAINFO, cl->ca_file);
 }
@@ -152,6 +151,8 @@ static void set_up(struct client_hop *h)
 	h->easy = curl_easy_init();
 	assert(h->easy);
 	set_habits(h->easy, h->loop->cl);
+	curl_easy_setopt(h->easy, CURLOPT_LOW_SPEED_TIME,
+			 (long)MAX((h->call->slow_ms ? h->call->slow_ms : h->loop->cl->opt.slow_ms) / 1000, 1));
 	if (h->call->tls)
 		set_tls(h->easy, h->call->tls, h->same_origin);
 	set_headers(h);

@@ -94,7 +94,7 @@ static err *open_fed(struct server *s)
 		.nets = &s->nets,
 		.whitelist = c->whitelist.p,
 		.n_whitelist = c->whitelist.n,
-		.timeout_ms = c->client_timeout,
+		.silence_ms = c->client_timeout,
 		.backoff = { .first_ms = c->min_retry,
 			     .most_ms = c->max_retry,
 			     .multiplier = (double)c->retry_multiplier },

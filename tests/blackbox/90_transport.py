@@ -1,13 +1,19 @@
 """The listener for other servers, and how others are reached: certificates, names, and who is not asked."""
+import concurrent.futures
+import signal
 import socket
 import ssl
+import threading
 import time
 
 import pytest
 import requests
 
+from client import register
 from fed import ca
+from fed.dns import DNS
 from fed.hearth import FedServer
+from fed.peer import FED, Peer, q
 
 
 @pytest.fixture
@@ -85,3 +91,76 @@ def test_authorities_of_several_files():
     other = ca.CA("another")
     server = FedServer(federation_custom_ca_list=[str(other.pem), str(ca.shared().pem)])
     server.close()
+
+
+def asked_by(peer, server):
+    """The status of a request of the peer's, for which its keys must be had: the server has to reach it."""
+    return peer.raw("GET", server, f"{FED}/v1/query/profile?user_id={q(register(server).user_id)}").status_code
+
+
+@pytest.mark.parametrize("options, status, reached", [
+    ({}, 200, True),
+    ({"ip_range_blacklist": None}, 401, False),  # this machine is no part of the public internet
+    ({"ip_range_blacklist": None, "ip_range_whitelist": ["127.0.0.1", "::1"]}, 200, True),
+    ({"ip_range_blacklist": ["127.0.0.0/8", "::1"]}, 401, False),
+    ({"federation_domain_whitelist": ["other.test"]}, 403, False),
+    ({"federation_domain_whitelist": []}, 403, False),
+    ({"federation_custom_ca_list": None}, 401, False),
+    ({"federation_custom_ca_list": None, "federation_verify_certificates": False}, 200, True),
+    ({"federation_custom_ca_list": None, "federation_certificate_verification_whitelist": ["local*"]}, 200, True),
+    ({"federation_custom_ca_list": None, "federation_certificate_verification_whitelist": ["*.onion"]}, 401, False),
+    ({"federation_client_minimum_tls_version": 1.3}, 200, True),
+])
+def test_who_is_asked(peer, options, status, reached):
+    server = FedServer(start=False, **options)
+    for key in [k for k, v in options.items() if v is None]:
+        del server.config[key]
+    try:
+        server.start()
+        assert asked_by(peer, server) == status
+        assert bool(peer.requests) == reached
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("service", ["_matrix-fed", "_matrix"])
+def test_a_server_is_found_by_its_srv_record(service):
+    peer = Peer("peer.test", name="peer.test")
+    names = DNS({"peer.test": "127.0.0.1", "machine.test": "127.0.0.1",
+                 f"{service}._tcp.peer.test": [(10, 0, 1, "peer.test"), (20, 0, peer.port, "machine.test")]})
+    server = FedServer(dns_servers=[names.address])
+    try:
+        assert asked_by(peer, server) == 200
+        assert [r.path for r in peer.requests] == ["/_matrix/key/v2/server"]
+        assert (f"{service}._tcp.peer.test", 33) in names.asked
+    finally:
+        server.close()
+        names.close()
+        peer.close()
+
+
+def test_a_record_may_not_lead_to_another_name():
+    """The certificate is the server's own, whatever machine it stands on."""
+    peer = Peer("machine.test", name="peer.test")
+    names = DNS({"machine.test": "127.0.0.1", "_matrix-fed._tcp.peer.test": [(10, 0, peer.port, "machine.test")]})
+    server = FedServer(dns_servers=[names.address])
+    try:
+        assert asked_by(peer, server) == 401
+        assert peer.requests == []
+    finally:
+        server.close()
+        names.close()
+        peer.close()
+
+
+def test_a_stop_does_not_wait_for_another_server(fed_server, peer):
+    """Whoever waits for one is answered, instead of being cut off when the time is over."""
+    user, never = register(fed_server), threading.Event()
+    peer.on("POST", "/user/keys/query", lambda request: never.wait() and None)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(user.post, "/keys/query", {"device_keys": {peer.user(): []}, "timeout": 60000})
+        peer.wait_request("POST", "/user/keys/query")
+        fed_server.process.send_signal(signal.SIGTERM)
+        assert fed_server.process.wait(timeout=30) == 0
+        assert peer.name in answer.result()["failures"]
+    never.set()
