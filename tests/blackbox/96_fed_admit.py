@@ -294,3 +294,17 @@ def test_members_of_the_wrong_kind(fed, peer, alice, version):
             ask(f"/v2/invite/{q(theirs.room_id)}/{q(theirs.id(invitation))}", body | {key: value})
             ask(f"/v1/invite/{q(theirs.room_id)}/{q(theirs.id(invitation))}", invitation | {"unsigned": {"invite_room_state": value}})
     alice.send(room, "the room lives on")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_invitation_taken_back(fed, peer, alice, version):
+    room = peer.create_room(version)
+    alice.sync()
+    invite(peer, fed, room, alice.user_id)
+    invited(alice, room.room_id)
+    event = room.send("m.room.member", {"membership": "leave", "reason": "sorry"}, state_key=alice.user_id)
+    peer.send(fed, [event])
+    timeline = left(alice, room.room_id)["timeline"]["events"]
+    assert [e["event_id"] for e in timeline] == [room.id(event)] and timeline[0]["content"]["reason"] == "sorry"
+    alice.next_batch = None
+    assert room.room_id not in alice.sync().get("rooms", {}).get("invite", {})
