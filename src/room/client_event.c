@@ -154,6 +154,11 @@ static void write_unsigned(struct arena *a, struct jw *w, const struct event_row
 	jw_end(w);
 }
 
+static str json_of(const struct event_row *row, const struct client_extra *extra)
+{
+	return extra && !str_is_none(extra->instead) ? extra->instead : row->json;
+}
+
 static void raw_if(struct jw *w, const char *key, str text)
 {
 	if (!str_is_none(text))
@@ -211,7 +216,7 @@ static void write_members(struct arena *a, struct jw *w, const struct event_row 
 {
 	struct event_parts p;
 
-	event_parts_of(row->json, &p);
+	event_parts_of(json_of(row, extra), &p);
 	write_content(a, w, &p);
 	jw_str(w, "event_id", row->event_id);
 	jw_raw(w, "origin_server_ts", p.origin_server_ts);
@@ -232,7 +237,7 @@ static void write_federation(struct arena *a, struct jw *w, const struct event_r
 {
 	struct json *json;
 
-	if (json_parse(a, row->json, &json_limits_event, &json))
+	if (json_parse(a, json_of(row, extra), &json_limits_event, &json))
 		return;
 	JSON_EACH (json, m) {
 		if (str_eq(m->key, S("event_id"))) /* of room versions 1 and 2, which carry it */

@@ -37,6 +37,7 @@ struct client_extra {
 	const struct event_row *replaced;  /* the state event that this one replaced: prev_content, replaces_state */
 	const struct event_row *redaction; /* redacted_because */
 	str membership;                    /* the reader's at the event: "join" ...; STR_NONE: not said */
+	str instead;                       /* canonical JSON that is shown for the event's own (erased.h); STR_NONE */
 };
 struct client_extras {
 	struct client_extra *p; /* one a row */

@@ -63,3 +63,50 @@ err *rooms_event_is_erased(struct rooms *rs, struct arena *a, const struct event
 	*out = str_contains(key, sender);
 	return NULL;
 }
+
+bool rooms_any_erased(struct rooms *rs, const struct event_row *const *rows, size_t n)
+{
+	if (atomic_load(&rs->erased.n) == 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (rooms_is_erased(rs, rows[i]->sender))
+			return true;
+	return false;
+}
+
+/* Not theirs to see any more: erased, and the reader was not in the room. */
+static err *is_gone(struct room_view *v, const struct event_row *row, bool *out)
+{
+	str membership;
+
+	TRY(rooms_event_is_erased(room_view_rooms(v), room_view_arena(v), row, out));
+	if (!*out)
+		return NULL;
+	TRY(room_view_membership_at(v, row, &membership));
+	*out = !str_eq(membership, S("join"));
+	return NULL;
+}
+
+err *room_view_erase(struct room_view *v, const struct event_row *const *rows, size_t n, struct client_extra *extras)
+{
+	struct arena *a = room_view_arena(v);
+
+	if (atomic_load(&room_view_rooms(v)->erased.n) == 0)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		struct event *ev;
+		bool gone;
+
+		TRY(is_gone(v, rows[i], &gone));
+		if (gone) {
+			TRY(event_load(a, room_view_version(v), rows[i]->event_id, rows[i]->json, &ev));
+			TRY(event_redact(a, room_view_version(v), ev, &extras[i].instead));
+		}
+		if (!extras[i].replaced)
+			continue;
+		TRY(is_gone(v, extras[i].replaced, &gone));
+		if (gone) /* prev_content is not theirs either */
+			extras[i].replaced = NULL;
+	}
+	return NULL;
+}

@@ -7,7 +7,8 @@
  */
 #pragma once
 
-#include "room/room.h"
+#include "room/client_event.h"
+#include "room/view.h"
 
 /* From memory. */
 bool rooms_is_erased(struct rooms *rs, int64_t user);
@@ -19,3 +20,10 @@ NODISCARD err *rooms_erased_learn(struct rooms *rs, struct arena *a, int64_t use
  * room's: without it those who come later would have another room, and an encrypted one would be none to them.
  */
 NODISCARD err *rooms_event_is_erased(struct rooms *rs, struct arena *a, const struct event_row *row, bool *out);
+
+/* Is any of these of an erased user? */
+bool rooms_any_erased(struct rooms *rs, const struct event_row *const *rows, size_t n);
+/* What of these rows is erased, and sent when the reader was not in the room, is shown redacted to them: sets
+ * extras[i].instead. */
+NODISCARD err *room_view_erase(struct room_view *v, const struct event_row *const *rows, size_t n,
+			       struct client_extra *extras);

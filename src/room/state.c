@@ -6,6 +6,7 @@
  */
 #include "room/state.h"
 
+#include "room/erased.h"
 #include "room/internal_room.h"
 #include "room/timeline.h"
 #include "store/events.h"
@@ -73,6 +74,7 @@ static err *write_events(struct room_view *v, const char *key, const struct stat
 	struct client_extras extras;
 
 	TRY(client_events_load(room_view_tx(v), a, ev->p, ev->n, &extras));
+	TRY(room_view_erase(v, ev->p, ev->n, extras.p));
 	jw_array(w, key);
 	for (size_t i = 0; i < ev->n; i++)
 		client_event_write(a, w, NULL, ev->p[i], room_view_room_id(v), &extras.p[i], reader);
@@ -103,21 +105,27 @@ err *room_state_write_one(struct rooms *rs, struct arena *a, str room_id, str ty
 {
 	AUTO_TX tx = NULL;
 	struct client_extras extras;
+	const struct event_row *row;
+	struct event_row *found;
 	struct event_parts parts;
-	struct event_row *row;
 	struct room_view *v;
 
 	TRY(store_read(rs->opt.store, a, &tx));
 	TRY(open_for(rs, a, tx, room_id, reader, VIEW_MEMBER, &v));
-	TRY(room_view_state_event(v, room_view_root(v), type, state_key, &row));
-	if (!row)
+	TRY(room_view_state_event(v, room_view_root(v), type, state_key, &found));
+	if (!found)
 		return err_new(a, ERR_NOT_FOUND, "the room has no such state");
+	row = found;
 	if (!whole_event) {
-		event_parts_of(row->json, &parts);
+		struct client_extra extra = { 0 };
+
+		TRY(room_view_erase(v, &row, 1, &extra));
+		event_parts_of(str_is_none(extra.instead) ? row->json : extra.instead, &parts);
 		jw_raw(w, NULL, parts.content);
 		return NULL;
 	}
-	TRY(client_events_load(tx, a, (const struct event_row *const[]){ row }, 1, &extras));
+	TRY(client_events_load(tx, a, &row, 1, &extras));
+	TRY(room_view_erase(v, &row, 1, extras.p));
 	client_event_write(a, w, NULL, row, room_id, &extras.p[0], reader);
 	return NULL;
 }

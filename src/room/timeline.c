@@ -8,6 +8,7 @@
  */
 #include "room/timeline.h"
 
+#include "room/erased.h"
 #include "room/internal_room.h"
 #include "store/events.h"
 
@@ -174,7 +175,7 @@ static err *load_extras(struct page *p, const struct event_row *const *rows, siz
 	TRY(client_events_load(p->tx, p->a, rows, n, out));
 	for (size_t i = 0; i < n; i++)
 		TRY(room_view_membership_at(p->view, rows[i], &out->p[i].membership));
-	return NULL;
+	return room_view_erase(p->view, rows, n, out->p);
 }
 
 static err *write_rows(struct page *p, struct jw *w, const char *key, const struct event_row *const *rows, size_t n,

@@ -42,6 +42,7 @@ struct room_view {
 	bool joined_until_known;
 };
 
+struct rooms *room_view_rooms(const struct room_view *v) { return v->rs; }
 int64_t room_view_room(const struct room_view *v) { return v->room; }
 int64_t room_view_user(const struct room_view *v) { return v->user; }
 struct tx *room_view_tx(const struct room_view *v) { return v->tx; }

@@ -30,6 +30,7 @@ NODISCARD err *room_is_joined(struct rooms *rs, struct arena *a, int64_t room, i
 NODISCARD err *room_view_of_member(struct rooms *rs, struct arena *a, struct tx *tx, str room_id,
 				   const struct member_row *member, str user_id, struct room_view **out);
 
+struct rooms *room_view_rooms(const struct room_view *v);
 int64_t room_view_room(const struct room_view *v);
 int64_t room_view_user(const struct room_view *v);
 /* The snapshot and the arena that it was opened with. */

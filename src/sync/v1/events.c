@@ -6,6 +6,7 @@
  * with the last of such answers.
  */
 #include "base/clock.h"
+#include "room/erased.h"
 #include "store/rooms.h"
 #include "sync/legacy.h"
 #include "sync/v3/internal_v3.h"
@@ -51,6 +52,7 @@ static err *take_rows(struct run *r, struct task *t, struct event_row **rows, si
 	TRY(task_view(r, t, &v));
 	TRY(room_view_sees(v, (const struct event_row *const *)rows, n, seen));
 	TRY(client_events_load(room_view_tx(v), r->a, (const struct event_row *const *)rows, n, &extras));
+	TRY(room_view_erase(v, (const struct event_row *const *)rows, n, extras.p));
 	for (size_t i = 0; i < n; i++) {
 		const bool own = rows[i]->type == r->ss->type_member && rows[i]->state_key == r->rq->user;
 

@@ -4,6 +4,7 @@
  */
 #include "room/state.h"
 
+#include "room/erased.h"
 #include "room/timeline.h"
 #include "store/account_data.h"
 #include "store/rooms.h"
@@ -55,6 +56,7 @@ static err *write_rows(struct job *j, struct jw *w, const char *key, const struc
 	struct client_extras extras;
 
 	TRY(client_events_load(j->tx, j->a, rows, n, &extras));
+	TRY(room_view_erase(j->view, rows, n, extras.p));
 	jw_array(w, key);
 	for (size_t i = 0; i < n; i++)
 		client_event_write(j->a, w, NULL, rows[i], j->rq->room_id, &extras.p[i], &j->reader);

@@ -14,6 +14,7 @@
  */
 #include "sync/v3/internal_v3.h"
 
+#include "room/erased.h"
 #include "store/events.h"
 
 #include <stdlib.h>
@@ -176,17 +177,21 @@ static int by_nid(const void *x, const void *y)
 }
 
 /* Why an event is redacted stands in its `unsigned`. What a state event replaced is told with the timeline only. */
-static err *load_extras(struct run *r, struct tx *tx, struct sync_room *out)
+static err *load_extras(struct run *r, struct task *t, struct tx *tx, struct sync_room *out)
 {
 	struct client_extras extras;
+	struct room_view *v;
 
 	TRY(client_events_load(tx, r->a, out->state, out->n_state, &extras));
 	out->state_extras = extras.p;
-	return NULL;
+	if (!rooms_any_erased(r->ss->opt.rooms, out->state, out->n_state))
+		return NULL;
+	TRY(task_view(r, t, &v));
+	return room_view_erase(v, out->state, out->n_state, extras.p);
 }
 
 /* Adds the events that the filter lets through. */
-static err *read_rows(struct run *r, const int64_t *nids, size_t n, struct sync_room *out)
+static err *read_rows(struct run *r, struct task *t, const int64_t *nids, size_t n, struct sync_room *out)
 {
 	const struct event_row **all;
 	struct event_row **rows;
@@ -213,7 +218,8 @@ static err *read_rows(struct run *r, const int64_t *nids, size_t n, struct sync_
 		qsort(all, out->n_state, sizeof(*all), by_nid);
 	for (size_t i = 0; i < out->n_state; i++)
 		redacted = redacted || all[i]->redacted_by;
-	return redacted ? load_extras(r, tx, out) : NULL;
+	redacted = redacted || rooms_any_erased(r->ss->opt.rooms, all, out->n_state);
+	return redacted ? load_extras(r, t, tx, out) : NULL;
 }
 
 static bool is_told(const struct sync_room *room, int64_t event)
@@ -237,7 +243,7 @@ err *state_add_heroes(struct run *r, struct task *t, const int64_t *users, const
 		if (events[i] && !is_told(out, events[i]) &&
 		    (t->full || !lazy_has(r->ss->lazy, r->device, t->room, users[i], events[i], r->since.stream)))
 			nids[n_nids++] = events[i];
-	return read_rows(r, nids, n_nids, out);
+	return read_rows(r, t, nids, n_nids, out);
 }
 
 void state_remember(struct run *r, const struct task *t, const struct sync_room *room)
@@ -287,7 +293,7 @@ static err *gather(struct run *r, struct task *t, struct sync_room *out)
 		TRY(add_members(&d, start, &members, &n_members));
 	for (size_t i = 0; i < n_members; i++)
 		nids[n++] = members[i];
-	return read_rows(r, nids, n, out);
+	return read_rows(r, t, nids, n, out);
 }
 
 err *state_gather(struct run *r, struct task *t, struct sync_room *out)

@@ -11,6 +11,7 @@
  */
 #include "sync/v3/internal_v3.h"
 
+#include "room/erased.h"
 #include "room/timeline.h"
 #include "store/events.h"
 
@@ -196,6 +197,16 @@ static err *scan_all(struct scan *s)
 	return known ? NULL : scan_store(s);
 }
 
+static err *erase(struct run *r, struct task *t, struct sync_timeline *tl)
+{
+	struct room_view *v;
+
+	if (t->outside || !rooms_any_erased(r->ss->opt.rooms, tl->rows, tl->n))
+		return NULL;
+	TRY(task_view(r, t, &v));
+	return room_view_erase(v, tl->rows, tl->n, tl->extras);
+}
+
 static err *load_extras(struct run *r, struct task *t, struct sync_timeline *tl)
 {
 	bool plain = true;
@@ -222,7 +233,7 @@ static err *load_extras(struct run *r, struct task *t, struct sync_timeline *tl)
 		TRY(task_view(r, t, &v));
 		TRY(room_view_membership_at(v, tl->rows[i], &tl->extras[i].membership));
 	}
-	return NULL;
+	return erase(r, t, tl);
 }
 
 err *timeline_gather(struct run *r, struct task *t, struct sync_room *out)
