@@ -363,6 +363,9 @@ static void test_time(void **state)
 	c = call_to(a, s, "/trickle");
 	e = client_one(cl, a, &c, in_seconds(60));
 	ok(e && e->detail == CLIENT_TIMEOUT && str_contains(e->msg, S("next to nothing")), "a byte and no more");
+	c.slow_ms = 60000; /* this one may think for as long */
+	e = client_one(cl, a, &c, in_seconds(4));
+	ok(e && e->detail == CLIENT_TIMEOUT && str_contains(e->msg, S("too long")), "by its own deadline");
 	e = client_one(cl, a, &c, clock_mono_us() - 1);
 	ok(e && e->detail == CLIENT_TIMEOUT, "a deadline that has passed");
 	client_free(&cl);
