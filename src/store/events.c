@@ -215,6 +215,25 @@ err *store_events_by_timeline(struct tx *tx, int64_t room, int64_t from, bool ba
 	return read_events(tx, backwards ? below : higher, BIND(B(room), B(from), B((int64_t)limit)), out, out_n);
 }
 
+err *store_event_times(struct tx *tx, int64_t room, int64_t from, bool backwards, size_t limit, struct event_time **out,
+		       size_t *out_n)
+{
+	static const char below[] = "SELECT nid, timeline, origin_server_ts FROM events"
+				    " WHERE room = $1 AND timeline < $2 ORDER BY timeline DESC LIMIT $3";
+	static const char higher[] = "SELECT nid, timeline, origin_server_ts FROM events"
+				     " WHERE room = $1 AND timeline > $2 ORDER BY timeline LIMIT $3";
+	VEC(struct event_time) list = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, backwards ? below : higher, BIND(B(room), B(from), B((int64_t)limit)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &list, (struct event_time){ rows_i64(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2) });
+	TRY(rows_end(&rs));
+	*out = list.p;
+	*out_n = list.n;
+	return NULL;
+}
+
 err *store_timeline_at_stream(struct tx *tx, int64_t room, int64_t upto, int64_t *out)
 {
 	/* Shown events lie on top of the timeline in the order they were shown, so the newest has the highest place. */

@@ -90,6 +90,12 @@ NODISCARD err *store_rooms_with_events(struct tx *tx, const int64_t *rooms, size
 /* A room's events by timeline position: backwards those below `from`, forwards those above it. */
 NODISCARD err *store_events_by_timeline(struct tx *tx, int64_t room, int64_t from, bool backwards, size_t limit,
 					struct event_row ***out, size_t *out_n);
+/* The same, only what says when they were sent. */
+struct event_time {
+	int64_t nid, timeline, origin_server_ts;
+};
+NODISCARD err *store_event_times(struct tx *tx, int64_t room, int64_t from, bool backwards, size_t limit,
+				 struct event_time **out, size_t *out_n);
 /* The highest timeline position of a room's events with stream <= upto: where a sync token stands in /messages. 0:
  * none. */
 NODISCARD err *store_timeline_at_stream(struct tx *tx, int64_t room, int64_t upto, int64_t *out);

@@ -90,6 +90,23 @@ def test_the_state_before_an_event(each_fed, anna, peer, version):
     assert topics[1] in state(said) and topics[0] not in state(said)
 
 
+def test_an_event_by_its_time(each_fed, anna, peer):
+    room_id = room_of(anna)
+    sent = [anna.send(room_id, f"m{i}") for i in range(3)]
+    entered(peer, each_fed, room_id)
+    times = [peer.get(each_fed, f"/v1/event/{q(e)}")["pdus"][0]["origin_server_ts"] for e in sent]
+    at = f"/v1/timestamp_to_event/{q(room_id)}"
+    got = peer.get(each_fed, f"{at}?ts={times[1]}&dir=f")
+    assert got["origin_server_ts"] == times[1] and got["event_id"] in sent
+    first = peer.get(each_fed, f"{at}?ts=0&dir=f")
+    assert peer.get(each_fed, f"/v1/event/{q(first['event_id'])}")["pdus"][0]["type"] == "m.room.create"
+    refused(peer, each_fed, f"{at}?ts=0&dir=b", 404, "M_NOT_FOUND")
+    refused(peer, each_fed, f"{at}?ts=0&dir=x", 400, "M_INVALID_PARAM")
+    refused(peer, each_fed, f"{at}?ts=x&dir=f", 400, "M_INVALID_PARAM")
+    refused(peer, each_fed, f"{at}?dir=f", 400, "M_MISSING_PARAM")
+    refused(peer, each_fed, f"/v1/timestamp_to_event/{q(room_of(anna))}?ts=0&dir=f", 403, "M_FORBIDDEN")
+
+
 def test_what_is_not_asked_rightly(each_fed, anna, peer):
     room_id, other = room_of(anna), room_of(anna)
     said, elsewhere = anna.send(room_id), anna.send(other)

@@ -64,11 +64,33 @@ static err *get_event_auth(struct req *rq)
 	return NULL;
 }
 
+static err *get_at_time(struct req *rq)
+{
+	const str dir = req_query(rq, "dir");
+	int64_t ts, found;
+	str event_id;
+	struct jw *w;
+
+	if (str_is_none(req_query(rq, "ts")))
+		return err_new(rq->arena, ERR_MISSING_PARAM, "ts says when");
+	TRY(req_query_int(rq, "ts", 0, &ts));
+	if (!str_eq(dir, S("f")) && !str_eq(dir, S("b")))
+		return err_new(rq->arena, str_is_none(dir) ? ERR_MISSING_PARAM : ERR_INVALID_PARAM, "dir is f or b");
+	TRY(served_at_time(rq->services->rooms, rq->arena, req_param(rq, "roomId"), rq->origin, ts, str_eq(dir, S("f")),
+			   &event_id, &found));
+	w = reply_json(rq, 200);
+	jw_str(w, "event_id", event_id);
+	jw_int(w, "origin_server_ts", found);
+	return NULL;
+}
+
 const struct route server_event_routes[] = {
 	{ "GET", "/_matrix/federation/v1/event/{eventId}", get_event, AUTH_SERVER, RATE_NONE, LANE_FEDERATION },
 	{ "GET", "/_matrix/federation/v1/state/{roomId}", get_state, AUTH_SERVER, RATE_NONE, LANE_FEDERATION },
 	{ "GET", "/_matrix/federation/v1/state_ids/{roomId}", get_state_ids, AUTH_SERVER, RATE_NONE, LANE_FEDERATION },
 	{ "GET", "/_matrix/federation/v1/event_auth/{roomId}/{eventId}", get_event_auth, AUTH_SERVER, RATE_NONE,
+	  LANE_FEDERATION },
+	{ "GET", "/_matrix/federation/v1/timestamp_to_event/{roomId}", get_at_time, AUTH_SERVER, RATE_NONE,
 	  LANE_FEDERATION },
 	{ 0 },
 };

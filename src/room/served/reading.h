@@ -37,6 +37,11 @@ struct missing_cmd {
 NODISCARD err *served_missing(struct rooms *rs, struct arena *a, const struct missing_cmd *cmd,
 			      struct served_texts *out);
 
+/* GET /timestamp_to_event: the event that was sent soonest at or after ts (ms), or latest at or before it.
+ * ERR_NOT_FOUND: there is none here. */
+NODISCARD err *served_at_time(struct rooms *rs, struct arena *a, str room_id, str origin, int64_t ts, bool forwards,
+			      str *out_event_id, int64_t *out_ts);
+
 /*
  * States and auth chains: numbers first, which are few bytes each, then what they stand for in pieces: nobody holds
  * 50,000 events, nor a snapshot while a peer is slow.

@@ -11,6 +11,7 @@
  */
 #include "room/served/reading.h"
 
+#include "room/at_time.h"
 #include "room/internal_room.h"
 #include "store/events.h"
 
@@ -263,4 +264,25 @@ err *served_event(struct rooms *rs, struct arena *a, str event_id, str origin, s
 		return err_new(a, ERR_NOT_FOUND, "there is no such event here");
 	TRY(served_sees(s, (const struct event_row *const[]){ row }, 1, &sees));
 	return served_bytes(s, row, sees, out);
+}
+
+err *served_at_time(struct rooms *rs, struct arena *a, str room_id, str origin, int64_t ts, bool forwards,
+		    str *out_event_id, int64_t *out_ts)
+{
+	struct event_row *row = NULL;
+	AUTO_TX tx = NULL;
+	struct served *s;
+	int64_t nid;
+
+	TRY(store_read(rooms_options(rs)->store, a, &tx));
+	TRY(served_open(rs, a, tx, room_id, origin, SERVED_IN_ROOM, &s));
+	TRY(room_at_time(tx, served_room(s), ts, forwards, &nid));
+	if (nid)
+		TRY(store_event_by_nid(tx, nid, &row));
+	if (!row)
+		return err_new(a, ERR_NOT_FOUND, "Unable to find event from %" PRId64 " in %s direction", ts,
+			       forwards ? "forward" : "backward");
+	*out_event_id = row->event_id;
+	*out_ts = row->origin_server_ts;
+	return NULL;
 }
