@@ -155,10 +155,11 @@ struct config_notary {
 };
 
 struct config_federation {
-	str old_signing_keys;                 /* JSON: key id to {"key", "expired_ts"}; STR_NONE: none */
-	int64_t key_refresh_interval;         /* milliseconds */
-	str trusted_key_servers;              /* JSON, as it was given; read, it is: */
-	const struct config_notary *notaries; /* those of one server follow each other */
+	str old_signing_keys;                   /* JSON: key id to {"key", "expired_ts"}; STR_NONE: none */
+	int64_t key_refresh_interval;           /* milliseconds */
+	int64_t origin_running, origin_waiting; /* requests of one server */
+	str trusted_key_servers;                /* JSON, as it was given; read, it is: */
+	const struct config_notary *notaries;   /* those of one server follow each other */
 	size_t n_notaries;
 	bool serve_well_known;
 	struct config_list whitelist;       /* domains; n 0: none; not said: all */

@@ -43,7 +43,7 @@ static const struct {
 	  "user_ips_max_age request_token_inhibit_3pid_errors next_link_domain_whitelist retention "
 	  "federation_whitelist_endpoint_enabled federation_metrics_domains "
 	  "rc_admin_redaction rc_joins.remote rc_3pid_validation "
-	  "rc_third_party_invite rc_federation rc_delayed_event_mgmt rc_profile "
+	  "rc_third_party_invite rc_federation.window_size rc_federation.sleep_limit rc_federation.sleep_delay rc_delayed_event_mgmt rc_profile "
 	  "federation_rr_transactions_per_room_per_second enable_media_repo "
 	  "enable_local_media_storage media_storage_providers "
 	  "remote_media_download_burst_count remote_media_download_per_second "

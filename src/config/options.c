@@ -394,6 +394,10 @@ const struct option config_options[] = {
 	  .doc = "Addresses for files to be uploaded later, made by one user." },
 	{ "rc_presence.per_user", RATE(rates.presence, "{per_second: 0.1, burst_count: 1}"),
 	  .doc = "Changes of presence by one user. With /sync further ones are ignored." },
+	{ "rc_federation.concurrent", INT(federation.origin_running, "8", 1, 1024),
+	  .doc = "Requests of one other server that are worked on at once (of limits.federation_workers for all)." },
+	{ "rc_federation.reject_limit", INT(federation.origin_waiting, "50", 1, 1000000),
+	  .doc = "Requests of one other server that wait for that; further ones are refused." },
 	{ "rc_reports", RATE(rates.reports, "{per_second: 1, burst_count: 5}"), .doc = "Reports by one user." },
 
 	{ "limits.max_connections", INT(limits.max_connections, "10000", 16, 1000000), .section = "Limits and logs",

@@ -1,6 +1,7 @@
 /* internal_http.h - the server as its own files see it; README.md has the order of reading. */
 #pragma once
 
+#include "base/map.h"
 #include "base/metrics.h"
 #include "http/internal_request.h"
 
@@ -38,11 +39,27 @@ void rates_done(struct rates *t);
 /* 0: taken; else after so many milliseconds there will be one. */
 int64_t rates_take(struct rates *t, enum rate_class class, str key, int64_t now_us);
 
+/* origins.c ------------------------------------------------------------------------------------------------------ */
+struct origins {
+	struct lock lock;
+	struct map by_name;
+	unsigned most_running, most_waiting;
+};
+void origins_init(struct origins *o, unsigned running, unsigned waiting);
+void origins_done(struct origins *o);
+/* On the worker, authenticated: a place among the origin's requests; or r->wait_wanted; or ERR_LIMIT_EXCEEDED. */
+NODISCARD err *origins_enter(struct req_internal *r);
+/* wait_wanted, after its run: true: it waits, and may be running again already. False: there is a place now. */
+bool origins_wait(struct req_internal *r);
+/* Gives its place to the next. Fine for one that has none. */
+void origins_leave(struct req_internal *r);
+
 /* metrics.c ------------------------------------------------------------------------------------------------------ */
 void metrics_request(struct req_internal *r); /* when its answer is ready */
 void metrics_costs(struct req_internal *r);   /* what jobs cost after that */
 struct http_metrics {
-	struct metric *connections, *parked, *refused_connections, *unrouted, *hung_up, *timed_out, *refused_requests;
+	struct metric *connections, *parked, *refused_connections, *unrouted, *hung_up, *timed_out, *refused_requests,
+		*behind_origin;
 };
 const struct http_metrics *metrics_http(void);
 
@@ -60,6 +77,7 @@ struct http {
 	struct lane_pool lanes[LANES];
 	struct watch watch;
 	struct rates rates;
+	struct origins origins;
 	struct gzip gzip;
 	struct listener *listeners[32];
 	_Atomic size_t n_listeners;

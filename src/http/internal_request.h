@@ -62,6 +62,9 @@ struct req_internal {
 	enum park_cause park_cause;
 	struct bus_waiter waiter;
 	/* req_keep */
+	char *origin_name;     /* AUTH_SERVER: once it is known whose it is */
+	struct origin *origin; /* the place it has among that server's */
+	bool wait_wanted;      /* for one */
 	void *kept;
 	void (*drop_kept)(void *thing);
 	/* cost of all runs */

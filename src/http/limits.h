@@ -39,6 +39,8 @@ enum {
 	HTTP_QUEUE_SLOW = 256,
 	HTTP_QUEUE_FEDERATION = 1024,
 	HTTP_QUEUE_REMOTE = 1024,
+	HTTP_ORIGIN_RUNNING = 8,  /* of one server's requests at work; */
+	HTTP_ORIGIN_WAITING = 50, /* and so many of it wait for that */
 	/* A loop more for each so many connections: resuming one costs a look at all suspended ones of the loop. */
 	HTTP_LOOP_SHARE = 2000,
 	HTTP_MAX_LOOPS = 128,

@@ -337,6 +337,7 @@ void request_end(void *cls, struct MHD_Connection *mhd, void **req, enum MHD_Req
 	buf_done(&r->out);
 	if (r->kept)
 		r->drop_kept(r->kept);
+	mem_free(r->origin_name);
 	if (r->counted && atomic_fetch_sub(&h->active, 1) == 1 && atomic_load(&h->stopping)) {
 		LOCKED(&h->lock);
 		cond_broadcast(&h->ended);

@@ -48,7 +48,7 @@ static void begin_run(struct req_internal *r, struct arena *a)
 
 	rq->arena = a;
 	rq->user_id = rq->device_id = S("");
-	rq->origin = STR_NONE;
+	rq->origin = str_c(r->origin_name);
 	rq->user = rq->token_id = 0;
 	rq->is_guest = rq->is_admin = false;
 	r->n_headers = 0;
@@ -98,10 +98,13 @@ static err *admit(struct req_internal *r)
 
 	rq->address = args_address(r);
 	TRY(args_prepare(r));
-	if (rq->route->auth != AUTH_NONE) {
+	if (rq->route->auth == AUTH_SERVER && rq->origin.n == 0) {
+		TRY(r->h->opt.authenticate(rq, AUTH_SERVER));
+		assert(rq->origin.n > 0);
+		r->origin_name = (char *)str_keep(rq->origin).p;
+	} else if (rq->route->auth != AUTH_NONE && rq->route->auth != AUTH_SERVER) {
 		TRY(r->h->opt.authenticate(rq, rq->route->auth));
-		assert(rq->route->auth == AUTH_OPTIONAL || rq->user_id.n > 0 ||
-		       (rq->route->auth == AUTH_SERVER && rq->origin.n > 0));
+		assert(rq->route->auth == AUTH_OPTIONAL || rq->user_id.n > 0);
 	}
 	return take_allowance(r);
 }
@@ -110,6 +113,10 @@ static err *admit(struct req_internal *r)
 static err *run_handler(struct req_internal *r)
 {
 	TRY(admit(r));
+	if (r->rq.route->auth == AUTH_SERVER)
+		TRY(origins_enter(r));
+	if (r->wait_wanted)
+		return NULL;
 	if (r->rq.route->sink) {
 		if (!r->upload.begun)
 			TRY(upload_begin(r));
@@ -148,7 +155,7 @@ static void run_once(struct req_internal *r, struct arena *a, err *(*step)(struc
 	}
 	if (r->replied)
 		reply_finish(r);
-	if (!r->park_wanted && !r->move_wanted && (e || r->replied))
+	if (!r->park_wanted && !r->move_wanted && !r->wait_wanted && (e || r->replied))
 		upload_drop(r);
 	add_costs(r, before);
 }
@@ -222,12 +229,21 @@ static bool run_whole(struct req_internal *r, struct arena *a)
 		run_once(r, a, run_handler);
 		if (r->move_wanted && move(r, a))
 			return false;
+		if (r->wait_wanted) {
+			arena_reset(a);
+			r->rq.arena = NULL;
+			if (origins_wait(r))
+				return false;
+			continue;
+		}
 		if (!r->park_wanted)
 			break;
 		assert(!r->expired);
+		origins_leave(r);
 		if (park(r, a, &hasty))
 			return false;
 	}
+	origins_leave(r);
 	metrics_request(r);
 	return true;
 }
@@ -315,6 +331,7 @@ void run_never(struct req_internal *r)
 		r->stream.failed = true;
 	} else {
 		park_left(r);
+		origins_leave(r);
 		r->must_close = true;
 		run_refusal(r, (struct refusal){ ERR_BUSY, 0, true, "The server is stopping" });
 	}

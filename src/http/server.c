@@ -110,6 +110,8 @@ static void choose(struct http_options *o)
 		o->workers[i] = o->workers[i] ? o->workers[i] : workers[i];
 		o->queue_limit[i] = o->queue_limit[i] ? o->queue_limit[i] : limits[i];
 	}
+	o->origin_running = o->origin_running ? o->origin_running : HTTP_ORIGIN_RUNNING;
+	o->origin_waiting = o->origin_waiting ? o->origin_waiting : HTTP_ORIGIN_WAITING;
 	o->loops = o->loops ? MIN(o->loops, HTTP_MAX_LOOPS) : (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN) / 2, 1);
 	o->max_connections = o->max_connections ? o->max_connections : HTTP_CONNECTIONS;
 	o->min_bytes_s = o->min_bytes_s ? o->min_bytes_s : HTTP_MIN_BYTES_S;
@@ -128,6 +130,7 @@ err *http_start(struct arena *a, const struct http_options *opt, struct http **o
 	cond_init(&h->ended);
 	h->router = router_new(opt->tables);
 	rates_init(&h->rates, opt->rates);
+	origins_init(&h->origins, h->opt.origin_running, h->opt.origin_waiting);
 	gzip_init(&h->gzip);
 	for (size_t i = 0; i < LANES; i++)
 		lane_init(&h->lanes[i], h, names[i], h->opt.workers[i], h->opt.queue_limit[i]);
@@ -250,6 +253,7 @@ static void free_all(struct http *h)
 	}
 	router_free(&h->router);
 	rates_done(&h->rates);
+	origins_done(&h->origins);
 	gzip_done(&h->gzip);
 	cond_done(&h->ended);
 	lock_done(&h->lock);

@@ -31,6 +31,7 @@ struct http_options {
 	struct rate_limit rates[RATE_CLASSES];
 	unsigned workers[LANES]; /* threads; 0: chosen by http/ */
 	unsigned queue_limit[LANES];
+	unsigned origin_running, origin_waiting; /* requests of one server: at work, and waiting for that. 0: chosen */
 	unsigned loops; /* event loop threads to begin with; more come with connections; 0: chosen */
 	unsigned max_connections;
 	unsigned request_timeout_s; /* for a request to arrive whole, and for an answer to be taken */

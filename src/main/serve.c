@@ -98,6 +98,8 @@ static err *start_http(struct server *s)
 			     [LANE_SLOW] = (unsigned)limits->workers_slow,
 			     [LANE_FEDERATION] = (unsigned)limits->workers_federation,
 			     [LANE_REMOTE] = (unsigned)limits->workers_remote },
+		.origin_running = (unsigned)s->config->federation.origin_running,
+		.origin_waiting = (unsigned)s->config->federation.origin_waiting,
 		.max_connections = (unsigned)limits->max_connections,
 		.request_timeout_s = (unsigned)(limits->request_timeout / 1000),
 		.statements_here = store_statements_here,

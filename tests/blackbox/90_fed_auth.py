@@ -21,19 +21,6 @@ def target(fed):
     return PROFILE + q(register(fed).user_id)
 
 
-def refused(answer, status=401, errcode="M_UNAUTHORIZED"):
-    assert (answer.status_code, answer.json()["errcode"]) == (status, errcode), answer.text
-    assert answer.json()["error"]
-
-
-def test_a_signed_request_is_answered(each_fed, peer):
-    user = register(each_fed)
-    assert peer.ask("GET", each_fed, PROFILE + q(user.user_id)) is not None
-    assert peer.ask("POST", each_fed, f"{FED}/v1/user/keys/query", {"device_keys": {user.user_id: []}, "ä": [1, {"b": "\u2028"}]})["device_keys"]
-    # Once, for both: the list was kept.
-    assert len([r for r in peer.requests if r.path == "/_matrix/key/v2/server"]) == 1
-
-
 def exactly(fed, method, target, *headers):
     """The status of what was sent as it is: other libraries rewrite targets, and join headers."""
     host, port = fed.name.split(":")
@@ -46,6 +33,19 @@ def exactly(fed, method, target, *headers):
         return c.getresponse().status
     finally:
         c.close()
+
+
+def refused(answer, status=401, errcode="M_UNAUTHORIZED"):
+    assert (answer.status_code, answer.json()["errcode"]) == (status, errcode), answer.text
+    assert answer.json()["error"]
+
+
+def test_a_signed_request_is_answered(each_fed, peer):
+    user = register(each_fed)
+    assert peer.ask("GET", each_fed, PROFILE + q(user.user_id)) is not None
+    assert peer.ask("POST", each_fed, f"{FED}/v1/user/keys/query", {"device_keys": {user.user_id: []}, "ä": [1, {"b": "\u2028"}]})["device_keys"]
+    # Once, for both: the list was kept.
+    assert len([r for r in peer.requests if r.path == "/_matrix/key/v2/server"]) == 1
 
 
 def test_the_target_is_taken_byte_for_byte(fed, peer):
@@ -70,8 +70,8 @@ def test_what_is_signed_is_what_is_asked(fed, peer, target):
 
 
 def test_head_is_signed_as_what_it_is(fed, peer, target):
-    assert peer.raw("HEAD", fed, target).status_code == 200
-    assert peer.raw("HEAD", fed, target, headers={"Authorization": peer.authorization("GET", fed.name, target)}).status_code == 401
+    assert exactly(fed, "HEAD", target, peer.authorization("HEAD", fed.name, target)) == 200
+    assert exactly(fed, "HEAD", target, peer.authorization("GET", fed.name, target)) == 401
 
 
 def test_headers_that_are_no_proof(fed, peer, target):

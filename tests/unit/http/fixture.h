@@ -31,14 +31,14 @@ static struct {
 	struct cond changed;
 	int inside, open; /* handlers in /gate, and how many may leave it */
 	int plug[2];      /* a pipe: /stuck takes a byte from it */
-	_Atomic int wait_runs, wait_answers;
+	_Atomic int wait_runs, wait_answers, proofs;
 } world;
 
 static void world_init(void)
 {
 	world.bus = bus_new(100000);
 	world.inside = world.open = 0;
-	world.wait_runs = world.wait_answers = 0;
+	world.wait_runs = world.wait_answers = world.proofs = 0;
 	assert_int_equal(pipe(world.plug), 0);
 	lock_init(&world.lock, RANK_LEAF);
 	cond_init(&world.changed);
@@ -242,12 +242,16 @@ static err *test_authenticate(struct req *rq, enum auth auth)
 {
 	const str token = req_access_token(rq);
 
-	(void)auth;
 	if (str_is_none(token))
 		return err_new(rq->arena, ERR_MISSING_TOKEN, "no token");
 	if (!str_starts(token, S("good")))
 		return err_new(rq->arena, ERR_UNKNOWN_TOKEN, "bad token");
-	rq->user_id = token;
+	if (auth == AUTH_SERVER) {
+		atomic_fetch_add(&world.proofs, 1);
+		rq->origin = arena_keep(rq->arena, token);
+	} else {
+		rq->user_id = token;
+	}
 	return NULL;
 }
 
