@@ -138,6 +138,12 @@ void client_hop_resolved(struct client_hop *h)
 	curl_multi_add_handle(h->loop->multi, h->easy);
 }
 
+/* Whom nobody asked did not keep us waiting. libcurl counts in milliseconds. */
+static bool time_went_by_waiting(const struct client_hop *h)
+{
+	return h->deadline_us > h->queued_us && h->deadline_us - clock_mono_us() < 1000;
+}
+
 static void start(struct client_loop *l, struct client_host *host)
 {
 	struct client_hop *h = LIST_ITEM(list_pop(&host->queue), struct client_hop, node);
@@ -150,7 +156,12 @@ static void start(struct client_loop *l, struct client_host *host)
 	host_changed(l, host);
 	h->state = HOP_RESOLVING;
 	h->expires_us = h->deadline_us;
-	client_dns_ask(l->dns, h);
+	if (time_went_by_waiting(h)) {
+		hop_fail(h, CLIENT_BUSY, "it waited too long for its turn");
+		client_hop_over(h);
+	} else {
+		client_dns_ask(l->dns, h);
+	}
 }
 
 static void start_some(struct client_loop *l)
@@ -163,6 +174,7 @@ static void enqueue(struct client_loop *l, struct client_hop *h, struct client_h
 {
 	h->host = host;
 	h->state = HOP_WAITING;
+	h->queued_us = now;
 	h->expires_us = MIN(h->deadline_us, now + (int64_t)l->cl->opt.queue_ms * 1000);
 	l->next_expiry_us = MIN(l->next_expiry_us, h->expires_us);
 	list_add_tail(&h->host->queue, &h->node);
@@ -270,7 +282,7 @@ static void expire(struct client_loop *l, int64_t now)
 			next = MIN(next, h->expires_us);
 			continue;
 		}
-		if (h->state == HOP_WAITING && h->expires_us < h->deadline_us)
+		if (h->state == HOP_WAITING)
 			hop_fail(h, CLIENT_BUSY, "it waited too long for its turn");
 		else
 			hop_fail(h, CLIENT_TIMEOUT, "it took too long");

@@ -59,7 +59,7 @@ struct client_hop {
 	enum client_hop_state state;
 	struct list node;   /* in the inbox, the host's queue, a lookup, client_loop.running */
 	struct list by_age; /* in client_loop.early, until it runs */
-	int64_t expires_us;
+	int64_t queued_us, expires_us;
 	struct client_host *host;
 	struct srv_target target[CLIENT_MAX_TARGETS];
 	size_t next_srv, n_targets, next_target;

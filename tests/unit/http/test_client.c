@@ -429,6 +429,22 @@ static void test_waiting_too_long(void **state)
 	site_close(other);
 }
 
+/* Bug: a server was taken for dead because of requests that had never been sent to it. */
+static void test_its_turn_never_came(void **state)
+{
+	AUTO_ARENA a = arena_new();
+	struct client *cl = client_with(a, (struct client_options){ .max_per_host = 1 });
+	struct site *s = site_open(S("127.0.0.1"), silent);
+	struct client_call calls[] = { call_to(a, s, "/"), call_to(a, s, "/") };
+
+	(void)state;
+	client_all(cl, a, calls, 2, clock_mono_us() + 50000);
+	assert_int_equal(calls[0].error->detail, CLIENT_TIMEOUT);
+	assert_int_equal(calls[1].error->detail, CLIENT_BUSY);
+	client_free(&cl);
+	site_close(s);
+}
+
 struct stopper {
 	struct client *cl;
 	struct site *s;
@@ -624,6 +640,7 @@ int main(void)
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_so_many_at_once),
 		cmocka_unit_test(test_waiting_too_long),
+		cmocka_unit_test(test_its_turn_never_came),
 		cmocka_unit_test(test_stopping_ends_all),
 		cmocka_unit_test(test_a_body_is_taken_as_it_comes),
 		cmocka_unit_test(test_types_that_are_wanted),
