@@ -16,23 +16,47 @@
 
 #include "base/rand.h"
 
-err *proposal_texts(struct rooms *rs, struct arena *a, struct proposal *p)
+enum { PROPOSAL_TEXTS = 4 };
+
+static size_t texts_of(struct proposal *p, struct store_text out[PROPOSAL_TEXTS])
 {
-	struct store_text texts[4] = { { p->type, &p->type_nid }, { p->sender, &p->sender_nid } };
-	int64_t server;
 	size_t n = 2;
 
+	out[0] = (struct store_text){ p->type, &p->type_nid };
+	out[1] = (struct store_text){ p->sender, &p->sender_nid };
 	if (!str_is_none(p->state_key))
-		texts[n++] = (struct store_text){ p->state_key, &p->key_nid };
+		out[n++] = (struct store_text){ p->state_key, &p->key_nid };
 	if (str_eq(p->type, S("m.room.member")) && id_user_valid(p->state_key)) /* flat.c asks for it under the lock */
-		texts[n++] = (struct store_text){ id_server(p->state_key), &server };
-	return store_intern_all(rs->opt.store, a, texts, n);
+		out[n++] = (struct store_text){ id_server(p->state_key), &p->server_nid };
+	return n;
+}
+
+err *proposal_texts(struct rooms *rs, struct arena *a, struct proposal *p)
+{
+	struct store_text texts[PROPOSAL_TEXTS];
+
+	return store_intern_all(rs->opt.store, a, texts, texts_of(p, texts));
 }
 
 err *proposal_number(struct rooms *rs, struct arena *a, struct proposal *p)
 {
 	TRY(proposal_texts(rs, a, p));
 	return store_next_id(rs->opt.store, a, SEQ_EVENT, 1, &p->nid);
+}
+
+err *proposals_number(struct rooms *rs, struct arena *a, struct proposal *const *list, size_t n)
+{
+	struct store_text *texts = ARENA_ARRAY(a, struct store_text, n * PROPOSAL_TEXTS);
+	size_t n_texts = 0;
+	int64_t first;
+
+	for (size_t i = 0; i < n; i++)
+		n_texts += texts_of(list[i], texts + n_texts);
+	TRY(store_intern_all(rs->opt.store, a, texts, n_texts));
+	TRY(store_next_id(rs->opt.store, a, SEQ_EVENT, n, &first));
+	for (size_t i = 0; i < n; i++)
+		list[i]->nid = first + (int64_t)i;
+	return NULL;
 }
 
 str event_name(const struct rooms *rs, struct arena *a)

@@ -90,11 +90,13 @@ struct proposal {                    /* an event as it is wished for */
 	/* draft_add_received: another server brings it into the room through this one (send_join, send_leave,
 	 * send_knock), so that the room's other servers get it from us. */
 	bool resident;
-	int64_t type_nid, key_nid, sender_nid, nid; /* proposal_number */
+	int64_t type_nid, key_nid, sender_nid, server_nid, nid; /* proposal_number */
 };
 /* Gives the proposal its numbers; texts that never had one are made durable first. Never under a room's lock. */
 NODISCARD err *proposal_texts(struct rooms *rs, struct arena *a, struct proposal *p); /* all but nid */
 NODISCARD err *proposal_number(struct rooms *rs, struct arena *a, struct proposal *p);
+/* Many at once, their events' numbers in this order; with one commit for all texts. */
+NODISCARD err *proposals_number(struct rooms *rs, struct arena *a, struct proposal *const *list, size_t n);
 
 /* A name for an event of ours, in the versions where events have one (EVENT_FORMAT_NAMED): by chance, so that there is
  * no other. */
@@ -146,6 +148,8 @@ NODISCARD err *draft_add_received(struct draft *d, const struct event *ev, const
  * stands at the end of history alone; nor for what a purge took its place from. row_awaits_history: these, too. */
 bool row_awaits_place(const struct room *room, const struct event_row *row);
 bool row_awaits_history(const struct event_row *row);
+/* Places of the list, so that an event comes after those of the list that it stands on (receive/received.c). */
+void received_order(struct arena *a, const struct received_event *list, size_t n, size_t *order);
 NODISCARD err *rooms_append_event(struct rooms *rs, struct arena *a, const struct event *ev, enum append_outcome *out);
 
 /* An event's way into the draft, for append.c, receive.c and redact.c. */

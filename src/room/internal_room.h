@@ -67,6 +67,8 @@ void recent_init(struct recent *r, size_t limit);
 void recent_done(struct recent *r);
 /* What comes next may not follow on what is in the list: it begins anew. */
 void recent_reset(struct recent *r);
+/* The event's gap is closed. */
+void recent_close_gap(struct recent *r, int64_t event);
 /* A committed job's events, in order: on the writer thread, before the bus hears of them. */
 void recent_publish(struct recent *r, const struct job *job);
 

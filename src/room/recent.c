@@ -94,6 +94,17 @@ static void redact(struct recent *r, const struct job_event *je)
 	}
 }
 
+void recent_close_gap(struct recent *r, int64_t event)
+{
+	LOCKED(&r->lock);
+	LIST_EACH (&r->list, node) {
+		struct recent_item *it = LIST_ITEM(node, struct recent_item, node);
+
+		if (it->row.nid == event)
+			it->row.flags &= ~(unsigned)EVENT_GAP;
+	}
+}
+
 void recent_publish(struct recent *r, const struct job *job)
 {
 	LOCKED(&r->lock);

@@ -274,6 +274,11 @@ err *store_event_place(struct tx *tx, const struct event_row *ev)
 			   B((int64_t)ev->flags), B(ev->prevs), B(ev->auths), B(ev->json), B(ev->redacted_by)));
 }
 
+err *store_event_set_prevs(struct tx *tx, int64_t nid, str prevs)
+{
+	return tx_run(tx, "UPDATE events SET prevs = $2 WHERE nid = $1", BIND(B(nid), B(prevs)));
+}
+
 err *store_event_edge_insert(struct tx *tx, int64_t prev, int64_t event)
 {
 	return tx_run(tx, "INSERT INTO event_edges (prev, event) VALUES ($1, $2) ON CONFLICT (prev, event) DO NOTHING",

@@ -104,6 +104,8 @@ NODISCARD err *store_timeline_at_stream(struct tx *tx, int64_t room, int64_t upt
 NODISCARD err *store_event_insert(struct tx *tx, const struct event_row *ev);
 /* An outlier that was received properly now: it gets its place. What it says, and the index of auth chains, stay. */
 NODISCARD err *store_event_place(struct tx *tx, const struct event_row *ev);
+/* prev_events that had no number have one by now. */
+NODISCARD err *store_event_set_prevs(struct tx *tx, int64_t nid, str prevs);
 NODISCARD err *store_event_edge_insert(struct tx *tx, int64_t prev, int64_t event);
 NODISCARD err *store_event_edges_insert(struct tx *tx, const int64_t *prevs, const int64_t *events, size_t n);
 /* Events that name `nid` among their prev_events. */

@@ -64,50 +64,39 @@ static void step(struct sorter *s)
 		push(s, (size_t)(named - s->list));
 }
 
-static void sort(struct batch *b)
+void received_order(struct arena *a, const struct received_event *list, size_t n, size_t *order)
 {
 	struct sorter s = {
-		.list = b->list,
-		.stack = ARENA_ARRAY(b->a, struct visit, b->n),
-		.seen = ARENA_ARRAY(b->a, bool, b->n),
-		.order = b->order,
+		.list = list,
+		.stack = ARENA_ARRAY(a, struct visit, n),
+		.seen = ARENA_ARRAY(a, bool, n),
+		.order = order,
 	};
 
-	map_init(&s.by_id, b->a);
-	for (size_t i = 0; i < b->n; i++)
-		(void)map_put(&s.by_id, b->list[i].event->event_id, &b->list[i]);
-	for (size_t i = 0; i < b->n; i++) {
+	map_init(&s.by_id, a);
+	for (size_t i = 0; i < n; i++)
+		(void)map_put(&s.by_id, list[i].event->event_id, (void *)&list[i]);
+	for (size_t i = 0; i < n; i++) {
 		push(&s, i);
 		while (s.depth)
 			step(&s);
 	}
-	assert(s.n_order == b->n);
+	assert(s.n_order == n);
 }
 
 /* Texts and events get their numbers before the room is held; texts that are new wait for one commit together. */
 static err *number(struct batch *b)
 {
-	struct store *st = b->rs->opt.store;
-	VEC(struct store_text) texts = { 0 };
-	int64_t first, *server = ARENA_NEW(b->a, int64_t);
+	struct proposal **sorted = ARENA_ARRAY(b->a, struct proposal *, b->n);
 
 	for (size_t i = 0; i < b->n; i++) {
 		const struct event *ev = b->list[i].event;
-		struct proposal *p = &b->proposals[i];
 
-		*p = (struct proposal){ .type = ev->type, .state_key = ev->state_key, .sender = ev->sender };
-		vec_push(b->a, &texts, (struct store_text){ p->type, &p->type_nid });
-		vec_push(b->a, &texts, (struct store_text){ p->sender, &p->sender_nid });
-		if (event_is_state(ev))
-			vec_push(b->a, &texts, (struct store_text){ p->state_key, &p->key_nid });
-		if (str_eq(p->type, S("m.room.member")) && id_user_valid(p->state_key)) /* as proposal_texts */
-			vec_push(b->a, &texts, (struct store_text){ id_server(p->state_key), server });
+		b->proposals[i] =
+			(struct proposal){ .type = ev->type, .state_key = ev->state_key, .sender = ev->sender };
+		sorted[i] = &b->proposals[b->order[i]];
 	}
-	TRY(store_intern_all(st, b->a, texts.p, texts.n));
-	TRY(store_next_id(st, b->a, SEQ_EVENT, b->n, &first));
-	for (size_t i = 0; i < b->n; i++)
-		b->proposals[b->order[i]].nid = first + (int64_t)i;
-	return NULL;
+	return proposals_number(b->rs, b->a, sorted, b->n);
 }
 
 /*
@@ -369,7 +358,7 @@ err *rooms_append_events(struct rooms *rs, struct arena *a, str room_id, struct 
 	assert(n <= RECEIVED_MAX);
 	if (n == 0)
 		return NULL;
-	sort(&b);
+	received_order(a, list, n, b.order);
 	TRY(number(&b));
 	e = try_them(&b, b.order, n, &bad);
 	if (e && is_general(e))
