@@ -29,6 +29,7 @@ struct outbox;
 struct queries;
 struct inbound;
 struct remote;
+struct backfill;
 struct admit;
 
 struct services {
@@ -56,5 +57,6 @@ struct services {
 	struct outbox *outbox;
 	struct inbound *inbound;
 	struct remote *remote;
-	struct admit *admit; /* users of other servers enter and leave rooms */
+	struct backfill *backfill; /* history that other servers have */
+	struct admit *admit;       /* users of other servers enter and leave rooms */
 };

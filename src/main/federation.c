@@ -17,6 +17,7 @@
 #include "main/server.h"
 #include "room/receive/inbound.h"
 #include "room/receive/missing.h"
+#include "room/remote/backfill.h"
 #include "room/admit/admit.h"
 
 #include <errno.h>
@@ -191,6 +192,20 @@ static err *open_missing(struct server *s)
 	return missing_new(s->a, &opt, &s->missing);
 }
 
+static err *open_backfill(struct server *s)
+{
+	const struct backfill_options opt = {
+		.rooms = s->services.rooms,
+		.store = s->store,
+		.keys = s->services.keys,
+		.fed = s->services.fed,
+		.pool = s->pool,
+		.log = s->log,
+	};
+
+	return backfill_new(s->a, &opt, &s->services.backfill);
+}
+
 static err *open_inbound(struct server *s)
 {
 	const struct inbound_options opt = {
@@ -213,6 +228,7 @@ err *server_open_shared_rooms(struct server *s)
 
 	s->pool = pool_new(cores > 1 ? (size_t)MIN(cores, 64) - 1 : 0);
 	TRY(open_missing(s));
+	TRY(open_backfill(s));
 	TRY(open_inbound(s));
 	TRY(open_admit(s));
 	return open_keys_of_users(s);
@@ -234,6 +250,7 @@ void server_stop_shared_rooms(struct server *s)
 
 void server_close_shared_rooms(struct server *s)
 {
+	backfill_free(&s->services.backfill);
 	missing_free(&s->missing);
 	inbound_free(&s->services.inbound);
 	pool_free(&s->pool);

@@ -5,11 +5,16 @@
  * and the filter lets through, or the room (or `to`) ends, or SCAN_MAX rows were looked at: then the page is what it
  * is, and its `end` leads on. So a run of events that are not for this reader never ends a pagination, and never holds
  * a worker for long.
+ *
+ * Where a page comes to a gap before it is full, what is missing is fetched (remote/backfill.h), without a snapshot,
+ * and the page is read anew.
  */
 #include "room/timeline.h"
 
+#include "base/clock.h"
 #include "room/erased.h"
 #include "room/internal_room.h"
+#include "room/remote/backfill.h"
 #include "store/events.h"
 
 enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 1000, SCAN_MAX = 5000, CHUNK_MIN = 20 };
@@ -34,13 +39,16 @@ static err *oldest_left(struct room_view *v, struct tx *tx, const struct event_r
 	return NULL;
 }
 
-/* A place between two events: everything before it has a timeline position at or below `place`. */
-static err *place_of_token(struct room_view *v, struct tx *tx, struct arena *a, str token, int64_t *out_place)
+/* A place between two events: everything before it has a timeline position at or below `place`. out_row: the event that
+ * the token names; NULL where it names none. */
+static err *place_of_token(struct room_view *v, struct tx *tx, struct arena *a, str token, int64_t *out_place,
+			   const struct event_row **out_row)
 {
 	const struct event_row *oldest = NULL;
 	struct event_row *row;
 	int64_t number;
 
+	*out_row = NULL;
 	if (sync_token_stream && sync_token_stream(token, &number))
 		return store_timeline_at_stream(tx, room_view_room(v), number, out_place);
 	if (token.n < 3 || token.p[0] != 'p' || (token.p[token.n - 1] != 'a' && token.p[token.n - 1] != 'b') ||
@@ -57,19 +65,20 @@ static err *place_of_token(struct room_view *v, struct tx *tx, struct arena *a, 
 	if (!row || row->room != room_view_room(v) || !row->timeline)
 		return err_new(a, ERR_INVALID_PARAM, "that pagination token is of another room");
 	*out_place = token.p[token.n - 1] == 'a' ? row->timeline : row->timeline - 1;
+	*out_row = row;
 	return NULL;
 }
 
 err *timeline_root_of_token(struct room_view *v, str token, struct state_root *out)
 {
 	struct tx *tx = room_view_tx(v);
-	const struct event_row *at = NULL;
+	const struct event_row *at = NULL, *named;
 	int64_t place, until, stream;
 	struct event_row **rows;
 	bool purged = false;
 	size_t n;
 
-	TRY(place_of_token(v, tx, room_view_arena(v), token, &place));
+	TRY(place_of_token(v, tx, room_view_arena(v), token, &place, &named));
 	TRY(room_view_joined_until(v, &until));
 	*out = room_view_root(v);
 	if (place >= until)
@@ -94,6 +103,16 @@ err *timeline_root_of_token(struct room_view *v, str token, struct state_root *o
 	return state_root_of(room_view_tree(v), room_view_arena(v), at ? at->root_after : 0, out);
 }
 
+/* Of one request. */
+enum { GAPS_MOST = 50 };
+struct gap_walk {
+	struct timeline_gaps *how;
+	int64_t at; /* the event above the gap that a page has come to */
+	bool halt;  /* no time is left: pages end at gaps */
+	int64_t passed[GAPS_MOST];
+	size_t n_passed; /* gaps that cannot be filled */
+};
+
 struct page {
 	struct rooms *rs;
 	struct arena *a;
@@ -103,7 +122,9 @@ struct page {
 	bool backwards;
 	size_t limit;
 	int64_t place, stop; /* where to begin; beyond which nothing is wanted */
+	struct gap_walk *gaps;
 	/* found */
+	bool at_gap; /* the page ends here: gaps->at says which gap it is */
 	VEC(const struct event_row *) rows;
 	const struct event_row *last; /* the last row that was looked at */
 	bool ended;                   /* there is nothing further in the room */
@@ -130,6 +151,28 @@ static err *passes_filter(struct page *p, const struct event_row *row, bool *out
 	return NULL;
 }
 
+static bool is_passed(const struct gap_walk *g, int64_t above)
+{
+	for (size_t i = 0; i < g->n_passed; i++)
+		if (g->passed[i] == above)
+			return true;
+	return g->n_passed == GAPS_MOST;
+}
+
+/* Between this event and what is below it there is a gap, if it says so: does the page end there? */
+static bool ends_at_gap(struct page *p, const struct event_row *above)
+{
+	struct gap_walk *g = p->gaps;
+
+	if (!(above->flags & EVENT_GAP) || !g || p->at_gap || is_passed(g, above->nid))
+		return p->at_gap;
+	if (!g->how->may_ask && !backfill_hopeful(g->how->backfill, above->nid))
+		return false;
+	g->at = above->nid;
+	p->at_gap = true;
+	return true;
+}
+
 static err *take_chunk(struct page *p, struct event_row **rows, size_t n)
 {
 	bool *seen = ARENA_ARRAY(p->a, bool, n);
@@ -142,10 +185,14 @@ static err *take_chunk(struct page *p, struct event_row **rows, size_t n)
 			p->stopped = true;
 			return NULL;
 		}
+		if (!p->backwards && p->last && ends_at_gap(p, rows[i]))
+			return NULL;
 		p->last = rows[i];
 		TRY(passes_filter(p, rows[i], &wanted));
 		if (wanted && seen[i])
 			vec_push(p->a, &p->rows, rows[i]);
+		if (p->backwards && p->rows.n < p->limit && ends_at_gap(p, rows[i]))
+			return NULL;
 	}
 	return NULL;
 }
@@ -155,7 +202,8 @@ static err *read_page(struct page *p)
 {
 	int64_t from = p->backwards ? p->place + 1 : p->place;
 
-	for (size_t scanned = 0; scanned < SCAN_MAX && p->rows.n < p->limit && !p->stopped && !p->ended;) {
+	for (size_t scanned = 0;
+	     scanned < SCAN_MAX && p->rows.n < p->limit && !p->stopped && !p->ended && !p->at_gap;) {
 		const size_t want = MAX(p->limit - p->rows.n, (size_t)CHUNK_MIN) + 1;
 		struct event_row **rows;
 		size_t n;
@@ -163,7 +211,7 @@ static err *read_page(struct page *p)
 		TRY(store_events_by_timeline(p->tx, room_view_room(p->view), from, p->backwards, want, &rows, &n));
 		TRY(take_chunk(p, rows, n));
 		scanned += n;
-		p->ended = n < want && (n == 0 || p->last == rows[n - 1]);
+		p->ended = n < want && (n == 0 || p->last == rows[n - 1]) && !p->at_gap;
 		if (n)
 			from = rows[n - 1]->timeline;
 	}
@@ -240,41 +288,89 @@ static err *bound_by_leaving(struct page *p, int64_t *place)
 
 static err *begin_page(struct page *p, const struct messages_cmd *cmd)
 {
+	const struct event_row *from = NULL, *to;
+
 	p->place = p->backwards ? INT64_MAX - 1 : 0;
 	p->stop = p->backwards ? 0 : INT64_MAX;
 	if (!str_is_none(cmd->from))
-		TRY(place_of_token(p->view, p->tx, p->a, cmd->from, &p->place));
+		TRY(place_of_token(p->view, p->tx, p->a, cmd->from, &p->place, &from));
 	if (!str_is_none(cmd->to))
-		TRY(place_of_token(p->view, p->tx, p->a, cmd->to, &p->stop));
+		TRY(place_of_token(p->view, p->tx, p->a, cmd->to, &p->stop, &to));
+	/* A page may begin at a gap: just below the event above it. */
+	if (p->backwards && from && p->place == from->timeline - 1 && ends_at_gap(p, from))
+		p->last = from;
 	return bound_by_leaving(p, p->backwards ? &p->place : &p->stop);
+}
+
+/* The page came to a gap: it is filled, or passed from now on, or (halt) the pages end there. Or somebody else is to
+ * ask (wants_to_ask). */
+static err *ask_at_gap(struct arena *a, str room_id, struct gap_walk *g)
+{
+	enum backfill_outcome outcome = BACKFILL_LATE;
+
+	g->how->wants_to_ask = !g->how->may_ask;
+	if (g->how->wants_to_ask)
+		return NULL;
+	if (clock_mono_us() < g->how->deadline_us)
+		TRY(backfill_below(g->how->backfill, a, room_id, g->at, g->how->deadline_us, &outcome));
+	if (outcome == BACKFILL_NOTHING)
+		g->passed[g->n_passed++] = g->at;
+	g->halt = outcome == BACKFILL_LATE;
+	return NULL;
+}
+
+/* One reading of the page, in a snapshot of its own. */
+static err *open_page(struct rooms *rs, struct arena *a, const struct messages_cmd *cmd, struct gap_walk *gaps,
+		      struct tx **tx, struct page *out)
+{
+	struct page p = { .rs = rs, .a = a, .filter = cmd->filter, .backwards = cmd->backwards };
+
+	p.gaps = cmd->gaps ? gaps : NULL;
+	p.limit = page_limit(cmd->limit ? cmd->limit : cmd->filter ? cmd->filter->limit : 0);
+	TRY(store_read(rs->opt.store, a, tx));
+	p.tx = *tx;
+	TRY(room_view_open(rs, a, *tx, cmd->room_id, cmd->view->user, cmd->view->user_id, VIEW_MEMBER, &p.view));
+	TRY(begin_page(&p, cmd));
+	TRY(read_page(&p));
+	*out = p;
+	return NULL;
+}
+
+static err *write_page(struct page *p, const struct messages_cmd *cmd, struct jw *w)
+{
+	const struct event_row *first = p->rows.n ? p->rows.p[0] : p->last;
+
+	if (!str_is_none(cmd->from))
+		jw_str(w, "start", cmd->from);
+	else
+		jw_str(w, "start", timeline_token(p->a, first ? first->nid : 0, cmd->backwards));
+	/* "If no further events are available (either because we have reached the start of the timeline, or [...]
+	 * permission [...]), this property is omitted": known for sure only by a page with nothing in it. Clients
+	 * written for other servers expect an end beside every event. */
+	if (p->last && (p->rows.n || !(p->ended || p->stopped)))
+		jw_str(w, "end", timeline_token(p->a, p->last->nid, !cmd->backwards));
+	TRY(write_rows(p, w, "chunk", p->rows.p, p->rows.n, cmd->view));
+	if (cmd->filter && cmd->filter->lazy_load_members && p->rows.n)
+		TRY(write_senders(p, w, p->rows.p[0]->root_after, cmd->view));
+	return NULL;
 }
 
 err *room_messages(struct rooms *rs, struct arena *a, const struct messages_cmd *cmd, struct jw *w)
 {
-	AUTO_TX tx = NULL;
-	struct page p = { .rs = rs, .a = a, .filter = cmd->filter, .backwards = cmd->backwards };
-	const struct event_row *first;
+	struct gap_walk gaps = { .how = cmd->gaps };
 
-	p.limit = page_limit(cmd->limit ? cmd->limit : cmd->filter ? cmd->filter->limit : 0);
-	TRY(store_read(rs->opt.store, a, &tx));
-	p.tx = tx;
-	TRY(room_view_open(rs, a, tx, cmd->room_id, cmd->view->user, cmd->view->user_id, VIEW_MEMBER, &p.view));
-	TRY(begin_page(&p, cmd));
-	TRY(read_page(&p));
-	first = p.rows.n ? p.rows.p[0] : p.last;
-	if (!str_is_none(cmd->from))
-		jw_str(w, "start", cmd->from);
-	else
-		jw_str(w, "start", timeline_token(a, first ? first->nid : 0, cmd->backwards));
-	/* "If no further events are available (either because we have reached the start of the timeline, or [...]
-	 * permission [...]), this property is omitted": known for sure only by a page with nothing in it. Clients
-	 * written for other servers expect an end beside every event. */
-	if (p.last && (p.rows.n || !(p.ended || p.stopped)))
-		jw_str(w, "end", timeline_token(a, p.last->nid, !cmd->backwards));
-	TRY(write_rows(&p, w, "chunk", p.rows.p, p.rows.n, cmd->view));
-	if (cmd->filter && cmd->filter->lazy_load_members && p.rows.n)
-		TRY(write_senders(&p, w, p.rows.p[0]->root_after, cmd->view));
-	return NULL;
+	for (;;) {
+		AUTO_TX tx = NULL;
+		struct page p;
+
+		TRY(open_page(rs, a, cmd, &gaps, &tx, &p));
+		if (!p.at_gap || gaps.halt)
+			return write_page(&p, cmd, w ? w : cmd->gaps->answer(cmd->gaps->ctx));
+		store_read_end(&tx);
+		TRY(ask_at_gap(a, cmd->room_id, &gaps));
+		if (cmd->gaps->wants_to_ask)
+			return NULL;
+	}
 }
 
 struct nid_list {
@@ -318,45 +414,79 @@ static err *context_side(const struct page *like, const struct event_row *row, b
 	*out = (struct page){
 		.rs = like->rs, .a = like->a, .tx = like->tx, .view = like->view, .filter = like->filter
 	};
+	out->gaps = like->gaps;
 	out->backwards = backwards;
 	out->limit = limit;
 	out->place = backwards ? row->timeline - 1 : row->timeline;
 	out->stop = backwards ? 0 : INT64_MAX;
 	if (!backwards)
 		TRY(bound_by_leaving(out, &out->stop));
-	return limit ? read_page(out) : NULL;
+	if (limit == 0 || (backwards && ends_at_gap(out, row)))
+		return NULL;
+	if (!backwards)
+		out->last = row;
+	return read_page(out);
+}
+
+struct context {
+	struct page p, before, after;
+	const struct event_row *row;
+};
+
+static err *open_context(struct rooms *rs, struct arena *a, const struct context_cmd *cmd, struct gap_walk *gaps,
+			 struct tx **tx, struct context *c)
+{
+	const size_t limit = cmd->limit == 0 ? 0 : page_limit(cmd->limit);
+
+	*c = (struct context){ .p = { .rs = rs, .a = a, .filter = cmd->filter, .gaps = cmd->gaps ? gaps : NULL } };
+	TRY(store_read(rs->opt.store, a, tx));
+	c->p.tx = *tx;
+	TRY(room_view_open(rs, a, *tx, cmd->room_id, cmd->view->user, cmd->view->user_id, VIEW_MEMBER, &c->p.view));
+	TRY(room_view_event(c->p.view, cmd->event_id, &c->row));
+	TRY(context_side(&c->p, c->row, true, limit / 2, &c->before));
+	return context_side(&c->p, c->row, false, limit - limit / 2, &c->after);
+}
+
+static err *write_context(struct context *c, const struct context_cmd *cmd, struct jw *w)
+{
+	struct page *p = &c->p;
+	const struct event_row *row = c->row, *newest;
+	struct client_extras extras;
+
+	TRY(load_extras(p, &row, 1, &extras));
+	client_event_write(p->a, w, "event", row, cmd->room_id, &extras.p[0], cmd->view);
+	TRY(write_rows(&c->before, w, "events_before", c->before.rows.p, c->before.rows.n, cmd->view));
+	TRY(write_rows(&c->after, w, "events_after", c->after.rows.p, c->after.rows.n, cmd->view));
+	jw_str(w, "start", timeline_token(p->a, c->before.last ? c->before.last->nid : row->nid, false));
+	jw_str(w, "end", timeline_token(p->a, c->after.last ? c->after.last->nid : row->nid, true));
+	/* "The state of the room at the last event returned." */
+	newest = c->after.rows.n ? c->after.rows.p[c->after.rows.n - 1] : row;
+	if (!cmd->filter || !cmd->filter->lazy_load_members)
+		return write_state(p, w, newest->root_after, cmd->view);
+	for (size_t i = 0; i < c->before.rows.n; i++)
+		vec_push(p->a, &p->rows, c->before.rows.p[i]);
+	vec_push(p->a, &p->rows, row);
+	for (size_t i = 0; i < c->after.rows.n; i++)
+		vec_push(p->a, &p->rows, c->after.rows.p[i]);
+	return write_senders(p, w, newest->root_after, cmd->view);
 }
 
 err *room_context(struct rooms *rs, struct arena *a, const struct context_cmd *cmd, struct jw *w)
 {
-	AUTO_TX tx = NULL;
-	struct page p = { .rs = rs, .a = a, .filter = cmd->filter }, before, after;
-	const size_t limit = cmd->limit == 0 ? 0 : page_limit(cmd->limit);
-	const struct event_row *row, *newest;
-	struct client_extras extras;
+	struct gap_walk gaps = { .how = cmd->gaps };
 
-	TRY(store_read(rs->opt.store, a, &tx));
-	p.tx = tx;
-	TRY(room_view_open(rs, a, tx, cmd->room_id, cmd->view->user, cmd->view->user_id, VIEW_MEMBER, &p.view));
-	TRY(room_view_event(p.view, cmd->event_id, &row));
-	TRY(context_side(&p, row, true, limit / 2, &before));
-	TRY(context_side(&p, row, false, limit - limit / 2, &after));
-	TRY(load_extras(&p, &row, 1, &extras));
-	client_event_write(a, w, "event", row, cmd->room_id, &extras.p[0], cmd->view);
-	TRY(write_rows(&before, w, "events_before", before.rows.p, before.rows.n, cmd->view));
-	TRY(write_rows(&after, w, "events_after", after.rows.p, after.rows.n, cmd->view));
-	jw_str(w, "start", timeline_token(a, before.last ? before.last->nid : row->nid, false));
-	jw_str(w, "end", timeline_token(a, after.last ? after.last->nid : row->nid, true));
-	/* "The state of the room at the last event returned." */
-	newest = after.rows.n ? after.rows.p[after.rows.n - 1] : row;
-	if (!cmd->filter || !cmd->filter->lazy_load_members)
-		return write_state(&p, w, newest->root_after, cmd->view);
-	for (size_t i = 0; i < before.rows.n; i++)
-		vec_push(a, &p.rows, before.rows.p[i]);
-	vec_push(a, &p.rows, row);
-	for (size_t i = 0; i < after.rows.n; i++)
-		vec_push(a, &p.rows, after.rows.p[i]);
-	return write_senders(&p, w, newest->root_after, cmd->view);
+	for (;;) {
+		AUTO_TX tx = NULL;
+		struct context c;
+
+		TRY(open_context(rs, a, cmd, &gaps, &tx, &c));
+		if ((!c.before.at_gap && !c.after.at_gap) || gaps.halt)
+			return write_context(&c, cmd, w ? w : cmd->gaps->answer(cmd->gaps->ctx));
+		store_read_end(&tx);
+		TRY(ask_at_gap(a, cmd->room_id, &gaps));
+		if (cmd->gaps->wants_to_ask)
+			return NULL;
+	}
 }
 
 err *room_event_get(struct rooms *rs, struct arena *a, str room_id, str event_id, const struct client_view *view,

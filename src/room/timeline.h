@@ -24,12 +24,30 @@ void timeline_on_sync_token(bool (*stream_of)(str token, int64_t *out_position))
  * M_INVALID_PARAM. */
 NODISCARD err *timeline_root_of_token(struct room_view *v, str token, struct state_root *out);
 
+/*
+ * What becomes of gaps in the room's history (store/gaps.h) that a page meets. Other servers are asked for what is
+ * missing, by who may wait for them; where nobody has it, or the time is over, the page is what is here, and its `end`
+ * goes on from there.
+ */
+struct backfill;
+struct timeline_gaps {
+	struct backfill *backfill;
+	bool may_ask;        /* else the page ends at a gap with wants_to_ask, where it may be filled */
+	int64_t deadline_us; /* clock_mono_us */
+	/* Where the answer goes, asked for when there is one: `w` of the functions below is NULL. */
+	struct jw *(*answer)(void *ctx);
+	void *ctx;
+
+	bool wants_to_ask; /* nothing was written */
+};
+
 struct messages_cmd {
 	str room_id, from, to; /* from, to: STR_NONE where not given */
 	bool backwards;
 	int64_t limit;
 	const struct event_filter *filter;
 	const struct client_view *view; /* the reader */
+	struct timeline_gaps *gaps;     /* NULL: passed over */
 };
 /* Writes chunk, start, end, state. M_INVALID_PARAM (a bad token), M_FORBIDDEN. */
 NODISCARD err *room_messages(struct rooms *rs, struct arena *a, const struct messages_cmd *cmd, struct jw *w);
@@ -39,6 +57,7 @@ struct context_cmd {
 	int64_t limit;
 	const struct event_filter *filter;
 	const struct client_view *view;
+	struct timeline_gaps *gaps; /* NULL: passed over */
 };
 /* Writes event, events_before, events_after, start, end, state. M_NOT_FOUND, M_FORBIDDEN. */
 NODISCARD err *room_context(struct rooms *rs, struct arena *a, const struct context_cmd *cmd, struct jw *w);

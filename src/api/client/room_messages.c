@@ -3,10 +3,27 @@
 #include "base/clock.h"
 #include "room/timeline.h"
 
+/* How long a page waits for what other servers have of it. */
+static const int64_t gap_wait_us = INT64_C(10) * 1000000;
+
 static struct client_view reader(const struct req *rq)
 {
 	return (struct client_view){
 		.user = rq->user, .user_id = rq->user_id, .device_id = rq->device_id, .now = clock_ms()
+	};
+}
+
+static struct jw *answer(void *rq) { return reply_json(rq, 200); }
+
+/* A page that comes to a gap in the room's history goes on among those who wait for other servers. */
+static struct timeline_gaps gaps_for(struct req *rq)
+{
+	return (struct timeline_gaps){
+		.backfill = rq->services->backfill,
+		.may_ask = req_lane(rq) == LANE_REMOTE,
+		.deadline_us = clock_mono_us() + gap_wait_us,
+		.answer = answer,
+		.ctx = rq,
 	};
 }
 
@@ -24,6 +41,7 @@ static err *get_messages(struct req *rq)
 {
 	const struct client_view view = reader(rq);
 	const str dir = req_query(rq, "dir");
+	struct timeline_gaps gaps = gaps_for(rq);
 	struct event_filter filter;
 	struct messages_cmd cmd = {
 		.room_id = req_param(rq, "roomId"),
@@ -32,6 +50,7 @@ static err *get_messages(struct req *rq)
 		.backwards = str_eq(dir, S("b")),
 		.filter = &filter,
 		.view = &view,
+		.gaps = gaps.backfill ? &gaps : NULL,
 	};
 
 	if (str_is_none(dir))
@@ -42,25 +61,29 @@ static err *get_messages(struct req *rq)
 	if (cmd.limit < 0)
 		return err_new(rq->arena, ERR_INVALID_PARAM, "limit is not negative");
 	TRY(filter_of_query(rq, &filter));
-	return room_messages(rq->services->rooms, rq->arena, &cmd, reply_json(rq, 200));
+	TRY(room_messages(rq->services->rooms, rq->arena, &cmd, cmd.gaps ? NULL : reply_json(rq, 200)));
+	return gaps.wants_to_ask ? req_move(rq, LANE_REMOTE) : NULL;
 }
 
 static err *get_context(struct req *rq)
 {
 	const struct client_view view = reader(rq);
+	struct timeline_gaps gaps = gaps_for(rq);
 	struct event_filter filter;
 	struct context_cmd cmd = {
 		.room_id = req_param(rq, "roomId"),
 		.event_id = req_param(rq, "eventId"),
 		.filter = &filter,
 		.view = &view,
+		.gaps = gaps.backfill ? &gaps : NULL,
 	};
 
 	TRY(req_query_int(rq, "limit", 10, &cmd.limit));
 	if (cmd.limit < 0)
 		return err_new(rq->arena, ERR_INVALID_PARAM, "limit is not negative");
 	TRY(filter_of_query(rq, &filter));
-	return room_context(rq->services->rooms, rq->arena, &cmd, reply_json(rq, 200));
+	TRY(room_context(rq->services->rooms, rq->arena, &cmd, cmd.gaps ? NULL : reply_json(rq, 200)));
+	return gaps.wants_to_ask ? req_move(rq, LANE_REMOTE) : NULL;
 }
 
 static err *get_event(struct req *rq)

@@ -1,0 +1,408 @@
+/* test_backfill.c - history that is missing here is fetched where somebody reads it, and stands where it belongs. */
+#include "fake_scene.h"
+
+#include "base/clock.h"
+#include "room/remote/backfill.h"
+#include "room/timeline.h"
+
+static int64_t later; /* us: how much later it is than it is */
+static int64_t test_now(void) { return clock_mono_us() + later; }
+
+struct reading {
+	struct scene s;
+	struct backfill *b;
+};
+
+static void open_reading(struct reading *r, struct world *w, const char *version)
+{
+	begin(&r->s, w, version);
+	const struct backfill_options opt = {
+		.rooms = w->rs, .store = w->b->st, .hooks = &r->s.fed.hooks, .now = test_now
+	};
+	later = 0;
+	good(backfill_new(w->a, &opt, &r->b));
+}
+
+static void close_reading(struct reading *r)
+{
+	backfill_free(&r->b);
+	end(&r->s);
+}
+
+static struct jw *answer_of(void *ctx) { return ctx; }
+
+/* A page of alice's: event ids, and the token that leads on. */
+struct read {
+	const struct json *chunk;
+	str end;
+	bool wants_to_ask;
+};
+static struct read read_page(struct reading *r, str from, bool backwards, int64_t limit, bool may_ask)
+{
+	struct world *w = r->s.w;
+	const struct actor alice = who(w, "alice");
+	const struct client_view view = { .user = alice.user, .user_id = alice.user_id };
+	AUTO_BUF b = BUF_INIT(1 << 22);
+	struct jw jw = jw_to(&b);
+	struct timeline_gaps gaps = {
+		.backfill = r->b,
+		.may_ask = may_ask,
+		.deadline_us = clock_mono_us() + 20000000,
+		.answer = answer_of,
+		.ctx = &jw,
+	};
+	const struct messages_cmd cmd = {
+		.room_id = r->s.id, .from = from, .backwards = backwards, .limit = limit, .view = &view, .gaps = &gaps
+	};
+	struct read out = { .end = STR_NONE };
+	struct json *j;
+
+	jw_object(&jw, NULL);
+	good(room_messages(w->rs, w->a, &cmd, NULL));
+	jw_end(&jw);
+	out.wants_to_ask = gaps.wants_to_ask;
+	good(json_parse(w->a, arena_keep(w->a, buf_str(&b)), &json_limits_request, &j));
+	out.chunk = json_get_array(j, S("chunk"));
+	out.end = json_get_str(j, S("end"));
+	return out;
+}
+
+static str id_at(const struct read *r, size_t i) { return json_get_str(r->chunk->array.items[i], S("event_id")); }
+
+/* The whole room from the top, page by page. */
+static size_t read_all(struct reading *r, size_t limit, str *ids, size_t most)
+{
+	str from = STR_NONE;
+	size_t n = 0;
+
+	for (unsigned pages = 0; pages < 500; pages++) {
+		const struct read page = read_page(r, from, true, (int64_t)limit, true);
+
+		for (size_t i = 0; i < page.chunk->array.n && n < most; i++)
+			ids[n++] = id_at(&page, i);
+		if (str_is_none(page.end))
+			break;
+		from = page.end;
+	}
+	return n;
+}
+
+/* n events on `base`, of which the first `hidden` are not given to who asks; the last one comes, over a gap. */
+static void gap_of(struct reading *r, const struct event **chain, size_t n, size_t hidden, size_t topic_at)
+{
+	struct scene *s = &r->s;
+
+	for (size_t i = 0; i < n; i++) {
+		const str prev = i ? chain[i - 1]->event_id : s->base;
+
+		chain[i] = i == topic_at ? made(s, "m.room.topic", "", "{'topic':'T'}", prev) : said(s, prev);
+		if (i < hidden)
+			hide(s, chain[i]);
+	}
+	state_is(s, chain[hidden - 1]->event_id, STR_NONE, topic_at < hidden ? &chain[topic_at]->event_id : NULL,
+		 topic_at < hidden);
+	comes(s, chain[n - 1]);
+	assert_int_equal(n_gaps(s), 1);
+	map_done(&s->far->hidden);
+	map_init(&s->far->hidden, s->w->a);
+	s->fed.asked.n = 0;
+}
+
+static void stands_in_order(struct reading *r, const struct event *const *chain, size_t n)
+{
+	int64_t timeline = event_row(r->s.w, r->s.base)->timeline;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct event_row *row = event_row(r->s.w, chain[i]->event_id);
+
+		ok(row && row->timeline > timeline, "event %zu is above the one before", i);
+		timeline = row->timeline;
+	}
+}
+
+static const char *const versions[] = { "1", "3", "11", "12" };
+
+/* What was missing stands between what is around it, has no stream position, and the gap is gone. */
+static void a_gap_is_filled(struct world *w)
+{
+	for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
+		struct reading r;
+		const struct event *chain[12];
+		str ids[100];
+		size_t n;
+
+		open_reading(&r, w, versions[v]);
+		gap_of(&r, chain, 12, 10, SIZE_MAX);
+		n = read_all(&r, 5, ids, ARRAY_LEN(ids));
+		ok(n > 12, "%zu events", n);
+		for (size_t i = 0; i < 12; i++)
+			same_str(ids[i], chain[11 - i]->event_id);
+		same_str(ids[12], r.s.base);
+		stands_in_order(&r, chain, 12);
+		ok(!event_row(w, chain[4]->event_id)->stream, "it is no news");
+		assert_int_equal(n_gaps(&r.s), 0);
+		assert_int_equal(fake_asked(&r.s.fed, "backfill"), 1);
+		assert_int_equal(fake_asked(&r.s.fed, "state"), 0);
+		ok(!(event_row(w, chain[10]->event_id)->flags & EVENT_GAP), "the flag is gone");
+		/* The way forward and back in the graph is whole. */
+		ok(store_nids_are_one(event_row(w, chain[10]->event_id)->prevs, event_row(w, chain[9]->event_id)->nid),
+		   "what it stands on has a number");
+		check_flat(w, r.s.id);
+		say(w, who(w, "alice"), r.s.id, "goes on");
+		check_flat(w, r.s.id);
+		close_reading(&r);
+	}
+}
+WORLD(a_gap_is_filled)
+
+/* More than an answer holds: the gap moves down, and closes at last. */
+static void a_gap_moves_down(struct world *w)
+{
+	struct reading r;
+	const struct event *chain[260];
+	str ids[400];
+	size_t n;
+
+	open_reading(&r, w, "11");
+	gap_of(&r, chain, 260, 258, SIZE_MAX);
+	n = read_all(&r, 30, ids, ARRAY_LEN(ids));
+	ok(n > 260, "%zu events", n);
+	for (size_t i = 0; i < 260; i++)
+		same_str(ids[i], chain[259 - i]->event_id);
+	stands_in_order(&r, chain, 260);
+	assert_int_equal(n_gaps(&r.s), 0);
+	assert_int_equal(fake_asked(&r.s.fed, "backfill"), 3);
+	assert_int_equal(fake_asked(&r.s.fed, "state"), 0);
+	close_reading(&r);
+}
+WORLD(a_gap_moves_down)
+
+static int64_t topic_after(struct reading *r, const struct event *ev)
+{
+	struct world *w = r->s.w;
+	struct node_source src = { .cache = w->rs->node_cache, .room = room_nid(w, r->s.id) };
+	const struct state_tree tree = node_source_tree(&src);
+	struct state_root root;
+	int64_t type, nid;
+
+	good(store_intern_find(w->b->st, w->a, S("m.room.topic"), &type));
+	good(state_root_of(&tree, w->a, event_row(w, ev->event_id)->root_after, &root));
+	good(state_get(&tree, w->a, root, type, w->rs->empty, &nid));
+	return nid;
+}
+
+/* Each event knows the room as it was: before the topic was set, and after. */
+static void states_are_carried_upwards(struct world *w)
+{
+	struct reading r;
+	const struct event *chain[150];
+	str ids[400];
+	int64_t topic;
+
+	open_reading(&r, w, "11");
+	set_state(w, who(w, "alice"), r.s.id, "m.room.power_levels", "", "{'users':{'@alice:test':100,'@u:far':50}}");
+	gap_of(&r, chain, 150, 148, 120);
+	/* The lowest of the first page stands on what is still missing: its state is asked for. */
+	state_is(&r.s, chain[47]->event_id, chain[120]->event_id, NULL, 0);
+	read_all(&r, 50, ids, ARRAY_LEN(ids));
+	stands_in_order(&r, chain, 150);
+	assert_int_equal(n_gaps(&r.s), 0);
+	assert_int_equal(fake_asked(&r.s.fed, "state"), 1);
+	topic = event_row(w, chain[120]->event_id)->nid;
+	assert_int_equal(topic_after(&r, chain[149]), topic);
+	assert_int_equal(topic_after(&r, chain[120]), topic);
+	assert_int_equal(topic_after(&r, chain[119]), 0);
+	assert_int_equal(topic_after(&r, chain[60]), 0);
+	assert_int_equal(topic_after(&r, chain[10]), 0);
+	ok(!(event_row(w, chain[120]->event_id)->flags & EVENT_OUTLIER), "it was an outlier, and has its place");
+	check_flat(w, r.s.id);
+	close_reading(&r);
+}
+WORLD(states_are_carried_upwards)
+
+/* Who may not wait says so, and nothing is written; nobody was asked. */
+static void who_may_not_wait_asks_nobody(struct world *w)
+{
+	struct reading r;
+	const struct event *chain[5];
+	struct read page;
+
+	open_reading(&r, w, "11");
+	gap_of(&r, chain, 5, 3, SIZE_MAX);
+	page = read_page(&r, STR_NONE, true, 2, false);
+	ok(!page.wants_to_ask && page.chunk->array.n == 2, "a page that is full above the gap is a page");
+	page = read_page(&r, STR_NONE, true, 10, false);
+	ok(page.wants_to_ask && !page.chunk, "nothing written");
+	page = read_page(&r, arena_keep(w->a, read_page(&r, STR_NONE, true, 2, false).end), true, 10, false);
+	ok(page.wants_to_ask, "also where it begins at the gap");
+	assert_int_equal(r.s.fed.asked.n, 0);
+	close_reading(&r);
+}
+WORLD(who_may_not_wait_asks_nobody)
+
+/* Nobody has it: the page goes on below the gap, and nobody is asked again for a while. */
+static void gaps_that_nobody_fills_are_passed(struct world *w)
+{
+	struct reading r;
+	const struct event *chain[5];
+	struct read page;
+
+	open_reading(&r, w, "11");
+	gap_of(&r, chain, 5, 3, SIZE_MAX);
+	r.s.far->silent = true;
+	page = read_page(&r, STR_NONE, true, 10, true);
+	same_str(id_at(&page, 0), chain[4]->event_id);
+	same_str(id_at(&page, 1), chain[3]->event_id);
+	same_str(id_at(&page, 2), r.s.base);
+	assert_int_equal(r.s.fed.asked.n, 1);
+	page = read_page(&r, STR_NONE, true, 10, true);
+	assert_int_equal(page.chunk->array.n, 10);
+	page = read_page(&r, STR_NONE, true, 10, false);
+	ok(!page.wants_to_ask && page.chunk->array.n == 10, "nor is it worth while to wait");
+	assert_int_equal(r.s.fed.asked.n, 1);
+	/* A while later it is. */
+	later += INT64_C(40) * 1000000;
+	r.s.far->silent = false;
+	page = read_page(&r, STR_NONE, true, 10, true);
+	same_str(id_at(&page, 2), chain[2]->event_id);
+	assert_int_equal(n_gaps(&r.s), 0);
+	close_reading(&r);
+}
+WORLD(gaps_that_nobody_fills_are_passed)
+
+/* What does not hang together with what is missing is not history. */
+static void stray_history_is_ignored(struct world *w)
+{
+	struct reading r;
+	const struct event *chain[5], *stray;
+	str ids[100];
+
+	open_reading(&r, w, "11");
+	gap_of(&r, chain, 5, 3, SIZE_MAX);
+	stray = forge_by(&r.s.f, S("@u:far"), "m.room.message", NULL, "{'body':'stray'}", &r.s.base, 1);
+	vec_push(w->a, &r.s.far->chatter, stray->bytes);
+	read_all(&r, 10, ids, ARRAY_LEN(ids));
+	ok(!event_row(w, stray->event_id), "not stored");
+	assert_int_equal(n_gaps(&r.s), 0);
+	close_reading(&r);
+}
+WORLD(stray_history_is_ignored)
+
+/* History with an event that was not allowed: that one is not shown, what stands on it is. */
+static void history_is_authorised(struct world *w)
+{
+	struct reading r;
+	struct scene *s = &r.s;
+	const struct event *a, *bad, *c, *d;
+	str ids[100];
+	size_t n;
+
+	open_reading(&r, w, "11");
+	a = said(s, s->base);
+	bad = made(s, "m.room.topic", "", "{'topic':'by nobody'}", a->event_id);
+	c = said(s, bad->event_id);
+	d = said(s, c->event_id);
+	hide(s, a);
+	hide(s, bad);
+	state_is(s, bad->event_id, STR_NONE, NULL, 0);
+	comes(s, d);
+	map_done(&s->far->hidden);
+	map_init(&s->far->hidden, w->a);
+	n = read_all(&r, 10, ids, ARRAY_LEN(ids));
+	same_str(ids[0], d->event_id);
+	same_str(ids[1], c->event_id);
+	same_str(ids[2], a->event_id);
+	same_str(ids[3], s->base);
+	ok(n > 3, "and so on");
+	ok(event_row(w, bad->event_id)->flags & EVENT_REJECTED, "the topic is rejected");
+	ok(!current(w, s->id, "m.room.topic", ""), "and in no state");
+	assert_int_equal(n_gaps(s), 0);
+	check_flat(w, s->id);
+	close_reading(&r);
+}
+WORLD(history_is_authorised)
+
+struct reader {
+	struct reading *r;
+	enum backfill_outcome outcome;
+	int64_t above;
+};
+static void reader_main(void *arg)
+{
+	struct reader *x = arg;
+	AUTO_ARENA a = arena_new();
+
+	good(backfill_below(x->r->b, a, x->r->s.id, x->above, clock_mono_us() + 20000000, &x->outcome));
+}
+
+/* Many read there at once: one asks, all have it. */
+static void one_asks_for_all(struct world *w)
+{
+	struct reading r;
+	struct reader readers[6];
+	struct thread *threads[6];
+	const struct event *chain[8];
+
+	open_reading(&r, w, "11");
+	gap_of(&r, chain, 8, 6, SIZE_MAX);
+	const int64_t above = event_row(w, chain[6]->event_id)->nid;
+	for (size_t i = 0; i < ARRAY_LEN(readers); i++) {
+		readers[i] = (struct reader){ &r, BACKFILL_LATE, above };
+		threads[i] = thread_start("reader", reader_main, &readers[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(readers); i++)
+		thread_join(&threads[i]);
+	for (size_t i = 0; i < ARRAY_LEN(readers); i++)
+		ok(readers[i].outcome == BACKFILL_MORE, "reader %zu", i);
+	assert_int_equal(fake_asked(&r.s.fed, "backfill"), 1);
+	assert_int_equal(n_gaps(&r.s), 0);
+	close_reading(&r);
+}
+WORLD(one_asks_for_all)
+
+/* Where there is no space left between two events, the room is numbered anew. */
+static err *squeeze(struct tx *tx, void *arg)
+{
+	int64_t *room_then_top = arg;
+
+	return store_timeline_renumber(tx, *room_then_top, 2, room_then_top);
+}
+
+static void space_is_made(struct world *w)
+{
+	struct reading r;
+	const struct event *chain[12];
+	str ids[100];
+	int64_t top;
+
+	open_reading(&r, w, "11");
+	gap_of(&r, chain, 12, 10, SIZE_MAX);
+	top = room_nid(w, r.s.id);
+	good(store_do(w->b->st, w->a, squeeze, &top));
+	read_all(&r, 50, ids, ARRAY_LEN(ids));
+	for (size_t i = 0; i < 12; i++)
+		same_str(ids[i], chain[11 - i]->event_id);
+	stands_in_order(&r, chain, 12);
+	const str next = say(w, who(w, "alice"), r.s.id, "goes on");
+	ok(event_row(w, next)->timeline > event_row(w, chain[11]->event_id)->timeline, "what comes is on top");
+	close_reading(&r);
+}
+WORLD(space_is_made)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORLD_TESTS(a_gap_is_filled),
+		WORLD_TESTS(a_gap_moves_down),
+		WORLD_TESTS(states_are_carried_upwards),
+		WORLD_TESTS(who_may_not_wait_asks_nobody),
+		WORLD_TESTS(gaps_that_nobody_fills_are_passed),
+		WORLD_TESTS(stray_history_is_ignored),
+		WORLD_TESTS(history_is_authorised),
+		WORLD_TESTS(one_asks_for_all),
+		WORLD_TESTS(space_is_made),
+	};
+
+	crypto_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
