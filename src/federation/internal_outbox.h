@@ -157,6 +157,9 @@ struct outbox {
 	size_t sent_bytes;
 };
 
+/* outbox.c; under the lock: the thread, where it sleeps. */
+void outbox_wake(struct outbox *o);
+
 /* outbox_destination.c; under the lock */
 struct destination *destination_of(struct outbox *o, int64_t server);
 void destination_free(struct outbox *o, struct destination *d);
@@ -210,6 +213,15 @@ int64_t save_due(const struct outbox *o); /* under the lock: when to call outbox
 void save_free(struct outbox *o);
 void save_edu_acked(struct outbox *o, int64_t id);
 void save_bad(struct outbox *o, const struct outbox_bad_row *row); /* error borrowed */
+
+struct save { /* one piece; in its own arena */
+	struct outbox *o;
+	struct arena *a;
+	struct outbox_save rows;
+	bool prune;
+	bool ended, failed; /* o->lock */
+	int64_t again_at;   /* ms, when it failed */
+};
 
 /* What is counted. */
 struct outbox_metrics {

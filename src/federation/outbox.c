@@ -39,9 +39,9 @@ static void make_metrics(void)
 				     "Events left out because a server would not take them", "");
 	m->edus_dropped = metric_counter(dropped, dropped_help, "what=\"news\"");
 	m->messages_dropped = metric_counter(dropped, dropped_help, "what=\"messages_to_devices\"");
-	m->failing =
-		metric_gauge("hearth_federation_destinations_failing", "Servers that do not take what is sent", "");
-	m->destinations = metric_gauge("hearth_federation_destinations", "Servers that something was sent to", "");
+	m->failing = metric_gauge("hearth_federation_outbox_failing", "Servers that do not take what is sent", "");
+	m->destinations = metric_gauge("hearth_federation_outbox_destinations",
+				       "Servers in memory that something is sent to", "");
 }
 
 /*
@@ -92,14 +92,12 @@ static err *load(struct outbox *o, struct arena *a)
 	return NULL;
 }
 
-/* Wakes the thread where it sleeps; without the lock, which the caller has dropped. */
-static bool to_wake(struct outbox *o)
+void outbox_wake(struct outbox *o)
 {
-	const bool wake = o->sleeping && o->batch;
-
 	lock_assert_held(&o->lock);
+	if (o->sleeping && o->batch)
+		o->wire->wake(o->batch);
 	o->sleeping = false;
-	return wake;
 }
 
 static void attempt_now(struct outbox *o, struct destination *d, bool anyway)
@@ -113,17 +111,12 @@ static void on_return(void *ctx, str server_name)
 {
 	struct outbox *o = ctx;
 	struct destination *d;
-	bool wake = false;
 
-	lock_take(&o->lock);
+	LOCKED(&o->lock);
 	d = map_get(&o->by_name, server_name);
-	if (d) {
+	if (d)
 		attempt_now(o, d, false);
-		wake = to_wake(o);
-	}
-	lock_drop(&o->lock);
-	if (wake)
-		o->wire->wake(o->batch);
+	outbox_wake(o);
 }
 
 err *outbox_new(struct arena *a, const struct outbox_options *opt, struct outbox **out)
@@ -140,7 +133,7 @@ err *outbox_new(struct arena *a, const struct outbox_options *opt, struct outbox
 		o->opt.max_flights = FLIGHTS;
 	o->wire = opt->wire ? opt->wire : &outbox_wire_fed;
 	o->wire_ctx = opt->wire ? opt->wire_ctx : opt->fed;
-	lock_init(&o->lock, RANK_BUS); /* others tell of things under their own locks */
+	lock_init(&o->lock, RANK_STORE); /* others tell of things under their own locks; below it are the batch's */
 	cond_init(&o->saved);
 	map_init(&o->by_server, NULL);
 	map_init(&o->by_name, NULL);
@@ -275,8 +268,8 @@ void outbox_stop(struct outbox *o)
 		return;
 	lock_take(&o->lock);
 	o->stopping = true;
-	lock_drop(&o->lock);
 	o->wire->wake(o->batch);
+	lock_drop(&o->lock);
 	thread_join(&o->thread);
 	lock_take(&o->lock);
 	batch = o->batch;
@@ -292,9 +285,8 @@ void outbox_stop(struct outbox *o)
 void outbox_event(struct outbox *o, int64_t room, int64_t stream, int64_t event, const int64_t *servers, size_t n)
 {
 	const struct outbox_event_row item = { .event = event, .room = room, .stream = stream };
-	bool wake;
 
-	lock_take(&o->lock);
+	LOCKED(&o->lock);
 	o->told = MAX(o->told, stream);
 	for (size_t i = 0; i < n; i++) {
 		struct destination *d = destination_of(o, servers[i]);
@@ -303,10 +295,7 @@ void outbox_event(struct outbox *o, int64_t room, int64_t stream, int64_t event,
 		destination_schedule(o, d);
 	}
 	save_soon(o);
-	wake = to_wake(o);
-	lock_drop(&o->lock);
-	if (wake)
-		o->wire->wake(o->batch);
+	outbox_wake(o);
 }
 
 static struct edu_body *body_new(struct outbox *o, str type, str key, str content)
@@ -336,11 +325,9 @@ void outbox_edu(struct outbox *o, const int64_t *servers, size_t n, str type, st
 	const bool at_once = str_eq(type, S("m.typing"));
 	struct edu_body *body;
 	int64_t now;
-	bool wake;
 
-	lock_take(&o->lock);
+	LOCKED(&o->lock);
 	if (o->edu_bytes >= EDUS_BYTES) {
-		lock_drop(&o->lock);
 		metric_add(outbox_metrics.edus_dropped, (int64_t)n);
 		return;
 	}
@@ -360,10 +347,7 @@ void outbox_edu(struct outbox *o, const int64_t *servers, size_t n, str type, st
 		destination_schedule(o, d);
 	}
 	edu_unref(o, body);
-	wake = to_wake(o);
-	lock_drop(&o->lock);
-	if (wake)
-		o->wire->wake(o->batch);
+	outbox_wake(o);
 }
 
 err *outbox_edu_write(struct tx *tx, int64_t server, str type, str key, str content)
@@ -373,19 +357,14 @@ err *outbox_edu_write(struct tx *tx, int64_t server, str type, str key, str cont
 
 void outbox_edu_tell(struct outbox *o, const int64_t *servers, size_t n)
 {
-	bool wake;
-
-	lock_take(&o->lock);
+	LOCKED(&o->lock);
 	for (size_t i = 0; i < n; i++) {
 		struct destination *d = destination_of(o, servers[i]);
 
 		d->has_rows = true;
 		destination_schedule(o, d);
 	}
-	wake = to_wake(o);
-	lock_drop(&o->lock);
-	if (wake)
-		o->wire->wake(o->batch);
+	outbox_wake(o);
 }
 
 /*
@@ -525,17 +504,12 @@ err *outbox_retry(struct outbox *o, struct arena *a, str server_name)
 {
 	struct destination *d;
 	int64_t server;
-	bool wake = false;
 
 	TRY(server_number(o, a, server_name, &server));
-	lock_take(&o->lock);
+	LOCKED(&o->lock);
 	d = map_get_i(&o->by_server, server);
-	if (d) {
+	if (d)
 		attempt_now(o, d, true);
-		wake = to_wake(o);
-	}
-	lock_drop(&o->lock);
-	if (wake)
-		o->wire->wake(o->batch);
+	outbox_wake(o);
 	return NULL;
 }

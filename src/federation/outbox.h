@@ -25,10 +25,11 @@ struct outbox_options { /* borrowed for the life of the service */
 	const struct outbox_wire *wire;
 	void *wire_ctx;
 };
+/* Before anything is written to rooms. */
 NODISCARD err *outbox_new(struct arena *a, const struct outbox_options *opt, struct outbox **out);
 void outbox_start(struct outbox *o); /* its thread */
 void outbox_stop(struct outbox *o);  /* ends what is under way; before the store closes */
-void outbox_free(struct outbox **o);
+void outbox_free(struct outbox **o); /* after the store was closed: its last pieces still tell */
 
 /* After a commit, in its order: an event that other servers get from us. `servers`: interned names, this one not among
  * them. Quick, any thread. */

@@ -11,10 +11,12 @@
 
 static void sent_free(struct outbox *o, struct sent *s)
 {
+	struct arena *a = s->a; /* holds the entry itself */
+
 	(void)map_del_i(&o->sent, s->event);
 	list_del(&s->idle);
 	o->sent_bytes -= s->bytes;
-	arena_free(&s->a); /* holds the entry itself */
+	arena_free(&a);
 }
 
 /* The oldest stand first. */

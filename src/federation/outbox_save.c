@@ -12,14 +12,13 @@
 
 enum { SAVE_ROWS = 300, SAVE_EDUS = 500, SAVE_BAD = 50 };
 
-struct save {
-	struct outbox *o;
-	struct arena *a;
-	struct outbox_save rows;
-	bool prune;
-	bool ended, failed;
-	int64_t again_at; /* ms, when it failed */
-};
+static void save_end(struct save **sp)
+{
+	struct arena *a = *sp ? (*sp)->a : NULL; /* holds it */
+
+	*sp = NULL;
+	arena_free(&a);
+}
 
 void save_soon(struct outbox *o)
 {
@@ -150,17 +149,12 @@ static void save_after(void *arg, const err *result)
 {
 	struct save *s = arg;
 	struct outbox *o = s->o;
-	bool wake;
 
-	lock_take(&o->lock);
+	LOCKED(&o->lock);
 	s->ended = true;
 	s->failed = result != NULL;
 	cond_broadcast(&o->saved);
-	wake = o->sleeping && o->batch;
-	o->sleeping = false;
-	lock_drop(&o->lock);
-	if (wake)
-		o->wire->wake(o->batch);
+	outbox_wake(o);
 }
 
 static void queue(struct outbox *o, struct save *s)
@@ -176,7 +170,7 @@ static void queue(struct outbox *o, struct save *s)
 }
 
 /* Under the lock: what became of the last one. Gives one that is to be written again. */
-static struct save *settle(struct outbox *o, int64_t now)
+static struct save *settle(struct outbox *o, int64_t now, bool at_once)
 {
 	struct save *s = o->saving;
 
@@ -185,14 +179,13 @@ static struct save *settle(struct outbox *o, int64_t now)
 	if (s->failed) {
 		if (!s->again_at)
 			s->again_at = now + SAVE_MS;
-		if (now < s->again_at)
+		if (now < s->again_at && !at_once)
 			return NULL;
 		s->again_at = 0;
 		return s;
 	}
 	o->floor = s->rows.floor;
-	o->saving = NULL;
-	arena_free(&s->a);
+	save_end(&o->saving);
 	return NULL;
 }
 
@@ -202,7 +195,7 @@ void outbox_save_some(struct outbox *o)
 	struct save *s;
 
 	lock_take(&o->lock);
-	s = settle(o, now);
+	s = settle(o, now, false);
 	if (!s && !o->saving && o->save_at && o->save_at <= now)
 		s = o->saving = compose(o);
 	lock_drop(&o->lock);
@@ -227,7 +220,7 @@ void save_all(struct outbox *o)
 		lock_take(&o->lock);
 		while (o->saving && !o->saving->ended)
 			cond_wait(&o->saved, &o->lock);
-		s = settle(o, INT64_MAX);
+		s = settle(o, o->opt.now(), true);
 		if (!s && !o->saving)
 			s = o->saving = compose(o);
 		lock_drop(&o->lock);
@@ -246,9 +239,7 @@ void save_all(struct outbox *o)
 
 void save_free(struct outbox *o)
 {
-	if (o->saving)
-		arena_free(&o->saving->a);
-	o->saving = NULL;
+	save_end(&o->saving);
 	for (size_t i = 0; i < o->n_bad; i++)
 		mem_free((void *)o->bad[i].error.p);
 	mem_free(o->bad);

@@ -355,7 +355,7 @@ static void suspect(struct destination *d)
 	struct txn *t = d->txn;
 
 	d->probing = true;
-	if (t->n_items && t->events[0])
+	if (t->n_items && t->events[0] && str_is_none(t->event_id))
 		t->event_id = str_keep(t->events[0]->event_id);
 }
 
