@@ -12,6 +12,7 @@
 #include "cli/files.h"
 #include "e2ee/list_sender.h"
 #include "federation/fed.h"
+#include "federation/outbox.h"
 #include "federation/query.h"
 #include "federation/key_ring.h"
 #include "main/server.h"
@@ -146,7 +147,8 @@ err *server_open_federation(struct server *s)
 	TRY(open_client(s));
 	TRY(open_discovery(s));
 	TRY(open_fed(s));
-	return open_keys(s);
+	TRY(open_keys(s));
+	return server_open_outbox(s);
 }
 
 static err *open_admit(struct server *s)
@@ -227,6 +229,7 @@ err *server_open_shared_rooms(struct server *s)
 	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	s->pool = pool_new(cores > 1 ? (size_t)MIN(cores, 64) - 1 : 0);
+	server_tell_of_events(s);
 	TRY(open_missing(s));
 	TRY(open_backfill(s));
 	TRY(open_inbound(s));
@@ -258,6 +261,7 @@ void server_close_shared_rooms(struct server *s)
 
 void server_stop_federation(struct server *s)
 {
+	outbox_stop(s->services.outbox);
 	if (s->services.client)
 		client_stop(s->services.client);
 }

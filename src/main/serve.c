@@ -9,6 +9,7 @@
 #include "api/routes.h"
 #include "base/clock.h"
 #include "cli/files.h"
+#include "federation/outbox.h"
 #include "main/server.h"
 
 #include <netdb.h>
@@ -184,6 +185,7 @@ static err *run(struct server *s, const sigset_t *signals, const char *program)
 
 	TRY(server_open_services(s));
 	TRY(start_http(s));
+	outbox_start(s->services.outbox);
 	on = (struct control_services){ s->services.users, s->services.e2ee };
 	TRY(control_start(s->a, s->config->data_dir, &on, s->log, &s->control));
 	(void)sd_notify(0, "READY=1");

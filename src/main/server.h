@@ -29,6 +29,7 @@ struct server {
 	struct discovery *discovery;
 	struct pool *pool; /* verifies signatures along with whoever asks */
 	struct missing *missing;
+	int64_t presence_allowance, presence_allowed_at; /* outgoing.c's */
 	struct http *http;
 	size_t n_listening;                          /* sockets */
 	struct file_mark certificate_mark, key_mark; /* as they were last read */
@@ -55,6 +56,12 @@ void server_close_shared_rooms(struct server *s);
 void server_stop_federation(struct server *s);
 /* Before the store closes. */
 void server_close_federation(struct server *s);
+
+/* outgoing.c: what goes to other servers. With federation; once there are rooms, before anything is written to them;
+ * once there are typing and presence. */
+NODISCARD err *server_open_outbox(struct server *s);
+void server_tell_of_events(struct server *s);
+void server_tell_of_users(struct server *s);
 
 /* networks.c: an operator's lists as networks. `deny` not said: what is no part of the public internet. */
 struct client_nets server_networks(struct arena *a, const struct config_list *deny, const struct config_list *allow);

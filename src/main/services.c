@@ -9,6 +9,7 @@
 #include "cli/files.h"
 #include "e2ee/backup.h"
 #include "e2ee/to_device.h"
+#include "federation/outbox.h"
 #include "flow/deactivate.h"
 #include "flow/profile_spread.h"
 #include "main/server.h"
@@ -286,6 +287,7 @@ err *server_open_services(struct server *s)
 	s->services.notify = notify_new(s->services.rooms, s->services.users);
 	s->services.typing = typing_new(s->services.bus, s->services.rooms);
 	TRY(open_presence(s));
+	server_tell_of_users(s);
 	TRY(open_syncs(s));
 	s->services.spread = profile_spread_new(s->services.users, s->services.rooms, s->log);
 	rooms_purging_start(s->services.rooms);
@@ -317,8 +319,10 @@ void server_close_services(struct server *s)
 	if (all->e2ee)
 		to_device_flush(all->e2ee);
 	presence_stop(all->presence);
+	typing_stop(all->typing);
 	server_close_federation(s);
 	store_close(&s->store);
+	outbox_free(&all->outbox);
 	if (all->e2ee)
 		e2ee_free(&all->e2ee);
 	server_close_shared_rooms(s);

@@ -72,6 +72,8 @@ struct room_log {
 
 struct presence {
 	struct presence_options opt;
+	presence_fn *on_change; /* or NULL. `lock` */
+	void *on_change_ctx;
 	struct lock lock;
 	struct cond earlier; /* something is due before wakes_at */
 	struct map users, logs;

@@ -96,6 +96,11 @@ void presence_known(struct presence *p, struct arena *a, int64_t user, struct pr
 /* The user, if `reader` may see their presence: they share a room. Else 0, also where there is no such user. */
 NODISCARD err *presence_visible(struct presence *p, struct arena *a, int64_t reader, str user_id, int64_t *out_user);
 
+/* Told of changes of users of this server, with the rooms that they are in: on the service's thread, with no lock held.
+ * At start only. */
+typedef void presence_fn(void *ctx, struct arena *a, const struct presence_view *who, const int64_t *rooms, size_t n);
+void presence_on_change(struct presence *p, presence_fn *fn, void *ctx);
+
 /* Which changes a reader is told of. */
 struct presence_ask {
 	int64_t user;         /* the reader: their own presence is told, too */

@@ -41,6 +41,8 @@ struct telling {
 	size_t n;
 	bool read;
 	bool news; /* and not only an entry in a log */
+	bool ours;
+	struct presence_view view; /* ours, with news */
 };
 
 /* The bus may know a little later. */
@@ -54,9 +56,14 @@ static void drop_left(const struct who *w, struct telling *t)
 	t->n = n;
 }
 
-static void tell_one(struct presence *p, struct who *w, struct telling *t, int64_t now)
+static struct presence_view view_of(const struct presence *p, struct arena *a, const struct who *w);
+
+static void tell_one(struct presence *p, struct arena *a, struct who *w, struct telling *t, int64_t now)
 {
 	t->news = who_is_news(p, w, now);
+	t->ours = !w->elsewhere;
+	if (t->news && t->ours && p->on_change)
+		t->view = view_of(p, a, w);
 	w->serial = bus_next_serial(p->opt.bus);
 	w->told = who_shown(p, w, now);
 	w->told_at = now;
@@ -86,9 +93,17 @@ static void nudge_rooms(struct presence *p, struct arena *a, const struct tellin
 	}
 }
 
+void presence_on_change(struct presence *p, presence_fn *fn, void *ctx)
+{
+	LOCKED(&p->lock);
+	p->on_change = fn;
+	p->on_change_ctx = ctx;
+}
+
 void tell_users(struct presence *p, struct arena *a, const int64_t *users, size_t n)
 {
 	struct telling *list = ARENA_ARRAY(a, struct telling, n);
+	presence_fn *tell_others;
 	int64_t newest = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -105,7 +120,7 @@ void tell_users(struct presence *p, struct arena *a, const int64_t *users, size_
 		drop_left(w, &list[i]);
 		/* Of the rooms nothing could be learnt: then with the next change. */
 		if (list[i].read && who_ready(w) <= now) {
-			tell_one(p, w, &list[i], now);
+			tell_one(p, a, w, &list[i], now);
 			newest = list[i].news ? w->serial : newest;
 		} else if (list[i].read && w->serial) {
 			for (size_t k = 0; k < list[i].n; k++)
@@ -113,9 +128,13 @@ void tell_users(struct presence *p, struct arena *a, const int64_t *users, size_
 		}
 		who_note(p, w, now);
 	}
+	tell_others = p->on_change;
 	lock_drop(&p->lock);
 	if (!newest)
 		return;
+	for (size_t i = 0; i < n && tell_others; i++)
+		if (list[i].news && list[i].ours)
+			tell_others(p->on_change_ctx, a, &list[i].view, list[i].rooms, list[i].n);
 	nudge_rooms(p, a, list, n, newest);
 	lock_take(&p->lock);
 	p->turns_wait = true;

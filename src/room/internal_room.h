@@ -53,6 +53,7 @@ struct job;
 struct job_event;
 struct draft;
 struct purge;
+struct receipt_cmd;
 struct server_list;
 struct ahead;
 
@@ -157,7 +158,9 @@ struct rooms {
 	struct map upgrading;  /* room id -> struct upgrade */
 	struct metric *resets; /* of state, see flat.c */
 	struct metric *outliers[OUTLIER_OUTCOMES];
-	struct chore *purging; /* purger.c; or NULL. `lock` */
+	struct chore *purging;                                                    /* purger.c; or NULL. `lock` */
+	void (*on_receipt)(void *ctx, const struct receipt_cmd *cmd, int64_t ts); /* or NULL */
+	void *on_receipt_ctx;
 	rooms_prepare_fn *prepare;
 	void *prepare_ctx;
 };

@@ -78,6 +78,7 @@ static err *check_thread(struct tx *tx, struct arena *a, const struct event_row 
 struct receipt_write {
 	struct rooms *rs;
 	struct receipt_row row;
+	bool is_own_event;
 	bool moved;
 };
 
@@ -99,7 +100,7 @@ static void receipt_after(void *arg, const err *result)
 }
 
 static err *prepare_receipt(struct rooms *rs, struct tx *tx, struct arena *a, const struct receipt_cmd *cmd,
-			    struct receipt_row *out)
+			    struct receipt_row *out, bool *out_is_own_event)
 {
 	const struct event_row *row;
 	struct room_view *v;
@@ -112,7 +113,14 @@ static err *prepare_receipt(struct rooms *rs, struct tx *tx, struct arena *a, co
 				     .event = row->nid,
 				     .upto = row->stream,
 				     .ts = clock_ms() };
+	*out_is_own_event = row->sender == cmd->by.user;
 	return check_thread(tx, a, row, cmd->thread_id, &out->thread);
+}
+
+void rooms_on_receipt(struct rooms *rs, receipt_fn *fn, void *ctx)
+{
+	rs->on_receipt = fn;
+	rs->on_receipt_ctx = ctx;
 }
 
 err *room_receipt(struct rooms *rs, struct arena *a, const struct receipt_cmd *cmd)
@@ -122,14 +130,18 @@ err *room_receipt(struct rooms *rs, struct arena *a, const struct receipt_cmd *c
 	AUTO_TX tx = NULL;
 
 	TRY(store_read(rs->opt.store, a, &tx));
-	TRY(prepare_receipt(rs, tx, a, cmd, &w.row));
+	TRY(prepare_receipt(rs, tx, a, cmd, &w.row, &w.is_own_event));
 	store_read_end(&tx);
 	/* Older than everything that /sync ever showed: no receipt moves on to it. */
 	if (!w.row.upto)
 		return NULL;
 	TRY(store_write(rs->opt.store, a, &(struct piece){ .late = receipt_late, .after = receipt_after, .arg = &w },
 			&ticket));
-	return store_wait(a, ticket);
+	TRY(store_wait(a, ticket));
+	/* "Read receipts for events that a user sent do not need to be sent." */
+	if (rs->on_receipt && w.moved && cmd->kind == RECEIPT_READ && !w.is_own_event)
+		rs->on_receipt(rs->on_receipt_ctx, cmd, w.row.ts);
+	return NULL;
 }
 
 /*
@@ -159,7 +171,7 @@ static void receipts_after(void *arg, const err *result)
 
 /* "Servers MUST ignore receipts of users that are not theirs" in short; the ACL goes by rooms. */
 static err *prepare_received(struct rooms *rs, struct tx *tx, struct arena *a, str origin,
-			     const struct received_receipt *r, struct receipt_row *out)
+			     const struct received_receipt *r, struct receipt_write *out)
 {
 	struct receipt_cmd cmd = {
 		.by = { .user_id = r->user_id, .device_id = STR_NONE },
@@ -175,9 +187,9 @@ static err *prepare_received(struct rooms *rs, struct tx *tx, struct arena *a, s
 	if (!cmd.by.user)
 		return err_new(a, ERR_FORBIDDEN, "nobody here knows that user");
 	TRY(room_acl_check(rs, a, r->room_id, origin));
-	TRY(prepare_receipt(rs, tx, a, &cmd, out));
+	TRY(prepare_receipt(rs, tx, a, &cmd, &out->row, &out->is_own_event));
 	if (r->ts > 0)
-		out->ts = r->ts;
+		out->row.ts = r->ts;
 	return NULL;
 }
 
@@ -193,7 +205,7 @@ err *room_receipts_received(struct rooms *rs, struct arena *a, str origin, const
 	TRY(store_read(rs->opt.store, a, &tx));
 	for (size_t i = 0; i < n; i++) {
 		struct receipt_write *one = &w.p[w.n];
-		err *e = prepare_received(rs, tx, a, origin, &list[i], &one->row);
+		err *e = prepare_received(rs, tx, a, origin, &list[i], one);
 
 		if (e && !is_theirs(e))
 			return e;

@@ -18,6 +18,10 @@ struct receipt_cmd {
 /* ERR_FORBIDDEN (not in the room), ERR_NOT_FOUND (no such event that the user may see), ERR_INVALID_PARAM (another
  * thread's event). */
 NODISCARD err *room_receipt(struct rooms *rs, struct arena *a, const struct receipt_cmd *cmd);
+/* Told of public ones of users of this server, once they are on disk and where they moved on: on the thread of who
+ * called room_receipt, with no lock held. Not of one for an event of the user's own: sending it said as much. */
+typedef void receipt_fn(void *ctx, const struct receipt_cmd *cmd, int64_t ts);
+void rooms_on_receipt(struct rooms *rs, receipt_fn *fn, void *ctx); /* at start only */
 /* m.fully_read: the room's account data of that type, moved on. The same errors. */
 NODISCARD err *room_fully_read(struct rooms *rs, struct arena *a, const struct actor *by, str room_id, str event_id);
 

@@ -19,6 +19,15 @@ enum { USERS_MAX = 100 }; /* shown of a room at once; further ones are not told 
 
 struct typist {
 	int64_t user, until_us;
+	int64_t ping_us; /* when others are to be told that it goes on; INT64_MAX: never */
+};
+struct news { /* for those who are told of our users */
+	int64_t room, user;
+	bool typing;
+};
+struct news_list {
+	struct arena *a;
+	VEC(struct news) list;
 };
 struct typing_room {
 	struct list node;
@@ -35,16 +44,37 @@ struct typing {
 	int64_t wakes_at_us; /* what the thread sleeps until */
 	bool stopping;
 	struct thread *thread;
+	typing_fn *tell; /* or NULL */
+	void *tell_ctx;
 };
 
+static void add_news(struct news_list *news, const struct typing_room *r, int64_t user, bool typing)
+{
+	vec_push(news->a, &news->list, (struct news){ r->room, user, typing });
+}
+
+static void tell(const struct typing *t, const struct news_list *news)
+{
+	for (size_t i = 0; i < news->list.n; i++)
+		t->tell(t->tell_ctx, news->list.p[i].room, news->list.p[i].user, news->list.p[i].typing);
+}
+
 /* Takes out those whose time is over; true when there were any. */
-static bool expire(struct typing_room *r, int64_t now)
+static bool expire(struct typing_room *r, int64_t now, struct news_list *news)
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < r->n; i++)
-		if (r->users[i].until_us > now)
-			r->users[kept++] = r->users[i];
+	for (size_t i = 0; i < r->n; i++) {
+		struct typist *u = &r->users[i];
+		const bool goes_on = u->until_us > now;
+
+		if (u->ping_us != INT64_MAX && (!goes_on || u->ping_us <= now)) {
+			add_news(news, r, u->user, goes_on);
+			u->ping_us = now + INT64_C(1000) * TYPING_PING_MS;
+		}
+		if (goes_on)
+			r->users[kept++] = *u;
+	}
 	if (kept == r->n)
 		return false;
 	r->n = kept;
@@ -65,7 +95,7 @@ static int64_t next_deadline(const struct typing_room *r)
 	int64_t least = r->n ? INT64_MAX : r->emptied_us + FORGET_US;
 
 	for (size_t i = 0; i < r->n; i++)
-		least = MIN(least, r->users[i].until_us);
+		least = MIN(least, MIN(r->users[i].until_us, r->users[i].ping_us));
 	return least;
 }
 
@@ -77,14 +107,14 @@ static void forget(struct typing *t, struct typing_room *r)
 }
 
 /* Gives when to look again. */
-static int64_t sweep(struct typing *t, int64_t now)
+static int64_t sweep(struct typing *t, int64_t now, struct news_list *news)
 {
 	int64_t next = INT64_MAX;
 
 	LIST_EACH_SAFE (&t->list, it) {
 		struct typing_room *r = LIST_ITEM(it, struct typing_room, node);
 
-		if (expire(r, now))
+		if (expire(r, now, news))
 			note_change(t, r, now);
 		if (!r->n && r->emptied_us + FORGET_US <= now)
 			forget(t, r);
@@ -99,11 +129,13 @@ static void run(void *arg)
 	struct typing *t = arg;
 
 	for (;;) {
+		AUTO_ARENA a = arena_new();
+		struct news_list news = { .a = a };
 		int64_t next;
 
 		lock_take(&t->lock);
-		next = sweep(t, clock_mono_us());
-		if (!t->stopping) {
+		next = sweep(t, clock_mono_us(), &news);
+		if (!t->stopping && !news.list.n) {
 			t->wakes_at_us = next;
 			if (next == INT64_MAX)
 				cond_wait(&t->changed, &t->lock);
@@ -116,13 +148,16 @@ static void run(void *arg)
 			return;
 		}
 		lock_drop(&t->lock);
+		tell(t, &news);
 	}
 }
+
+static void set(struct typing *t, int64_t room, int64_t user, int64_t for_ms, struct news_list *news);
 
 static void on_stored(void *ctx, const struct rooms_stored *ev)
 {
 	if (ev->member_before == MEMBER_JOIN && ev->member_after != MEMBER_JOIN)
-		typing_set(ctx, ev->room, ev->row->state_key, 0);
+		set(ctx, ev->room, ev->row->state_key, 0, NULL);
 }
 
 struct typing *typing_new(struct bus *bus, struct rooms *rs)
@@ -140,17 +175,31 @@ struct typing *typing_new(struct bus *bus, struct rooms *rs)
 	return t;
 }
 
-void typing_free(struct typing **tp)
+void typing_on_change(struct typing *t, typing_fn *fn, void *ctx)
 {
-	struct typing *t = *tp;
+	LOCKED(&t->lock);
+	t->tell = fn;
+	t->tell_ctx = ctx;
+}
 
-	if (!t)
+void typing_stop(struct typing *t)
+{
+	if (!t || !t->thread)
 		return;
 	lock_take(&t->lock);
 	t->stopping = true;
 	cond_signal(&t->changed);
 	lock_drop(&t->lock);
 	thread_join(&t->thread);
+}
+
+void typing_free(struct typing **tp)
+{
+	struct typing *t = *tp;
+
+	if (!t)
+		return;
+	typing_stop(t);
 	LIST_EACH_SAFE (&t->list, it)
 		forget(t, LIST_ITEM(it, struct typing_room, node));
 	map_done(&t->rooms);
@@ -173,8 +222,8 @@ static struct typing_room *room_of(struct typing *t, int64_t room)
 	return r;
 }
 
-/* True when the list of who types is different afterwards; a prolonged one is not. */
-static bool change(struct typing_room *r, int64_t user, int64_t until_us, int64_t now)
+/* True when the list of who types is different afterwards; a prolonged one is not. ping_us: as the typist's. */
+static bool change(struct typing_room *r, int64_t user, int64_t until_us, int64_t now, int64_t ping_us)
 {
 	size_t i = 0;
 
@@ -192,23 +241,39 @@ static bool change(struct typing_room *r, int64_t user, int64_t until_us, int64_
 	}
 	if (r->n == USERS_MAX)
 		return false;
-	r->users[r->n++] = (struct typist){ user, until_us };
+	r->users[r->n++] = (struct typist){ user, until_us, ping_us };
 	return true;
 }
 
-void typing_set(struct typing *t, int64_t room, int64_t user, int64_t for_ms)
+/* news: of a user of ours; NULL: nobody else is told. */
+static void set(struct typing *t, int64_t room, int64_t user, int64_t for_ms, struct news_list *news)
 {
 	const int64_t now = clock_mono_us();
 	struct typing_room *r;
+	int64_t ping = INT64_MAX;
 
 	LOCKED(&t->lock);
 	if (for_ms <= 0 && !map_get_i(&t->rooms, room))
 		return;
 	r = room_of(t, room);
-	if (change(r, user, now + MIN(for_ms, TYPING_MAX_MS) * 1000, now))
+	if (news && t->tell)
+		ping = now + INT64_C(1000) * TYPING_PING_MS;
+	if (change(r, user, now + MIN(for_ms, TYPING_MAX_MS) * 1000, now, ping)) {
 		note_change(t, r, now);
+		if (ping != INT64_MAX)
+			add_news(news, r, user, for_ms > 0);
+	}
 	if (next_deadline(r) < t->wakes_at_us)
 		cond_signal(&t->changed);
+}
+
+void typing_set(struct typing *t, int64_t room, int64_t user, int64_t for_ms)
+{
+	AUTO_ARENA a = arena_new();
+	struct news_list news = { .a = a };
+
+	set(t, room, user, for_ms, &news);
+	tell(t, &news);
 }
 
 err *typing_told(struct typing *t, struct rooms *rs, struct arena *a, str origin, str room_id, str user_id, bool typing)
@@ -226,7 +291,7 @@ err *typing_told(struct typing *t, struct rooms *rs, struct arena *a, str origin
 	TRY(room_is_joined(rs, a, room, user, &joined));
 	if (!joined)
 		return err_new(a, ERR_FORBIDDEN, "not joined");
-	typing_set(t, room, user, typing ? TYPING_TOLD_MS : 0);
+	set(t, room, user, typing ? TYPING_TOLD_MS : 0, NULL);
 	return NULL;
 }
 

@@ -15,7 +15,15 @@ struct typing;
 /* Starts the thread that ends what was not ended. Who leaves one of `rs` (or NULL) stops typing there: it is told until
  * the store is closed, so that is when to free it. */
 struct typing *typing_new(struct bus *bus, struct rooms *rs);
+/* Its thread ends, and nobody is told any more: before the store is closed. */
+void typing_stop(struct typing *t);
 void typing_free(struct typing **t);
+
+/* Told of users of this server: they type, again after TYPING_PING_MS where they go on, and stopped; not of those who
+ * left the room, which says as much. No lock is held; not after typing_stop. At start only. */
+enum { TYPING_PING_MS = 30000 };
+typedef void typing_fn(void *ctx, int64_t room, int64_t user, bool typing);
+void typing_on_change(struct typing *t, typing_fn *fn, void *ctx);
 
 enum { TYPING_MAX_MS = 120000 }; /* however long a client asks for */
 /* The user types for so many milliseconds from now (0: stopped). Who is allowed to is the caller's check. */
