@@ -1,0 +1,242 @@
+"""What goes to other servers: everything, in order, through outages, refusals and crashes."""
+import threading
+
+import pytest
+
+from client import q, register
+from fed.hearth import FedServer
+from fed.peer import Peer
+
+
+@pytest.fixture
+def alice(fed):
+    return register(fed)
+
+
+@pytest.fixture
+def own():
+    """A server of the test's own, which it may kill."""
+    servers = []
+
+    def make(**kw):
+        servers.append(FedServer(**kw))
+        return servers[-1]
+    yield make
+    for s in servers:
+        s.close()
+
+
+def shared(client, server, *peers, **kw):
+    """A public room that users of the peers have joined, and these users."""
+    room = client.create_room(preset="public_chat", **kw)
+    users = []
+    for p in peers:
+        users.append(p.user())
+        p.join(server.name, room, user=users[-1])
+    return (room, *users)
+
+
+def bodies(peer, room):
+    """What was said in the room, in the order in which it came; repetitions once."""
+    seen = {}
+    for e in list(peer.pdus):
+        if e["room_id"] == room and e["type"] == "m.room.message":
+            seen.setdefault(e["content"]["body"], e)
+    return list(seen)
+
+
+def wait_said(peer, room, *texts):
+    peer.wait_pdu(lambda e: e["room_id"] == room and e["content"].get("body") == texts[-1])
+    assert bodies(peer, room) == list(texts)
+
+
+def test_events_come_in_order_and_signed(each_fed, peer):
+    alice = register(each_fed)
+    room, _ = shared(alice, each_fed, peer)
+    texts = [f"line {n}" for n in range(70)]
+    for t in texts:
+        alice.send(room, t)
+    wait_said(peer, room, *texts)
+    sends = [r for r in peer.requests if "/send/" in r.path]
+    assert len({r.parts[-1] for r in sends}) == len(sends), "an id twice, without need"
+    for r in sends:
+        assert len(r.body["pdus"]) <= 50 and r.body["origin"] == each_fed.name and isinstance(r.body["origin_server_ts"], int)
+    for e in peer.pdus:
+        assert "unsigned" not in e and each_fed.name in e["signatures"]
+
+
+def test_after_an_error_the_same_again(fed, alice, peer):
+    room, _ = shared(alice, fed, peer)
+    tries = []
+
+    def fails(request):
+        tries.append(request)
+        return (500, {"errcode": "M_UNKNOWN", "error": "not now"}) if len(tries) == 1 else (200, {"pdus": {}})
+    peer.answers_txn = fails
+    alice.send(room, "one")
+    peer.wait_pdu(lambda e: e["content"].get("body") == "one")
+    assert tries[0].parts == tries[1].parts and tries[0].body == tries[1].body
+    alice.send(room, "two")
+    wait_said(peer, room, "one", "two")
+
+
+def test_catch_up_after_an_outage(each_fed, peer):
+    alice = register(each_fed)
+    room, _ = shared(alice, each_fed, peer)
+    alice.send(room, "before")
+    wait_said(peer, room, "before")
+    peer.stop()
+    for n in range(30):
+        alice.send(room, f"meanwhile {n}")
+    each_fed.restart()
+    alice.send(room, "after the restart")
+    peer.start()
+    wait_said(peer, room, "before", *(f"meanwhile {n}" for n in range(30)), "after the restart")
+    alice.send(room, "live")
+    wait_said(peer, room, "before", *(f"meanwhile {n}" for n in range(30)), "after the restart", "live")
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_killed_in_mid_transaction(own, peer, store):
+    server = own(store=store)
+    alice = register(server)
+    room, _ = shared(alice, server, peer)
+    held, go = threading.Event(), threading.Event()
+
+    def hangs(request):
+        held.set()
+        go.wait(60)
+        return None, None
+    peer.answers_txn = hangs
+    alice.send(room, "under way")
+    assert held.wait(30)
+    alice.send(room, "behind it")
+    server.kill()
+    peer.answers_txn = lambda request: (200, {"pdus": {}})
+    go.set()
+    server.start()
+    wait_said(peer, room, "under way", "behind it")
+    alice.send(room, "later")
+    wait_said(peer, room, "under way", "behind it", "later")
+
+
+def test_one_bad_event_holds_up_nothing(fed, alice, peer):
+    room, _ = shared(alice, fed, peer)
+    peer.answers_txn = lambda request: (
+        (400, {"errcode": "M_BAD_JSON", "error": "what is this"}) if any(e["content"].get("body") == "bad" for e in request.body["pdus"])
+        else (200, {"pdus": {}}))
+    texts = [f"{n}" for n in range(8)]
+    for t in [*texts[:4], "bad", *texts[4:]]:
+        alice.send(room, t)
+    wait_said(peer, room, *texts)
+    alice.send(room, "and on")
+    wait_said(peer, room, *texts, "and on")
+
+
+def test_errors_of_single_events_are_their_own(fed, alice, peer):
+    room, _ = shared(alice, fed, peer)
+    peer.answers_txn = lambda request: (200, {"pdus": {"$x": {"error": "no"}, "$y": {}}})
+    alice.send(room, "one")
+    wait_said(peer, room, "one")
+    alice.send(room, "two")
+    wait_said(peer, room, "one", "two")
+
+
+def test_who_is_kicked_hears_of_it_and_of_nothing_more(fed, alice, peer):
+    other = Peer()
+    try:
+        room, zoe, _ = shared(alice, fed, peer, other)
+        alice.send(room, "all here")
+        alice.post(f"/rooms/{q(room)}/kick", {"user_id": zoe, "reason": "enough"})
+        alice.send(room, "without her")
+        wait_said(other, room, "all here", "without her")
+        peer.wait_pdu(lambda e: e["type"] == "m.room.member" and e["state_key"] == zoe and e["content"]["membership"] == "leave")
+        # It is in another one still: what comes there says that nothing else was under way.
+        second, _ = shared(alice, fed, peer)
+        alice.send(second, "elsewhere")
+        wait_said(peer, second, "elsewhere")
+        assert bodies(peer, room) == ["all here"]
+    finally:
+        other.close()
+    assert not other.faults
+
+
+def test_who_comes_through_us_is_announced_to_the_others(fed, alice, peer):
+    other = Peer()
+    try:
+        room, zoe = shared(alice, fed, peer)
+        yan = other.user()
+        other.join(fed.name, room, user=yan)
+        came = peer.wait_pdu(lambda e: e["type"] == "m.room.member" and e["state_key"] == yan)
+        assert came["sender"] == yan and other.name in came["signatures"]
+        alice.send(room, "welcome")
+        wait_said(other, room, "welcome")
+        assert not [e for e in other.pdus if e["type"] == "m.room.member"], "sent back to where it came from"
+    finally:
+        other.close()
+    assert not other.faults
+
+
+def test_the_dead_hold_up_nobody(fed, alice, peer):
+    dead = Peer()
+    room, _, _ = shared(alice, fed, peer, dead)
+    dead.stop()
+    for n in range(10):
+        alice.send(room, f"{n}")
+    wait_said(peer, room, *(f"{n}" for n in range(10)))
+    dead.start()
+    wait_said(dead, room, *(f"{n}" for n in range(10)))
+    dead.close()
+
+
+def test_a_local_room_goes_nowhere(fed, alice, peer):
+    bob = register(fed)
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    alice.send(room, "among us")
+    second, _ = shared(alice, fed, peer)
+    alice.send(second, "for all")
+    wait_said(peer, second, "for all")
+    assert not [e for e in peer.pdus if e["room_id"] == room]
+
+
+#
+# EDUs
+#
+def test_typing(fed, alice, peer):
+    room, _ = shared(alice, fed, peer)
+    alice.put(f"/rooms/{q(room)}/typing/{q(alice.user_id)}", {"typing": True, "timeout": 60000})
+    assert peer.wait_edu("m.typing", lambda c: c["typing"]) == {"room_id": room, "user_id": alice.user_id, "typing": True}
+    alice.put(f"/rooms/{q(room)}/typing/{q(alice.user_id)}", {"typing": False})
+    assert peer.wait_edu("m.typing", lambda c: not c["typing"]) == {"room_id": room, "user_id": alice.user_id, "typing": False}
+    alice.put(f"/rooms/{q(room)}/typing/{q(alice.user_id)}", {"typing": True, "timeout": 100})
+    peer.wait_edu("m.typing", lambda c: c["typing"])
+
+
+def test_receipts_public_ones_with_their_threads(fed, alice, peer):
+    room, zoe = shared(alice, fed, peer)
+    bob = register(fed)
+    bob.join(room)
+    said = bob.send(room, "read this")
+    own = alice.send(room, "my own")
+    alice.post(f"/rooms/{q(room)}/receipt/m.read.private/{q(said)}", {})
+    alice.post(f"/rooms/{q(room)}/receipt/m.read/{q(said)}", {"thread_id": "main"})
+    bob.post(f"/rooms/{q(room)}/receipt/m.read/{q(own)}", {})
+    mine = peer.wait_edu("m.receipt", lambda c: alice.user_id in c.get(room, {}).get("m.read", {}))[room]
+    assert set(mine) == {"m.read"}
+    receipt = mine["m.read"][alice.user_id]
+    assert receipt["event_ids"] == [said] and receipt["data"]["thread_id"] == "main" and isinstance(receipt["data"]["ts"], int)
+    his = peer.wait_edu("m.receipt", lambda c: bob.user_id in c.get(room, {}).get("m.read", {}))[room]["m.read"][bob.user_id]
+    assert his["event_ids"] == [own] and "thread_id" not in his["data"]
+    assert not [e for e in peer.edus if "m.read.private" in str(e)]
+
+
+def test_presence_of_who_shares_a_room(fed, alice, peer):
+    stranger = register(fed)
+    shared(alice, fed, peer)
+    stranger.put(f"/presence/{q(stranger.user_id)}/status", {"presence": "unavailable", "status_msg": "alone"})
+    alice.put(f"/presence/{q(alice.user_id)}/status", {"presence": "unavailable", "status_msg": "at lunch"})
+    content = peer.wait_edu("m.presence", lambda c: c["push"][0].get("status_msg") == "at lunch")
+    update, = content["push"]
+    assert update["user_id"] == alice.user_id and update["presence"] == "unavailable" and update["last_active_ago"] >= 0
+    assert not [e for e in peer.edus if stranger.user_id in str(e)]
