@@ -249,6 +249,64 @@ def test_names_of_others(each_fed, anna, peer):
 
 
 #
+# Spaces
+#
+def child(user, parent, room, via, **content):
+    user.set_state(parent, "m.space.child", {"via": list(via), **content}, key=room)
+
+
+def test_a_space_for_other_servers(each_fed, anna, peer):
+    top = anna.create_room(preset="public_chat", name="top", creation_content={"type": "m.space"})
+    shown, hidden = anna.create_room(preset="public_chat", name="shown"), anna.create_room(preset="private_chat", name="hidden")
+    for room in (shown, hidden, "!elsewhere:x"):
+        child(anna, top, room, [each_fed.name], suggested=room == shown)
+    got = peer.get(each_fed, f"/v1/hierarchy/{q(top)}")
+    assert got["room"]["name"] == "top" and {e["state_key"] for e in got["room"]["children_state"]} == {shown, hidden, "!elsewhere:x"}
+    assert [r["name"] for r in got["children"]] == ["shown"] and got["inaccessible_children"] == [hidden]
+    got = peer.get(each_fed, f"/v1/hierarchy/{q(top)}?suggested_only=true")
+    assert [e["state_key"] for e in got["room"]["children_state"]] == [shown] and got["inaccessible_children"] == []
+    refused(peer, each_fed, f"/v1/hierarchy/{q(hidden)}", 404, "M_NOT_FOUND")
+    refused(peer, each_fed, "/v1/hierarchy/%21none%3Ax", 404, "M_NOT_FOUND")
+    anna.set_state(shown, "m.room.server_acl", {"allow": ["*"], "deny": ["localhost"]})
+    refused(peer, each_fed, f"/v1/hierarchy/{q(shown)}", 403, "M_FORBIDDEN")
+
+
+def test_a_space_with_rooms_elsewhere(each_fed, anna, peer):
+    top = anna.create_room(preset="public_chat", name="top", creation_content={"type": "m.space"})
+    space, leaf, secret, wrong = "!space:peer", "!leaf:peer", "!secret:peer", "!wrong:peer"
+    summary = {"num_joined_members": 2, "world_readable": False, "guest_can_join": False}
+    stripped = [{"type": "m.space.child", "state_key": r, "content": {"via": [peer.name]}, "sender": f"@x:{peer.name}",
+                 "origin_server_ts": n} for n, r in enumerate([leaf, secret, top])] + [7, {"type": "m.space.child"}]
+
+    def hierarchy(request):
+        room_id = request.parts[1]
+        if room_id == wrong:
+            room_id = space
+        if room_id != space:
+            return 404, {"errcode": "M_NOT_FOUND", "error": "no"}
+        return 200, {"room": {**summary, "room_id": space, "room_type": "m.space", "name": "space", "join_rule": "public",
+                              "children_state": stripped},
+                     "children": [{**summary, "room_id": leaf, "name": "leaf", "join_rule": "knock"},
+                                  {**summary, "room_id": secret, "name": "secret", "join_rule": "invite"}],
+                     "inaccessible_children": []}
+
+    peer.on("GET", "/hierarchy/", hierarchy)
+    dead = Peer(start=False)
+    child(anna, top, space, [dead.name, each_fed.name, peer.name], order="1")
+    child(anna, top, wrong, [peer.name], order="2")
+    walk = lambda **kw: anna.get(f"/_matrix/client/v1/rooms/{q(top)}/hierarchy", **kw)  # noqa: E731
+    got = walk()
+    assert [r["name"] for r in got["rooms"]] == ["top", "space", "leaf"]
+    assert [e["state_key"] for e in got["rooms"][1]["children_state"]] == [leaf, secret, top]
+    asked = len(peer.requests)
+    first = walk(limit=2)
+    assert [r["name"] for r in walk(limit=2, **{"from": first["next_batch"]})["rooms"]] == ["leaf"]
+    assert len(peer.requests) == asked, "what was answered is kept"
+    assert [r["name"] for r in walk(max_depth=0)["rooms"]] == ["top"]
+    dead.close()
+
+
+#
 # OpenID
 #
 def test_who_a_user_is(each_fed, anna, peer):
