@@ -51,7 +51,10 @@ static struct MHD_Daemon *start_loop(struct http *h, bool tls)
 {
 	const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
 			       (tls ? MHD_USE_TLS : 0u);
+	/* RFC 8996: "TLS 1.0 MUST NOT be used", nor 1.1. */
+	static const char versions[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1";
 	struct MHD_OptionItem for_tls[] = { { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, tls_chooser() },
+					    { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)versions },
 					    { MHD_OPTION_END, 0, NULL } };
 	struct MHD_Daemon *d;
 	sigset_t all, before;

@@ -23,7 +23,7 @@
 
 #include <errno.h>
 
-enum { LOOPS = 8, MOST_RUNNING = 1000, MOST_WAITING = 16384, MOST_IDLE = 512, MOST_AUTHORITIES = 4 << 20 };
+enum { LOOPS = 8, MOST_RUNNING = 2000, MOST_WAITING = 16384, MOST_IDLE = 512, MOST_AUTHORITIES = 4 << 20 };
 
 static err *open_client(struct server *s)
 {

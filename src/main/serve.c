@@ -208,7 +208,7 @@ static void tune_malloc(void)
 /* A connection is a descriptor, and the limit that a login shell begins with is a thousand. */
 static void raise_descriptors(const struct server *s)
 {
-	enum { OTHERS = 2048 }; /* database, listeners, loops, other servers (federation.c) */
+	enum { OTHERS = 3072 }; /* database, listeners, loops, other servers (federation.c) */
 	const rlim_t need = (rlim_t)s->config->limits.max_connections + OTHERS;
 	struct rlimit files;
 

@@ -51,21 +51,24 @@ struct tls_client {
 	int fd;
 };
 
-static void tls_dial(const struct http *h, struct tls_client *c)
+/* True: they agreed. */
+static bool tls_try(const struct http *h, struct tls_client *c, const char *versions)
 {
 	int rc;
 
 	c->fd = dial(h);
 	gnutls_certificate_allocate_credentials(&c->cred);
 	gnutls_init(&c->session, GNUTLS_CLIENT);
-	gnutls_set_default_priority(c->session);
+	assert_int_equal(gnutls_priority_set_direct(c->session, versions, NULL), 0);
 	gnutls_credentials_set(c->session, GNUTLS_CRD_CERTIFICATE, c->cred);
 	gnutls_transport_set_int(c->session, c->fd);
 	do
 		rc = gnutls_handshake(c->session);
 	while (rc < 0 && !gnutls_error_is_fatal(rc));
-	assert_int_equal(rc, 0);
+	return rc == 0;
 }
+
+static void tls_dial(const struct http *h, struct tls_client *c) { assert_true(tls_try(h, c, "NORMAL")); }
 
 static void tls_hang_up(struct tls_client *c)
 {
@@ -184,6 +187,36 @@ static void who_does_not_speak_tls_is_cut_off(void **state)
 	world_done();
 }
 
+static void old_versions_are_not_spoken(void **state)
+{
+	static const struct {
+		const char *versions;
+		bool spoken;
+	} rows[] = {
+		{ "NORMAL:-VERS-ALL:+VERS-TLS1.0:%VERIFY_ALLOW_SIGN_WITH_SHA1", false },
+		{ "NORMAL:-VERS-ALL:+VERS-TLS1.1:%VERIFY_ALLOW_SIGN_WITH_SHA1", false },
+		{ "NORMAL:-VERS-ALL:+VERS-TLS1.2", true },
+		{ "NORMAL:-VERS-ALL:+VERS-TLS1.3", true },
+	};
+	AUTO_ARENA a = arena_new();
+	const struct pem pem = make_cert(a, "x");
+	struct http *h;
+
+	(void)state;
+	world_init();
+	h = start_tls(&pem);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct tls_client c;
+
+		if (tls_try(h, &c, rows[i].versions) != rows[i].spoken)
+			fail_msg("%s", rows[i].versions);
+		tls_hang_up(&c);
+	}
+	await_connections(h, 0);
+	http_stop(&h, 5);
+	world_done();
+}
+
 static void bad_certificates_are_told(void **state)
 {
 	AUTO_ARENA a = arena_new();
@@ -268,8 +301,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_parks_and_reloads),        cmocka_unit_test(hang_ups_are_seen_while_parked),
-		cmocka_unit_test(who_does_not_speak_tls_is_cut_off), cmocka_unit_test(bad_certificates_are_told),
-		cmocka_unit_test(bodies_and_answers_go_in_pieces),
+		cmocka_unit_test(who_does_not_speak_tls_is_cut_off), cmocka_unit_test(old_versions_are_not_spoken),
+		cmocka_unit_test(bad_certificates_are_told),         cmocka_unit_test(bodies_and_answers_go_in_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
