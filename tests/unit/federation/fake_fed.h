@@ -28,6 +28,7 @@ struct host {
 	const struct json *old;  /* old_verify_keys */
 	const struct json *list; /* instead of its own */
 	bool is_down, is_notary;
+	bool is_talkative;          /* a notary that tells of servers that it was not asked of */
 	unsigned asked;             /* how often */
 	enum fed_patience patience; /* of the last call */
 };
@@ -140,14 +141,14 @@ void fed_batch_free(struct fed_batch **b)
 	*b = NULL;
 }
 
-static inline struct json *answer_of_notary(struct fed *f, struct arena *a, const struct json *content)
+static inline struct json *answer_of_notary(struct fed *f, struct arena *a, const struct json *content, bool all)
 {
 	struct json *answer = json_new_object(a), *lists = json_new_array(a);
 
 	f->questions++;
 	f->query = wired(f->a, content);
 	for (size_t i = 0; i < f->n_vouched; i++)
-		if (json_get(json_get(content, S("server_keys")), json_get_str(f->vouched[i], S("server_name"))))
+		if (all || json_get(json_get(content, S("server_keys")), json_get_str(f->vouched[i], S("server_name"))))
 			json_append(a, lists, f->vouched[i]);
 	json_set(a, answer, S("server_keys"), lists);
 	return wired(a, answer);
@@ -166,7 +167,7 @@ void fed_batch_start(struct fed_batch *b, struct arena *a, struct fed_call *call
 		call->error = err_new(a, ERR_CONNECTION_FAILED, "nobody is there");
 	} else if (str_eq(call->method, S("POST"))) {
 		assert_true(h->is_notary && str_eq(call->path, S("/_matrix/key/v2/query")));
-		call->answer = answer_of_notary(f, a, call->content);
+		call->answer = answer_of_notary(f, a, call->content, h->is_talkative);
 	} else {
 		same_str(call->path, S("/_matrix/key/v2/server"));
 		call->answer = h->list ? wired(a, h->list) : list_of(a, h);

@@ -240,6 +240,29 @@ static void notaries_are_asked_first(struct both *b)
 	ring_end(&w);
 }
 
+/* Nor what nobody asked for. */
+static void a_notary_tells_of_those_it_was_asked_of(struct both *b)
+{
+	struct ring_world w;
+	struct host *notary, *gone, *other;
+	struct key_notary notaries[1];
+
+	ring_begin(&w, b);
+	notary = host_add(&w.f, "n.example", "ed25519:n", 'n');
+	gone = host_add(&w.f, "gone.example", "ed25519:1", 'g');
+	other = host_add(&w.f, "other.example", "ed25519:1", 'o');
+	notary->is_notary = notary->is_talkative = gone->is_down = true;
+	vouch(&w.f, notary, list_of(b->a, other));
+	vouch(&w.f, notary, list_of(b->a, gone));
+	notaries[0] = notary_of(notary);
+	w.opt.notaries = notaries;
+	w.opt.n_notaries = 1;
+	ring_again(&w);
+	assert_true(is_key(key_at(&w, "gone.example", "ed25519:1", NOW), gone));
+	assert_null(get(&w, (struct key_want){ other->name, other->key_id, NOW, false }, 0));
+	ring_end(&w);
+}
+
 /* Its signature shows that it saw the list: without it, anybody in between could have given us any. */
 static void a_notary_has_to_sign(struct both *b)
 {
@@ -534,6 +557,7 @@ BOTH(some_are_not_asked)
 BOTH(a_list_has_to_be_the_servers_own)
 BOTH(a_key_that_was_given_up)
 BOTH(notaries_are_asked_first)
+BOTH(a_notary_tells_of_those_it_was_asked_of)
 BOTH(a_notary_has_to_sign)
 BOTH(a_notary_without_a_key_signs_with_what_it_publishes)
 BOTH(a_notary_does_not_bring_back_what_was_given_up)
@@ -557,6 +581,7 @@ int main(void)
 		BOTH_TESTS(a_list_has_to_be_the_servers_own),
 		BOTH_TESTS(a_key_that_was_given_up),
 		BOTH_TESTS(notaries_are_asked_first),
+		BOTH_TESTS(a_notary_tells_of_those_it_was_asked_of),
 		BOTH_TESTS(a_notary_has_to_sign),
 		BOTH_TESTS(a_notary_without_a_key_signs_with_what_it_publishes),
 		BOTH_TESTS(a_notary_does_not_bring_back_what_was_given_up),

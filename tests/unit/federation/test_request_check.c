@@ -234,11 +234,14 @@ static void strangers_wait_a_few_at_a_time(struct both *b)
 {
 	struct visitor visitors[6];
 	struct ring_world w;
-	struct host *known, *h[12];
+	struct host *known, *down, *h[12];
 
 	ring_begin(&w, b);
 	known = host_add(&w.f, "known.example", "ed25519:1", 'k');
 	assert_int_equal(visit_now(&w, known, "192.0.2.9"), ERR_NONE);
+	down = host_add(&w.f, "down.example", "ed25519:1", 'd');
+	down->is_down = true;
+	assert_int_equal(visit_now(&w, down, "192.0.2.9"), ERR_UNAUTHORIZED);
 	for (size_t i = 0; i < ARRAY_LEN(h); i++)
 		h[i] = host_add(&w.f, arena_printf(b->a, "%zu.example", i).p, "ed25519:1", (char)('a' + i));
 	w.f.held = true;
@@ -254,6 +257,8 @@ static void strangers_wait_a_few_at_a_time(struct both *b)
 		begin_visit(&w, &visitors[i], h[i], arena_printf(b->a, "192.0.2.%zu", i).p);
 	wait_until_inside(&w, 6);
 	assert_int_equal(visit_now(&w, h[7], "192.0.2.7"), ERR_BUSY);
+	/* Who was asked just before would not be asked: there is nothing to wait for. */
+	assert_int_equal(visit_now(&w, down, "192.0.2.9"), ERR_UNAUTHORIZED);
 	/* Those whose keys are known do not wait for them. */
 	assert_int_equal(visit_now(&w, known, "192.0.2.1"), ERR_NONE);
 	let_go(&w.f);
