@@ -4,6 +4,7 @@ import pytest
 from client import Client, q, register
 from fed import events
 from fed.peer import Peer, Refused
+from server import TOP
 
 FED = "/_matrix/federation"
 VERSIONS = ["1", "3", "6", "10", "12"]
@@ -304,6 +305,54 @@ def test_a_space_with_rooms_elsewhere(each_fed, anna, peer):
     assert len(peer.requests) == asked, "what was answered is kept"
     assert [r["name"] for r in walk(max_depth=0)["rooms"]] == ["top"]
     dead.close()
+
+
+#
+# Media
+#
+def upload(server, user, data, type, name):
+    answer = user.http.post(f"{server.url}/_matrix/media/v3/upload", params={"filename": name}, data=data,
+                            headers={"Authorization": f"Bearer {user.token}", "Content-Type": type})
+    return answer.json()["content_uri"].rsplit("/", 1)[1]
+
+
+def parts_of(answer):
+    """The two parts of a multipart answer: (headers, bytes) each."""
+    assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("multipart/mixed; boundary="), answer.text[:300]
+    boundary = answer.headers["Content-Type"].split("boundary=")[1].encode()
+    assert answer.content.endswith(b"\r\n--" + boundary + b"--\r\n")
+    first, second = answer.content.removesuffix(b"\r\n--" + boundary + b"--\r\n").split(b"\r\n--" + boundary + b"\r\n")
+    first = first.removeprefix(b"--" + boundary + b"\r\n")
+    return [(dict(h.split(": ", 1) for h in p.split(b"\r\n\r\n", 1)[0].decode().split("\r\n")), p.split(b"\r\n\r\n", 1)[1]) for p in (first, second)]
+
+
+@pytest.mark.parametrize("size", [0, 5, 300_000, 3_000_000])
+def test_a_file_in_two_parts(each_fed, anna, peer, size):
+    data = bytes(i * 7 % 256 for i in range(1000)) * (size // 1000 + 1)
+    data = data[:size]
+    media_id = upload(each_fed, anna, data, "image/png", "picture of Ä.png")
+    meta, file = parts_of(peer.raw("GET", each_fed, f"{FED}/v1/media/download/{media_id}"))
+    assert meta == ({"Content-Type": "application/json"}, b"{}")
+    assert file[1] == data and file[0]["Content-Type"] == "image/png"
+    assert file[0]["Content-Disposition"] == "inline; filename*=utf-8''picture%20of%20%C3%84.png"
+
+
+def test_a_thumbnail_in_two_parts(each_fed, anna, peer):
+    picture = TOP / "tests/vectors/images/opaque.png"
+    media_id = upload(each_fed, anna, picture.read_bytes(), "image/png", picture.name)
+    _, file = parts_of(peer.raw("GET", each_fed, f"{FED}/v1/media/thumbnail/{media_id}?width=16&height=16&method=crop"))
+    assert file[0]["Content-Type"].startswith("image/") and len(file[1]) > 50
+
+
+def test_files_that_are_not_there(each_fed, anna, peer):
+    refused(peer, each_fed, "/v1/media/download/nothing", 404, "M_NOT_FOUND")
+    refused(peer, each_fed, "/v1/media/thumbnail/nothing?width=10&height=10", 404, "M_NOT_FOUND")
+    media_id = upload(each_fed, anna, b"no image", "text/plain", "x.txt")
+    refused(peer, each_fed, f"/v1/media/thumbnail/{media_id}?width=10&height=10", 400, "M_UNKNOWN")
+    refused(peer, each_fed, f"/v1/media/thumbnail/{media_id}?width=10", 400, "M_MISSING_PARAM")
+    refused(peer, each_fed, f"/v1/media/thumbnail/{media_id}?width=x&height=1", 400, "M_INVALID_PARAM")
+    pending = anna.post("/_matrix/media/v1/create")["content_uri"].rsplit("/", 1)[1]
+    refused(peer, each_fed, f"/v1/media/download/{pending}?timeout_ms=0", 504, "M_NOT_YET_UPLOADED")
 
 
 #

@@ -5,6 +5,7 @@
  * it is being made the request waits without a thread.
  */
 #include "api/client/media_item.h"
+#include "api/client/media_want.h"
 #include "media/thumbnail.h"
 
 enum { MAX_WAIT_MS = 30000 };
@@ -24,7 +25,7 @@ static err *side(struct req *rq, const char *name, uint32_t *out)
 	return NULL;
 }
 
-static err *read_want(struct req *rq, struct image_want *out)
+err *media_want(struct req *rq, struct image_want *out)
 {
 	const str method = req_query(rq, "method");
 
@@ -51,7 +52,7 @@ static err *thumbnail(struct req *rq, bool legacy)
 	struct media_wait wait;
 	bool waits;
 
-	TRY(read_want(rq, &want));
+	TRY(media_want(rq, &want));
 	TRY(media_item(rq, legacy, &item, &waits));
 	if (waits)
 		return NULL;
