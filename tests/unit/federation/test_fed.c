@@ -514,6 +514,22 @@ static void waiting_for_another_ends_in_time(void **state)
 	fed_world_end(&w);
 }
 
+/* Who has no time to wait for a host does not conclude, for everybody, that the server is not delegated. */
+static void haste_teaches_nothing(void **state)
+{
+	struct fed_call c = { .destination = S("wk.example"), .path = S("/x") };
+	struct fed_world w;
+
+	(void)state;
+	begin(&w);
+	hold(true);
+	fails_with(fed_one(w.fed, w.a, &c, clock_mono_us() + 50000), ERR_CONNECTION_TIMEOUT);
+	hold(false);
+	good(fed_one(w.fed, w.a, &c, in_seconds(60)));
+	assert_int_equal(web.asked_well_known, 2);
+	fed_world_end(&w);
+}
+
 /* Whoever asked the host goes away in the midst of it: another one asks then. */
 static void a_question_is_left_to_others(void **state)
 {
@@ -610,6 +626,7 @@ int main(void)
 		cmocka_unit_test(what_take_refuses),
 		cmocka_unit_test(a_host_is_asked_once_for_many),
 		cmocka_unit_test(waiting_for_another_ends_in_time),
+		cmocka_unit_test(haste_teaches_nothing),
 		cmocka_unit_test(a_question_is_left_to_others),
 		cmocka_unit_test(dropped_under_way),
 		cmocka_unit_test(woken),
