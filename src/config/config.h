@@ -141,6 +141,7 @@ struct config_media {
 	size_t n_thumbnails;
 	bool dynamic_thumbnails;
 	int64_t max_image_pixels;
+	struct config_list prevented; /* servers whose files are not fetched */
 };
 
 struct config_limits { /* connections, milliseconds, threads, users */

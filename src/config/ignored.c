@@ -47,7 +47,7 @@ static const struct {
 	  "federation_rr_transactions_per_room_per_second enable_media_repo "
 	  "enable_local_media_storage media_storage_providers "
 	  "remote_media_download_burst_count remote_media_download_per_second "
-	  "prevent_media_downloads_from media_retention "
+	  "media_retention "
 	  "recaptcha_public_key recaptcha_public_key_path recaptcha_private_key "
 	  "recaptcha_private_key_path enable_registration_captcha recaptcha_siteverify_api turn_uris turn_shared_secret "
 	  "turn_shared_secret_path turn_username turn_password turn_user_lifetime turn_allow_guests matrix_rtc "

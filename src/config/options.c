@@ -191,6 +191,8 @@ const struct option config_options[] = {
 	  .doc = "How much one user may upload in how much time; every limit of the list holds. info_uri is shown to whom "
 		 "it stops, and can_upgrade says that it can be raised." },
 
+	{ "prevent_media_downloads_from", LIST(media.prevented), .example = "[bad.example.org]",
+	  .doc = "Servers whose files are not fetched." },
 	{ "max_image_pixels", SIZE(media.max_image_pixels, "32M"), .min = 1, .max = INT64_C(1) << 30,
 	  .doc = "Of larger images no thumbnails are made." },
 	{ "thumbnail_sizes", OWN(read_thumbnails), .example = "[{width: 96, height: 96, method: crop}]",

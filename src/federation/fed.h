@@ -66,6 +66,7 @@ struct fed_call {
 	size_t max_bytes;                   /* 0: FED_ANSWER_MAX */
 	err *(*take)(void *ctx, str bytes); /* as client_call.take: the body piece by piece */
 	void *take_ctx;
+	const struct client_call *http; /* from the first byte on, for client_answer_header in `take` */
 
 	/* the outcome, in the arena it was started with */
 	/* NULL: an answer of 2xx. What the other side said no with: its errcode's code where it is one that a server

@@ -32,7 +32,7 @@ static err *take(void *flight, struct client_call *c, str bytes)
 {
 	struct fed_flight *fl = flight;
 
-	(void)c;
+	fl->call->http = c;
 	fl->not_taken = fl->call->take(fl->call->take_ctx, bytes);
 	return fl->not_taken;
 }

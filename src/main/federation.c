@@ -19,6 +19,7 @@
 #include "room/receive/inbound.h"
 #include "room/receive/missing.h"
 #include "room/remote/backfill.h"
+#include "media/remote.h"
 #include "room/admit/admit.h"
 
 #include <errno.h>
@@ -224,6 +225,19 @@ static err *open_inbound(struct server *s)
 	return NULL;
 }
 
+static void open_media(struct server *s)
+{
+	const struct media_remote_options opt = {
+		.fed = s->services.fed,
+		.client = s->services.client,
+		.nets = &s->nets,
+		.prevented = s->config->media.prevented.p,
+		.n_prevented = s->config->media.prevented.n,
+	};
+
+	media_federate(s->services.media, &opt);
+}
+
 err *server_open_shared_rooms(struct server *s)
 {
 	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -233,6 +247,7 @@ err *server_open_shared_rooms(struct server *s)
 	TRY(open_missing(s));
 	TRY(open_backfill(s));
 	TRY(open_inbound(s));
+	open_media(s);
 	TRY(open_admit(s));
 	return open_keys_of_users(s);
 }

@@ -18,14 +18,6 @@
 
 static err *not_found(struct arena *a) { return err_new(a, ERR_NOT_FOUND, "Not found"); }
 
-/* Copies of other servers' media come with what asks other servers: until then there are none. */
-static err *find_remote(struct media *m, struct arena *a, const struct media_find_cmd *cmd)
-{
-	(void)m;
-	(void)cmd;
-	return not_found(a);
-}
-
 static bool may_see(const struct media *m, const struct media_find_cmd *cmd, const struct media_row *row)
 {
 	/* "any media uploaded after (or during) the freeze SHOULD only be accessible through the new, authenticated,
@@ -48,7 +40,7 @@ void media_begin_wait(struct media *m, int64_t number, struct media_wait *wait)
 
 static err *row_for(struct media *m, struct arena *a, const struct media_find_cmd *cmd, const struct media_row **out)
 {
-	TRY(media_row_get(m, a, cmd->media_id, out));
+	TRY(media_row_get(m, a, cmd->server_name, cmd->media_id, out));
 	if (!*out || !may_see(m, cmd, *out) || (!(*out)->content && (*out)->expires_at <= clock_ms()))
 		return not_found(a);
 	return NULL;
@@ -61,8 +53,6 @@ err *media_find(struct media *m, struct arena *a, const struct media_find_cmd *c
 
 	if (!id_server_name_valid(cmd->server_name))
 		return err_new(a, ERR_INVALID_PARAM, "This is no server's name");
-	if (!media_is_local(m, cmd->server_name))
-		return cmd->no_remote ? not_found(a) : find_remote(m, a, cmd);
 	TRY(row_for(m, a, cmd, &row));
 	if (!row->content && wait) {
 		media_begin_wait(m, row->media, wait);
@@ -74,7 +64,7 @@ err *media_find(struct media *m, struct arena *a, const struct media_find_cmd *c
 	*out = (struct media_item){
 		.media = row->media,
 		.content = row->content,
-		.server_name = m->opt.server_name,
+		.server_name = cmd->server_name,
 		.media_id = row->media_id,
 		.content_type = row->content_type,
 		.filename = row->filename,

@@ -7,9 +7,7 @@ enum { DELETE_BATCH = 200 };
 
 static err *row_of(struct media *m, struct arena *a, str server_name, str media_id, const struct media_row **out)
 {
-	*out = NULL;
-	if (media_is_local(m, server_name))
-		TRY(media_row_get(m, a, media_id, out));
+	TRY(media_row_get(m, a, server_name, media_id, out));
 	return *out ? NULL : err_new(a, ERR_NOT_FOUND, "Unknown media ID");
 }
 

@@ -16,10 +16,12 @@ struct media {
 	struct map uploading; /* users, and how many uploads of theirs are under way */
 	struct map accessed;  /* numbers of items asked for since the last keeping */
 	struct thread *keeper;
+	struct media_remote *remote; /* remote.c; NULL: other servers are not asked */
 };
+void media_remote_free(struct media *m);
 /* They live for ever, services do not have to. */
 struct media_metrics {
-	struct metric *uploads, *uploaded_bytes, *swept;
+	struct metric *uploads, *uploaded_bytes, *copies, *copied_bytes, *swept;
 };
 extern struct media_metrics media_metrics;
 
@@ -27,8 +29,9 @@ extern struct media_metrics media_metrics;
 str media_mxc(const struct media *m, struct arena *a, str media_id);
 /* [A-Za-z0-9_-]{1,255} */
 bool media_id_valid(str media_id);
-/* The row of an item of this server's; NULL: there is none. */
-NODISCARD err *media_row_get(struct media *m, struct arena *a, str media_id, const struct media_row **out);
+/* The row of an item; NULL: there is none here. */
+NODISCARD err *media_row_get(struct media *m, struct arena *a, str server_name, str media_id,
+			     const struct media_row **out);
 void media_note_access(struct media *m, int64_t media);
 
 /* keeper.c */

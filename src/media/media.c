@@ -16,6 +16,8 @@ static void add_metrics(void)
 		return;
 	x->uploads = metric_counter("hearth_media_uploads_total", "Files taken from users.", "");
 	x->uploaded_bytes = metric_counter("hearth_media_uploaded_bytes_total", "Bytes of these files.", "");
+	x->copies = metric_counter("hearth_media_copies_total", "Files fetched from other servers.", "");
+	x->copied_bytes = metric_counter("hearth_media_copied_bytes_total", "Bytes of these files.", "");
 	x->swept = metric_counter("hearth_media_swept_total", "Contents removed that nothing refered to.", "");
 }
 
@@ -53,6 +55,7 @@ void media_free(struct media **mp)
 	if (!m)
 		return;
 	media_keeper_stop(m);
+	media_remote_free(m);
 	assert(m->uploading.n == 0);
 	map_done(&m->uploading);
 	map_done(&m->accessed);
@@ -84,13 +87,19 @@ bool media_id_valid(str id)
 	return id.n > 0 && id.n <= 255;
 }
 
-err *media_row_get(struct media *m, struct arena *a, str media_id, const struct media_row **out)
+err *media_row_get(struct media *m, struct arena *a, str server_name, str media_id, const struct media_row **out)
 {
+	int64_t origin = 0;
 	AUTO_TX tx = NULL;
 
 	*out = NULL;
 	if (!media_id_valid(media_id))
 		return NULL;
+	if (!media_is_local(m, server_name)) {
+		TRY(store_intern_find(m->opt.store, a, server_name, &origin));
+		if (!origin)
+			return NULL;
+	}
 	TRY(store_read(m->opt.store, a, &tx));
-	return store_media_get(tx, 0, media_id, out);
+	return store_media_get(tx, origin, media_id, out);
 }

@@ -58,6 +58,7 @@ struct media_upload_cmd {
 	str filename;     /* STR_NONE: none */
 	int64_t length;   /* as announced; -1: unknown */
 	str media_id;     /* STR_NONE: a new item; else one that media_create made */
+	str origin;       /* STR_NONE: this server; else a copy of that server's item, media_id */
 };
 struct media_upload;
 /* ERR_TOO_LARGE, ERR_USER_LIMIT, ERR_LIMIT_EXCEEDED (MEDIA_MAX_UPLOADS), ERR_BUSY, ERR_INVALID_PARAM; of one that was
@@ -92,7 +93,6 @@ struct media_item {
 struct media_find_cmd {
 	str server_name, media_id;
 	bool legacy;           /* asked without login: what is younger than the freeze is not there */
-	bool no_remote;        /* allow_remote=false */
 	bool quarantined_also; /* for administrators */
 };
 /* Where an item is not uploaded yet: req_park on user and seq, and ask again. */

@@ -63,7 +63,7 @@ static err *find_created(struct media *m, struct arena *a, const struct media_up
 {
 	const struct media_row *row;
 
-	TRY(media_row_get(m, a, cmd->media_id, &row));
+	TRY(media_row_get(m, a, m->opt.server_name, cmd->media_id, &row));
 	if (!row)
 		return err_new(a, ERR_NOT_FOUND, "Unknown media ID");
 	if (row->uploader != cmd->user)
@@ -129,14 +129,16 @@ static err *begin_file(struct media *m, struct arena *a, int64_t user, int64_t c
 
 err *media_upload_begin(struct media *m, struct arena *a, const struct media_upload_cmd *cmd, struct media_upload **out)
 {
-	const bool fills = !str_is_none(cmd->media_id);
-	int64_t numbers, media = 0;
+	const bool copies = !str_is_none(cmd->origin), fills = !copies && !str_is_none(cmd->media_id);
+	int64_t numbers, media = 0, origin = 0;
 	struct media_upload *up;
 	struct new_file *file;
 
 	TRY(check_cmd(m, a, cmd));
 	if (fills)
 		TRY(find_created(m, a, cmd, &media));
+	if (copies)
+		TRY(store_intern(m->opt.store, a, cmd->origin, &origin));
 	TRY(check_quota(m, a, cmd));
 	TRY(store_next_id(m->opt.store, a, SEQ_MISC, 2, &numbers));
 	TRY(begin_file(m, a, cmd->user, numbers, &file));
@@ -144,7 +146,8 @@ err *media_upload_begin(struct media *m, struct arena *a, const struct media_upl
 	*up = (struct media_upload){ .m = m, .file = file, .content = numbers, .fills = fills };
 	up->row = (struct media_row){
 		.media = fills ? media : numbers + 1,
-		.media_id = str_keep(fills ? cmd->media_id : rand_alpha(a, MEDIA_ID_LENGTH)),
+		.origin = origin,
+		.media_id = str_keep(fills || copies ? cmd->media_id : rand_alpha(a, MEDIA_ID_LENGTH)),
 		.uploader = cmd->user,
 		.content_type = str_keep(type_of(cmd->content_type)),
 		.filename = str_is_empty(cmd->filename) ? STR_NONE : str_keep(cmd->filename),
@@ -224,8 +227,8 @@ err *media_upload_end(struct media_upload *up, struct arena *a, str *out_mxc)
 	new_file_keep(up->file, content);
 	if (up->fills)
 		bus_touch_user(m->opt.bus, media_wait_key(up->row.media), BUS_PRESENCE, bus_next_serial(m->opt.bus));
-	metric_add(media_metrics.uploads, 1);
-	metric_add(media_metrics.uploaded_bytes, new_file_size(up->file));
+	metric_add(up->row.origin ? media_metrics.copies : media_metrics.uploads, 1);
+	metric_add(up->row.origin ? media_metrics.copied_bytes : media_metrics.uploaded_bytes, new_file_size(up->file));
 	*out_mxc = media_mxc(m, a, up->row.media_id);
 	return NULL;
 }

@@ -242,7 +242,7 @@ def test_older_versions_are_served(alice, version):
     ("hearth.test/a%00b", 404, "M_NOT_FOUND"),
     ("hearth.test/" + "a" * 300, 404, "M_NOT_FOUND"),
     ("..%2f../abc", 400, "M_INVALID_PARAM"),
-    ("elsewhere.test/abcdefgh", 404, "M_NOT_FOUND"),
+    ("127.0.0.1:1/abcdefgh", 502, "M_CONNECTION_FAILED"),
     ("elsewhere.test/abcdefgh?allow_remote=false", 404, "M_NOT_FOUND"),
     ("hearth.test/unknown?timeout_ms=soon", 400, "M_INVALID_PARAM"),
     ("hearth.test/unknown?allow_remote=perhaps", 400, "M_INVALID_PARAM"),

@@ -108,8 +108,7 @@ static err *reply_parts(struct req *rq, const struct media_item *item)
 static err *find_own(struct req *rq, struct media_item *out, bool *out_parked)
 {
 	const struct media_find_cmd cmd = { .server_name = rq->services->config->server_name,
-					    .media_id = req_param(rq, "mediaId"),
-					    .no_remote = true };
+					    .media_id = req_param(rq, "mediaId") };
 	struct media_wait wait;
 	int64_t ms, deadline;
 	err *e;
