@@ -74,6 +74,7 @@ struct config_rates { /* burst 0: no limit */
 
 struct config_rooms {
 	str default_version;
+	int64_t dummy_events_threshold;
 	/* Members to put over a preset's power levels ("power_level_content_override" of createRoom), as JSON;
 	 * STR_NONE: none. */
 	str power_private_chat, power_trusted_private_chat, power_public_chat;

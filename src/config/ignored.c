@@ -23,7 +23,7 @@ static const struct {
 	  "has no meaning here; ignored (see federation.destination_min_retry_interval)" },
 	{ "pid_file daemonize print_pidfile use_frozen_dicts soft_file_limit gc_thresholds gc_min_interval manhole "
 	  "manhole_settings event_cache_size caches macaroon_secret_key macaroon_secret_key_path form_secret "
-	  "form_secret_path suppress_key_server_warning dummy_events_threshold modules server_context templates "
+	  "form_secret_path suppress_key_server_warning modules server_context templates "
 	  "password_providers spam_checker third_party_event_rules stats opentracing sentry background_updates "
 	  "worker_replication_secret worker_replication_secret_path start_pushers pusher_instances send_federation "
 	  "federation_sender_instances instance_map stream_writers outbound_federation_restricted_to "

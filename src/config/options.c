@@ -314,6 +314,8 @@ const struct option config_options[] = {
 
 	{ "default_room_version", TEXT(rooms.default_version), .deflt = "12", .read = check_room_version,
 	  .section = "Rooms", .doc = "The version of new rooms where the client asks for none." },
+	{ "dummy_events_threshold", INT(rooms.dummy_events_threshold, "10", 1, 60),
+	  .doc = "A room with more forward extremities gets an event that brings them together, which no client is shown." },
 	{ "default_power_level_content_override.private_chat", .type = OPT_JSON, AT(rooms.power_private_chat),
 	  .example = "{state_default: 50}", .doc = "Put over the power levels of new rooms with this preset." },
 	{ "default_power_level_content_override.trusted_private_chat", .type = OPT_JSON,

@@ -196,6 +196,7 @@ static err *open_rooms(struct server *s)
 		.log = s->log,
 		.signer = s->signer,
 		.default_version = version,
+		.most_extremities = (size_t)c->dummy_events_threshold,
 		.profile = profile_names,
 		.profile_ctx = s->services.users,
 		.power_private_chat = c->power_private_chat,

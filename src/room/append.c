@@ -5,10 +5,12 @@
  * ones. Adding to it moves the room's tip on at once, so that the next event builds on this one, queued or not;
  * dropping it puts the tip back. Nothing here waits for a commit.
  *
- * An event of ours names all forward extremities (at most 20) and is authorised against the resolution of the states
- * after them, which is the room's current state. With one extremity, or with equal states, there is nothing to resolve.
- * An event from elsewhere names what it likes: the state before it is resolved from the states after its prev_events,
- * and the new current state from those after the extremities that are left (receive.c).
+ * An event of ours names all forward extremities and is authorised against the resolution of the states after them,
+ * which is the room's current state. With one extremity, or with equal states, there is nothing to resolve. Of more
+ * than ten it names five of the newest and five of the oldest, so that each has its turn; the state before it is that
+ * of those. There are never more than a resolution takes: beyond it one goes that says nothing which another does not
+ * say. An event from elsewhere names what it likes: the state before it is resolved from the states after its
+ * prev_events, and the new current state from those after the extremities that are left (receive.c).
  */
 #include "room/internal_job.h"
 
@@ -174,11 +176,22 @@ static err *pick_auth(struct room *room, const struct proposal *p, struct auth_p
 	return NULL;
 }
 
+enum { NAMED_MOST = 10, EXTREMITIES_MOST = STATE_RES_MAX_ROOTS };
+
+/* The extremities that an event of ours names. */
+static size_t choose(const struct tip *tip, const struct ext *out[NAMED_MOST])
+{
+	const size_t n = MIN(tip->n_ext, (size_t)NAMED_MOST), oldest = tip->n_ext > n ? n / 2 : n;
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = &tip->ext[i < oldest ? i : tip->n_ext - n + i];
+	return n;
+}
+
 static err *build(struct draft *d, const struct proposal *p, const struct auth_pick *auth, struct event **out)
 {
-	const struct tip *tip = &d->room->tip;
-	const size_t n = MIN(tip->n_ext, (size_t)EVENT_MAX_PREV);
-	const struct ext *newest = tip->ext + (tip->n_ext - n);
+	const struct ext *chosen[NAMED_MOST];
+	const size_t n = choose(&d->room->tip, chosen);
 	struct event_fields f = {
 		.room_id = d->room->room_id,
 		.sender = p->sender,
@@ -191,14 +204,14 @@ static err *build(struct draft *d, const struct proposal *p, const struct auth_p
 		.n_auth_events = auth->n,
 		.n_prev_events = n,
 	};
-	str prev[EVENT_MAX_PREV], prev_hashes[EVENT_MAX_PREV];
+	str prev[NAMED_MOST], prev_hashes[NAMED_MOST];
 	int64_t deepest = 0;
 	err *e;
 
 	for (size_t i = 0; i < n; i++) {
-		prev[i] = (str){ newest[i].id, newest[i].id_n };
-		prev_hashes[i] = (str){ newest[i].hash, EVENT_HASH_TEXT };
-		deepest = MAX(deepest, newest[i].depth);
+		prev[i] = (str){ chosen[i]->id, chosen[i]->id_n };
+		prev_hashes[i] = (str){ chosen[i]->hash, EVENT_HASH_TEXT };
+		deepest = MAX(deepest, chosen[i]->depth);
 	}
 	f.prev_events = prev;
 	if (named(d->room->rv)) {
@@ -274,6 +287,31 @@ void job_event_edges(struct draft *d, struct job_event *je, const int64_t *prevs
 		};
 }
 
+/* The oldest of those whose state a newer one has, too; else the oldest. The newest stays. */
+static size_t dispensable(const struct tip *tip)
+{
+	for (size_t i = 0; i + 1 < tip->n_ext; i++)
+		for (size_t k = i + 1; k < tip->n_ext; k++)
+			if (state_same(tip->ext[i].root, tip->ext[k].root))
+				return i;
+	return 0;
+}
+
+static void extremities_cap(struct room *room)
+{
+	struct tip *tip = &room->tip;
+
+	while (tip->n_ext > EXTREMITIES_MOST) {
+		const size_t i = dispensable(tip);
+
+		log_info(room->rs->opt.log, "extremity dropped: the room has too many", F("room_id", room->room_id),
+			 F("event_id", ((str){ tip->ext[i].id, tip->ext[i].id_n })));
+		metric_add(room->rs->dropped_extremities, 1);
+		memmove(&tip->ext[i], &tip->ext[i + 1], (tip->n_ext - i - 1) * sizeof(*tip->ext));
+		tip->n_ext--;
+	}
+}
+
 static err *extremities_move(struct room *room, const struct job_event *je)
 {
 	struct tip *tip = &room->tip;
@@ -300,7 +338,9 @@ static err *extremities_move(struct room *room, const struct job_event *je)
 	x->id_n = je->ev->event_id.n;
 	assert(x->id_n <= sizeof(x->id));
 	memcpy(x->id, je->ev->event_id.p, x->id_n);
-	return ext_hash(room, je->ev, x);
+	TRY(ext_hash(room, je->ev, x));
+	extremities_cap(room);
+	return NULL;
 }
 
 /* The state that all extremities have together. */
@@ -335,7 +375,8 @@ err *draft_accept(struct draft *d, struct job_event *je)
 	draft_keep(d, je); /* resolution may ask for it */
 	TRY(extremities_move(d->room, je));
 	TRY(resolve_current(d, &current));
-	je->linear = state_same(je->before, old) && state_same(je->after, current);
+	je->linear = state_same(je->before, old) && state_same(je->after, current) &&
+		     je->row.type != d->room->rs->type_dummy;
 	tip->timeline_top += je->row.flags & EVENT_GAP ? TIMELINE_GAP : TIMELINE_SPACING;
 	je->row.timeline = tip->timeline_top;
 	je->shown = true;
@@ -362,15 +403,21 @@ err *draft_prepare(struct draft *d, struct job_event *je)
 static err *add(struct draft *d, const struct proposal *p, struct event *ev, const struct auth_pick *auth)
 {
 	const struct tip *tip = &d->room->tip;
-	const size_t n = ev->n_prev_events;
-	const struct ext *newest = tip->ext + (tip->n_ext - n);
+	const struct ext *chosen[NAMED_MOST];
+	const size_t n = choose(tip, chosen);
 	struct job_event *je = job_event_new(d, p, ev);
-	int64_t prevs[EVENT_MAX_PREV];
+	struct state_root roots[NAMED_MOST];
+	int64_t prevs[NAMED_MOST];
 
-	for (size_t i = 0; i < n; i++)
-		prevs[i] = newest[i].nid;
+	assert(n == ev->n_prev_events);
+	for (size_t i = 0; i < n; i++) {
+		prevs[i] = chosen[i]->nid;
+		roots[i] = chosen[i]->root;
+	}
 	job_event_edges(d, je, prevs, n, auth->auth, auth->n);
 	je->before = tip->root;
+	if (n < tip->n_ext)
+		TRY(draft_resolve(d, roots, n, &je->before));
 	TRY(draft_accept(d, je));
 	TRY(draft_annotate(d, je));
 	if (str_eq(ev->type, S("m.room.redaction")))

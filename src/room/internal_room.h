@@ -33,6 +33,9 @@ enum { TIMELINE_SPACING = 1 << 16, EVENT_HASH_TEXT = 43 };
  * stands there. */
 #define TIMELINE_GAP (INT64_C(1) << 32)
 
+/* An event that says nothing but which events came before it: never shown to clients. */
+#define EVENT_TYPE_DUMMY S("org.matrix.dummy_event")
+
 struct ext { /* a forward extremity */
 	int64_t nid, depth;
 	struct state_root root; /* the state after it */
@@ -136,7 +139,7 @@ struct rooms {
 	struct rooms_options opt;
 	struct node_cache *node_cache;
 	/* Texts that decide something, interned. */
-	int64_t server, empty, type_member, type_power, type_acl;
+	int64_t server, empty, type_member, type_power, type_acl, type_dummy;
 	int64_t summary_types[SUMMARY_COLUMNS];
 	struct lock lock;
 	struct map by_id, by_nid; /* struct room */
@@ -155,8 +158,11 @@ struct rooms {
 	} erased;                 /* erased.c */
 	struct lock upgrade_lock; /* upgrade.c */
 	struct cond upgrade_done;
-	struct map upgrading;  /* room id -> struct upgrade */
-	struct metric *resets; /* of state, see flat.c */
+	struct map upgrading;                        /* room id -> struct upgrade */
+	struct metric *resets;                       /* of state, see flat.c */
+	struct metric *dropped_extremities, *merges; /* append.c, merge.c */
+	void (*crowded)(void *ctx, str room_id);     /* rooms_on_crowded; or NULL */
+	void *crowded_ctx;
 	struct metric *outliers[OUTLIER_OUTCOMES];
 	struct chore *purging;                                                    /* purger.c; or NULL. `lock` */
 	void (*on_receipt)(void *ctx, const struct receipt_cmd *cmd, int64_t ts); /* or NULL */

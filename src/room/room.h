@@ -34,6 +34,7 @@ struct rooms_options { /* everything is borrowed for the life of the service */
 	size_t max_heads;                             /* rooms in memory; 0: chosen */
 	struct pool *pool;                            /* for the checks of many events at a time; NULL: none */
 	size_t recent_bytes;                          /* newest events kept in memory a room; 0: chosen */
+	size_t most_extremities; /* dummy_events_threshold: of a room with more, some are brought together. 0: chosen */
 };
 
 NODISCARD err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **out);

@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "bus/bus.h"
+#include "room/receive/received.h"
 
 enum { HEADS_MOST = 2048, RECENT_BYTES = 32 << 10 };
 
@@ -26,12 +27,12 @@ static err *intern_known(struct rooms *rs, struct arena *a)
 		[SUMMARY_ROOM_TYPE] = STR("m.room.create"),
 		[SUMMARY_ENCRYPTION] = STR("m.room.encryption"),
 	};
-	struct store_text texts[5 + SUMMARY_COLUMNS] = {
+	struct store_text texts[6 + SUMMARY_COLUMNS] = {
 		{ rs->opt.signer.server_name, &rs->server }, { S(""), &rs->empty },
 		{ S("m.room.member"), &rs->type_member },    { S("m.room.power_levels"), &rs->type_power },
-		{ S("m.room.server_acl"), &rs->type_acl },
+		{ S("m.room.server_acl"), &rs->type_acl },   { EVENT_TYPE_DUMMY, &rs->type_dummy },
 	};
-	size_t n = 5;
+	size_t n = 6;
 
 	for (size_t i = SUMMARY_NONE + 1; i < SUMMARY_COLUMNS; i++)
 		texts[n++] = (struct store_text){ summary[i], &rs->summary_types[i] };
@@ -40,7 +41,7 @@ static err *intern_known(struct rooms *rs, struct arena *a)
 
 err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **out)
 {
-	static struct metric *resets, *outliers[OUTLIER_OUTCOMES];
+	static struct metric *resets, *dropped, *merges, *outliers[OUTLIER_OUTCOMES];
 	static const char *const outcomes[OUTLIER_OUTCOMES] = {
 		[OUTLIER_STORED] = "outcome=\"stored\"",
 		[OUTLIER_REJECTED] = "outcome=\"rejected\"",
@@ -53,6 +54,8 @@ err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **
 	rs->opt = *opt;
 	if (!rs->opt.max_heads)
 		rs->opt.max_heads = HEADS_MOST;
+	if (!rs->opt.most_extremities)
+		rs->opt.most_extremities = 10;
 	if (!rs->opt.recent_bytes)
 		rs->opt.recent_bytes = RECENT_BYTES;
 	rs->node_cache = node_cache_new(opt->store, 0);
@@ -70,7 +73,15 @@ err *rooms_new(struct arena *a, const struct rooms_options *opt, struct rooms **
 		resets = metric_counter(
 			"hearth_room_state_resets_total",
 			"Members, power levels and join rules that a resolution changed without an event", "");
+	if (!dropped)
+		dropped = metric_counter("hearth_room_extremities_dropped_total",
+					 "Forward extremities given up because a room had too many", "");
+	if (!merges)
+		merges = metric_counter("hearth_room_merges_total", "Events sent to bring forward extremities together",
+					"");
 	rs->resets = resets;
+	rs->dropped_extremities = dropped;
+	rs->merges = merges;
 	for (size_t i = 0; i < OUTLIER_OUTCOMES; i++) {
 		if (!outliers[i])
 			outliers[i] =
@@ -188,6 +199,13 @@ void rooms_on_stored(struct rooms *rs, void (*hook)(void *ctx, const struct room
 	assert(rs->n_stored < ARRAY_LEN(rs->stored));
 	rs->stored[rs->n_stored].fn = hook;
 	rs->stored[rs->n_stored++].ctx = ctx;
+}
+
+void rooms_on_crowded(struct rooms *rs, void (*fn)(void *ctx, str room_id), void *ctx)
+{
+	assert(!rs->crowded);
+	rs->crowded = fn;
+	rs->crowded_ctx = ctx;
 }
 
 void rooms_on_prepare(struct rooms *rs, rooms_prepare_fn *hook, void *ctx)

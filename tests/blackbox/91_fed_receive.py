@@ -150,6 +150,21 @@ def test_who_is_banned_is_soft_failed(shared, each_fed, peer):
             alice.get(f"/rooms/{q(room.room_id)}/event/{q(room.id(e))}")
 
 
+def test_what_brings_branches_together_is_not_shown(shared, each_fed, peer):
+    """As Synapse sends it where a room has many forward extremities."""
+    alice, room = shared
+    dummy = room.send("org.matrix.dummy_event", {})
+    peer.send(each_fed, [dummy, room.message("shown")])
+    sync_bodies(alice, room.room_id, "shown")
+    for found in (messages(alice, room.room_id, "f")[0], messages(alice, room.room_id, "b")[0],
+                  alice.sync(since=None)["rooms"]["join"][room.room_id]["timeline"]["events"]):
+        assert "m.room.message" in [e["type"] for e in found] and "org.matrix.dummy_event" not in [e["type"] for e in found]
+    with pytest.raises(MatrixError):
+        alice.get(f"/rooms/{q(room.room_id)}/event/{q(room.id(dummy))}")
+    alice.send(room.room_id, "on it")
+    peer.get(each_fed, f"/v1/event/{q(room.id(dummy))}")     # other servers may have it
+
+
 def test_typing_and_receipts(shared, each_fed, peer):
     alice, room = shared
     theirs, said = room.creator, alice.send(room.room_id, "read me")

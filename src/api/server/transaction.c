@@ -27,7 +27,7 @@ static err *put_send(struct req *rq)
 	struct inbound *in = rq->services->inbound;
 	const struct json *body, *pdus, *edus;
 	struct inbound_txn txn = { .origin = rq->origin, .txn_id = req_param(rq, "txnId") };
-	str answer;
+	str answer = STR_NONE;
 
 	TRY(req_body_object(rq, &body));
 	TRY(list_of(rq, body, S("pdus"), PDUS_MAX, &pdus));
@@ -35,7 +35,9 @@ static err *put_send(struct req *rq)
 	if (txn.txn_id.n > TXN_ID_MAX)
 		return err_new(rq->arena, ERR_INVALID_PARAM, "The transaction's id is longer than %d bytes",
 			       TXN_ID_MAX);
-	TRY(inbound_answered(in, rq->arena, txn.origin, txn.txn_id, &answer));
+	/* Events alone need no look beforehand: what was answered before is found out where they are stored. */
+	if (edus && edus->array.n > 0)
+		TRY(inbound_answered(in, rq->arena, txn.origin, txn.txn_id, &answer));
 	if (str_is_none(answer)) {
 		txn.pdus = pdus ? (const struct json *const *)pdus->array.items : NULL;
 		txn.n_pdus = pdus ? pdus->array.n : 0;

@@ -65,8 +65,11 @@ err *inbound_new(struct arena *a, const struct inbound_options *opt, struct inbo
 	map_init(&in->by_id, NULL);
 	list_init(&in->runnable);
 	list_init(&in->napping);
+	map_init(&in->crowded, NULL);
+	list_init(&in->crowds);
 	in->nap_until_us = INT64_MAX;
 	rooms_on_stored(opt->rooms, inbound_on_stored, in);
+	rooms_on_crowded(opt->rooms, inbound_note_crowded, in);
 	e = store_intern(opt->store, a, rooms_options(opt->rooms)->signer.server_name, &in->own);
 	if (e)
 		inbound_free(&in);
@@ -177,7 +180,10 @@ void inbound_free(struct inbound **inp)
 		staged_free(in, s);
 		inbound_room_done(in, room);
 	}
+	LIST_EACH_SAFE (&in->crowds, it)
+		mem_free(LIST_ITEM(it, struct crowded, node));
 	lock_drop(&in->lock);
+	map_done(&in->crowded);
 	map_done(&in->rooms);
 	map_done(&in->origins);
 	map_done(&in->rooms_by_nid);

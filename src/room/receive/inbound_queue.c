@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "base/clock.h"
+#include "base/rand.h"
 
 static const struct bound most_of_origin = { 10000, (size_t)128 << 20 }, most_of_room = { 5000, (size_t)64 << 20 };
 enum { WAITING_ROOM = 500, WAITING_ORIGIN_SHARE = 5 }; /* one origin may have a fifth of a room's */
@@ -218,6 +219,46 @@ void inbound_nap(struct inbound *in, struct inbound_room *room, int64_t until_us
 		return;
 	in->nap_until_us = until_us;
 	cond_signal(&in->work);
+}
+
+/*
+ * Rooms with many extremities: a while later, by chance, so that servers do not all merge at once.
+ */
+enum { CROWDED_MOST = 1000 };
+#define CROWDED_US INT64_C(60000000)
+
+void inbound_note_crowded(void *ctx, str room_id)
+{
+	struct inbound *in = ctx;
+	struct crowded *c;
+	str text;
+
+	LOCKED(&in->lock);
+	if (map_get(&in->crowded, room_id) || in->crowded.n >= CROWDED_MOST)
+		return;
+	c = new_named(sizeof(*c), room_id, &text);
+	c->room_id = text;
+	c->due_us = clock_mono_us() + CROWDED_US + (int64_t)(rand_u64() % (uint64_t)CROWDED_US);
+	(void)map_put(&in->crowded, c->room_id, c);
+	list_add_tail(&in->crowds, &c->node);
+	in->nap_until_us = MIN(in->nap_until_us, c->due_us);
+	cond_signal(&in->work);
+}
+
+struct crowded *inbound_crowded_due(struct inbound *in, int64_t now)
+{
+	LIST_EACH (&in->crowds, it) {
+		struct crowded *c = LIST_ITEM(it, struct crowded, node);
+
+		if (c->due_us > now) {
+			in->nap_until_us = MIN(in->nap_until_us, c->due_us);
+			continue;
+		}
+		list_del(it);
+		(void)map_del(&in->crowded, c->room_id);
+		return c;
+	}
+	return NULL;
 }
 
 /*

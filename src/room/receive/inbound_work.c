@@ -22,7 +22,8 @@ struct turn { /* a worker's, with one room */
 	size_t n;
 	int64_t gone[BATCH_MOST]; /* rows to drop */
 	size_t n_gone;
-	bool again; /* the whole room, later */
+	bool again;              /* the whole room, later */
+	struct crowded *crowded; /* or NULL: nothing else is to be done but to merge this room */
 };
 
 static int64_t pause_us(unsigned failures, int64_t first_s, int64_t most_s)
@@ -94,6 +95,9 @@ static bool take(struct turn *t)
 		t->room = next_room(in);
 		if (t->room)
 			break;
+		t->crowded = inbound_crowded_due(in, clock_mono_us());
+		if (t->crowded)
+			return true;
 		if (in->nap_until_us == INT64_MAX)
 			cond_wait(&in->work, &in->lock);
 		else
@@ -377,6 +381,17 @@ static void work(struct turn *t)
 	lock_drop(&in->lock);
 }
 
+static void merge(struct turn *t)
+{
+	bool sent;
+	err *e = room_merge(t->in->opt.rooms, t->a, t->crowded->room_id, &sent);
+
+	if (e)
+		log_warn(t->in->opt.log, "extremities were not brought together", F("room_id", t->crowded->room_id),
+			 F("error", e->msg));
+	mem_free(t->crowded);
+}
+
 void inbound_work(void *arg)
 {
 	struct turn *t = MEM_NEW(struct turn); /* too large for a thread's stack */
@@ -386,7 +401,10 @@ void inbound_work(void *arg)
 		*t = (struct turn){ .in = arg, .a = a };
 		if (!take(t))
 			break;
-		work(t);
+		if (t->crowded)
+			merge(t);
+		else
+			work(t);
 		arena_reset(a);
 	}
 	arena_free(&a);

@@ -55,6 +55,11 @@ struct inbound_room {
 	unsigned failures;
 };
 
+struct crowded { /* a room with many extremities, to be merged when its time comes */
+	struct list node;
+	int64_t due_us;
+	str room_id; /* follows the struct */
+};
 struct awaited { /* an event that is not known, and who stands on it */
 	struct list refs;
 	str event_id; /* follows the struct */
@@ -105,6 +110,8 @@ struct inbound {
 	struct map rooms_by_nid;
 	struct map by_id; /* row -> struct staged */
 	struct list runnable, napping;
+	struct map crowded; /* room id -> struct crowded */
+	struct list crowds; /* the same, the earliest first */
 	struct bound staged;
 	atomic_size_t n_waiting;
 	int64_t nap_until_us; /* the earliest of `napping`; INT64_MAX */
@@ -141,6 +148,10 @@ void staged_unwait(struct inbound *in, struct staged *s);
 bool staged_is_coming(const struct staged *s);
 void inbound_run(struct inbound *in, struct inbound_room *room); /* runnable, if it has anything */
 void inbound_nap(struct inbound *in, struct inbound_room *room, int64_t until_us);
+/* A room to merge now, mem_free'd by the caller; NULL: none. */
+struct crowded *inbound_crowded_due(struct inbound *in, int64_t now);
+/* A rooms_on_crowded function; the lock is not held. */
+void inbound_note_crowded(void *in, str room_id);
 bool inbound_has_enough(const struct inbound *in, const struct inbound_origin *origin);
 
 /* The event is known now: who waits for it is one further. A rooms_on_stored hook. */

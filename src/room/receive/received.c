@@ -260,7 +260,10 @@ static err *attempt(struct batch *b, const size_t *places, size_t n, struct atte
 	if (at->n == 0)
 		return NULL;
 	note_staged(b, at, d->job);
-	return draft_queue(&d, &at->ticket);
+	TRY(draft_queue(&d, &at->ticket));
+	if (room->tip.n_ext > b->rs->opt.most_extremities && b->rs->crowded)
+		b->rs->crowded(b->rs->crowded_ctx, b->room_id);
+	return NULL;
 }
 
 static err *try_them(struct batch *b, const size_t *places, size_t n, size_t *out_bad)

@@ -43,3 +43,11 @@ struct received_event {
 enum { RECEIVED_MAX = 500 };
 NODISCARD err *rooms_append_events(struct rooms *rs, struct arena *a, str room_id, struct received_event *list,
 				   size_t n);
+
+/*
+ * Forward extremities (merge.c). What is received may leave a room with many, each of which every event costs. `fn` is
+ * told, under the room's lock, of one that has more than rooms_options.most_extremities: quick. At start only.
+ */
+void rooms_on_crowded(struct rooms *rs, void (*fn)(void *ctx, str room_id), void *ctx);
+/* An event that names them, by a user of this server who may send one; clients are not shown it. *out_sent: it was. */
+NODISCARD err *room_merge(struct rooms *rs, struct arena *a, str room_id, bool *out_sent);

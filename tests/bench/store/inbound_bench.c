@@ -98,7 +98,7 @@ static void stop(struct bench *b)
 	bus_free(&b->bus);
 }
 
-struct graph { /* a room, and what is built upon its last event */
+struct graph {                                 /* a room, and what is built upon its last event */
 	str id, last[SENDERS], users[MEMBERS]; /* each sender goes on with its own */
 	int64_t depth;
 };
@@ -147,7 +147,8 @@ static str next_event(struct bench *b, struct graph *g, size_t sending, size_t s
 
 	json_set(b->a, content, S("msgtype"), json_new_str(b->a, S("m.text")));
 	json_set(b->a, content, S("body"),
-		 json_new_str(b->a, arena_printf(b->a, "message %zu, long enough to be one that somebody says", serial)));
+		 json_new_str(b->a,
+			      arena_printf(b->a, "message %zu, long enough to be one that somebody says", serial)));
 	const size_t n = auth_keys(rv, f.type, STR_NONE, sender, content, keys);
 	AUTO_ROOM room = NULL;
 	good(room_hold(b->rs, b->a, g->id, &room));
@@ -184,8 +185,8 @@ static void send_one(struct sender *s, struct arena *a, size_t i)
 
 	good(json_parse(a, s->bodies[i], &(struct json_limits){ 12 << 20, 1000, 1 << 20 }, &body));
 	pdus = json_get_array(body, S("pdus"));
-	struct inbound_txn txn = { s->origin, arena_printf(a, "%d", serial++), (const struct json *const *)pdus->array.items,
-				   pdus->array.n };
+	struct inbound_txn txn = { s->origin, arena_printf(a, "%d", serial++),
+				   (const struct json *const *)pdus->array.items, pdus->array.n };
 	good(inbound_answered(s->b->in, a, txn.origin, txn.txn_id, &answer));
 	good(inbound_take(s->b->in, a, &txn, &answer));
 }
@@ -207,7 +208,8 @@ static double cpu_us(void)
 	struct rusage u;
 
 	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
 static void line(struct bench *b, size_t n_rooms, size_t per_txn, size_t events)
@@ -281,8 +283,10 @@ int main(int argc, char **argv)
 	cond_init(&b.more);
 	start(&b, arena_printf(b.a, "%s/inbound.db", argv[1]));
 	for (size_t rooms = SENDERS; rooms >= 1; rooms -= rooms > 1 ? rooms - 1 : 1) {
-		if (!getenv("ONE")) line(&b, rooms, 50, (size_t)events);
-		if (!getenv("ONE")) line(&b, rooms, 10, (size_t)events);
+		if (!getenv("ONE"))
+			line(&b, rooms, 50, (size_t)events);
+		if (!getenv("ONE"))
+			line(&b, rooms, 10, (size_t)events);
 		line(&b, rooms, 1, (size_t)events / 4);
 	}
 	stop(&b);
