@@ -1,6 +1,8 @@
-/* room_messages.c - Client-Server API, "Getting events for a room": /messages, /context, /event. */
+/* room_messages.c - Client-Server API, "Getting events for a room": /messages, /context, /event, /timestamp_to_event.
+ */
 #include "api/internal_api.h"
 #include "base/clock.h"
+#include "room/nearest.h"
 #include "room/timeline.h"
 
 /* How long a page waits for what other servers have of it. */
@@ -98,10 +100,41 @@ static err *get_event(struct req *rq)
 	return NULL;
 }
 
+static err *get_nearest(struct req *rq)
+{
+	const struct client_view view = reader(rq);
+	const str dir = req_query(rq, "dir");
+	struct timeline_gaps gaps = gaps_for(rq);
+	struct nearest_cmd cmd = {
+		.room_id = req_param(rq, "roomId"),
+		.forwards = str_eq(dir, S("f")),
+		.view = &view,
+		.gaps = gaps.backfill ? &gaps : NULL,
+	};
+	str event_id;
+	int64_t ts;
+	struct jw *w;
+
+	if (str_is_none(req_query(rq, "ts")) || str_is_none(dir))
+		return err_new(rq->arena, ERR_MISSING_PARAM, "ts says when, dir in which direction");
+	TRY(req_query_int(rq, "ts", 0, &cmd.ts));
+	if (!cmd.forwards && !str_eq(dir, S("b")))
+		return err_new(rq->arena, ERR_INVALID_PARAM, "dir is b or f");
+	TRY(room_nearest(rq->services->rooms, rq->arena, &cmd, &event_id, &ts));
+	if (gaps.wants_to_ask)
+		return req_move(rq, LANE_REMOTE);
+	w = reply_json(rq, 200);
+	jw_str(w, "event_id", event_id);
+	jw_int(w, "origin_server_ts", ts);
+	return NULL;
+}
+
 #define ROOM "/_matrix/client/v3/rooms/{roomId}/"
 const struct route client_room_messages_routes[] = {
 	{ "GET", ROOM "messages", get_messages, AUTH_GUEST, RATE_NONE, LANE_FAST },
 	{ "GET", ROOM "context/{eventId}", get_context, AUTH_GUEST, RATE_NONE, LANE_FAST },
 	{ "GET", ROOM "event/{eventId}", get_event, AUTH_GUEST, RATE_NONE, LANE_FAST },
+	{ "GET", "/_matrix/client/v1/rooms/{roomId}/timestamp_to_event", get_nearest, AUTH_GUEST, RATE_NONE,
+	  LANE_FAST },
 	{ 0 },
 };

@@ -209,6 +209,24 @@ err *fetch_event_auth(struct fetch *f, str server, str event_id, struct event_li
 	return NULL;
 }
 
+err *fetch_at_time(struct fetch *f, str server, int64_t ts, bool forwards, str *out_event_id)
+{
+	struct fed_call call = {
+		.destination = server,
+		.path = fed_path(f->a, S("/_matrix/federation/v1/timestamp_to_event/"), f->room_id, STR_NONE),
+	};
+	str id;
+
+	call.path = fed_query(f->a, call.path, "ts", arena_printf(f->a, "%" PRId64, ts));
+	call.path = fed_query(f->a, call.path, "dir", forwards ? S("f") : S("b"));
+	TRY(fetch_ask(f, &call));
+	id = json_get_str(call.answer, S("event_id"));
+	if (str_is_empty(id) || id.n > ID_MAX)
+		return err_new(f->a, ERR_BAD_JSON, "the answer names no event");
+	*out_event_id = id;
+	return NULL;
+}
+
 static err *fetch_some(struct fetch *f, str server, const str *ids, size_t n, struct event_list *out)
 {
 	struct fed_call *calls = ARENA_ARRAY(f->a, struct fed_call, n);

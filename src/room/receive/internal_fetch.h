@@ -82,6 +82,8 @@ NODISCARD err *fetch_missing_events(struct fetch *f, str server, const str *earl
 NODISCARD err *fetch_backfill(struct fetch *f, str server, const str *from, size_t n, size_t limit,
 			      struct event_list *out, size_t *out_given);
 NODISCARD err *fetch_event_auth(struct fetch *f, str server, str event_id, struct event_list *out);
+/* "GET /timestamp_to_event": which event the server would name. Its claim alone. */
+NODISCARD err *fetch_at_time(struct fetch *f, str server, int64_t ts, bool forwards, str *out_event_id);
 /* Events by id, those that could be had; several requests side by side. An error: the server does not answer. */
 NODISCARD err *fetch_events(struct fetch *f, str server, const str *ids, size_t n, struct event_list *out);
 
@@ -113,6 +115,8 @@ void fetch_state_before(struct fetch *f, const struct event_row *row, str prev, 
 /* The state after an event that has no place here: asked of the servers in turn, its events and the event itself stored
  * as outliers. ERR_NOT_FOUND: those that were asked have none. */
 NODISCARD err *fetch_state_after(struct fetch *f, str event_id, struct prev_state *out);
+/* The state before it. */
+NODISCARD err *fetch_state_at(struct fetch *f, str event_id, struct prev_state *out);
 
 /* ERR_CONNECTION_FAILED where somebody could not be asked; else ERR_NOT_FOUND: nobody has it. */
 NODISCARD err *fetch_failed(const struct fetch *f, const char *what, str event_id);

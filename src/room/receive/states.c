@@ -127,13 +127,17 @@ static err *ask_whole(struct fetch *f, str server, str event_id, struct event_li
 	return NULL;
 }
 
-/* Of the ids, those that are not stored in this room. */
-static size_t lacking(const struct fetch *f, const struct ids *ids, str event_id, const struct map *known, str **out)
+/* Which state of an event. */
+enum side { SIDE_BEFORE, SIDE_AFTER };
+
+/* Of the ids, those that are not stored in this room; the event's, too, if it is to be in the state. */
+static size_t lacking(const struct fetch *f, const struct ids *ids, str event_id, enum side side,
+		      const struct map *known, str **out)
 {
 	str *list = ARENA_ARRAY(f->a, str, ids->all.n + 1);
 	size_t n = 0;
 
-	if (!map_get(known, event_id))
+	if (side == SIDE_AFTER && !map_get(known, event_id))
 		list[n++] = event_id;
 	for (size_t i = 0; i < ids->all.n; i++)
 		if (!map_get(known, ids->all.p[i]) && !str_eq(ids->all.p[i], event_id))
@@ -142,21 +146,21 @@ static size_t lacking(const struct fetch *f, const struct ids *ids, str event_id
 	return n;
 }
 
-static err *complete(struct fetch *f, str server, str event_id, const struct ids *ids, const struct map *known,
-		     struct event_list *got)
+static err *complete(struct fetch *f, str server, str event_id, enum side side, const struct ids *ids,
+		     const struct map *known, struct event_list *got)
 {
 	size_t n;
 	str *ask;
 
 	event_list_init(got, f->a);
-	n = lacking(f, ids, event_id, known, &ask);
+	n = lacking(f, ids, event_id, side, known, &ask);
 	if (n == 0)
 		return NULL;
 	if (n > FETCH_STATE_SINGLY && n * 10 >= ids->all.n)
 		TRY(ask_whole(f, server, event_id, got));
 	if (got->list.n == 0)
 		TRY(fetch_events(f, server, ask, n, got));
-	else if (!map_get(known, event_id) && !map_get(&got->by_id, event_id))
+	else if (side == SIDE_AFTER && !map_get(known, event_id) && !map_get(&got->by_id, event_id))
 		TRY(fetch_events(f, server, &event_id, 1, got));
 	TRY(fetch_auth(f, got->list.p, got->list.n, got));
 	return fetch_store_outliers(f, got);
@@ -257,8 +261,8 @@ static err *add_itself(struct fetch *f, struct entries *s, str event_id, const s
 }
 
 /* What of the ids is a state. */
-static err *entries_of(struct fetch *f, str event_id, const struct ids *ids, const struct event_list *got,
-		       struct entries *s)
+static err *entries_of(struct fetch *f, str event_id, enum side side, const struct ids *ids,
+		       const struct event_list *got, struct entries *s)
 {
 	struct map known;
 
@@ -274,7 +278,8 @@ static err *entries_of(struct fetch *f, str event_id, const struct ids *ids, con
 		else
 			s->left_out++;
 	}
-	TRY(add_itself(f, s, event_id, got));
+	if (side == SIDE_AFTER)
+		TRY(add_itself(f, s, event_id, got));
 	if (!s->created)
 		return err_new(f->a, ERR_NOT_FOUND, "a state without the room's create event");
 	if (s->left_out)
@@ -283,7 +288,7 @@ static err *entries_of(struct fetch *f, str event_id, const struct ids *ids, con
 	return NULL;
 }
 
-static err *from_server(struct fetch *f, str server, str event_id, struct prev_state *out)
+static err *from_server(struct fetch *f, str server, str event_id, enum side side, struct prev_state *out)
 {
 	struct event_list got;
 	struct entries entries;
@@ -294,16 +299,16 @@ static err *from_server(struct fetch *f, str server, str event_id, struct prev_s
 	vec_push(f->a, &ids.all, event_id);
 	TRY(fetch_known(f, ids.all.p, ids.all.n, &known));
 	ids.all.n--;
-	TRY(complete(f, server, event_id, &ids, &known, &got));
-	TRY(entries_of(f, event_id, &ids, &got, &entries));
+	TRY(complete(f, server, event_id, side, &ids, &known, &got));
+	TRY(entries_of(f, event_id, side, &ids, &got, &entries));
 	return difference(f, entries.list, entries.n, out);
 }
 
-err *fetch_state_after(struct fetch *f, str event_id, struct prev_state *out)
+static err *ask_servers(struct fetch *f, str event_id, enum side side, struct prev_state *out)
 {
 	for (size_t i = 0; i < f->n_servers && clock_mono_us() < f->deadline_us; i++) {
 		struct prev_state got = { .event_id = event_id };
-		const err *e = from_server(f, f->servers[i], event_id, &got);
+		const err *e = from_server(f, f->servers[i], event_id, side, &got);
 
 		if (!e) {
 			*out = got;
@@ -316,7 +321,17 @@ err *fetch_state_after(struct fetch *f, str event_id, struct prev_state *out)
 	}
 	if (clock_mono_us() >= f->deadline_us)
 		f->unanswered = true;
-	return fetch_failed(f, "the state after", event_id);
+	return fetch_failed(f, "the state at", event_id);
+}
+
+err *fetch_state_after(struct fetch *f, str event_id, struct prev_state *out)
+{
+	return ask_servers(f, event_id, SIDE_AFTER, out);
+}
+
+err *fetch_state_at(struct fetch *f, str event_id, struct prev_state *out)
+{
+	return ask_servers(f, event_id, SIDE_BEFORE, out);
 }
 
 /*

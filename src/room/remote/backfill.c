@@ -448,6 +448,17 @@ static enum backfill_outcome wait_for(struct backfill *b, struct running *r, int
 	return outcome;
 }
 
+/* With the lock: the caller's turn, as soon as nobody else is at the room. False: the time was over before. */
+static bool wait_turn(struct backfill *b, int64_t room, struct running *mine, int64_t deadline_us)
+{
+	struct running *other;
+
+	while ((other = take_turn(b, room, mine)))
+		if (wait_for(b, other, deadline_us) == BACKFILL_LATE && b->now() >= deadline_us)
+			return false;
+	return true;
+}
+
 err *backfill_below(struct backfill *b, struct arena *a, str room_id, int64_t above, int64_t deadline_us,
 		    enum backfill_outcome *out)
 {
@@ -485,4 +496,109 @@ err *backfill_below(struct backfill *b, struct arena *a, str room_id, int64_t ab
 	metric_add(b->outcomes[outcome], 1);
 	*out = outcome;
 	return e;
+}
+
+/*
+ * An event by its time
+ */
+static bool is_nearer(const struct backfill_time *q, int64_t ts)
+{
+	if (q->forwards ? ts < q->ts : ts > q->ts)
+		return false;
+	return !q->known || (q->forwards ? ts < q->known_ts : ts > q->known_ts);
+}
+
+/* It stands on what is missing: whatever that is, the state before it is the one that was fetched. */
+static err *put_island(struct filling *g, struct event *ev, int64_t *out_event)
+{
+	struct prev_state *given = ARENA_ARRAY(g->f.a, struct prev_state, ev->n_prev_events), state = { 0 };
+	struct received_event r = { .event = ev, .prev_states = given, .n_prev_states = ev->n_prev_events };
+	struct history_page page = {
+		.room_id = g->f.room_id,
+		.above = g->above->nid,
+		.list = &r,
+		.n = 1,
+		.holders = g->holders.p,
+		.n_holders = g->holders.n,
+		.island = true,
+	};
+	struct event_list none;
+	struct map known;
+	const struct event_mark *m;
+
+	event_list_init(&none, g->f.a);
+	TRY(fetch_auth(&g->f, &ev, 1, &none));
+	TRY(fetch_state_at(&g->f, ev->event_id, &state));
+	for (size_t i = 0; i < ev->n_prev_events; i++) {
+		given[i] = state;
+		given[i].event_id = ev->prev_events[i];
+	}
+	TRY(rooms_append_history(g->b->opt.rooms, g->f.a, &page));
+	if (r.error)
+		return r.error;
+	TRY(fetch_known(&g->f, &ev->event_id, 1, &known));
+	m = map_get(&known, ev->event_id);
+	*out_event = mark_has_place(&g->f, m) && r.outcome == APPEND_ACCEPTED ? m->nid : 0;
+	return NULL;
+}
+
+static err *time_from_server(struct filling *g, str server, const struct backfill_time *q, int64_t *out_event)
+{
+	const struct event_mark *m;
+	struct event_list got;
+	struct map known;
+	struct event *ev;
+	str id;
+
+	event_list_init(&got, g->f.a);
+	TRY(fetch_at_time(&g->f, server, q->ts, q->forwards, &id));
+	TRY(fetch_known(&g->f, &id, 1, &known));
+	m = map_get(&known, id);
+	if (mark_has_place(&g->f, m)) /* what is here is known already */
+		return NULL;
+	TRY(fetch_events(&g->f, server, &id, 1, &got));
+	ev = map_get(&got.by_id, id);
+	return ev && is_nearer(q, ev->origin_server_ts) ? put_island(g, ev, out_event) : NULL;
+}
+
+static err *ask_for_time(struct backfill *b, struct arena *a, const struct backfill_time *q, int64_t *out_event)
+{
+	struct filling g = { .b = b };
+
+	TRY(begin(&g, a, q->room_id, q->above, q->deadline_us));
+	for (size_t i = 0; i < g.f.n_servers && !*out_event && clock_mono_us() < q->deadline_us; i++) {
+		const err *e = time_from_server(&g, g.f.servers[i], q, out_event);
+
+		if (!e)
+			continue;
+		if (e->code == ERR_STORE || e->code == ERR_INTERNAL)
+			return err_keep(a, e);
+		log_info(b->opt.log, "a server has no event of that time for us", F("room_id", q->room_id),
+			 F("server", g.f.servers[i]), F("why", e->msg));
+	}
+	return NULL;
+}
+
+err *backfill_at_time(struct backfill *b, struct arena *a, const struct backfill_time *q, int64_t *out_event)
+{
+	struct running mine;
+	int64_t room;
+	bool turn;
+	err *e;
+
+	assert(!lock_any_held());
+	*out_event = 0;
+	TRY(rooms_find(b->opt.rooms, a, q->room_id, &room, NULL));
+	if (!room)
+		return NULL;
+	lock_take(&b->lock);
+	turn = wait_turn(b, room, &mine, q->deadline_us);
+	lock_drop(&b->lock);
+	if (!turn)
+		return NULL;
+	e = ask_for_time(b, a, q, out_event);
+	lock_take(&b->lock);
+	end_turn(b, room, &mine, *out_event ? BACKFILL_MORE : BACKFILL_NOTHING);
+	lock_drop(&b->lock);
+	return e && (e->code == ERR_BUSY || e->code == ERR_NOT_FOUND) ? NULL : e;
 }

@@ -41,3 +41,18 @@ enum backfill_outcome {
  */
 NODISCARD err *backfill_below(struct backfill *b, struct arena *a, str room_id, int64_t above, int64_t deadline_us,
 			      enum backfill_outcome *out);
+
+/*
+ * The event of the gap below `above` that was sent nearest to a time, if another server has one that is nearer than
+ * `known_ts` (known: is there such an event here?): it stands there alone afterwards, with a gap on both sides.
+ * *out_event is its number, 0: nobody has one. As for the rest as backfill_below.
+ */
+struct backfill_time {
+	str room_id;
+	int64_t above, ts;
+	bool forwards; /* the soonest at or after ts; else the latest at or before it */
+	bool known;
+	int64_t known_ts;
+	int64_t deadline_us;
+};
+NODISCARD err *backfill_at_time(struct backfill *b, struct arena *a, const struct backfill_time *q, int64_t *out_event);

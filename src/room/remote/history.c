@@ -68,7 +68,9 @@ static err *find_places(struct paging *g, struct room *room, size_t n, struct pl
 	TRY(store_events_by_timeline(tx, room->nid, above->timeline, true, 1, &below, &n_below));
 	space = above->timeline - (n_below ? below[0]->timeline : 0);
 	*out = (struct places){ .top = above->timeline, .n = n };
-	out->step = MIN((int64_t)TIMELINE_SPACING, space / ((int64_t)n + 1));
+	out->step = space / ((int64_t)n + 1);
+	if (!g->p->island)
+		out->step = MIN(out->step, (int64_t)TIMELINE_SPACING);
 	g->no_space = out->step < 1;
 	return NULL;
 }

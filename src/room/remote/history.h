@@ -14,6 +14,7 @@ struct history_page {
 	 * the timeline (rejected, soft-failed) it is alone. What is there now gets into their rows. */
 	const int64_t *holders;
 	size_t n_holders;
+	bool island; /* an event that stands alone, with the gap on both sides: in the middle of it */
 
 	bool closed; /* nothing is missing below `above` any more; another event may stand above a gap now */
 };

@@ -151,6 +151,31 @@ static inline str fake_query(struct arena *a, str path, const char *name)
 	return STR_NONE;
 }
 
+static inline void fake_nearest(struct fake_fed *f, struct arena *a, const struct fake_server *s, struct fed_call *c)
+{
+	const bool forwards = str_eq(fake_query(a, c->path, "dir"), S("f"));
+	const struct event *best = NULL;
+	int64_t ts = 0;
+
+	vec_push(f->a, &f->asked, arena_printf(f->a, "%.*s time", STR_ARG(s->name)));
+	assert_true(str_to_i64(fake_query(a, c->path, "ts"), &ts));
+	for (size_t i = 0; i < s->events.n; i++) {
+		const struct event *ev = s->events.p[i];
+		const int64_t t = ev->origin_server_ts;
+
+		if (forwards ? t < ts : t > ts)
+			continue;
+		if (!best || (forwards ? t < best->origin_server_ts : t > best->origin_server_ts))
+			best = ev;
+	}
+	if (best)
+		fake_yes(a, c,
+			 arena_printf(a, "{\"event_id\":\"%.*s\",\"origin_server_ts\":%" PRId64 "}",
+				      STR_ARG(best->event_id), best->origin_server_ts));
+	else
+		fake_no(a, c);
+}
+
 static inline void fake_answer(struct fake_fed *f, struct arena *a, const struct fake_server *s, struct fed_call *c)
 {
 	AUTO_BUF b = BUF_INIT(1 << 22);
@@ -206,6 +231,8 @@ static inline void fake_answer(struct fake_fed *f, struct arena *a, const struct
 			return;
 		}
 		fake_no(a, c);
+	} else if (fake_path(a, c->path, "timestamp_to_event/", &rest)) {
+		fake_nearest(f, a, s, c);
 	} else {
 		fake_no(a, c);
 	}

@@ -2,6 +2,7 @@
 #include "fake_scene.h"
 
 #include "base/clock.h"
+#include "room/nearest.h"
 #include "room/remote/backfill.h"
 #include "room/timeline.h"
 
@@ -389,6 +390,78 @@ static void space_is_made(struct world *w)
 }
 WORLD(space_is_made)
 
+static str nearest(struct reading *r, int64_t ts, bool forwards, bool may_ask, bool *out_wants)
+{
+	struct world *w = r->s.w;
+	const struct actor alice = who(w, "alice");
+	const struct client_view view = { .user = alice.user, .user_id = alice.user_id };
+	struct timeline_gaps gaps = { .backfill = r->b, .may_ask = may_ask, .deadline_us = clock_mono_us() + 20000000 };
+	const struct nearest_cmd cmd = { r->s.id, ts, forwards, &view, &gaps };
+	str id = STR_NONE;
+	int64_t when = 0;
+	const err *e = room_nearest(w->rs, w->a, &cmd, &id, &when);
+
+	ok(!e || e->code == ERR_NOT_FOUND, "not another error");
+	if (out_wants)
+		*out_wants = gaps.wants_to_ask;
+	return e ? STR_NONE : id;
+}
+
+/* The time falls into a gap: another server knows what was then. It stands alone until history grows together. */
+static void a_time_in_a_gap(struct world *w)
+{
+	struct reading r;
+	const struct event *chain[40];
+	const struct event_row *row;
+	str ids[100];
+	bool wants;
+	size_t n;
+
+	open_reading(&r, w, "11");
+	r.s.f.ts = clock_ms() + 100000;
+	gap_of(&r, chain, 40, 38, SIZE_MAX);
+	state_is(&r.s, chain[20]->event_id, STR_NONE, NULL, 0);
+	(void)nearest(&r, chain[20]->origin_server_ts, true, false, &wants);
+	ok(wants, "who may not wait is told to");
+	assert_int_equal(r.s.fed.asked.n, 0);
+	same_str(nearest(&r, chain[20]->origin_server_ts, true, true, NULL), chain[20]->event_id);
+	row = event_row(w, chain[20]->event_id);
+	ok(row->flags & EVENT_GAP && !row->stream, "alone");
+	ok(row->timeline > event_row(w, r.s.base)->timeline &&
+		   row->timeline < event_row(w, chain[38]->event_id)->timeline,
+	   "within the gap");
+	assert_int_equal(n_gaps(&r.s), 2);
+	same_str(nearest(&r, chain[20]->origin_server_ts, false, true, NULL), chain[20]->event_id);
+	n = read_all(&r, 7, ids, ARRAY_LEN(ids));
+	ok(n > 40, "%zu events", n);
+	for (size_t i = 0; i < 40; i++)
+		same_str(ids[i], chain[39 - i]->event_id);
+	stands_in_order(&r, chain, 40);
+	assert_int_equal(n_gaps(&r.s), 0);
+	close_reading(&r);
+}
+WORLD(a_time_in_a_gap)
+
+/* No gap there: nobody is asked, whatever they know. And what they claim must be nearer. */
+static void times_that_are_here(struct world *w)
+{
+	struct reading r;
+	const struct event *chain[6];
+
+	open_reading(&r, w, "11");
+	r.s.f.ts = clock_ms() + 100000;
+	gap_of(&r, chain, 6, 4, SIZE_MAX);
+	same_str(nearest(&r, chain[5]->origin_server_ts, true, true, NULL), chain[5]->event_id);
+	same_str(nearest(&r, chain[5]->origin_server_ts + 10, false, true, NULL), chain[5]->event_id);
+	ok(str_is_none(nearest(&r, chain[5]->origin_server_ts + 10, true, true, NULL)), "nothing after the last");
+	assert_int_equal(r.s.fed.asked.n, 0);
+	r.s.far->events.n = 0;
+	same_str(nearest(&r, chain[1]->origin_server_ts, true, true, NULL), chain[4]->event_id);
+	ok(r.s.fed.asked.n > 0, "asked in vain");
+	close_reading(&r);
+}
+WORLD(times_that_are_here)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +474,8 @@ int main(void)
 		WORLD_TESTS(history_is_authorised),
 		WORLD_TESTS(one_asks_for_all),
 		WORLD_TESTS(space_is_made),
+		WORLD_TESTS(a_time_in_a_gap),
+		WORLD_TESTS(times_that_are_here),
 	};
 
 	crypto_init();
