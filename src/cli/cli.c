@@ -186,6 +186,12 @@ const struct command cli_commands[] = {
 	  "cross-signing and key backup, and who cannot read in the user's encrypted rooms. A problem costs messages now, "
 	  "a warning may, a note explains. Speaks to the running server like user.",
 	  cli_e2ee },
+	{ "fed", "status [SERVER] [--json] | why SERVER | retry SERVER | reset SERVER",
+	  "Say how it stands with another server, or with all that fail or that something waits for: since when it has been "
+	  "failing, with which error, when it is tried again, how many events and messages wait for it, and which were left "
+	  "out because it would not take them. Have it tried at once; or forget all its failures, too. Speaks to the "
+	  "running server like user.",
+	  cli_fed },
 	{ "state", "resolve FILE... [--explain] [--room-version VERSION]",
 	  "Resolve the states that the files hold, and print the resulting state as JSON; with --explain also what was in "
 	  "conflict, the order of the events, and why each one that was refused was. A file is {\"room_version\", "

@@ -2,12 +2,12 @@
  * control.c - the local socket: who may speak, and what may be asked.
  *
  * Requests: {"do": "add", "name", "password", "admin"}, {"do": "passwd", "name", "password", "logout"},
- * {"do": "list", "after"}, {"do": "e2ee-why", "name"}. The folder is 0700 and the socket 0600; the credentials of the
- * peer are looked at all the same, for a folder's permissions can be changed by mistake. One thread serves one
- * connection at a time: this is for one person at a keyboard. A path to the socket may be longer than a socket's
- * address can hold, so it is named through its folder's descriptor.
+ * {"do": "list", "after"}, {"do": "e2ee-why", "name"}, and those of control_fed.c. The folder is 0700 and the socket
+ * 0600; the credentials of the peer are looked at all the same, for a folder's permissions can be changed by mistake.
+ * One thread serves one connection at a time: this is for one person at a keyboard. A path to the socket may be longer
+ * than a socket's address can hold, so it is named through its folder's descriptor.
  */
-#include "cli/control.h"
+#include "cli/internal_control.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -132,11 +132,14 @@ static err *run_request(struct arena *a, const struct control_services *on, str 
 {
 	static const struct {
 		str name;
-		err *(*run)(struct arena *a, const struct control_services *on, const struct json *rq, struct jw *w);
+		control_fn *run;
 	} verbs[] = { { STR("add"), do_add },
 		      { STR("passwd"), do_passwd },
 		      { STR("list"), do_list },
-		      { STR("e2ee-why"), do_e2ee_why } };
+		      { STR("e2ee-why"), do_e2ee_why },
+		      { STR("fed-status"), control_fed_status },
+		      { STR("fed-retry"), control_fed_retry },
+		      { STR("fed-reset"), control_fed_reset } };
 	struct json *rq;
 
 	TRY(json_parse(a, str_trim(request), &json_limits_request, &rq));

@@ -10,13 +10,18 @@
 
 struct control;
 struct e2ee;
+struct fed;
 struct log;
+struct outbox;
 struct users;
 
 /* What requests are about. */
 struct control_services {
 	struct users *users;
 	struct e2ee *e2ee;
+	struct fed *fed;
+	struct outbox *outbox;
+	bool offline; /* no server runs: this is the command itself */
 };
 
 /* Listens on hearth.sock in the data folder, whose lock the caller holds: what lies there is replaced. ERR_CONFIG. */

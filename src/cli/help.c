@@ -72,7 +72,7 @@ void cli_write_man(struct buf *out)
 		  ".TP\nSIGHUP\nRead the configuration and the TLS certificate again. Options that cannot change while "
 		  "the server runs are named in the log.\n"
 		  ".SH FILES\n.TP\n.I data/hearth.db\nThe embedded database.\n.TP\n.I data/signing.key\n"
-		  "The key that signs events.\n.TP\n.I data/hearth.sock\nWhere \\fBhearth user\\fR and \\fBhearth e2ee\\fR find the "
+		  "The key that signs events.\n.TP\n.I data/hearth.sock\nWhere \\fBhearth user\\fR, \\fBhearth e2ee\\fR and \\fBhearth fed\\fR find the "
 		  "running server.\n"
 		  ".SH CONFIGURATION\n"
 		  "YAML, under the names of Synapse's homeserver.yaml. Sizes are bytes, or a number with K, M, G or T; "

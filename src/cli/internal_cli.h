@@ -38,6 +38,7 @@ void call_ask_done(const struct call *c); /* closes what asking opened */
 int call_complain(const struct call *c, str text);
 
 int cli_e2ee(const struct call *c);
+int cli_fed(const struct call *c);
 int cli_user(const struct call *c);
 int cli_state(const struct call *c);
 int cli_event(const struct call *c);

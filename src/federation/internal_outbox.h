@@ -172,7 +172,8 @@ void destination_drop_pending(struct outbox *o, struct destination *d);
 void destination_add_edu(struct outbox *o, struct destination *d, struct edu_body *body);
 struct edu_body *destination_take_edu(struct outbox *o, struct destination *d); /* NULL: none */
 void destination_drop_edus(struct outbox *o, struct destination *d);
-/* It is left alone for a while, at least until `until` (ms), and what waits is left in the store. */
+/* It is left alone until `until` (ms; 0: for a while, longer each time), and what waits is left in the store. why: NULL
+ * where nothing new is known. */
 void destination_failed(struct outbox *o, struct destination *d, const err *why, int64_t until);
 void destination_recovered(struct outbox *o, struct destination *d);
 /* Nothing waits for it any more. */

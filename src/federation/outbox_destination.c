@@ -185,11 +185,12 @@ void destination_failed(struct outbox *o, struct destination *d, const err *why,
 		metric_set(outbox_metrics.failing, (int64_t)++o->n_failing);
 	}
 	d->retry_at = until;
-	if (why) {
+	if (!until) {
 		/* Not all at the same time: an eighth more or less. */
 		d->pause_ms = MIN(MAX(2 * d->pause_ms, PAUSE_LEAST_MS), PAUSE_MOST_MS);
-		d->retry_at =
-			MAX(until, now + d->pause_ms * 7 / 8 + (int64_t)(rand_u64() % (uint64_t)(d->pause_ms / 4)));
+		d->retry_at = now + d->pause_ms * 7 / 8 + (int64_t)(rand_u64() % (uint64_t)(d->pause_ms / 4));
+	}
+	if (why) {
 		mem_free((void *)d->last_error.p);
 		d->last_error = str_keep(why->msg);
 	}

@@ -413,6 +413,11 @@ static void ended(struct outbox *o, struct txn *t, int64_t until)
 		destination_recovered(o, d);
 		return;
 	}
+	/* It was to be left alone after all: nothing new is known. */
+	if (e->detail == FED_BACKED_OFF) {
+		destination_failed(o, d, NULL, until);
+		return;
+	}
 	if (!t->probe && refuses_content(t->call.status) && refused(o, d, t->call.status, e))
 		return;
 	metric_add(outbox_metrics.failed, 1);
@@ -503,6 +508,16 @@ static void tidy(struct outbox *o, struct destination *d)
 		mem_free(t);
 }
 
+/* "429": when it wants to be asked again; 0: it does not say. */
+static int64_t wished(const struct outbox *o, const struct fed_call *call)
+{
+	int64_t ms;
+
+	if (call->status != 429 || !json_get_int(call->answer, S("retry_after_ms"), &ms) || ms <= 0)
+		return 0;
+	return o->opt.now() + MIN(MAX(ms, PAUSE_LEAST_MS), PAUSE_MOST_MS);
+}
+
 void txn_ended(struct outbox *o, struct fed_call *call)
 {
 	struct txn *t = (struct txn *)call;
@@ -511,7 +526,7 @@ void txn_ended(struct outbox *o, struct fed_call *call)
 	bool long_gone;
 
 	if (call->error && !o->wire->pauses(o->wire_ctx, d->name, &until))
-		until = 0;
+		until = wished(o, call);
 	lock_take(&o->lock);
 	ended(o, t, until);
 	if (t == d->probe)

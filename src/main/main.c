@@ -20,7 +20,13 @@ static err *open_offline(struct arena *a, const struct config *config, struct co
 	if (e)
 		server_close_services(&offline);
 	else
-		*out = (struct control_services){ offline.services.users, offline.services.e2ee };
+		*out = (struct control_services){
+			.users = offline.services.users,
+			.e2ee = offline.services.e2ee,
+			.fed = offline.services.fed,
+			.outbox = offline.services.outbox,
+			.offline = true,
+		};
 	return e;
 }
 

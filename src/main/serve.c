@@ -186,7 +186,12 @@ static err *run(struct server *s, const sigset_t *signals, const char *program)
 	TRY(server_open_services(s));
 	TRY(start_http(s));
 	outbox_start(s->services.outbox);
-	on = (struct control_services){ s->services.users, s->services.e2ee };
+	on = (struct control_services){
+		.users = s->services.users,
+		.e2ee = s->services.e2ee,
+		.fed = s->services.fed,
+		.outbox = s->services.outbox,
+	};
 	TRY(control_start(s->a, s->config->data_dir, &on, s->log, &s->control));
 	(void)sd_notify(0, "READY=1");
 	greet(s, program);

@@ -1,11 +1,15 @@
 """What goes to other servers: everything, in order, through outages, refusals and crashes."""
+import json
+import subprocess
 import threading
+import time
 
 import pytest
 
 from client import q, register
 from fed.hearth import FedServer
 from fed.peer import Peer
+from server import BINARY
 
 
 @pytest.fixture
@@ -34,6 +38,14 @@ def shared(client, server, *peers, **kw):
         users.append(p.user())
         p.join(server.name, room, user=users[-1])
     return (room, *users)
+
+
+def takes(request):
+    return 200, {"pdus": {}}
+
+
+def hangs_up(request):
+    return None, None
 
 
 def bodies(peer, room):
@@ -85,12 +97,13 @@ def test_catch_up_after_an_outage(each_fed, peer):
     room, _ = shared(alice, each_fed, peer)
     alice.send(room, "before")
     wait_said(peer, room, "before")
-    peer.stop()
+    peer.answers_txn = hangs_up
     for n in range(30):
         alice.send(room, f"meanwhile {n}")
     each_fed.restart()
     alice.send(room, "after the restart")
-    peer.start()
+    assert bodies(peer, room) == ["before"]
+    peer.answers_txn = takes
     wait_said(peer, room, "before", *(f"meanwhile {n}" for n in range(30)), "after the restart")
     alice.send(room, "live")
     wait_said(peer, room, "before", *(f"meanwhile {n}" for n in range(30)), "after the restart", "live")
@@ -112,7 +125,7 @@ def test_killed_in_mid_transaction(own, peer, store):
     assert held.wait(30)
     alice.send(room, "behind it")
     server.kill()
-    peer.answers_txn = lambda request: (200, {"pdus": {}})
+    peer.answers_txn = takes
     go.set()
     server.start()
     wait_said(peer, room, "under way", "behind it")
@@ -180,11 +193,12 @@ def test_who_comes_through_us_is_announced_to_the_others(fed, alice, peer):
 def test_the_dead_hold_up_nobody(fed, alice, peer):
     dead = Peer()
     room, _, _ = shared(alice, fed, peer, dead)
-    dead.stop()
+    dead.answers_txn = hangs_up
     for n in range(10):
         alice.send(room, f"{n}")
     wait_said(peer, room, *(f"{n}" for n in range(10)))
-    dead.start()
+    assert bodies(dead, room) == []
+    dead.answers_txn = takes
     wait_said(dead, room, *(f"{n}" for n in range(10)))
     dead.close()
 
@@ -240,3 +254,73 @@ def test_presence_of_who_shares_a_room(fed, alice, peer):
     update, = content["push"]
     assert update["user_id"] == alice.user_id and update["presence"] == "unavailable" and update["last_active_ago"] >= 0
     assert not [e for e in peer.edus if stranger.user_id in str(e)]
+
+
+#
+# hearth fed
+#
+def hearth_fed(server, *args, status=0):
+    done = subprocess.run([BINARY, "--config", "homeserver.yaml", "fed", *args], cwd=server.dir, text=True, capture_output=True, timeout=60)
+    assert done.returncode == status, done
+    return done.stdout if status == 0 else done.stderr
+
+
+def wait_fed(server, pick, *args):
+    """`fed status` until it says so."""
+    for _ in range(300):
+        said = json.loads(hearth_fed(server, "status", *args, "--json"))["servers"]
+        found = [s for s in said if pick(s)]
+        if found:
+            return found[0]
+        time.sleep(0.1)
+    raise AssertionError(said)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_the_operator_is_told_and_heard(own, peer, store):
+    server = own(store=store, federation={"destination_min_retry_interval": "1h", "destination_max_retry_interval": "1h"})
+    alice = register(server)
+    assert hearth_fed(server, "status") == "nothing waits, and no server fails\n"
+    room, _ = shared(alice, server, peer)
+    peer.answers_txn = hangs_up
+    for n in range(3):
+        alice.send(room, f"{n}")
+    said = wait_fed(server, lambda s: s["failing_since"] and s["events_waiting"] == 3 and not s["in_flight"], peer.name)
+    assert said["retry_at"] > said["failing_since"] and said["last_error"] and said["bad"] == []
+    assert f"{peer.name}: failing for" in hearth_fed(server, "status")
+    why = hearth_fed(server, "why", peer.name)
+    assert "has been failing for" in why and "Last error: " in why and "3 events and 0 other messages wait" in why
+    # The same from the database, where no server runs; only that nobody can try.
+    server.stop()
+    assert "3 events and 0 other messages wait" in hearth_fed(server, "why", peer.name)
+    assert "no server runs here" in hearth_fed(server, "retry", peer.name, status=1)
+    server.start()
+    wait_fed(server, lambda s: s["failing_since"], peer.name)
+    peer.answers_txn = takes
+    hearth_fed(server, "retry", peer.name)
+    wait_said(peer, room, "0", "1", "2")
+    wait_fed(server, lambda s: not s["failing_since"] and not s["events_waiting"], peer.name)
+    assert "Nothing is known to be wrong" in hearth_fed(server, "why", peer.name)
+    # What it would not take.
+    peer.answers_txn = lambda request: (400, {"errcode": "M_BAD_JSON", "error": "not that"}) if any(
+        e["content"].get("body") == "bad" for e in request.body["pdus"]) else (200, {"pdus": {}})
+    bad = alice.send(room, "bad")
+    alice.send(room, "on")
+    wait_said(peer, room, "0", "1", "2", "on")
+    wait_fed(server, lambda s: s["bad_events"] == 1, peer.name)
+    why = hearth_fed(server, "why", peer.name)
+    assert bad in why and "400: " in why
+    # As if it had never failed.
+    peer.answers_txn = hangs_up
+    alice.send(room, "last")
+    wait_fed(server, lambda s: s["failing_since"] and not s["in_flight"], peer.name)
+    peer.answers_txn = takes
+    hearth_fed(server, "reset", peer.name)
+    wait_said(peer, room, "0", "1", "2", "on", "last")
+
+
+def test_wishes_that_mean_nothing(fed, peer):
+    assert "never met" in hearth_fed(fed, "why", "never.example", status=1)
+    assert "no server's name" in hearth_fed(fed, "retry", "no/name", status=1)
+    assert "the server itself" in hearth_fed(fed, "reset", fed.name, status=1)
+    assert "fed status" in hearth_fed(fed, "stop", peer.name, status=2)
