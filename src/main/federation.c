@@ -190,6 +190,7 @@ static err *open_missing(struct server *s)
 		.fed = s->services.fed,
 		.pool = s->pool,
 		.log = s->log,
+		.spool_folder = s->config->data_dir,
 	};
 
 	return missing_new(s->a, &opt, &s->missing);
@@ -204,6 +205,7 @@ static err *open_backfill(struct server *s)
 		.fed = s->services.fed,
 		.pool = s->pool,
 		.log = s->log,
+		.spool_folder = s->config->data_dir,
 	};
 
 	return backfill_new(s->a, &opt, &s->services.backfill);

@@ -36,14 +36,14 @@ err *fetch_ask(struct fetch *f, struct fed_call *call)
 	return call->error;
 }
 
-static void check(struct fetch *f, struct checked_event *evs, size_t n)
+static void check(struct fetch *f, struct arena *a, struct checked_event *evs, size_t n)
 {
 	const struct fetch_hooks *h = f->opt->hooks;
 
 	if (h)
-		h->check(h->ctx, f->a, f->rv, f->room_id, evs, n, call_deadline(f));
+		h->check(h->ctx, a, f->rv, f->room_id, evs, n, call_deadline(f));
 	else
-		events_check(f->opt->keys, f->opt->pool, f->a, f->rv, f->room_id, evs, n, call_deadline(f));
+		events_check(f->opt->keys, f->opt->pool, a, f->rv, f->room_id, evs, n, call_deadline(f));
 }
 
 /*
@@ -115,22 +115,34 @@ bool event_list_add(struct arena *a, struct event_list *l, struct event *ev)
 	return true;
 }
 
+void fetch_check_in(struct fetch *f, struct arena *a, str server, struct checked_event *evs, size_t n)
+{
+	const err *first = NULL;
+	size_t dropped = 0;
+
+	check(f, a, evs, n);
+	for (size_t i = 0; i < n; i++) {
+		if (evs[i].event)
+			continue;
+		f->unanswered = f->unanswered || evs[i].error->code == ERR_CONNECTION_FAILED;
+		first = first ? first : evs[i].error;
+		dropped++;
+	}
+	if (first)
+		log_info(f->opt->log, "events that were asked for are dropped", F("room_id", f->room_id),
+			 F("server", server), F("n", dropped), F("the_first", first->msg));
+}
+
 void fetch_check(struct fetch *f, str server, const struct json *const *events, size_t n, struct event_list *out)
 {
 	struct checked_event *evs = ARENA_ARRAY(f->a, struct checked_event, n);
 
 	for (size_t i = 0; i < n; i++)
 		evs[i].json = events[i];
-	check(f, evs, n);
-	for (size_t i = 0; i < n; i++) {
-		if (evs[i].event) {
+	fetch_check_in(f, f->a, server, evs, n);
+	for (size_t i = 0; i < n; i++)
+		if (evs[i].event)
 			event_list_add(f->a, out, evs[i].event);
-			continue;
-		}
-		f->unanswered = f->unanswered || evs[i].error->code == ERR_CONNECTION_FAILED;
-		log_info(f->opt->log, "an event that was asked for is dropped", F("room_id", f->room_id),
-			 F("server", server), F("why", evs[i].error->msg));
-	}
 }
 
 static void take_events(struct fetch *f, str server, const struct json *array, struct event_list *out)
@@ -250,7 +262,7 @@ static err *fetch_some(struct fetch *f, str server, const str *ids, size_t n, st
 		evs[n_evs++].json = pdus->array.items[0];
 	}
 	f->unanswered = f->unanswered || silent > 0;
-	check(f, evs, n_evs);
+	check(f, f->a, evs, n_evs);
 	for (size_t i = 0; i < n_evs; i++) {
 		if (!evs[i].event)
 			f->unanswered = f->unanswered || evs[i].error->code == ERR_CONNECTION_FAILED;

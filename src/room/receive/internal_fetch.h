@@ -29,6 +29,7 @@ struct fetch_options { /* borrowed */
 	struct key_ring *keys;
 	struct pool *pool;
 	const struct log *log;
+	str spool_folder;                /* for what is too large for memory; STR_NONE: nothing is */
 	const struct fetch_hooks *hooks; /* NULL: the real ones */
 };
 
@@ -39,6 +40,7 @@ enum {
 	FETCH_AUTH_MOST = 2000,     /* auth events asked for in one errand */
 	FETCH_AUTH_ROUNDS = 20,
 	FETCH_STATE_SINGLY = 100, /* a state that lacks no more is completed event by event */
+	FETCH_SINGLY_MOST = 2000, /* asked for event by event at most */
 	FETCH_STATE_IDS = 400000, /* a state with its auth chain */
 	FETCH_SERVERS = 5,        /* asked for one thing, the origin included */
 	FETCH_GAPS = 100,         /* of a room, looked at */
@@ -74,6 +76,8 @@ bool event_list_add(struct arena *a, struct event_list *l, struct event *ev);
 /* One call of fed.h, within the errand's time. */
 NODISCARD err *fetch_ask(struct fetch *f, struct fed_call *call);
 /* Checks events; those that pass are added. */
+/* The same in another arena, with their outcomes. */
+void fetch_check_in(struct fetch *f, struct arena *a, str server, struct checked_event *evs, size_t n);
 void fetch_check(struct fetch *f, str server, const struct json *const *events, size_t n, struct event_list *out);
 /* What a server gave, checked, without what did not pass. *out_given: how many it gave. An error: it gave no answer, or
  * none that is one. */

@@ -64,6 +64,8 @@ struct outliers {
 struct outliers *outliers_new(struct rooms *rs, struct pool *pool, int64_t room, str room_id,
 			      const struct room_version *rv, struct spool *spool);
 void outliers_free(struct outliers **o);
+/* Of a room that is stored: what its create event is. Before the set is settled. */
+NODISCARD err *outliers_find_create(struct outliers *o, struct arena *a);
 /* A copy of the event's bytes is kept; `borrow`: the event itself, as long as the set. *out_rec: its place, also where
  * it came before. */
 NODISCARD err *outliers_add(struct outliers *o, struct arena *a, struct event *ev, bool borrow, uint32_t *out_rec);

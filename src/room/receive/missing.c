@@ -98,6 +98,7 @@ err *missing_new(struct arena *a, const struct missing_options *opt, struct miss
 		.keys = opt->keys,
 		.pool = opt->pool,
 		.log = opt->log,
+		.spool_folder = opt->spool_folder,
 		.hooks = opt->hooks,
 	};
 	m->threads = opt->threads ? MIN(opt->threads, (unsigned)ARRAY_LEN(m->thread)) : THREADS;

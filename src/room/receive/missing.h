@@ -22,6 +22,7 @@ struct missing_options { /* borrowed for the life of the service */
 	struct pool *pool;
 	const struct log *log;
 	unsigned threads;                /* that fetch; 0: chosen */
+	str spool_folder;                /* where what does not fit memory is kept meanwhile; STR_NONE: nowhere */
 	const struct fetch_hooks *hooks; /* NULL, but in tests (internal_fetch.h) */
 };
 NODISCARD err *missing_new(struct arena *a, const struct missing_options *opt, struct missing **out);

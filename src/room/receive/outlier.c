@@ -208,7 +208,7 @@ err *outliers_settle(struct outliers *o, struct arena *a)
 /*
  * The set of a caller's list
  */
-static err *find_create(struct outliers *o, struct arena *a)
+err *outliers_find_create(struct outliers *o, struct arena *a)
 {
 	struct event_row *row = NULL;
 	int64_t type, nid = 0;
@@ -231,7 +231,7 @@ static err *settle_list(struct outliers *o, struct arena *a, struct outlier *lis
 {
 	uint32_t *recs = ARENA_ARRAY(a, uint32_t, n);
 
-	TRY(find_create(o, a));
+	TRY(outliers_find_create(o, a));
 	for (size_t i = 0; i < n; i++)
 		TRY(outliers_add(o, a, list[i].event, true, &recs[i]));
 	TRY(outliers_settle(o, a));

@@ -15,6 +15,7 @@
 #include "json/stream.h"
 #include "room/internal_room.h"
 #include "room/receive/internal_fetch.h"
+#include "room/receive/internal_outlier.h"
 #include "store/gaps.h"
 
 struct ids { /* of an answer */
@@ -88,17 +89,35 @@ static err *ask_ids(struct fetch *f, str server, str event_id, struct ids *ids)
 }
 
 /*
- * The whole state: events are checked and stored some hundreds at a time, in the order they come, but all of the auth
- * chain before the state, which stands on it.
+ * The whole state, which may be large: events are checked some hundreds at a time, as they come, and kept as bytes
+ * (outlier.c); what is in memory of each is little.
  */
-enum { STATE_BATCH = 500 };
+enum { STATE_BATCH = 200, SPOOL_MEMORY = 8 << 20, SCRATCH_MOST = 16 << 20 };
 
 struct whole {
 	struct fetch *f;
-	const struct map *known;
-	VEC(const struct json *) events;
-	size_t bytes;
+	str server;
+	struct outliers *set;
+	struct arena *scratch; /* of a batch */
+	const struct json *batch[STATE_BATCH];
+	size_t n, total;
 };
+
+static err *flush(struct whole *w)
+{
+	struct checked_event evs[STATE_BATCH];
+	uint32_t rec;
+
+	for (size_t i = 0; i < w->n; i++)
+		evs[i] = (struct checked_event){ .json = w->batch[i] };
+	fetch_check_in(w->f, w->scratch, w->server, evs, w->n);
+	for (size_t i = 0; i < w->n; i++)
+		if (evs[i].event && event_is_state(evs[i].event))
+			TRY(outliers_add(w->set, w->f->a, evs[i].event, false, &rec));
+	w->n = 0;
+	arena_reset(w->scratch);
+	return NULL;
+}
 
 static err *take_event(void *ctx, size_t which, str value)
 {
@@ -106,25 +125,41 @@ static err *take_event(void *ctx, size_t which, str value)
 	struct json *j;
 
 	(void)which;
-	w->bytes += value.n;
-	if (w->bytes > fetch_state_bytes / 4)
-		return err_new(w->f->a, ERR_TOO_LARGE, "too much of the state is missing");
-	TRY(json_parse(w->f->a, arena_keep(w->f->a, value), &json_limits_event, &j));
-	vec_push(w->f->a, &w->events, j);
-	return NULL;
+	if (w->total++ == FETCH_STATE_IDS)
+		return err_new(w->f->a, ERR_TOO_LARGE, "a state of more events than any room has");
+	if (!json_parse(w->scratch, arena_keep(w->scratch, value), &json_limits_event, &j))
+		w->batch[w->n++] = j; /* else it is no event: the others may be */
+	return w->n == STATE_BATCH || arena_used(w->scratch) > SCRATCH_MOST ? flush(w) : NULL;
 }
 
-static err *ask_whole(struct fetch *f, str server, str event_id, struct event_list *out)
+static err *read_whole(struct whole *w, str event_id)
 {
 	static const struct json_take takes[] = { { STR("auth_chain"), true, EVENT_MAX_BYTES * 2 },
 						  { STR("pdus"), true, EVENT_MAX_BYTES * 2 } };
-	struct whole w = { .f = f };
 
-	TRY(ask_streamed(f, server, "/_matrix/federation/v1/state/", event_id, fetch_state_bytes, takes,
-			 ARRAY_LEN(takes), take_event, &w));
-	for (size_t i = 0; i < w.events.n; i += STATE_BATCH)
-		fetch_check(f, server, w.events.p + i, MIN(w.events.n - i, (size_t)STATE_BATCH), out);
-	return NULL;
+	TRY(ask_streamed(w->f, w->server, "/_matrix/federation/v1/state/", event_id, fetch_state_bytes, takes,
+			 ARRAY_LEN(takes), take_event, w));
+	TRY(flush(w));
+	return outliers_settle(w->set, w->f->a);
+}
+
+static err *ask_whole(struct fetch *f, str server, str event_id)
+{
+	const struct fetch_options *opt = f->opt;
+	struct whole *w = ARENA_NEW(f->a, struct whole);
+	err *e;
+
+	w->f = f;
+	w->server = server;
+	w->set = outliers_new(opt->rooms, opt->pool, f->room, f->room_id, f->rv,
+			      spool_new(opt->spool_folder, SPOOL_MEMORY));
+	w->scratch = arena_new();
+	e = outliers_find_create(w->set, f->a);
+	if (!e)
+		e = read_whole(w, event_id);
+	outliers_free(&w->set);
+	arena_free(&w->scratch);
+	return e;
 }
 
 /* Which state of an event. */
@@ -147,21 +182,27 @@ static size_t lacking(const struct fetch *f, const struct ids *ids, str event_id
 }
 
 static err *complete(struct fetch *f, str server, str event_id, enum side side, const struct ids *ids,
-		     const struct map *known, struct event_list *got)
+		     struct map *known, struct event_list *got)
 {
 	size_t n;
 	str *ask;
+
+	const err *e = NULL;
 
 	event_list_init(got, f->a);
 	n = lacking(f, ids, event_id, side, known, &ask);
 	if (n == 0)
 		return NULL;
-	if (n > FETCH_STATE_SINGLY && n * 10 >= ids->all.n)
-		TRY(ask_whole(f, server, event_id, got));
-	if (got->list.n == 0)
-		TRY(fetch_events(f, server, ask, n, got));
-	else if (side == SIDE_AFTER && !map_get(known, event_id) && !map_get(&got->by_id, event_id))
-		TRY(fetch_events(f, server, &event_id, 1, got));
+	if (n > FETCH_STATE_SINGLY && n * 10 >= ids->all.n) {
+		e = ask_whole(f, server, event_id);
+		if (e && (e->code == ERR_STORE || e->code == ERR_INTERNAL))
+			return err_keep(f->a, e);
+		TRY(fetch_known(f, ids->all.p, ids->all.n, known)); /* also where it was cut short */
+		n = lacking(f, ids, event_id, side, known, &ask);
+	}
+	if (n > FETCH_SINGLY_MOST)
+		return err_new(f->a, ERR_TOO_LARGE, "too much of the state is missing");
+	TRY(fetch_events(f, server, ask, n, got));
 	TRY(fetch_auth(f, got->list.p, got->list.n, got));
 	return fetch_store_outliers(f, got);
 }

@@ -74,6 +74,7 @@ err *backfill_new(struct arena *a, const struct backfill_options *opt, struct ba
 		.keys = opt->keys,
 		.pool = opt->pool,
 		.log = opt->log,
+		.spool_folder = opt->spool_folder,
 		.hooks = opt->hooks,
 	};
 	b->now = opt->now ? opt->now : clock_mono_us;

@@ -20,6 +20,7 @@ struct backfill_options { /* borrowed for the life of the service */
 	struct key_ring *keys;
 	struct pool *pool;
 	const struct log *log;
+	str spool_folder;                /* where what does not fit memory is kept meanwhile; STR_NONE: nowhere */
 	const struct fetch_hooks *hooks; /* NULL, but in tests */
 	int64_t (*now)(void);            /* clock_mono_us, but in tests */
 };

@@ -231,6 +231,22 @@ static inline void fake_answer(struct fake_fed *f, struct arena *a, const struct
 			return;
 		}
 		fake_no(a, c);
+	} else if (fake_path(a, c->path, "state/", &rest)) {
+		const str id = fake_query(a, c->path, "event_id");
+		bool first = true;
+
+		vec_push(f->a, &f->asked, arena_printf(f->a, "%.*s whole %.*s", STR_ARG(s->name), STR_ARG(id)));
+		buf_add(&b, S("{\"auth_chain\":[7,{}],\"pdus\":["));
+		for (size_t i = 0; i < s->states.n; i++)
+			for (size_t k = 0; str_eq(s->states.p[i].event_id, id) && k < s->states.p[i].n_ids; k++) {
+				const struct event *ev = fake_event(s, s->states.p[i].ids[k]);
+
+				if (ev)
+					buf_printf(&b, "%s%.*s", first ? "" : ",", STR_ARG(ev->bytes));
+				first = first && !ev;
+			}
+		buf_add(&b, S("]}"));
+		fake_yes(a, c, buf_str(&b));
 	} else if (fake_path(a, c->path, "timestamp_to_event/", &rest)) {
 		fake_nearest(f, a, s, c);
 	} else {

@@ -306,6 +306,36 @@ static void bad_states(struct world *w)
 }
 WORLD(bad_states)
 
+/* Of the state nearly nothing is known: it comes as a whole, not event by event. */
+static void large_states_come_as_a_whole(struct world *w)
+{
+	struct scene s;
+	const struct event *c, *d, *e;
+	str more[300];
+
+	begin(&s, w, "11");
+	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+		const char *user = arena_printf(w->a, "@m%zu:far", i).p;
+		const struct event *ev =
+			forge_by(&s.f, str_c(user), "m.room.member", user, "{'membership':'join'}", &s.base, 1);
+
+		vec_push(w->a, &s.far->events, ev);
+		more[i] = ev->event_id;
+	}
+	c = said(&s, s.base);
+	hide(&s, c);
+	d = said(&s, c->event_id);
+	e = said(&s, d->event_id);
+	state_is(&s, c->event_id, STR_NONE, more, ARRAY_LEN(more));
+	comes(&s, e);
+	assert_int_equal(fake_asked(&s.fed, "whole"), 1);
+	assert_int_equal(fake_asked(&s.fed, "event"), 1); /* C itself */
+	ok(current(w, s.id, "m.room.member", "@m299:far") != NULL, "all of them are in the room");
+	check_flat(w, s.id);
+	end(&s);
+}
+WORLD(large_states_come_as_a_whole)
+
 /* A rejected event over a gap has no place: the gap is below what stands on it. */
 static void gaps_show_through_what_is_rejected(struct world *w)
 {
@@ -396,6 +426,7 @@ int main(void)
 		WORLD_TESTS(others_are_asked),
 		WORLD_TESTS(chatter_is_ignored),
 		WORLD_TESTS(bad_states),
+		WORLD_TESTS(large_states_come_as_a_whole),
 		WORLD_TESTS(gaps_show_through_what_is_rejected),
 		WORLD_TESTS(auth_events_are_asked_for),
 		WORLD_TESTS(nothing_waits_for_ever),
