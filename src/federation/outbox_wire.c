@@ -19,7 +19,10 @@ static void wire_close(void *batch)
 	fed_batch_free(&b);
 }
 
-static bool wire_allowed(void *ctx, str server_name) { return fed_allowed(ctx, server_name); }
+static bool wire_allowed(void *ctx, str server_name)
+{
+	return fed_allowed(ctx, server_name) && !fed_is_own(ctx, server_name);
+}
 
 static bool wire_pauses(void *ctx, str server_name, int64_t *out_until)
 {

@@ -30,7 +30,7 @@ struct job_event {
 	struct auth_entry auth;                   /* a state event's edges, for the index of auth chains */
 	bool received;                            /* made elsewhere: others may have named it before it came */
 	bool was_outlier;                         /* its row is there already, and its place in that index */
-	bool resident;                            /* ... and brought into the room through this server */
+	bool resident;                            /* ... and the room's other servers get it from this one */
 	struct state_root before, after, current; /* current: of the room, once this event is in it */
 	struct change *changes;
 	size_t n_changes;
@@ -87,8 +87,8 @@ struct proposal {                    /* an event as it is wished for */
 	str redacts; /* STR_NONE: nothing */
 	int64_t ts;  /* origin_server_ts, ms */
 	str txn_device, txn_id;
-	/* draft_add_received: another server brings it into the room through this one (send_join, send_leave,
-	 * send_knock), so that the room's other servers get it from us. */
+	/* draft_add_received: the room's other servers get it from us. Another server brings it into the room through
+	 * this one (send_join, send_leave, send_knock), or it is our own and was built before. */
 	bool resident;
 	int64_t type_nid, key_nid, sender_nid, server_nid, nid; /* proposal_number */
 };

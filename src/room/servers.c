@@ -82,7 +82,8 @@ static err *load(struct room *room)
 	TRY(store_room_others(tx, room->nid, &rows, &n));
 	room_servers_clear(room, true);
 	for (size_t i = 0; i < n; i++)
-		(void)map_put_i(&room->servers, rows[i].server, from_count(rows[i].members));
+		if (rows[i].server != room->rs->server)
+			(void)map_put_i(&room->servers, rows[i].server, from_count(rows[i].members));
 	LIST_EACH (&room->jobs, node)
 		if (h && LIST_ITEM(node, struct job, node)->head.root == h->root)
 			shown = node;
@@ -151,12 +152,12 @@ err *room_servers_send(struct draft *d, struct job_event *je)
 		return NULL;
 	TRY(sender_server(room, je, &has_it));
 	all = shared_list(room);
-	je->row.flags |= EVENT_TO_SEND;
 	if (!je->left.n && !has_it) {
 		atomic_fetch_add(&all->refs, 1);
 		je->shared_servers = all;
 		je->servers = all->p;
 		je->n_servers = all->n;
+		je->row.flags |= EVENT_TO_SEND;
 		return NULL;
 	}
 	int64_t *own = ARENA_ARRAY(d->job->a, int64_t, all->n + je->left.n);
@@ -167,6 +168,7 @@ err *room_servers_send(struct draft *d, struct job_event *je)
 			own[je->n_servers++] = server;
 	}
 	je->servers = own;
+	je->row.flags |= je->n_servers ? EVENT_TO_SEND : 0;
 	return NULL;
 }
 

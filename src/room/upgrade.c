@@ -151,6 +151,7 @@ static err *add_tombstone(struct upgrade *u, struct draft *d)
 
 	if (!u->tombstone)
 		return draft_add(d, &u->closing[CLOSING_TOMBSTONE], &ev);
+	u->closing[CLOSING_TOMBSTONE].resident = true;
 	TRY(draft_add_received(d, u->tombstone, &u->closing[CLOSING_TOMBSTONE], NULL, &outcome));
 	return outcome == APPEND_ACCEPTED ? NULL
 					  : err_new(u->a, ERR_FORBIDDEN, "you may not replace the room any more");
