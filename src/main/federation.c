@@ -5,8 +5,6 @@
  * it may ask differs, and comes with each call. Servers are asked in parallel by few threads; as there may be hundreds,
  * and dead ones take a place each until their time is over, there are more places than a client has for itself.
  */
-#include <unistd.h>
-
 #include "base/buf.h"
 #include "base/pool.h"
 #include "cli/files.h"
@@ -21,8 +19,10 @@
 #include "room/remote/backfill.h"
 #include "media/remote.h"
 #include "room/admit/admit.h"
+#include "room/remote/remote.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 enum { LOOPS = 8, MOST_RUNNING = 2000, MOST_WAITING = 16384, MOST_IDLE = 512, MOST_AUTHORITIES = 4 << 20 };
 
@@ -143,8 +143,17 @@ static err *open_keys(struct server *s)
 			    &s->services.keys);
 }
 
+/* Beside whoever has something to check: a thread for every other processor. */
+static void open_pool(struct server *s)
+{
+	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	s->pool = pool_new(cores > 1 ? (size_t)MIN(cores, 64) - 1 : 0);
+}
+
 err *server_open_federation(struct server *s)
 {
+	open_pool(s);
 	TRY(open_client(s));
 	TRY(open_discovery(s));
 	TRY(open_fed(s));
@@ -162,6 +171,7 @@ static err *open_admit(struct server *s)
 		.fed = s->services.fed,
 		.remote = s->services.remote,
 		.client = s->services.client,
+		.pool = s->pool,
 		.log = s->log,
 	};
 
@@ -171,7 +181,8 @@ static err *open_admit(struct server *s)
 /* A user of ours comes into a room with others, who may never have heard of their devices. */
 static void on_joined(void *ctx, const struct rooms_stored *ev)
 {
-	if (ev->member_after == MEMBER_JOIN && ev->member_before != MEMBER_JOIN && ev->n_servers)
+	if (ev->member_after == MEMBER_JOIN && ev->member_before != MEMBER_JOIN &&
+	    (ev->n_servers || ev->through_others))
 		list_sender_joined(ctx, ev->row->state_key);
 }
 
@@ -240,16 +251,31 @@ static void open_media(struct server *s)
 	media_federate(s->services.media, &opt);
 }
 
+static err *open_remote(struct server *s)
+{
+	const struct remote_options opt = {
+		.rooms = s->services.rooms,
+		.store = s->store,
+		.fed = s->services.fed,
+		.keys = s->services.keys,
+		.pool = s->pool,
+		.inbound = s->services.inbound,
+		.queries = s->services.queries,
+		.log = s->log,
+		.spool_folder = s->config->data_dir,
+	};
+
+	return remote_new(s->a, &opt, &s->services.remote);
+}
+
 err *server_open_shared_rooms(struct server *s)
 {
-	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-	s->pool = pool_new(cores > 1 ? (size_t)MIN(cores, 64) - 1 : 0);
 	server_tell_of_events(s);
 	TRY(open_missing(s));
 	TRY(open_backfill(s));
 	TRY(open_inbound(s));
 	open_media(s);
+	TRY(open_remote(s));
 	TRY(open_admit(s));
 	return open_keys_of_users(s);
 }
@@ -273,7 +299,6 @@ void server_close_shared_rooms(struct server *s)
 	backfill_free(&s->services.backfill);
 	missing_free(&s->missing);
 	inbound_free(&s->services.inbound);
-	pool_free(&s->pool);
 }
 
 void server_stop_federation(struct server *s)
@@ -287,6 +312,7 @@ void server_close_federation(struct server *s)
 {
 	server_stop_federation(s);
 	admit_free(&s->services.admit);
+	remote_free(&s->services.remote);
 	if (s->services.e2ee)
 		e2ee_leave_federation(s->services.e2ee);
 	key_ring_free(&s->services.keys);
@@ -294,4 +320,5 @@ void server_close_federation(struct server *s)
 	fed_free(&s->services.fed);
 	discovery_free(&s->discovery);
 	client_free(&s->services.client);
+	pool_free(&s->pool);
 }

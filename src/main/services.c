@@ -203,6 +203,7 @@ static err *open_rooms(struct server *s)
 		.power_trusted_private_chat = c->power_trusted_private_chat,
 		.power_public_chat = c->power_public_chat,
 		.encrypt_invite_rooms = c->encryption_default == CONFIG_ENCRYPT_INVITE,
+		.pool = s->pool,
 		.encrypt_all_rooms = c->encryption_default == CONFIG_ENCRYPT_ALL,
 	};
 

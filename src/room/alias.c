@@ -2,8 +2,11 @@
  * alias.c - names of rooms: "#name:server" to a room, and the event that says which of them a room goes by.
  */
 #include "room/internal_job.h"
+#include "room/remote/remote.h"
 
 #include "base/clock.h"
+
+enum { SERVERS_MOST = 100 }; /* told with a name */
 
 static err *check_alias(struct rooms *rs, struct arena *a, str alias)
 {
@@ -74,6 +77,28 @@ err *room_resolve(struct rooms *rs, struct arena *a, str room_id_or_alias, str *
 		return err_new(a, ERR_INVALID_PARAM, "%.*s is neither a room id nor an alias",
 			       STR_ARG(room_id_or_alias));
 	*out_room_id = room_id_or_alias;
+	return NULL;
+}
+
+/* A name of ours. */
+static err *ask_here(struct rooms *rs, struct arena *a, str alias, str *out_room_id, str **out_servers, size_t *out_n)
+{
+	TRY(room_alias_find(rs, a, alias, out_room_id));
+	return room_server_names(rs, a, *out_room_id, SERVERS_MOST, out_servers, out_n);
+}
+
+err *room_alias_ask(struct rooms *rs, struct arena *a, str alias, bool *out_elsewhere, str *out_room_id,
+		    str **out_servers, size_t *out_n)
+{
+	if (!id_alias_valid(alias))
+		return err_new(a, ERR_INVALID_PARAM, "Room alias invalid");
+	if (id_is_of(alias, rs->opt.signer.server_name))
+		return ask_here(rs, a, alias, out_room_id, out_servers, out_n);
+	if (!rs->remote)
+		return alias_not_found(a, alias);
+	if (!out_elsewhere)
+		return remote_alias(rs->remote, a, alias, out_room_id, out_servers, out_n);
+	*out_elsewhere = true;
 	return NULL;
 }
 

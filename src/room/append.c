@@ -263,14 +263,20 @@ static size_t add_once(int64_t *list, size_t n, int64_t nid)
 void job_event_edges(struct draft *d, struct job_event *je, const int64_t *prevs, size_t n_prevs,
 		     const struct event *const *auth, size_t n_auth)
 {
-	int64_t *copy = ARENA_ARRAY(d->job->a, int64_t, n_prevs), *auths = ARENA_ARRAY(d->job->a, int64_t, n_auth);
+	int64_t *copy = ARENA_ARRAY(d->job->a, int64_t, n_prevs), *all = ARENA_ARRAY(d->job->a, int64_t, n_prevs);
+	int64_t *auths = ARENA_ARRAY(d->job->a, int64_t, n_auth);
 	const struct event **parents = ARENA_ARRAY(d->job->a, const struct event *, n_auth);
 	size_t n = 0;
 
-	for (size_t i = 0; i < n_prevs; i++)
-		je->n_prevs = add_once(copy, je->n_prevs, prevs[i]);
+	for (size_t i = 0; i < n_prevs; i++) {
+		if (prevs[i]) /* 0: it has no number */
+			je->n_prevs = add_once(copy, je->n_prevs, prevs[i]);
+		if (!prevs[i] || add_once(all, n, prevs[i]) > n)
+			all[n++] = prevs[i];
+	}
 	je->prevs = copy;
-	je->row.prevs = store_nids_pack(d->job->a, copy, je->n_prevs);
+	je->row.prevs = store_nids_pack(d->job->a, all, n);
+	n = 0;
 	for (size_t i = 0; i < n_auth; i++) {
 		const size_t more = add_once(auths, n, auth[i]->nid);
 

@@ -161,6 +161,7 @@ static void tell_hooks(const struct job *job, const struct job_event *je)
 		.prepared = je->prepared.late ? je->prepared.arg : NULL,
 		.servers = je->servers,
 		.n_servers = je->n_servers,
+		.through_others = je->received && id_is_of(je->ev->sender, rs->opt.signer.server_name),
 	};
 
 	for (size_t i = 0; i < je->n_changes; i++) {

@@ -19,7 +19,8 @@ struct request {
 	const struct json *body;
 	enum preset preset;
 	bool is_direct;
-	VEC(str) invite;
+	VEC(str) invite; /* all; those of this server are among the room's first events */
+	bool goes_out;   /* some are of other servers */
 };
 
 /*
@@ -102,6 +103,8 @@ static err *read_alias(struct request *r)
 	return taken ? err_new(r->c.a, ERR_ROOM_IN_USE, "Room alias already taken") : NULL;
 }
 
+static bool is_ours(const struct request *r, str user_id) { return id_is_of(user_id, r->c.rs->opt.signer.server_name); }
+
 static bool is_invited(const struct request *r, str user_id)
 {
 	for (size_t i = 0; i < r->invite.n; i++)
@@ -114,8 +117,8 @@ static err *check_invitee(struct request *r, str user_id)
 {
 	if (!id_user_valid(user_id))
 		return err_new(r->c.a, ERR_INVALID_PARAM, "an invitation goes to what is no user id");
-	if (!id_is_of(user_id, r->c.rs->opt.signer.server_name))
-		return err_new(r->c.a, ERR_FORBIDDEN, "%.*s is on another server, and this one does not federate",
+	if (!is_ours(r, user_id))
+		return err_new(r->c.a, ERR_FORBIDDEN, "%.*s is on another server: that one is asked by \"invite\"",
 			       STR_ARG(user_id));
 	return NULL;
 }
@@ -136,9 +139,10 @@ static err *read_invites(struct request *r)
 
 		if (!id_user_valid(user_id))
 			return err_new(r->c.a, ERR_INVALID_PARAM, "\"invite\" holds what is no user id");
-		if (!id_is_of(user_id, r->c.rs->opt.signer.server_name))
+		if (!is_ours(r, user_id) && !r->c.rs->remote)
 			return err_new(r->c.a, ERR_FORBIDDEN,
 				       "%.*s is on another server, and this one does not federate", STR_ARG(user_id));
+		r->goes_out = r->goes_out || !is_ours(r, user_id);
 		if (!is_invited(r, user_id))
 			vec_push(r->c.a, &r->invite, user_id);
 		if (r->invite.n > INVITES_MOST)
@@ -146,7 +150,8 @@ static err *read_invites(struct request *r)
 				       INVITES_MOST);
 	}
 	for (size_t i = 0; i < r->invite.n; i++)
-		TRY(invite_permitted(r->c.rs, r->c.a, r->invite.p[i]));
+		if (is_ours(r, r->invite.p[i]))
+			TRY(invite_permitted(r->c.rs, r->c.a, r->invite.p[i]));
 	return NULL;
 }
 
@@ -390,14 +395,24 @@ static err *wish_name_and_topic(struct request *r)
 	return NULL;
 }
 
-static err *wish_invites(struct request *r)
+static struct json *invite_extra(const struct request *r)
 {
 	struct json *extra = json_new_object(r->c.a);
 
 	if (r->is_direct)
 		json_set(r->c.a, extra, S("is_direct"), json_new_bool(r->c.a, true));
+	return extra;
+}
+
+static err *wish_invites(struct request *r)
+{
+	struct json *extra = invite_extra(r);
+
 	for (size_t i = 0; i < r->invite.n; i++) {
 		const struct json *content;
+
+		if (!is_ours(r, r->invite.p[i]))
+			continue;
 
 		TRY(member_content(r->c.rs, r->c.a, r->invite.p[i], MEMBER_INVITE, STR_NONE, extra, &content));
 		creation_wish(&r->c, STEP_INVITE, S("m.room.member"), r->invite.p[i], content);
@@ -419,6 +434,25 @@ static err *wish_all(struct request *r)
 	return wish_invites(r);
 }
 
+/* Users of other servers are invited with those servers' consent, once there is a room. */
+static err *invite_others(struct request *r)
+{
+	const struct json *extra = invite_extra(r);
+
+	for (size_t i = 0; i < r->invite.n; i++) {
+		const struct member_cmd cmd = {
+			.by = *r->c.by,
+			.room_id = r->c.room_id,
+			.target = r->invite.p[i],
+			.extra = extra,
+		};
+
+		if (!is_ours(r, r->invite.p[i]))
+			TRY(room_invite(r->c.rs, r->c.a, &cmd));
+	}
+	return NULL;
+}
+
 err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd, str *out_room_id)
 {
 	struct request r = {
@@ -429,6 +463,10 @@ err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd
 	TRY(read_version(&r));
 	TRY(read_preset(&r));
 	TRY(read_invites(&r));
+	if (r.goes_out && cmd->out_elsewhere) {
+		*cmd->out_elsewhere = true;
+		return NULL;
+	}
 	TRY(read_alias(&r));
 	TRY(wish_all(&r));
 	for (size_t i = 0; i < r.c.events.n; i++) {
@@ -441,5 +479,5 @@ err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd
 	}
 	TRY(creation_make(&r.c));
 	*out_room_id = r.c.room_id;
-	return NULL;
+	return invite_others(&r);
 }

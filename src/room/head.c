@@ -142,6 +142,42 @@ err *room_hold(struct rooms *rs, struct arena *a, str room_id, struct room **out
 	return e;
 }
 
+/* As one that was just entered: it is held. */
+static void begin_anew(struct room *room, const struct room_version *rv, int64_t creator)
+{
+	room->rv = rv;
+	room->creator = creator;
+	tip_clear(&room->tip);
+	room->tip.next_node = 1;
+	room_cache_clear(room);
+	room->locals_known = false;
+	room_servers_clear(room, true);
+	recent_reset(&room->recent);
+	room->gone = false;
+}
+
+err *room_hold_new(struct rooms *rs, struct arena *a, int64_t nid, str room_id, const struct room_version *rv,
+		   int64_t creator, struct room **out)
+{
+	struct room *room = rooms_enter_new(rs, nid, room_id, rv, creator);
+	const bool fresh = room != NULL;
+	err *e;
+
+	*out = NULL;
+	if (!fresh)
+		TRY(rooms_enter(rs, a, room_id, &room));
+	if (!room)
+		return NULL;
+	lock_take(&room->lock);
+	e = ready(room, a);
+	if (!e && !fresh && room->gone)
+		begin_anew(room, rv, creator);
+	else if (e || !fresh)
+		room_release(&room);
+	*out = room;
+	return e;
+}
+
 void room_release(struct room **held)
 {
 	struct room *room = *held;

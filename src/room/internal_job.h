@@ -134,6 +134,9 @@ struct arrival {
 	/* Not 0: it is history, fetched to fill a gap, and stands there: checked by what it stands on alone; it has no
 	 * stream position, is no extremity, and changes nothing of what the room is now. */
 	int64_t timeline;
+	/* This server was not in the room: the state before the event, as a whole, which is the tip's. Those of its
+	 * prev_events that have no place are a gap below it. */
+	const struct state_root *before;
 
 	/* What became of it, where it failed. */
 	bool begun;         /* the draft can only be dropped; else it is as it was */

@@ -135,6 +135,7 @@ struct room {
 
 enum { OUTLIER_STORED, OUTLIER_REJECTED, OUTLIER_UNPLACED, OUTLIER_OUTCOMES }; /* receive/outlier.c */
 
+struct remote;
 struct rooms {
 	struct rooms_options opt;
 	struct node_cache *node_cache;
@@ -167,6 +168,7 @@ struct rooms {
 	struct chore *purging;                                                    /* purger.c; or NULL. `lock` */
 	void (*on_receipt)(void *ctx, const struct receipt_cmd *cmd, int64_t ts); /* or NULL */
 	void *on_receipt_ctx;
+	struct remote *remote; /* the way into rooms of other servers; NULL: there is none */
 	rooms_prepare_fn *prepare;
 	void *prepare_ctx;
 };
@@ -175,6 +177,9 @@ struct rooms {
  * Holding (head.c). *out is NULL when there is no such room. The arena must live until the release.
  */
 NODISCARD err *room_hold(struct rooms *rs, struct arena *a, str room_id, struct room **out);
+/* One that the store does not have: empty, with the number that its id has. *out is NULL where there is one. */
+NODISCARD err *room_hold_new(struct rooms *rs, struct arena *a, int64_t nid, str room_id, const struct room_version *rv,
+			     int64_t creator, struct room **out);
 void room_release(struct room **room);
 #define AUTO_ROOM CLEANUP(room_release) struct room *
 /* Did a job built upon this head fail? Then it is read again before it is used. Needs no lock. */

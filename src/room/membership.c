@@ -1,12 +1,16 @@
 /*
  * membership.c - joining, inviting, leaving, kicking, banning, unbanning, knocking: one m.room.member event each.
  *
- * All go the same way: the content is made (with the profile of a local user who is to be in the room), then under the
- * room's lock what this door asks beyond the authorisation rules is checked, and the event is queued as any other. An
- * event equal to the current one is not sent again.
+ * A room that this server is not in is entered and left through others (remote/), as is one whose rules want somebody
+ * to vouch for who joins, where nobody here may; and a user of another server is invited with that one's consent.
+ *
+ * All others go the same way: the content is made (with the profile of a local user who is to be in the room), then
+ * under the room's lock what this door asks beyond the authorisation rules is checked, and the event is queued as any
+ * other. An event equal to the current one is not sent again.
  */
 #include "room/internal_job.h"
 #include "room/outsider.h"
+#include "room/remote/internal_remote.h"
 
 #include "base/clock.h"
 
@@ -19,9 +23,12 @@ struct wish {
 	/* What this door asks, under the lock, by the target's membership now; or NULL. */
 	err *(*check)(struct wish *w, struct room *room, enum membership now);
 	struct proposal p;
+	bool only_here;     /* this door does not go out */
 	bool nothing_to_do; /* set by check */
 	str event_id;       /* the event that says it, new or current */
 	bool wait;          /* ... which is only queued yet, by someone else */
+	bool elsewhere;     /* nothing was done: it takes other servers */
+	bool inside;        /* ... though this one is in the room */
 };
 
 static bool is_local(const struct rooms *rs, str user_id) { return id_is_of(user_id, rs->opt.signer.server_name); }
@@ -30,7 +37,7 @@ static err *check_target(struct rooms *rs, struct arena *a, str user_id, bool mu
 {
 	if (!id_user_valid(user_id))
 		return err_new(a, ERR_INVALID_PARAM, "%.*s is not a user id", STR_ARG(user_id));
-	if (must_be_local && !is_local(rs, user_id))
+	if (must_be_local && !rs->remote && !is_local(rs, user_id))
 		return err_new(a, ERR_FORBIDDEN, "%.*s is on another server, and this one does not federate",
 			       STR_ARG(user_id));
 	return NULL;
@@ -80,12 +87,57 @@ static err *current_event(struct wish *w, struct room *room)
 	return NULL;
 }
 
+/* Is what we know of the room what it is? Somebody here is in it, or nobody is anywhere. */
+static err *is_here(struct room *room, bool *out)
+{
+	const struct map *locals;
+
+	TRY(room_locals(room, &locals));
+	*out = locals->n > 0 || room->tip.joined == 0;
+	return NULL;
+}
+
+/* A door that other servers may open: through them, where the room is not here. */
+static err *goes_elsewhere(struct wish *w, struct room *room)
+{
+	const bool enters = w->to == MEMBER_JOIN || w->to == MEMBER_KNOCK;
+	struct outsider *o = NULL;
+	bool here = false;
+
+	if (!w->rs->remote || w->only_here || !str_eq(w->target, w->cmd->by.user_id) ||
+	    !(enters || w->to == MEMBER_LEAVE))
+		return NULL;
+	if (room)
+		TRY(is_here(room, &here));
+	if (here)
+		return NULL;
+	/* Of what we were never invited to, we need not go out. */
+	if (!enters)
+		TRY(outsider_find(w->rs, w->a, w->room_id, w->cmd->by.user, &o));
+	w->elsewhere = enters || (o && (o->membership == MEMBER_INVITE || o->membership == MEMBER_KNOCK));
+	return NULL;
+}
+
+/* Nobody here may vouch for who meets the condition; somebody elsewhere may. */
+static err *authorise(struct wish *w, struct room *room)
+{
+	err *e = join_authorise(room, &w->p);
+
+	if (!e || e->code != ERR_UNABLE_TO_GRANT_JOIN || !w->rs->remote || w->only_here)
+		return e;
+	w->elsewhere = w->inside = true;
+	return NULL;
+}
+
 static err *queue_wish(struct wish *w, struct ticket **out_ticket)
 {
 	AUTO_ROOM room = NULL;
 	enum membership now;
 
 	TRY(room_hold(w->rs, w->a, w->room_id, &room));
+	TRY(goes_elsewhere(w, room));
+	if (w->elsewhere)
+		return NULL;
 	if (!room)
 		return err_new(w->a, w->to == MEMBER_JOIN || w->to == MEMBER_KNOCK ? ERR_NOT_FOUND : ERR_FORBIDDEN,
 			       "there is no such room here");
@@ -95,28 +147,76 @@ static err *queue_wish(struct wish *w, struct ticket **out_ticket)
 	if (w->nothing_to_do)
 		return current_event(w, room);
 	if (w->to == MEMBER_JOIN && now != MEMBER_JOIN && now != MEMBER_INVITE)
-		TRY(join_authorise(room, &w->p));
+		TRY(authorise(w, room));
+	if (w->elsewhere)
+		return NULL;
 	TRY(room_same_as_current(room, &w->p, &w->event_id, &w->wait));
 	if (!str_is_none(w->event_id))
 		return NULL;
 	return room_queue_one(room, &w->p, NULL, &w->event_id, out_ticket);
 }
 
-static err *fulfil(struct wish *w)
+static err *fulfil_here(struct wish *w)
 {
 	struct ticket *ticket = NULL;
 
-	w->p.type = S("m.room.member");
-	w->p.state_key = w->target;
-	w->p.sender = w->cmd->by.user_id;
-	w->p.ts = clock_ms();
-	if (w->to == MEMBER_INVITE)
-		TRY(invite_permitted(w->rs, w->a, w->target));
 	TRY(proposal_number(w->rs, w->a, &w->p));
 	TRY(queue_wish(w, &ticket));
 	if (w->wait)
 		TRY(room_wait_stored(w->rs, w->a, w->room_id, w->event_id));
 	return ticket ? store_wait(w->a, ticket) : NULL;
+}
+
+/* *out_done: else the room is here by now, through somebody else. */
+static err *fulfil_elsewhere(struct wish *w, bool *out_done)
+{
+	const struct remote_cmd cmd = {
+		.by = w->cmd->by,
+		.room_id = w->room_id,
+		.via = w->cmd->via,
+		.n_via = w->cmd->n_via,
+		.reason = w->cmd->reason,
+		.extra = w->cmd->extra,
+	};
+
+	*out_done = true;
+	if (w->to == MEMBER_JOIN)
+		return remote_enter(w->rs->remote, w->a, &cmd, w->inside, out_done);
+	if (w->to == MEMBER_KNOCK)
+		return remote_knock(w->rs->remote, w->a, &cmd);
+	return remote_leave(w->rs->remote, w->a, &cmd);
+}
+
+enum { TRIES = 4 };
+
+static err *fulfil(struct wish *w)
+{
+	bool done = false;
+
+	w->p.type = S("m.room.member");
+	w->p.state_key = w->target;
+	w->p.sender = w->cmd->by.user_id;
+	w->p.ts = clock_ms();
+	if (w->to == MEMBER_INVITE && !is_local(w->rs, w->target)) {
+		if (!w->cmd->out_elsewhere)
+			return remote_invite_user(w->rs, w->a, w->room_id, &w->p, &w->event_id);
+		*w->cmd->out_elsewhere = true;
+		return NULL;
+	}
+	if (w->to == MEMBER_INVITE)
+		TRY(invite_permitted(w->rs, w->a, w->target));
+	for (int i = 0; !done && i < TRIES; i++) {
+		w->elsewhere = w->inside = false;
+		TRY(fulfil_here(w));
+		if (!w->elsewhere)
+			return NULL;
+		if (w->cmd->out_elsewhere) {
+			*w->cmd->out_elsewhere = true;
+			return NULL;
+		}
+		TRY(fulfil_elsewhere(w, &done));
+	}
+	return done ? NULL : err_new(w->a, ERR_BUSY, "others were faster; try again");
 }
 
 static err *change(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str room_id, str target,
@@ -144,24 +244,46 @@ static err *check_join(struct wish *w, struct room *room, enum membership now)
 	return NULL;
 }
 
+/* The room's id, and further servers to ask: those that an alias' server names. */
+static err *resolve(struct rooms *rs, struct arena *a, struct member_cmd *cmd)
+{
+	str *servers, *via;
+	size_t n;
+
+	if (!str_starts(cmd->room_id, S("#")))
+		return room_resolve(rs, a, cmd->room_id, &cmd->room_id);
+	TRY(room_alias_ask(rs, a, cmd->room_id, cmd->out_elsewhere, &cmd->room_id, &servers, &n));
+	if (cmd->out_elsewhere && *cmd->out_elsewhere)
+		return NULL;
+	via = ARENA_ARRAY(a, str, cmd->n_via + n);
+	for (size_t i = 0; i < cmd->n_via + n; i++)
+		via[i] = i < cmd->n_via ? cmd->via[i] : servers[i - cmd->n_via];
+	cmd->via = via;
+	cmd->n_via += n;
+	return NULL;
+}
+
+static err *come(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, enum membership to,
+		 err *(*check)(struct wish *w, struct room *room, enum membership now), str *out_room_id)
+{
+	struct member_cmd resolved = *cmd;
+
+	TRY(resolve(rs, a, &resolved));
+	if (cmd->out_elsewhere && *cmd->out_elsewhere)
+		return NULL;
+	TRY(change(rs, a, &resolved, resolved.room_id, cmd->by.user_id, to, check));
+	*out_room_id = resolved.room_id;
+	return NULL;
+}
+
 err *room_join(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id)
 {
-	str room_id;
-
-	TRY(room_resolve(rs, a, cmd->room_id, &room_id));
-	TRY(change(rs, a, cmd, room_id, cmd->by.user_id, MEMBER_JOIN, check_join));
-	*out_room_id = room_id;
-	return NULL;
+	return come(rs, a, cmd, MEMBER_JOIN, check_join, out_room_id);
 }
 
 err *room_knock(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id)
 {
-	str room_id;
-
-	TRY(room_resolve(rs, a, cmd->room_id, &room_id));
-	TRY(change(rs, a, cmd, room_id, cmd->by.user_id, MEMBER_KNOCK, NULL));
-	*out_room_id = room_id;
-	return NULL;
+	return come(rs, a, cmd, MEMBER_KNOCK, NULL, out_room_id);
 }
 
 /*
@@ -213,7 +335,7 @@ err *room_unban(struct rooms *rs, struct arena *a, const struct member_cmd *cmd)
 /* Through the door for state events the client writes the content itself. */
 err *member_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, str *out_event_id)
 {
-	const struct member_cmd member = { .by = cmd->by };
+	const struct member_cmd member = { .by = cmd->by, .out_elsewhere = cmd->out_elsewhere };
 	struct wish w = {
 		.rs = rs,
 		.a = a,
@@ -221,6 +343,7 @@ err *member_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, 
 		.room_id = cmd->room_id,
 		.target = cmd->state_key,
 		.to = membership_of_text(json_get_str(cmd->content, S("membership"))),
+		.only_here = true, /* but for the consent of another server's user to an invitation */
 	};
 
 	if (w.to == MEMBER_NONE)
@@ -259,7 +382,13 @@ static err *check_refresh(struct wish *w, struct room *room, enum membership now
 err *room_refresh_profile(struct rooms *rs, struct arena *a, const struct actor *by, str room_id)
 {
 	const struct member_cmd cmd = { .by = *by };
-	struct wish w = { .rs = rs, .a = a, .cmd = &cmd, .room_id = room_id, .target = by->user_id, .to = MEMBER_JOIN };
+	struct wish w = { .rs = rs,
+			  .a = a,
+			  .cmd = &cmd,
+			  .room_id = room_id,
+			  .target = by->user_id,
+			  .to = MEMBER_JOIN,
+			  .only_here = true };
 
 	w.check = check_refresh;
 	TRY(member_content(rs, a, by->user_id, MEMBER_JOIN, STR_NONE, NULL, &w.p.content));

@@ -91,7 +91,8 @@ static err *find_prev(struct draft *d, struct received *r, size_t i)
 	TRY(room_row_by_id(room, r->ev->prev_events[i], &row));
 	if (!row || row->flags & EVENT_OUTLIER || room_forgets_prev(room, row)) {
 		TRY(find_given(d, r, i, &given));
-		if (given)
+		r->gap = r->gap || r->how.before;
+		if (given || r->how.before)
 			r->prevs[i] = row ? row->nid : 0; /* a message is not stored for its state's sake */
 		else
 			vec_push(room->a, &r->missing, r->ev->prev_events[i]);
@@ -362,7 +363,10 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	job_event_edges(d, je, r->prevs, r->ev->n_prev_events, r->auth_events, r->ev->n_auth_events);
 	je->received = true;
 	je->resident = r->p.resident;
-	TRY(draft_resolve(d, r->roots, r->ev->n_prev_events, &je->before));
+	if (r->how.before)
+		je->before = *r->how.before;
+	else
+		TRY(draft_resolve(d, r->roots, r->ev->n_prev_events, &je->before));
 	TRY(current_for(d, r, je->before, &current));
 
 	TRY(refused(check_auth_events(r), &why));

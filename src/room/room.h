@@ -63,6 +63,7 @@ struct send_cmd {
 	str txn_id, txn_path; /* STR_NONE: none. The request's path up to the id: what the id is unique in */
 	str redacts;          /* m.room.redaction only: the event's id; else STR_NONE */
 	int64_t ts;           /* origin_server_ts in ms; 0: now */
+	bool *out_elsewhere;  /* m.room.member that invites: as member_cmd's */
 };
 /* A repeated transaction id gives the event of the first time, once that is on disk. A state event equal to the current
  * one gives the current one's id. M_FORBIDDEN, M_TOO_LARGE, M_BAD_JSON, M_BAD_ALIAS, M_NOT_FOUND (no such room is
@@ -75,6 +76,7 @@ NODISCARD err *room_send(struct rooms *rs, struct arena *a, const struct send_cm
 struct create_cmd {
 	struct actor by;
 	const struct json *body; /* the request's */
+	bool *out_elsewhere;     /* as member_cmd's: who is invited is of another server */
 };
 NODISCARD err *room_create(struct rooms *rs, struct arena *a, const struct create_cmd *cmd, str *out_room_id);
 
@@ -107,6 +109,13 @@ struct member_cmd {
 	str target;               /* invite, kick, ban, unban: the other user */
 	str reason;               /* STR_NONE: none */
 	const struct json *extra; /* further members of the event's content (is_direct ...), or NULL */
+	/* room_join, room_knock, room_leave: servers that may be in the room, where this one is not. Then these wait
+	 * for other servers. */
+	const str *via;
+	size_t n_via;
+	/* NULL: these doors, and room_invite, wait for other servers where they have to. Else that is said here instead
+	 * (true), nothing is done, and what was to be given is not. */
+	bool *out_elsewhere;
 };
 NODISCARD err *room_join(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id);
 NODISCARD err *room_knock(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id);
@@ -133,6 +142,10 @@ NODISCARD err *rooms_joined(struct rooms *rs, struct arena *a, int64_t user, str
 NODISCARD err *room_alias_create(struct rooms *rs, struct arena *a, const struct actor *by, str alias, str room_id);
 NODISCARD err *room_alias_delete(struct rooms *rs, struct arena *a, const struct actor *by, str alias);
 NODISCARD err *room_alias_find(struct rooms *rs, struct arena *a, str alias, str *out_room_id); /* M_NOT_FOUND */
+/* The same of any server's name, which is asked where it is another; and servers that may be in the room, the best
+ * first. out_elsewhere: as member_cmd's. */
+NODISCARD err *room_alias_ask(struct rooms *rs, struct arena *a, str alias, bool *out_elsewhere, str *out_room_id,
+			      str **out_servers, size_t *out_n);
 /* Servers that are in the room, at most `most`: this one first if it is among them, then those with most members. */
 NODISCARD err *room_server_names(struct rooms *rs, struct arena *a, str room_id, size_t most, str **out, size_t *out_n);
 NODISCARD err *room_aliases(struct rooms *rs, struct arena *a, const struct actor *by, str room_id, str **out,
@@ -168,6 +181,7 @@ struct rooms_stored { /* valid during the call */
 	const void *prepared;   /* the argument of what the hook of rooms_on_prepare gave; NULL: nothing */
 	const int64_t *servers; /* the other servers that get it from us (EVENT_TO_SEND), none twice */
 	size_t n_servers;
+	bool through_others; /* an event of ours that came into the room through another server */
 };
 /* Run on a writer thread in commit order per room, before the bus is touched: must be quick. At start only. */
 void rooms_on_stored(struct rooms *rs, void (*hook)(void *ctx, const struct rooms_stored *ev), void *ctx);

@@ -177,6 +177,19 @@ void node_cache_failed(struct node_cache *c, int64_t room)
 	}
 }
 
+void node_cache_forget(struct node_cache *c, int64_t room)
+{
+	struct shard *s = shard_of(c, room);
+	LOCKED(&s->lock);
+
+	LIST_EACH_SAFE (&s->lru, it) {
+		struct entry *e = LIST_ITEM(it, struct entry, order);
+
+		if (e->key[0] == room)
+			drop(c, s, e);
+	}
+}
+
 /* False: not in memory. */
 static bool find(struct node_cache *c, int64_t room, int64_t id, struct arena *a, struct state_node *out, err **out_err)
 {

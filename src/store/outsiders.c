@@ -59,6 +59,11 @@ err *store_outsider_of_room(struct tx *tx, int64_t room, struct outsider_row **o
 	return NULL;
 }
 
+err *store_outsiders_in(struct tx *tx, int64_t room, int64_t **out_users, size_t *out_n)
+{
+	return tx_ints(tx, "SELECT member FROM outsiders WHERE room = $1", BIND(B(room)), out_users, out_n);
+}
+
 err *store_outsiders_drop(struct tx *tx, int64_t room)
 {
 	return tx_run(tx, "DELETE FROM outsiders WHERE room = $1", BIND(B(room)));

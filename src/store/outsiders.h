@@ -22,6 +22,8 @@ NODISCARD err *store_outsider_save(struct tx *tx, const struct outsider_row *o);
 NODISCARD err *store_outsider(struct tx *tx, int64_t room, int64_t user, struct outsider_row **out); /* NULL: none */
 /* Any of the room's, the newest first: which version it has. NULL: none. */
 NODISCARD err *store_outsider_of_room(struct tx *tx, int64_t room, struct outsider_row **out);
+/* The users of whom a room's rows are. */
+NODISCARD err *store_outsiders_in(struct tx *tx, int64_t room, int64_t **out_users, size_t *out_n);
 /* This server is in the room now, or the room is purged: its state says who is what. */
 NODISCARD err *store_outsiders_drop(struct tx *tx, int64_t room);
 /* Invitations and knocks of a user; invitations that came from a server. */

@@ -38,6 +38,8 @@ void node_cache_queued(struct node_cache *c, int64_t room, const struct node_row
 void node_cache_committed(struct node_cache *c, int64_t room, int64_t below);
 /* Everything queued of the room is void. Nodes made later may have the same numbers. */
 void node_cache_failed(struct node_cache *c, int64_t room);
+/* The room's rows are gone: other nodes may get their numbers. Nobody may be reading the room. */
+void node_cache_forget(struct node_cache *c, int64_t room);
 
 /* A room's nodes: from the cache, else from the store, by the given transaction or (tx NULL) by a read of its own. One
  * thread at a time; borrowed by the tree. */

@@ -4,11 +4,14 @@
 
 static err *post_create(struct req *rq)
 {
-	struct create_cmd cmd = { .by = req_actor(rq) };
+	bool elsewhere = false;
+	struct create_cmd cmd = { .by = req_actor(rq), .out_elsewhere = req_elsewhere(rq, &elsewhere) };
 	str room_id;
 
 	TRY(req_body_object(rq, &cmd.body));
 	TRY(room_create(rq->services->rooms, rq->arena, &cmd, &room_id));
+	if (elsewhere)
+		return req_move(rq, LANE_REMOTE);
 	jw_str(reply_json(rq, 200), "room_id", room_id);
 	return NULL;
 }

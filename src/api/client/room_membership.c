@@ -18,9 +18,24 @@ static const struct json *further_members(struct req *rq, const struct json *bod
 	return extra->object.n ? extra : NULL;
 }
 
+enum { VIA_MOST = 20 };
+
+/* "via: The servers to attempt to join the room through", and what it was called before. */
+static void read_via(struct req *rq, struct member_cmd *cmd)
+{
+	str *via = ARENA_ARRAY(rq->arena, str, 2 * VIA_MOST);
+
+	cmd->n_via = req_query_all(rq, "via", via, VIA_MOST);
+	cmd->n_via += req_query_all(rq, "server_name", via + cmd->n_via, VIA_MOST);
+	cmd->via = via;
+}
+
 static err *enter(struct req *rq, const char *param, entry_door *door)
 {
-	struct member_cmd cmd = { .by = req_actor(rq), .room_id = req_param(rq, param) };
+	bool elsewhere = false;
+	struct member_cmd cmd = { .by = req_actor(rq),
+				  .room_id = req_param(rq, param),
+				  .out_elsewhere = req_elsewhere(rq, &elsewhere) };
 	const struct json *body;
 	str room_id;
 
@@ -30,9 +45,12 @@ static err *enter(struct req *rq, const char *param, entry_door *door)
 		return err_new(rq->arena, ERR_FORBIDDEN,
 			       "this server asks no identity server about third-party invites");
 	cmd.extra = further_members(rq, body);
-	if (door == room_join)
+	read_via(rq, &cmd);
+	if (door == room_join && cmd.out_elsewhere) /* once */
 		TRY(req_rate(rq, RATE_JOIN_ROOM, cmd.room_id));
 	TRY(door(rq->services->rooms, rq->arena, &cmd, &room_id));
+	if (elsewhere)
+		return req_move(rq, LANE_REMOTE);
 	if (door == room_join)
 		successor_entered(rq->services->users, rq->services->rooms, rq->arena, rq->user, room_id);
 	jw_str(reply_json(rq, 200), "room_id", room_id);
@@ -46,12 +64,17 @@ static err *post_knock(struct req *rq) { return enter(rq, "roomIdOrAlias", room_
 /* Doors that concern the user who asks. */
 static err *own(struct req *rq, member_door *door)
 {
-	struct member_cmd cmd = { .by = req_actor(rq), .room_id = req_param(rq, "roomId") };
+	bool elsewhere = false;
+	struct member_cmd cmd = { .by = req_actor(rq),
+				  .room_id = req_param(rq, "roomId"),
+				  .out_elsewhere = req_elsewhere(rq, &elsewhere) };
 	const struct json *body;
 
 	TRY(req_body_object_or_empty(rq, &body));
 	TRY(body_str(rq, body, "reason", &cmd.reason));
 	TRY(door(rq->services->rooms, rq->arena, &cmd));
+	if (elsewhere)
+		return req_move(rq, LANE_REMOTE);
 	reply_empty(rq);
 	return NULL;
 }
@@ -62,13 +85,18 @@ static err *post_forget(struct req *rq) { return own(rq, room_forget); }
 /* Doors that concern another user. */
 static err *other(struct req *rq, member_door *door)
 {
-	struct member_cmd cmd = { .by = req_actor(rq), .room_id = req_param(rq, "roomId") };
+	bool elsewhere = false;
+	struct member_cmd cmd = { .by = req_actor(rq),
+				  .room_id = req_param(rq, "roomId"),
+				  .out_elsewhere = req_elsewhere(rq, &elsewhere) };
 	const struct json *body;
 
 	TRY(req_body_object(rq, &body));
 	TRY(body_need_str(rq, body, "user_id", &cmd.target));
 	TRY(body_str(rq, body, "reason", &cmd.reason));
 	TRY(door(rq->services->rooms, rq->arena, &cmd));
+	if (elsewhere)
+		return req_move(rq, LANE_REMOTE);
 	reply_empty(rq);
 	return NULL;
 }
@@ -81,6 +109,8 @@ static err *post_invite(struct req *rq)
 	if (!json_get(body, S("user_id")) && json_get(body, S("medium")))
 		return err_new(rq->arena, ERR_THREEPID_DENIED,
 			       "this server asks no identity server: people are invited by their user id");
+	if (req_lane(rq) == LANE_REMOTE) /* its second run */
+		return other(rq, room_invite);
 	TRY(req_rate(rq, RATE_INVITE_ROOM, req_param(rq, "roomId")));
 	if (!str_is_none(json_get_str(body, S("user_id"))))
 		TRY(req_rate(rq, RATE_INVITE_USER, json_get_str(body, S("user_id"))));

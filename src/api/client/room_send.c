@@ -8,11 +8,15 @@
 /* For application services, which alone may say when an event was sent, `ts` has no meaning here: it is not read. */
 static err *send_event(struct req *rq, struct send_cmd *cmd)
 {
+	bool elsewhere = false;
 	str event_id;
 
 	cmd->by = req_actor(rq);
 	cmd->room_id = req_param(rq, "roomId");
+	cmd->out_elsewhere = req_elsewhere(rq, &elsewhere);
 	TRY(room_send(rq->services->rooms, rq->arena, cmd, &event_id));
+	if (elsewhere)
+		return req_move(rq, LANE_REMOTE);
 	presence_acted(rq->services->presence, rq->arena, rq->user, rq->device_id);
 	if (str_eq(cmd->type, S("m.room.member")) && str_eq(cmd->state_key, rq->user_id) &&
 	    str_eq(json_get_str(cmd->content, S("membership")), S("join")))

@@ -198,8 +198,10 @@ err *outliers_settle(struct outliers *o, struct arena *a)
 	err *e = settle_once(o, a);
 
 	/* Stored by somebody else since we looked: then it is known. */
-	for (int i = 1; e && o->raced && i < TRIES; i++)
+	for (int i = 1; e && o->raced && i < TRIES; i++) {
+		o->none_here = false;
 		e = settle_once(o, a);
+	}
 	if (!e)
 		count(o);
 	return e;

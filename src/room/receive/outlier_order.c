@@ -27,6 +27,10 @@ static err *look_up(struct outliers *o, struct tx *tx, struct arena *a, size_t f
 		name->elsewhere = marks[i].room != o->room;
 		name->stored = name->usable = !name->elsewhere && marks[i].flags & EVENT_STATE;
 		name->rejected = marks[i].flags & EVENT_REJECTED;
+		if (name->stored && name->rec) {
+			o->recs.p[name->rec - 1].type = marks[i].type;
+			o->recs.p[name->rec - 1].key = marks[i].state_key;
+		}
 	}
 	return NULL;
 }

@@ -10,14 +10,20 @@
 #include "federation/fed.h"
 #include "room/room.h"
 
+struct inbound;
+struct pool;
+struct queries;
 struct remote;
 struct remote_options { /* borrowed for the life of the service */
 	struct rooms *rooms;
 	struct store *store;
 	struct fed *fed;
 	struct key_ring *keys;
+	struct queries *queries; /* names of rooms; NULL: those of other servers are not known */
 	struct pool *pool;
+	struct inbound *inbound; /* takes a join into a room that this server is in; or NULL */
 	const struct log *log;
+	str spool_folder; /* where what does not fit memory is kept meanwhile; STR_NONE: nowhere */
 };
 NODISCARD err *remote_new(struct arena *a, const struct remote_options *opt, struct remote **out);
 void remote_free(struct remote **r);
@@ -30,6 +36,10 @@ struct remote_cmd {
 	str reason;               /* STR_NONE: none */
 	const struct json *extra; /* further members of the content, or NULL */
 };
+/* The room that another server has a name for, and servers that may be in it:
+ * ERR_NOT_FOUND. */
+NODISCARD err *remote_alias(struct remote *r, struct arena *a, str alias, str *out_room_id, str **out_servers,
+			    size_t *out_n);
 /* Joins through one of the servers, the first that lets us. The same room joined twice at once is fetched once. The
  * room is whole when this returns. ERR_NOT_FOUND, ERR_FORBIDDEN, ERR_CONNECTION_FAILED: what the servers said, the most
  * telling of it. */

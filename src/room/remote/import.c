@@ -1,0 +1,754 @@
+/*
+ * import.c - a room that came as a whole: out of its state and our join event, the room.
+ *
+ *	1. its events are stored as outliers (receive/outlier.c)
+ *	2. the state's tree is built, as the difference from the one that is known, and its nodes are written
+ *	3. the flat tables are made to say what the state says: only what is different is written
+ *	4. with the room held: the head stands on nothing but the new state, our event is authorised by it and
+ *	   added as any received one is, and the room's row goes with it
+ *
+ * Up to 4 nobody sees any of it: a room that was not here has no row in `rooms`, and of one that was, nobody here is
+ * in. Its events' states stay what they were; /sync and /messages meet a gap below our event. All pieces are small, so
+ * that other rooms' writes get in between; a restart before the last takes away what was written (store/joins.h).
+ *
+ * Rows of members have no position (0): they are older than anything that anybody here was told. Those of our own users
+ * change with our event, under its position.
+ */
+#include "base/clock.h"
+#include "room/receive/internal_outlier.h"
+#include "room/remote/internal_remote.h"
+#include "store/joins.h"
+#include "store/outsiders.h"
+#include "store/tx.h"
+
+#include <assert.h>
+
+enum { PIECE_US = 8000, PIECE_LEAST = 8, PIECE_MOST = 2000, LOCALS_MOST = 500 };
+
+struct member { /* of the state */
+	enum membership membership;
+	int64_t server;
+	bool is_local;
+};
+struct import {
+	struct remote *r;
+	struct rooms *rs;
+	struct arena *a;
+	const struct room_version *rv;
+	const struct joined *j;
+	struct event *event; /* ours */
+	str room_id;
+	int64_t room, creator, since;
+	bool is_new;
+	struct proposal p; /* of our event */
+
+	VEC(struct state_entry) entries;
+	VEC(uint32_t) recs; /* of each entry: its place in the set */
+	int64_t joined, invited;
+	struct map servers;          /* server -> joined members; as numbers */
+	VEC(struct change) locals;   /* our users' rows */
+	struct state_root old, root; /* the head's when we began; the new state's */
+	int64_t old_next, next_node;
+	const struct node_row *rows;
+	size_t n_rows;
+};
+
+/*
+ * Pieces: work(tx, im, at) does what it does for `n` items from `at` on.
+ */
+struct portion {
+	struct import *im;
+	err *(*work)(struct tx *tx, struct import *im, const void *list, size_t from, size_t to);
+	const void *list;
+	size_t from, to;
+	int64_t took_us;
+};
+
+static err *portion_run(struct tx *tx, void *arg)
+{
+	struct portion *p = arg;
+	const int64_t start = clock_mono_us();
+
+	TRY(p->work(tx, p->im, p->list, p->from, p->to));
+	p->took_us = clock_mono_us() - start;
+	return NULL;
+}
+
+static err *write_one(struct import *im, struct arena *scratch, store_fn *run, store_fn *late, void *arg)
+{
+	const struct piece piece = { .run = run, .late = late, .arg = arg, .shard = im->room };
+	struct ticket *ticket;
+	err *e;
+
+	arena_reset(scratch);
+	e = store_write(im->rs->opt.store, scratch, &piece, &ticket);
+	if (!e)
+		e = store_wait(scratch, ticket);
+	return e ? err_keep(im->a, e) : NULL;
+}
+
+static err *write_all(struct import *im, const void *list, size_t n,
+		      err *(*work)(struct tx *tx, struct import *im, const void *list, size_t from, size_t to))
+{
+	struct portion p = { .im = im, .work = work, .list = list };
+	AUTO_ARENA scratch = arena_new();
+	size_t some = 64;
+
+	for (p.from = 0; p.from < n; p.from = p.to) {
+		p.to = p.from + MIN(some, n - p.from);
+		TRY(write_one(im, scratch, portion_run, NULL, &p));
+		if (p.took_us > PIECE_US)
+			some = MAX(some / 2, (size_t)PIECE_LEAST);
+		else if (p.took_us < PIECE_US / 2)
+			some = MIN(some * 2, (size_t)PIECE_MOST);
+	}
+	return NULL;
+}
+
+/*
+ * Beginning
+ */
+static err *begin_run(struct tx *tx, void *arg)
+{
+	struct import *im = arg;
+	bool purged;
+
+	TRY(store_room_is_purged(tx, im->room, &purged));
+	if (purged)
+		return err_new(tx_arena(tx), ERR_BUSY, "the room is being deleted here; try again when that is done");
+	return store_join_begin(tx, im->room, clock_ms());
+}
+
+/* A position above every event of ours in the room: from there on its servers are in it with us. */
+static err *begin_late(struct tx *tx, void *arg)
+{
+	struct import *im = arg;
+
+	return tx_position(tx, &im->since);
+}
+
+/* What there is of the room. */
+static err *look(struct import *im)
+{
+	AUTO_ROOM room = NULL;
+	const struct map *locals;
+
+	TRY(room_hold(im->rs, im->a, im->room_id, &room));
+	im->is_new = room == NULL;
+	im->old_next = 1;
+	if (!room)
+		return NULL;
+	TRY(room_locals(room, &locals));
+	if (locals->n) /* we are in it: nothing is to be imported */
+		return err_new(im->a, ERR_BUSY, "the room came in by another way");
+	if (room->rv != im->rv)
+		return err_new(im->a, ERR_CONNECTION_FAILED, "the room is of version %.*s, not %.*s",
+			       STR_ARG(room->rv->id), STR_ARG(im->rv->id));
+	im->old = room->tip.root;
+	im->old_next = room->tip.next_node;
+	return NULL;
+}
+
+static err *begin(struct import *im)
+{
+	AUTO_ARENA scratch = arena_new();
+
+	TRY(store_intern(im->rs->opt.store, im->a, im->room_id, &im->room));
+	TRY(look(im));
+	if (im->is_new)
+		TRY(remote_drop(im->r, im->a, im->room));
+	return write_one(im, scratch, begin_run, begin_late, im);
+}
+
+/*
+ * The state
+ */
+static err *check_create(struct import *im, const struct event *create)
+{
+	const str version = json_get_str(create->content, S("room_version"));
+
+	if (!str_eq(str_is_none(version) ? S("1") : version, im->rv->id))
+		return err_new(im->a, ERR_CONNECTION_FAILED, "the room's create event says another version");
+	return store_intern(im->rs->opt.store, im->a, create->sender, &im->creator);
+}
+
+/* Of the state that came, what our rules let stand. */
+static err *collect_state(struct import *im)
+{
+	const struct outliers *o = im->j->set;
+	struct map seen;
+	bool has_create = false;
+
+	map_init(&seen, im->a);
+	for (size_t i = 0; i < im->j->n_state; i++) {
+		const struct outlier_rec *r = &o->recs.p[im->j->state[i]];
+		const struct outlier_name *name = &o->names.p[r->name];
+		int64_t *key = ARENA_ARRAY(im->a, int64_t, 2);
+
+		if (!name->usable || name->rejected)
+			continue;
+		key[0] = r->type;
+		key[1] = r->key;
+		if (map_put(&seen, (str){ (const char *)key, 2 * sizeof(*key) }, key))
+			return err_new(im->a, ERR_CONNECTION_FAILED, "the room's state has a key twice");
+		has_create = has_create || str_eq(name->event_id, o->create_id);
+		vec_push(im->a, &im->entries, (struct state_entry){ r->type, r->key, name->nid });
+		vec_push(im->a, &im->recs, im->j->state[i]);
+	}
+	if (!has_create)
+		return err_new(im->a, ERR_CONNECTION_FAILED, "the room's state has no create event");
+	return NULL;
+}
+
+static err *read_create(struct import *im)
+{
+	struct outliers *o = im->j->set;
+	AUTO_ARENA scratch = arena_new();
+	struct event *create;
+	err *e;
+
+	for (size_t i = 0; i < im->recs.n; i++) {
+		if (!str_eq(o->names.p[o->recs.p[im->recs.p[i]].name].event_id, o->create_id))
+			continue;
+		e = outliers_read(o, scratch, im->recs.p[i], &create);
+		return e ? err_keep(im->a, e) : check_create(im, create);
+	}
+	return err_new(im->a, ERR_CONNECTION_FAILED, "the room's state has no create event");
+}
+
+static err *changed(struct import *im)
+{
+	return err_new(im->a, ERR_BUSY, "the room came or went by another way while it was joined");
+}
+
+struct differing {
+	struct import *im;
+	struct map *keys;
+	VEC(struct state_entry) list;
+};
+
+static err *find_gone(void *arg, const struct state_entry *e)
+{
+	struct differing *d = arg;
+	const int64_t key[2] = { e->type, e->key };
+
+	if (!map_get(d->keys, (str){ (const char *)key, sizeof(key) }))
+		vec_push(d->im->a, &d->list, (struct state_entry){ e->type, e->key, 0 });
+	return NULL;
+}
+
+/* The tree, as the difference from the head's. */
+static err *build_tree(struct import *im)
+{
+	struct node_source nodes = { .cache = im->rs->node_cache, .room = im->room };
+	struct state_tree tree = node_source_tree(&nodes);
+	struct differing d = { .im = im };
+	struct state_builder b;
+	struct map keys;
+
+	state_builder_init(&b, im->a, &tree);
+	if (im->old.node) {
+		map_init(&keys, im->a);
+		d.keys = &keys;
+		for (size_t i = 0; i < im->entries.n; i++)
+			(void)map_put(&keys,
+				      (str){ (const char *)&im->entries.p[i], 2 * sizeof(im->entries.p[i].type) }, im);
+		TRY(state_each(&tree, im->a, im->old, (struct state_pick){ 0 }, find_gone, &d));
+		TRY(state_apply(&b, im->old, d.list.p, d.list.n, &im->root));
+	} else {
+		im->root = STATE_EMPTY;
+	}
+	TRY(state_apply(&b, im->root, im->entries.p, im->entries.n, &im->root));
+	im->next_node = im->old_next;
+	state_seal(&b, &im->root, 1, &im->next_node);
+	im->rows = b.rows;
+	im->n_rows = b.n_rows;
+	return NULL;
+}
+
+/* Numbers for the new nodes, before they are written: whoever writes to the room meanwhile gets others. */
+static err *reserve_nodes(struct import *im)
+{
+	AUTO_ROOM room = NULL;
+
+	if (im->is_new)
+		return NULL;
+	TRY(room_hold(im->rs, im->a, im->room_id, &room));
+	if (!room || !state_same(room->tip.root, im->old) || room->tip.next_node != im->old_next)
+		return changed(im);
+	room->tip.next_node = im->next_node;
+	return NULL;
+}
+
+static err *write_nodes(struct tx *tx, struct import *im, const void *list, size_t from, size_t to)
+{
+	const struct node_row *rows = list;
+
+	return store_nodes_save(tx, im->room, rows + from, to - from);
+}
+
+/*
+ * The flat tables
+ */
+struct flat { /* a row of current_state, and what hangs on it */
+	struct state_row row;
+	bool is_member, is_local;
+	enum membership membership;
+	int64_t sender;
+	str displayname, avatar_url;
+	enum summary_column summary;
+	str value;
+};
+
+static err *write_flat(struct tx *tx, struct import *im, const void *list, size_t from, size_t to)
+{
+	const struct flat *const *flats = list;
+
+	for (size_t i = from; i < to; i++) {
+		const struct flat *f = flats[i];
+		const struct member_row m = {
+			.room = im->room,
+			.user = f->row.state_key,
+			.membership = f->membership == MEMBER_NONE ? MEMBER_LEAVE : f->membership,
+			.event = f->row.event,
+			.sender = f->sender,
+			.displayname = f->displayname,
+			.avatar_url = f->avatar_url,
+			.stripped = STR_NONE,
+		};
+
+		if (f->row.event)
+			TRY(store_state_set(tx, im->room, &f->row));
+		else
+			TRY(store_state_unset(tx, im->room, f->row.type, f->row.state_key));
+		if (f->is_member && !f->is_local)
+			TRY(store_member_save(tx, &m));
+		if (f->summary)
+			TRY(store_summary_set(tx, im->room, f->summary, f->value));
+	}
+	return NULL;
+}
+
+static void count_member(struct import *im, enum membership m, int64_t server)
+{
+	im->joined += m == MEMBER_JOIN;
+	im->invited += m == MEMBER_INVITE;
+	if (m != MEMBER_JOIN || !server)
+		return;
+	const int64_t n = (int64_t)(uintptr_t)map_get_i(&im->servers, server);
+	(void)map_put_i(&im->servers, server, (void *)(uintptr_t)(n + 1));
+}
+
+/* Our own users' rows are for the last piece; no more of them than it can hold, those who are in first of all. */
+static void note_local(struct import *im, const struct flat *f)
+{
+	if (im->locals.n >= LOCALS_MOST && f->membership != MEMBER_JOIN && f->membership != MEMBER_INVITE)
+		return;
+	vec_push(im->a, &im->locals,
+		 (struct change){
+			 .type = im->rs->type_member,
+			 .key = f->row.state_key,
+			 .now = f->row.event,
+			 .sender = f->sender,
+			 .is_member = true,
+			 .after = f->membership,
+			 .displayname = arena_keep(im->a, f->displayname),
+			 .avatar_url = arena_keep(im->a, f->avatar_url),
+		 });
+}
+
+static err *describe(struct import *im, struct arena *scratch, const struct event *ev, struct flat *f)
+{
+	struct change ch = { .type = f->row.type, .key = f->row.state_key };
+	int64_t server = 0;
+
+	if (f->row.type != im->rs->type_member) {
+		flat_describe_redacted(im->rs, ev, &ch);
+		f->summary = ch.summary;
+		f->value = ch.value;
+		return NULL;
+	}
+	f->is_member = true;
+	f->membership = membership_of_text(event_membership(ev));
+	f->displayname = json_get_str(ev->content, S("displayname"));
+	f->avatar_url = json_get_str(ev->content, S("avatar_url"));
+	if (id_user_valid(ev->state_key)) {
+		f->is_local = id_is_of(ev->state_key, im->rs->opt.signer.server_name);
+		if (f->membership == MEMBER_JOIN)
+			TRY(store_intern_find(im->rs->opt.store, scratch, id_server(ev->state_key), &server));
+	}
+	count_member(im, f->membership, server);
+	return NULL;
+}
+
+/* One slice of the state, read again: its events must not all be in memory. `was`: what the table says now. */
+static err *write_slice(struct import *im, struct arena *scratch, const struct map *was, size_t from, size_t to)
+{
+	struct flat *flats = ARENA_ARRAY(scratch, struct flat, to - from);
+	const struct flat **list = ARENA_ARRAY(scratch, const struct flat *, to - from);
+	size_t n = 0;
+
+	for (size_t i = from; i < to; i++) {
+		const struct state_entry *e = &im->entries.p[i];
+		const struct state_row *old = map_get(was, (str){ (const char *)e, 2 * sizeof(e->type) });
+		struct flat *f = &flats[i - from];
+		struct event *ev;
+
+		TRY(outliers_read(im->j->set, scratch, im->recs.p[i], &ev));
+		f->row = (struct state_row){ .type = e->type, .state_key = e->key, .event = e->event };
+		TRY(store_intern_find(im->rs->opt.store, scratch, ev->sender, &f->sender));
+		TRY(describe(im, scratch, ev, f));
+		if (old && old->event == e->event)
+			continue;
+		if (f->is_local)
+			note_local(im, f);
+		list[n++] = f;
+	}
+	return write_all(im, list, n, write_flat);
+}
+
+/* What the table has and the state has not. */
+static err *write_gone(struct import *im, struct arena *scratch, const struct map *was)
+{
+	VEC(const struct flat *) list = { 0 };
+	struct map now;
+	void *value;
+	str key;
+
+	map_init(&now, scratch);
+	for (size_t i = 0; i < im->entries.n; i++)
+		(void)map_put(&now, (str){ (const char *)&im->entries.p[i], 2 * sizeof(im->entries.p[i].type) }, im);
+	for (size_t i = 0; map_next(was, &i, &key, &value);) {
+		const struct state_row *old = value;
+		struct flat *f;
+		str text = STR_NONE;
+
+		if (map_get(&now, key))
+			continue;
+		f = ARENA_NEW(scratch, struct flat);
+		f->row = (struct state_row){ .type = old->type, .state_key = old->state_key };
+		f->is_member = old->type == im->rs->type_member;
+		for (enum summary_column c = SUMMARY_NONE + 1; c < SUMMARY_COLUMNS; c++)
+			if (old->state_key == im->rs->empty && old->type == im->rs->summary_types[c])
+				f->summary = c;
+		if (f->is_member)
+			TRY(store_intern_text(im->rs->opt.store, scratch, old->state_key, &text));
+		f->is_local = !str_is_none(text) && id_is_of(text, im->rs->opt.signer.server_name);
+		if (f->is_local)
+			note_local(im, f);
+		vec_push(scratch, &list, f);
+	}
+	return write_all(im, list.p, list.n, write_flat);
+}
+
+static err *write_servers(struct tx *tx, struct import *im, const void *list, size_t from, size_t to)
+{
+	const int64_t *servers = list;
+
+	for (size_t i = from; i < to; i++)
+		TRY(store_room_server_set(tx, im->room, servers[i],
+					  (int64_t)(uintptr_t)map_get_i(&im->servers, servers[i]), im->since));
+	return NULL;
+}
+
+/* Those that are in, and those that were. Who of this server is in is counted with the last piece. */
+static err *make_servers(struct import *im)
+{
+	AUTO_ARENA scratch = arena_new();
+	VEC(int64_t) list = { 0 };
+	AUTO_TX tx = NULL;
+	int64_t server, *before;
+	size_t n;
+	void *count;
+	err *e;
+
+	(void)map_del_i(&im->servers, im->rs->server);
+	e = store_read(im->rs->opt.store, scratch, &tx);
+	if (!e)
+		e = store_room_servers(tx, im->room, &before, &n);
+	if (e)
+		return err_keep(im->a, e);
+	store_read_end(&tx);
+	for (size_t i = 0; i < n; i++)
+		if (!map_get_i(&im->servers, before[i]))
+			vec_push(scratch, &list, before[i]);
+	for (size_t i = 0; map_next_i(&im->servers, &i, &server, &count);)
+		vec_push(scratch, &list, server);
+	return write_all(im, list.p, list.n, write_servers);
+}
+
+static err *read_flat(struct import *im, struct arena *a, struct map *out)
+{
+	struct state_row *rows;
+	AUTO_TX tx = NULL;
+	size_t n;
+
+	map_init(out, a);
+	TRY(store_read(im->rs->opt.store, a, &tx));
+	TRY(store_state_list(tx, im->room, &rows, &n));
+	for (size_t i = 0; i < n; i++)
+		(void)map_put(out, (str){ (const char *)&rows[i], 2 * sizeof(rows[i].type) }, &rows[i]);
+	return NULL;
+}
+
+static err *make_flat(struct import *im, struct arena *a)
+{
+	AUTO_ARENA scratch = arena_new();
+	struct map was;
+
+	TRY(read_flat(im, a, &was));
+	map_init(&im->servers, im->a);
+	for (size_t from = 0; from < im->entries.n; from += 500) {
+		const err *e;
+
+		arena_reset(scratch);
+		e = write_slice(im, scratch, &was, from, MIN(from + 500, im->entries.n));
+		if (e)
+			return err_keep(a, e);
+	}
+	TRY(write_gone(im, a, &was));
+	return make_servers(im);
+}
+
+/*
+ * The room
+ */
+static err *last_run(struct tx *tx, void *arg)
+{
+	const struct import *im = arg;
+
+	TRY(store_outsiders_drop(tx, im->room));
+	return store_join_end(tx, im->room);
+}
+
+/* Those who were invited here or knocked, and of whom the state knows nothing: it is as if that had been taken back. */
+static err *add_outsiders(struct import *im, struct room *room)
+{
+	int64_t *users;
+	struct tx *tx;
+	size_t n;
+
+	TRY(room_tx(room, &tx));
+	TRY(store_outsiders_in(tx, im->room, &users, &n));
+	for (size_t i = 0; i < n && i < LOCALS_MOST; i++) {
+		bool known = users[i] == im->p.key_nid;
+
+		for (size_t k = 0; k < im->entries.n && !known; k++)
+			known = im->entries.p[k].type == im->rs->type_member && im->entries.p[k].key == users[i];
+		if (!known)
+			vec_push(im->a, &im->locals,
+				 (struct change){ .type = im->rs->type_member, .key = users[i], .is_member = true });
+	}
+	return NULL;
+}
+
+/* The rows of our own users, beside the one that joins. */
+static void add_locals(struct import *im, struct draft *d, struct job_event *je)
+{
+	struct change *all = ARENA_ARRAY(d->job->a, struct change, je->n_changes + im->locals.n);
+	size_t n = je->n_changes;
+
+	if (n)
+		memcpy(all, je->changes, n * sizeof(*all));
+	for (size_t i = 0; i < n; i++) /* the tables know nothing yet of ours who are in */
+		if (all[i].is_member && all[i].key == im->p.key_nid && all[i].before == MEMBER_JOIN)
+			all[i].before = MEMBER_NONE;
+	for (size_t i = 0; i < im->locals.n; i++) {
+		struct change ch = im->locals.p[i];
+
+		if (ch.key == im->p.key_nid)
+			continue;
+		ch.server = im->rs->server;
+		ch.displayname = arena_keep(d->job->a, ch.displayname);
+		ch.avatar_url = arena_keep(d->job->a, ch.avatar_url);
+		all[n++] = ch;
+	}
+	je->changes = all;
+	je->n_changes = n;
+}
+
+/* The head as it is to be: the new state, and nothing that an event could stand on but ours. */
+static err *set_tip(struct import *im, struct room *room)
+{
+	struct tip *tip = &room->tip;
+
+	if (!state_same(tip->root, im->old))
+		return changed(im);
+	tip->n_ext = 0;
+	tip->root = im->root;
+	tip->next_node = MAX(tip->next_node, im->next_node);
+	tip->joined = im->joined;
+	tip->invited = im->invited;
+	recent_reset(&room->recent);
+	room_cache_clear(room);
+	room_servers_clear(room, false);
+	map_done(&room->locals);
+	map_init(&room->locals, NULL);
+	room->locals_known = true;
+	for (size_t i = 0; i < im->locals.n; i++)
+		if (im->locals.p[i].after == MEMBER_JOIN)
+			(void)map_put_i(&room->locals, im->locals.p[i].key, room);
+	return NULL;
+}
+
+static err *add_event(struct import *im, struct draft *d, const struct room_row *row)
+{
+	struct arrival how = { .before = &im->root };
+	enum append_outcome outcome;
+
+	TRY(set_tip(im, d->room));
+	TRY(add_outsiders(im, d->room));
+	TRY(draft_add_received(d, im->event, &im->p, &how, &outcome));
+	if (outcome != APPEND_ACCEPTED)
+		return err_new(im->a, ERR_FORBIDDEN, "the room's rules do not let %.*s in", STR_ARG(im->event->sender));
+	d->job->events.p[0]->linear = false;
+	add_locals(im, d, d->job->events.p[0]);
+	d->job->new_room = row;
+	d->job->extra = last_run;
+	d->job->extra_arg = im;
+	return NULL;
+}
+
+static err *queue_room(struct import *im, struct room *room, const struct room_row *row, struct ticket **out_ticket)
+{
+	AUTO_DRAFT d = NULL;
+	err *e;
+
+	draft_begin(room, &d);
+	e = add_event(im, d, row);
+	if (!e)
+		e = draft_queue(&d, out_ticket);
+	if (!e)
+		return NULL;
+	draft_drop(&d);
+	/* What was read of the state that is not to be. */
+	room_cache_clear(room);
+	room_servers_clear(room, false);
+	room->locals_known = false;
+	return e;
+}
+
+static err *hold(struct import *im, struct room **out)
+{
+	if (im->is_new)
+		TRY(room_hold_new(im->rs, im->a, im->room, im->room_id, im->rv, im->creator, out));
+	else
+		TRY(room_hold(im->rs, im->a, im->room_id, out));
+	return *out ? NULL : changed(im);
+}
+
+static err *make_room(struct import *im)
+{
+	const struct room_row row = {
+		.room = im->room,
+		.room_id = im->room_id,
+		.version = im->rv->id,
+		.creator = im->creator,
+		.created = clock_ms(),
+	};
+	struct ticket *ticket;
+	struct room *room;
+	err *e;
+
+	TRY(hold(im, &room));
+	e = queue_room(im, room, im->is_new ? &row : NULL, &ticket);
+	if (e && im->is_new)
+		room->gone = true;
+	if (e)
+		e = err_keep(im->a, e);
+	room_release(&room);
+	return e ? e : store_wait(im->a, ticket);
+}
+
+static err *import(struct import *im)
+{
+	struct outliers *o = im->j->set;
+	AUTO_ARENA scratch = arena_new();
+	err *e;
+
+	TRY(begin(im));
+	o->room = im->room;
+	o->none_here = im->is_new && im->rv->event_format != EVENT_FORMAT_NAMED;
+	if (str_is_none(o->create_id))
+		return err_new(im->a, ERR_CONNECTION_FAILED, "the room's state has no create event");
+	TRY(outliers_settle(o, im->a));
+	TRY(collect_state(im));
+	TRY(read_create(im));
+	TRY(build_tree(im));
+	TRY(reserve_nodes(im));
+	TRY(write_all(im, im->rows, im->n_rows, write_nodes));
+	e = make_flat(im, scratch);
+	if (e)
+		return err_keep(im->a, e);
+	TRY(proposal_number(im->rs, im->a, &im->p));
+	return make_room(im);
+}
+
+err *remote_import(struct remote *r, struct arena *a, const struct room_version *rv, const struct joined *j, str server)
+{
+	struct import im = {
+		.r = r,
+		.rs = r->rs,
+		.a = a,
+		.rv = rv,
+		.j = j,
+		.event = j->event,
+		.room_id = j->event->room_id,
+		.p = { .type = j->event->type, .state_key = j->event->state_key, .sender = j->event->sender },
+	};
+	const int64_t start = clock_mono_us();
+	err *e = import(&im);
+
+	if (!e)
+		log_info(r->opt.log, "room joined", F("room_id", im.room_id), F("through", server),
+			 F("state", im.entries.n), F("events", j->set->recs.n), F("dropped", j->dropped),
+			 F("longest_piece_us", j->set->longest_us), F("ms", (clock_mono_us() - start) / 1000));
+	return e;
+}
+
+/*
+ * What is left of one that was not finished
+ */
+struct dropping {
+	int64_t room;
+	size_t limit;
+	bool more;
+	int64_t took_us;
+};
+
+static err *drop_run(struct tx *tx, void *arg)
+{
+	struct dropping *d = arg;
+	const int64_t start = clock_mono_us();
+
+	TRY(store_join_drop_piece(tx, d->room, d->limit, &d->more));
+	if (!d->more)
+		TRY(store_join_end(tx, d->room));
+	d->took_us = clock_mono_us() - start;
+	return NULL;
+}
+
+err *remote_drop(struct remote *r, struct arena *a, int64_t room)
+{
+	struct dropping d = { .room = room, .limit = 32, .more = true };
+	AUTO_ARENA scratch = arena_new();
+
+	node_cache_forget(r->rs->node_cache, room);
+	while (d.more) {
+		const struct piece piece = { .run = drop_run, .arg = &d, .shard = room };
+		struct ticket *ticket;
+		err *e;
+
+		arena_reset(scratch);
+		e = store_write(r->opt.store, scratch, &piece, &ticket);
+		if (!e)
+			e = store_wait(scratch, ticket);
+		if (e)
+			return err_keep(a, e);
+		if (d.took_us > PIECE_US)
+			d.limit = MAX(d.limit / 2, (size_t)PIECE_LEAST);
+		else if (d.took_us < PIECE_US / 2)
+			d.limit = MIN(d.limit * 2, (size_t)PIECE_MOST);
+	}
+	return NULL;
+}

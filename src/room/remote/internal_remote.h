@@ -1,0 +1,96 @@
+/* internal_remote.h - what the files of remote/ share. */
+#pragma once
+
+#include "base/chore.h"
+#include "room/internal_job.h"
+#include "room/remote/remote.h"
+
+struct remote {
+	struct remote_options opt;
+	struct rooms *rs;
+	struct lock lock;
+	struct cond moved;
+	struct map busy; /* room id -> struct busy: a room on its way in, or out of the store */
+	bool stopping;
+	struct chore *sweeper; /* takes away what a restart interrupted */
+};
+
+enum {
+	REMOTE_SERVERS_MOST = 20, /* that are asked for one thing */
+	REMOTE_MAKE_MS = 20000,   /* for a template, and for what is small */
+	REMOTE_KEYS_MS = 15000,   /* for keys that are lacking */
+	REMOTE_JOIN_MS = 600000,  /* for the answer to a join */
+};
+
+/*
+ * Who is asked (servers.c)
+ */
+struct server_names {
+	str p[REMOTE_SERVERS_MOST];
+	size_t n;
+};
+/* What the command says, then who invited, who is in the room as far as is known, whose room it is by its id: each
+ * once, never this server, nobody we may not speak with. */
+NODISCARD err *remote_servers(struct remote *r, struct arena *a, const struct remote_cmd *cmd,
+			      struct server_names *out);
+/* Of two failures the one that says more to a user: what a server in the room decided, before that none could be
+ * reached. NULL is no failure yet. */
+err *remote_telling(err *before, err *now);
+/* A failure as a client is told: "If M_MISSING_PARAM or M_INVALID_PARAM is returned [...] the Client-Server API
+ * request SHOULD fail with a 5xx error". */
+err *remote_for_client(struct arena *a, err *e);
+
+/*
+ * The handshake (template.c): a server in the room gives the event as it could be, we check, complete and sign it.
+ */
+struct making {
+	const char *what; /* "make_join" */
+	str room_id, user_id;
+	enum membership to;
+	const struct json *content;
+	const struct room_version *expected; /* the room's, where it is known; else NULL */
+	enum fed_patience patience;
+};
+struct made {
+	const struct room_version *rv;
+	struct event *event; /* signed by us */
+	str voucher;         /* content.join_authorised_via_users_server, or STR_NONE */
+};
+NODISCARD err *remote_make(struct remote *r, struct arena *a, const struct making *m, str server, struct made *out);
+/* "/_matrix/federation/v2/send_join/{roomId}/{eventId}" */
+str remote_send_path(struct arena *a, str begin, const struct event *ev);
+
+/*
+ * The answer to a join (answer.c)
+ */
+struct join_answer_in;
+struct joined { /* what came, checked; the sets are the caller's to free */
+	struct outliers *set;
+	uint32_t *state; /* of the set: the room's state before the join */
+	size_t n_state;
+	struct event *event; /* ours, as the other side gave it back: with its signature where it needs one */
+	size_t dropped;      /* events that were not what they have to be */
+};
+/* set: empty; it is filled. */
+NODISCARD err *remote_send_join(struct remote *r, struct arena *a, const struct made *made, str server,
+				struct outliers *set, struct joined *out);
+
+/*
+ * The room (import.c)
+ */
+/* Its events, state and members are written, and it is there with the event. */
+NODISCARD err *remote_import(struct remote *r, struct arena *a, const struct room_version *rv, const struct joined *j,
+			     str server);
+/* What an unfinished one left goes. */
+NODISCARD err *remote_drop(struct remote *r, struct arena *a, int64_t room);
+/*
+ * Invitations (invite.c): p is an invitation of a user of another server, not numbered yet. It is built and authorised
+ * in the room, signed there, and then part of the room. *out_event_id: also of an equal one that is current.
+ */
+NODISCARD err *remote_invite_user(struct rooms *rs, struct arena *a, str room_id, struct proposal *p,
+				  str *out_event_id);
+
+/* remote_join's, which says whether it was this call that joined: else somebody else's brought the room here, and the
+ * door is open as in any room. */
+NODISCARD err *remote_enter(struct remote *r, struct arena *a, const struct remote_cmd *cmd, bool inside,
+			    bool *out_joined);
