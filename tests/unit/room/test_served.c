@@ -59,8 +59,9 @@ static str elsewhere(struct scene *sc, const char *sender, const char *type, con
 
 static str moves(struct scene *sc, const char *user, const char *membership)
 {
-	return elsewhere(sc, user, "m.room.member", user, arena_printf(sc->w->a, "{'membership':'%s'}", membership).p,
-			 APPEND_ACCEPTED);
+	const str content = arena_printf(sc->w->a, "{'membership':'%s','reason':'r'}", membership);
+
+	return elsewhere(sc, user, "m.room.member", user, content.p, APPEND_ACCEPTED);
 }
 
 static str invites(struct scene *sc, const char *user)
@@ -141,10 +142,11 @@ static void events_that_change_the_answer(struct world *w)
 	becomes(&sc, "joined");
 	before = say(w, sc.anna, sc.room, "before");
 	joined = moves(&sc, "@gert:other", "join");
-	left = set_state(w, sc.anna, sc.room, "m.room.member", "@gert:other", "{'membership':'leave'}");
+	left = set_state(w, sc.anna, sc.room, "m.room.member", "@gert:other", "{'membership':'leave','reason':'r'}");
 	after = say(w, sc.anna, sc.room, "after");
 	topic = set_state(w, sc.anna, sc.room, "m.room.topic", "", "{'topic':'secret'}");
-	change = set_state(w, sc.anna, sc.room, "m.room.history_visibility", "", "{'history_visibility':'shared'}");
+	change = set_state(w, sc.anna, sc.room, "m.room.history_visibility", "",
+			   "{'history_visibility':'shared','why':'x'}");
 	ours = moves(&sc, "@gert:other", "join");
 	assert_int_equal(shown(&sc, "other", before), 'r');
 	assert_int_equal(shown(&sc, "other", joined), 'w');
@@ -155,9 +157,30 @@ static void events_that_change_the_answer(struct world *w)
 	assert_int_equal(shown(&sc, "other", ours), 'w');
 	/* From shared to joined: before it everybody could see it. */
 	(void)moves(&sc, "@gert:other", "leave");
-	change = set_state(w, sc.anna, sc.room, "m.room.history_visibility", "", "{'history_visibility':'joined'}");
+	change = set_state(w, sc.anna, sc.room, "m.room.history_visibility", "",
+			   "{'history_visibility':'joined','why':'x'}");
+	(void)invites(&sc, "@gert:other");
+	left = moves(&sc, "@gert:other", "leave"); /* their own, though they were never in */
+	after = say(w, sc.anna, sc.room, "after");
 	(void)moves(&sc, "@gert:other", "join");
 	assert_int_equal(shown(&sc, "other", change), 'w');
+	assert_int_equal(shown(&sc, "other", left), 'w');
+	assert_int_equal(shown(&sc, "other", after), 'r');
+}
+
+/* Of a room that anybody may read by now, outsiders see what was said since. */
+static void what_became_readable(struct world *w)
+{
+	struct scene sc = open_scene(w, "{'preset':'public_chat'}");
+	const str before = say(w, sc.anna, sc.room, "before");
+	str after;
+
+	becomes(&sc, "world_readable");
+	after = say(w, sc.anna, sc.room, "after");
+	assert_int_equal(shown(&sc, "third", before), 'r');
+	assert_int_equal(shown(&sc, "third", after), 'w');
+	becomes(&sc, "shared");
+	assert_int_equal(shown(&sc, "third", after), '-');
 }
 
 static void doors_are_closed_to_those_outside(struct world *w)
@@ -215,7 +238,7 @@ static str puts_at(struct scene *sc, const char *body, const str *prevs, size_t 
 }
 
 /*
- * a - b - d - e, with c beside b: whatever the events say of their depth (c says 9,000), the newest comes first, and no
+ * a - b - d - e, with c beside b: whatever the events say of their depth (b says 9,000), the newest comes first, and no
  * more than was asked for.
  */
 static void walking_back(struct world *w)
@@ -227,10 +250,10 @@ static void walking_back(struct world *w)
 
 	(void)moves(&sc, "@gert:other", "join");
 	a = say(w, sc.anna, sc.room, "a");
-	b = puts_at(&sc, "b", &a, 1, APPEND_ACCEPTED);
 	sc.f.depth = 9000;
-	c = puts_at(&sc, "c", &a, 1, APPEND_ACCEPTED);
+	b = puts_at(&sc, "b", &a, 1, APPEND_ACCEPTED);
 	sc.f.depth = 3;
+	c = puts_at(&sc, "c", &a, 1, APPEND_ACCEPTED);
 	d = puts_at(&sc, "d", (const str[]){ b, c }, 2, APPEND_ACCEPTED);
 	e = puts_at(&sc, "e", &d, 1, APPEND_ACCEPTED);
 
@@ -302,6 +325,8 @@ static void what_was_refused(struct world *w)
 	fails_with(served_auth_chain(w->rs, w->a, sc.room, S("other"), rejected, &st), ERR_NOT_FOUND);
 	good(served_backfill(w->rs, w->a, sc.room, S("other"), &above, 1, 2, &texts));
 	same_str(bodies(w, &texts), S("above."));
+	for (size_t i = 0; i < texts.n; i++)
+		ok(!str_contains(texts.p[i], S("@nobody:other")), "not even redacted");
 
 	assert_int_equal(shown(&sc, "other", soft), 'w');
 	end = tip(&sc);
@@ -434,6 +459,7 @@ static void a_page_costs_few_statements(struct world *w)
 
 WORLD(what_a_server_sees_depends_on_its_users_then)
 WORLD(events_that_change_the_answer)
+WORLD(what_became_readable)
 WORLD(doors_are_closed_to_those_outside)
 WORLD(walking_back)
 WORLD(what_was_refused)
@@ -446,6 +472,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WORLD_TESTS(what_a_server_sees_depends_on_its_users_then),
 		WORLD_TESTS(events_that_change_the_answer),
+		WORLD_TESTS(what_became_readable),
 		WORLD_TESTS(doors_are_closed_to_those_outside),
 		WORLD_TESTS(walking_back),
 		WORLD_TESTS(what_was_refused),
