@@ -3,6 +3,7 @@
 # environment with matrix-synapse (SYNAPSE_VENV, or made in build/bench/venv).
 #   BENCH_SCENARIOS  startup,register,rooms,send,fanout,sync,messages,state,media,photos,e2e
 #   BENCH_SCALE      medium      BENCH_ROUNDS  2
+#   BENCH_FEDERATION join inbound outbound: what federation.py measures, where no scenarios are named
 # Slower ones, a round of which is enough: manyrooms,polls,storage,presence (which has servers with presence to itself).
 set -eu
 here=$(dirname "$(readlink -f "$0")")
@@ -40,4 +41,12 @@ J
 options=$*
 measure "$(echo "$scenarios" | tr , '\n' | grep -vx presence | paste -sd,)"
 case ,$scenarios, in *,presence,*) measure presence --presence ;; esac
+# Among other servers: scripted ones, in Python (BENCH_FEDERATION: join inbound outbound; empty: none).
+federation=${BENCH_FEDERATION-join inbound outbound}
+if [ -n "$federation" ] && [ -z "${BENCH_SCENARIOS:-}${options:-}" ]; then
+    python=$top/.venv/bin/python
+    [ -x "$python" ] || { python3 -m venv "$work/tools" && "$work/tools/bin/pip" -q install -r "$top/tests/requirements.txt" && python=$work/tools/bin/python; }
+    # shellcheck disable=SC2086 # a list of names
+    "$python" "$here/federation.py" $federation
+fi
 exec "$work/hsbench" --report "$work/run.jsonl" --ref synapse --markdown
