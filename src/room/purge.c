@@ -23,6 +23,7 @@
 #include "base/chore.h"
 #include "base/clock.h"
 #include "room/internal_purge.h"
+#include "store/gaps.h"
 #include "store/tx.h"
 
 enum { PIECE_US = 5000, PIECE_LEAST = 8, PIECE_MOST = 1000 };
@@ -248,6 +249,20 @@ static err *keep_stored_extremities(struct purge *p)
 	return NULL;
 }
 
+/* What goes here, other servers of the room may have: whoever reads on comes to a gap (store/gaps.h). */
+static err *open_gap(struct tx *tx, void *arg)
+{
+	const struct purge *p = arg;
+	bool others = false;
+	int64_t *servers;
+	size_t n;
+
+	TRY(store_room_servers_top(tx, p->room->nid, 2, &servers, &n));
+	for (size_t i = 0; i < n; i++)
+		others = others || servers[i] != p->room->rs->server;
+	return others ? store_gap_open(tx, p->room->nid, p->row.before) : NULL;
+}
+
 static err *decide(struct purge *p)
 {
 	LOCKED(&p->room->lock);
@@ -266,6 +281,7 @@ static err *purge_steps(struct purge *p, const struct stopper *s)
 		return NULL;
 	TRY(work(p, s, take_from_timeline, INT64_MIN));
 	TRY(work(p, s, take_states, 0));
+	TRY(write_piece(p, open_gap, p));
 	recent_reset(&p->room->recent);
 	if (stopped(s))
 		return NULL;

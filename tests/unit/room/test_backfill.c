@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "room/nearest.h"
+#include "room/purge.h"
 #include "room/remote/backfill.h"
 #include "room/timeline.h"
 
@@ -390,6 +391,62 @@ static void space_is_made(struct world *w)
 }
 WORLD(space_is_made)
 
+/* What a purge took, others may still have: also what stayed here without a place. To the room's beginning. */
+static void purged_history_comes_back(struct world *w)
+{
+	static const char *const of[] = { "1", "11", "12" };
+
+	for (size_t v = 0; v < ARRAY_LEN(of); v++) {
+		struct reading r;
+		struct event_row **rows;
+		const struct event *chain[6];
+		str before[100], ids[100];
+		size_t n_before, n, n_rows;
+		int64_t purge;
+
+		open_reading(&r, w, of[v]);
+		for (size_t i = 0; i < ARRAY_LEN(chain); i++) {
+			chain[i] = said(&r.s, i ? chain[i - 1]->event_id : r.s.base);
+			good(receive_one(&r.s, chain[i]).error);
+		}
+		n_before = read_all(&r, 10, before, ARRAY_LEN(before));
+		{ /* far has it all */
+			AUTO_TX tx = NULL;
+
+			good(store_read(w->b->st, w->a, &tx));
+			good(store_events_by_timeline(tx, room_nid(w, r.s.id), 0, false, 100, &rows, &n_rows));
+		}
+		for (size_t i = 0; i < n_rows; i++) {
+			struct event *ev;
+
+			good(event_load(w->a, r.s.f.rv, rows[i]->event_id, rows[i]->json, &ev));
+			if (!fake_event(r.s.far, ev->event_id))
+				vec_push(w->a, &r.s.far->events, ev);
+		}
+		const struct purge_cmd cmd = { .room_id = r.s.id,
+					       .before_event = chain[5]->event_id,
+					       .with_local = true };
+		good(rooms_purge_history(w->rs, w->a, &cmd, &purge));
+		good(rooms_purge_run(w->rs, w->a, NULL, NULL));
+		assert_int_equal(n_gaps(&r.s), 1);
+		r.s.far->silent = true;
+		assert_int_equal(read_all(&r, 10, ids, ARRAY_LEN(ids)), 1);
+		r.s.far->silent = false;
+		later += INT64_C(40) * 1000000;
+		n = read_all(&r, 10, ids, ARRAY_LEN(ids));
+		ok(n == n_before, "version %s: %zu of %zu", of[v], n, n_before);
+		for (size_t i = 0; i < n; i++)
+			same_str(ids[i], before[i]);
+		assert_int_equal(n_gaps(&r.s), 0);
+		assert_int_equal(fake_asked(&r.s.fed, "state"), 0);
+		check_flat(w, r.s.id);
+		say(w, who(w, "alice"), r.s.id, "goes on");
+		check_flat(w, r.s.id);
+		close_reading(&r);
+	}
+}
+WORLD(purged_history_comes_back)
+
 static str nearest(struct reading *r, int64_t ts, bool forwards, bool may_ask, bool *out_wants)
 {
 	struct world *w = r->s.w;
@@ -474,6 +531,7 @@ int main(void)
 		WORLD_TESTS(history_is_authorised),
 		WORLD_TESTS(one_asks_for_all),
 		WORLD_TESTS(space_is_made),
+		WORLD_TESTS(purged_history_comes_back),
 		WORLD_TESTS(a_time_in_a_gap),
 		WORLD_TESTS(times_that_are_here),
 	};
