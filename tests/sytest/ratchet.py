@@ -17,7 +17,8 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 AREAS = ["tests/10apidoc", "tests/11register.pl", "tests/12login", "tests/13logout.pl", "tests/14account", "tests/21presence-events.pl",
-         "tests/30rooms", "tests/31sync", "tests/40presence.pl", "tests/41end-to-end-keys", "tests/46direct", "tests/51media"]
+         "tests/30rooms", "tests/31sync", "tests/32room-versions.pl", "tests/40presence.pl", "tests/41end-to-end-keys", "tests/42tags.pl",
+         "tests/45openid.pl", "tests/46direct", "tests/50federation", "tests/51media"]
 
 
 def results(text):
