@@ -64,7 +64,7 @@ static err *read_headers(struct key_ring *k, struct arena *a, const struct signe
 		if (!str_starts_nocase(rq->headers[i], S("X-Matrix ")))
 			continue;
 		if (!x_matrix_parse(a, rq->headers[i], x))
-			return refuse(a, PROOF_NONE, ERR_UNAUTHORIZED, "Malformed Authorization header");
+			return refuse(a, PROOF_NONE, ERR_INVALID_PARAM, "Malformed Authorization header");
 		if (c->n++ == 0)
 			c->origin = x->origin;
 		if (!str_eq(x->origin, c->origin))

@@ -17,8 +17,8 @@ struct signed_request {
 	str address; /* where it came from */
 };
 struct request_claim;
-/* ERR_UNAUTHORIZED: no such header, another server is meant, or there is no such key; ERR_FORBIDDEN: we do not speak
- * with that server; ERR_BUSY: too many strangers' keys are being asked for. */
+/* ERR_INVALID_PARAM: a header without form; ERR_UNAUTHORIZED: no such header, another server is meant, or there is no
+ * such key; ERR_FORBIDDEN: we do not speak with that server; ERR_BUSY: too many strangers' keys are being asked for. */
 NODISCARD err *request_claim(struct key_ring *k, struct arena *a, const struct signed_request *rq,
 			     struct request_claim **out);
 /* ERR_UNAUTHORIZED; ERR_BAD_JSON: the body has no canonical form. The origin lives in arena a, and is interned. */

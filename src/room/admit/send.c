@@ -18,11 +18,10 @@ err *admit_parse(struct arena *a, const struct room_version *rv, const struct js
 		 struct event **out)
 {
 	struct event *ev;
-	const err *e = event_parse_json(a, rv, json, &ev);
 
-	if (e)
-		return err_new(a, e->code == ERR_TOO_LARGE ? ERR_TOO_LARGE : ERR_INVALID_PARAM, "%.*s",
-			       STR_ARG(e->msg));
+	/* "Servers MUST strictly enforce the JSON format specified in the appendices. This translates to a 400
+	 * M_BAD_JSON error on most endpoints". */
+	TRY(event_parse_json(a, rv, json, &ev));
 	if (!str_eq(ev->room_id, room_id))
 		return err_new(a, ERR_INVALID_PARAM, "the event is of another room");
 	if (!str_eq(ev->event_id, event_id))

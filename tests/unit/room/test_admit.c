@@ -160,7 +160,8 @@ static void what_is_no_such_join_is_refused(struct admitted *t)
 		{ "upon what nobody knows", "prev_events", "['$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA']", AS_IT_IS,
 		  ERR_NOT_FOUND },
 		{ "authorised by nothing", "auth_events", "[]", AS_IT_IS, ERR_FORBIDDEN },
-		{ "without form", "depth", "'x'", AS_IT_IS, ERR_INVALID_PARAM },
+		{ "without form", "depth", "'x'", UNSEALED, ERR_BAD_JSON },
+		{ "not of JSON's canonical form", "content", "{'membership':'join','x':1.1}", UNSEALED, ERR_BAD_JSON },
 	};
 	struct world *w = t->w;
 
