@@ -230,30 +230,6 @@ err *fed_one(struct fed *f, struct arena *a, struct fed_call *call, int64_t dead
 	return call->error;
 }
 
-/* What else asks other servers is linked along, and never runs. */
-void fed_batch_wake(struct fed_batch *b) { (void)b; }
-bool backoff_pauses(struct fed *f, str server_name, int64_t *out_until)
-{
-	(void)f;
-	(void)server_name;
-	(void)out_until;
-	return false;
-}
-void backoff_on_return(struct fed *f, void (*fn)(void *ctx, str server_name), void *ctx)
-{
-	(void)f;
-	(void)fn;
-	(void)ctx;
-}
-err *backoff_status(struct fed *f, struct arena *a, str server_name, struct destination_status *out)
-{
-	(void)f;
-	(void)a;
-	(void)server_name;
-	(void)out;
-	return NULL;
-}
-
 /* Until so many wait for an answer; then they get it. */
 static inline void wait_until_held(struct fed *f, unsigned n)
 {
