@@ -19,6 +19,7 @@
 #include "room/remote/backfill.h"
 #include "media/remote.h"
 #include "room/admit/admit.h"
+#include "room/policy.h"
 #include "room/remote/remote.h"
 
 #include <errno.h>
@@ -268,9 +269,22 @@ static err *open_remote(struct server *s)
 	return remote_new(s->a, &opt, &s->services.remote);
 }
 
+static err *open_policies(struct server *s)
+{
+	const struct policies_options opt = {
+		.rooms = s->services.rooms,
+		.fed = s->services.fed,
+		.ask = fed_all,
+		.log = s->log,
+	};
+
+	return policies_new(s->a, &opt, &s->policies);
+}
+
 err *server_open_shared_rooms(struct server *s)
 {
 	server_tell_of_events(s);
+	TRY(open_policies(s));
 	TRY(open_missing(s));
 	TRY(open_backfill(s));
 	TRY(open_inbound(s));
@@ -299,6 +313,7 @@ void server_close_shared_rooms(struct server *s)
 	backfill_free(&s->services.backfill);
 	missing_free(&s->missing);
 	inbound_free(&s->services.inbound);
+	policies_free(&s->policies);
 }
 
 void server_stop_federation(struct server *s)

@@ -28,6 +28,7 @@ struct server {
 	struct tls_rules tls;
 	struct discovery *discovery;
 	struct pool *pool; /* verifies signatures along with whoever asks */
+	struct policies *policies;
 	struct missing *missing;
 	int64_t presence_allowance, presence_allowed_at; /* outgoing.c's */
 	struct http *http;

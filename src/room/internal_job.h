@@ -90,6 +90,9 @@ struct proposal {                    /* an event as it is wished for */
 	/* draft_add_received: the room's other servers get it from us. Another server brings it into the room through
 	 * this one (send_join, send_leave, send_knock), or it is our own and was built before. */
 	bool resident;
+	/* Of one event that is sent (send.c, membership.c): where the room's policy server has to be asked about it
+	 * first. NULL: it is not. */
+	struct vetting *vetting;
 	int64_t type_nid, key_nid, sender_nid, server_nid, nid; /* proposal_number */
 };
 /* Gives the proposal its numbers; texts that never had one are made durable first. Never under a room's lock. */
@@ -205,6 +208,9 @@ NODISCARD err *flat_save_redacted(struct tx *tx, const struct job *job, const st
  * Other servers (servers.c)
  */
 /* The room's head was read again; none: nobody else is in it. */
+/* Is anybody of another server in the room? Of this one (it may be ours)? */
+NODISCARD err *room_has_others(struct room *room, bool *out);
+NODISCARD err *room_has_server(struct room *room, str server_name, bool *out);
 void room_servers_clear(struct room *room, bool none);
 /* What the event changes in the current state, which is not yet je->changes; who goes out with it is je->left. */
 NODISCARD err *room_servers_note(struct draft *d, struct job_event *je, const struct change *changes, size_t n);

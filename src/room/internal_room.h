@@ -140,7 +140,7 @@ struct rooms {
 	struct rooms_options opt;
 	struct node_cache *node_cache;
 	/* Texts that decide something, interned. */
-	int64_t server, empty, type_member, type_power, type_acl, type_dummy;
+	int64_t server, empty, type_member, type_power, type_acl, type_dummy, type_policy;
 	int64_t summary_types[SUMMARY_COLUMNS];
 	struct lock lock;
 	struct map by_id, by_nid; /* struct room */
@@ -165,7 +165,8 @@ struct rooms {
 	void (*crowded)(void *ctx, str room_id);     /* rooms_on_crowded; or NULL */
 	void *crowded_ctx;
 	struct metric *outliers[OUTLIER_OUTCOMES];
-	struct chore *purging;                                                    /* purger.c; or NULL. `lock` */
+	struct policies *policies; /* that asks policy servers; NULL: nobody does */
+	struct chore *purging;     /* purger.c; or NULL. `lock` */
 	void (*on_receipt)(void *ctx, const struct receipt_cmd *cmd, int64_t ts); /* or NULL */
 	void *on_receipt_ctx;
 	struct remote *remote; /* the way into rooms of other servers; NULL: there is none */

@@ -9,6 +9,7 @@
  * other. An event equal to the current one is not sent again.
  */
 #include "room/internal_job.h"
+#include "room/internal_policy.h"
 #include "room/outsider.h"
 #include "room/remote/internal_remote.h"
 
@@ -158,10 +159,20 @@ static err *queue_wish(struct wish *w, struct ticket **out_ticket)
 
 static err *fulfil_here(struct wish *w)
 {
+	struct vetting vetting = { .wanted = false };
 	struct ticket *ticket = NULL;
 
 	TRY(proposal_number(w->rs, w->a, &w->p));
+	w->p.vetting = w->rs->policies ? &vetting : NULL;
 	TRY(queue_wish(w, &ticket));
+	if (vetting.wanted && w->cmd->out_elsewhere) {
+		*w->cmd->out_elsewhere = true;
+		return NULL;
+	}
+	if (vetting.wanted) {
+		TRY(policy_vet(w->rs, w->a, &vetting));
+		TRY(queue_wish(w, &ticket));
+	}
 	if (w->wait)
 		TRY(room_wait_stored(w->rs, w->a, w->room_id, w->event_id));
 	return ticket ? store_wait(w->a, ticket) : NULL;

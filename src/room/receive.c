@@ -5,7 +5,7 @@
  * the current state. The first two reject it, the last one soft-fails it. What comes before (format, signatures,
  * hashes) is done by who received it, and its prev_events and auth_events are known here.
  */
-#include "room/internal_job.h"
+#include "room/internal_policy.h"
 
 #include <assert.h>
 
@@ -376,6 +376,8 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 		TRY(refused(check_state(d, r, je->before), &why));
 	if (!why && !r->how.timeline && !state_same(current, je->before))
 		TRY(refused(check_state(d, r, current), &now));
+	if (!why && !now && !r->how.timeline)
+		TRY(refused(policy_check(room, ev), &now));
 	if (why && r->how.known)
 		TRY(check_in_force(d, r));
 	if (why) {

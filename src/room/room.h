@@ -63,7 +63,7 @@ struct send_cmd {
 	str txn_id, txn_path; /* STR_NONE: none. The request's path up to the id: what the id is unique in */
 	str redacts;          /* m.room.redaction only: the event's id; else STR_NONE */
 	int64_t ts;           /* origin_server_ts in ms; 0: now */
-	bool *out_elsewhere;  /* m.room.member that invites: as member_cmd's */
+	bool *out_elsewhere;  /* as member_cmd's: an invitation, or a policy server is to be asked */
 };
 /* A repeated transaction id gives the event of the first time, once that is on disk. A state event equal to the current
  * one gives the current one's id. M_FORBIDDEN, M_TOO_LARGE, M_BAD_JSON, M_BAD_ALIAS, M_NOT_FOUND (no such room is
@@ -113,8 +113,8 @@ struct member_cmd {
 	 * for other servers. */
 	const str *via;
 	size_t n_via;
-	/* NULL: these doors, and room_invite, wait for other servers where they have to. Else that is said here instead
-	 * (true), nothing is done, and what was to be given is not. */
+	/* NULL: these doors, room_invite, and all where a policy server is to be asked, wait for other servers where
+	 * they have to. Else that is said here instead (true), nothing is done, and what was to be given is not. */
 	bool *out_elsewhere;
 };
 NODISCARD err *room_join(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id);

@@ -11,6 +11,7 @@
 #include "room/internal_job.h"
 
 #include "base/clock.h"
+#include "room/internal_policy.h"
 
 static err *no_room(struct arena *a) { return err_new(a, ERR_FORBIDDEN, "you are not in this room"); }
 
@@ -162,14 +163,32 @@ static err *check_redaction(struct room *room, const struct proposal *p)
 	return NULL;
 }
 
+/* The event that the policy server signed, if the room still allows it. The other servers get it from us. */
+static err *add_vetted(struct draft *d, const struct proposal *p)
+{
+	enum append_outcome outcome;
+	struct proposal with = *p;
+
+	with.resident = true;
+	TRY(draft_add_received(d, p->vetting->event, &with, NULL, &outcome));
+	return outcome == APPEND_ACCEPTED ? NULL
+					  : err_new(d->room->a, ERR_FORBIDDEN, "the room does not allow it any more");
+}
+
 err *room_queue_one(struct room *room, const struct proposal *p, const struct txn_digest *txn, str *out_event_id,
 		    struct ticket **out_ticket)
 {
+	struct vetting *v = p->vetting;
 	AUTO_DRAFT d = NULL;
-	const struct event *ev;
+	const struct event *ev = v ? v->event : NULL;
 
+	if (v && !ev) {
+		TRY(policy_wants(room, p, v));
+		if (v->wanted)
+			return NULL;
+	}
 	draft_begin(room, &d);
-	TRY(draft_add(d, p, &ev));
+	TRY(ev ? add_vetted(d, p) : draft_add(d, p, &ev));
 	*out_event_id = arena_keep(room->a, ev->event_id);
 	if (txn) {
 		d->job->has_txn = true;
@@ -252,6 +271,7 @@ static err *make_proposal(struct rooms *rs, struct arena *a, const struct send_c
 err *room_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, str *out_event_id)
 {
 	const bool has_txn = !str_is_none(cmd->txn_id);
+	struct vetting vetting = { .wanted = false };
 	struct ticket *ticket = NULL;
 	struct txn_digest txn;
 	struct proposal p;
@@ -267,7 +287,16 @@ err *room_send(struct rooms *rs, struct arena *a, const struct send_cmd *cmd, st
 							  .path = cmd->txn_path,
 							  .txn_id = cmd->txn_id });
 	TRY(make_proposal(rs, a, cmd, &p));
+	p.vetting = rs->policies ? &vetting : NULL;
 	TRY(queue_event(rs, a, cmd, &p, has_txn ? &txn : NULL, &event_id, &ticket, &wait));
+	if (vetting.wanted && cmd->out_elsewhere) {
+		*cmd->out_elsewhere = true;
+		return NULL;
+	}
+	if (vetting.wanted) {
+		TRY(policy_vet(rs, a, &vetting));
+		TRY(queue_event(rs, a, cmd, &p, has_txn ? &txn : NULL, &event_id, &ticket, &wait));
+	}
 	if (wait)
 		TRY(room_wait_stored(rs, a, cmd->room_id, event_id));
 	if (ticket)

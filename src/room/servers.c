@@ -96,6 +96,29 @@ static err *load(struct room *room)
 
 static err *known(struct room *room) { return room->servers_known ? NULL : load(room); }
 
+err *room_has_others(struct room *room, bool *out)
+{
+	TRY(known(room));
+	*out = room->servers.n > 0;
+	return NULL;
+}
+
+err *room_has_server(struct room *room, str server_name, bool *out)
+{
+	const struct map *locals;
+	int64_t server;
+
+	if (str_eq(server_name, room->rs->opt.signer.server_name)) {
+		TRY(room_locals(room, &locals));
+		*out = locals->n > 0;
+		return NULL;
+	}
+	TRY(known(room));
+	TRY(store_intern_find(room->rs->opt.store, room->a, server_name, &server));
+	*out = server && map_get_i(&room->servers, server);
+	return NULL;
+}
+
 err *room_servers_note(struct draft *d, struct job_event *je, const struct change *changes, size_t n)
 {
 	struct room *room = d->room;

@@ -20,6 +20,7 @@
  */
 #include "base/clock.h"
 #include "room/internal_upgrade.h"
+#include "room/policy.h"
 #include "store/tx.h"
 
 enum { SAME_MS = 5 * 60 * 1000 };
@@ -127,20 +128,27 @@ static err *wish_left(struct upgrade *u, struct room *room)
 }
 
 /* The tombstone, built on the room as it is now but not yet part of it. */
-static err *build_tombstone(struct upgrade *u)
+static err *build_on_head(struct upgrade *u, struct event **out)
 {
 	AUTO_ROOM room = NULL;
 	AUTO_DRAFT d = NULL;
 	const struct event *built;
-	struct event *copy;
 
 	TRY(room_hold(u->rs, u->a, u->cmd->room_id, &room));
 	if (!room)
 		return err_new(u->a, ERR_NOT_FOUND, "there is no such room here");
 	draft_begin(room, &d);
 	TRY(draft_build(d, &u->closing[CLOSING_TOMBSTONE], &built));
-	TRY(event_load(u->a, room->rv, arena_keep(u->a, built->event_id), arena_keep(u->a, built->bytes), &copy));
-	u->tombstone = copy;
+	return event_load(u->a, room->rv, arena_keep(u->a, built->event_id), arena_keep(u->a, built->bytes), out);
+}
+
+static err *build_tombstone(struct upgrade *u)
+{
+	struct event *ev;
+
+	TRY(build_on_head(u, &ev));
+	TRY(policy_obtain(u->rs, u->a, u->cmd->room_id, &ev, 1, INT64_MAX));
+	u->tombstone = ev;
 	return NULL;
 }
 

@@ -12,6 +12,7 @@
 #include "room/admit/internal_admit.h"
 
 #include "base/clock.h"
+#include "room/policy.h"
 #include "room/server_acl.h"
 
 err *admit_parse(struct arena *a, const struct room_version *rv, const struct json *json, str room_id, str event_id,
@@ -107,7 +108,8 @@ static err *check(struct sending *s)
 	if (!str_eq(s->ev->state_key, s->ev->sender))
 		return err_new(s->a, ERR_INVALID_PARAM, "the event is not about its sender");
 	TRY(vouch(s));
-	return admit_signed(s->ad, s->a, s->rv, s->ev);
+	TRY(admit_signed(s->ad, s->a, s->rv, s->ev));
+	return policy_obtain(rs, s->a, cmd->room_id, &s->ev, 1, clock_mono_us() + (int64_t)ADMIT_KEYS_MS * 1000);
 }
 
 /* An event of that name is there already. */

@@ -10,6 +10,7 @@
 #include "json/writer.h"
 #include "matrix/id.h"
 #include "room/outsider.h"
+#include "room/policy.h"
 #include "room/receive/internal_inbound.h"
 #include "room/server_acl.h"
 #include "store/rooms.h"
@@ -171,6 +172,19 @@ static void check_events(struct taking *t, struct group *g)
 	}
 }
 
+/* "If the Policy Server's signature is invalid or missing, the homeserver SHOULD ask for a new signature." */
+static err *obtain_signatures(struct taking *t, struct group *g)
+{
+	struct event **events = ARENA_ARRAY(t->a, struct event *, g->n);
+
+	for (size_t i = 0; i < g->n; i++)
+		events[i] = t->pdus[g->places[i]].event;
+	TRY(policy_obtain(t->in->opt.rooms, t->a, g->room_id, events, g->n, t->deadline_us));
+	for (size_t i = 0; i < g->n; i++)
+		t->pdus[g->places[i]].event = events[i];
+	return NULL;
+}
+
 /* Their places in the queue, before they are rows: what has none is not stored. */
 static void admit(struct taking *t, const struct group *g)
 {
@@ -216,6 +230,8 @@ static err *take_group(struct taking *t, struct group *g)
 	}
 	TRY(room_acl_allows(in->opt.rooms, t->a, g->room_id, t->txn->origin, &allowed));
 	check_events(t, g);
+	if (allowed && !g->outside)
+		TRY(obtain_signatures(t, g));
 	for (size_t i = 0; i < g->n; i++) {
 		struct pdu *p = &t->pdus[g->places[i]];
 

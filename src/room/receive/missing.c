@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "room/internal_room.h"
+#include "room/policy.h"
 #include "room/receive/internal_fetch.h"
 
 enum {
@@ -352,10 +353,11 @@ static void add_states(const struct work *w, const struct event *ev, struct rece
 static err *put_into_room(struct work *w)
 {
 	struct received_event *list = ARENA_ARRAY(w->f.a, struct received_event, w->got.list.n);
+	struct event **vetted = ARENA_ARRAY(w->f.a, struct event *, w->got.list.n);
 	size_t n = 0;
 
 	for (size_t i = w->got.list.n; i-- > 0;) {
-		list[n].event = w->got.list.p[i];
+		list[n].event = vetted[n] = w->got.list.p[i];
 		add_states(w, list[n].event, &list[n]);
 		if (w->got.list.p[i] == w->event && list[n].n_prev_states == 0)
 			continue;
@@ -363,6 +365,9 @@ static err *put_into_room(struct work *w)
 	}
 	if (n == 0)
 		return NULL;
+	TRY(policy_obtain(w->m->opt.rooms, w->f.a, w->f.room_id, vetted, n, clock_mono_us() + errand_us));
+	for (size_t i = 0; i < n; i++)
+		list[i].event = vetted[i];
 	TRY(rooms_append_events(w->m->opt.rooms, w->f.a, w->f.room_id, list, n));
 	for (size_t i = 0; i < n; i++)
 		if (list[i].error)

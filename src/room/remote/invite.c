@@ -5,6 +5,7 @@
  * the servers in the room by the inviting homeserver." So the event is built and authorised first, without becoming
  * part of the room; it does with the other signature, if the room lets it by then.
  */
+#include "room/policy.h"
 #include "room/remote/internal_remote.h"
 
 #include "base/clock.h"
@@ -184,6 +185,7 @@ err *remote_invite_user(struct rooms *rs, struct arena *a, str room_id, struct p
 	if (!v.ev)
 		return v.wait ? room_wait_stored(rs, a, room_id, *out_event_id) : NULL;
 	TRY(remote_invite(rs->remote, a, v.rv, v.ev, v.shown, id_server(p->state_key), &both));
+	TRY(policy_obtain(rs, a, room_id, &both, 1, INT64_MAX));
 	p->resident = true; /* the room's other servers get it from us */
 	TRY(queue_invite(rs, a, both, p, &ticket));
 	*out_event_id = both->event_id;

@@ -36,7 +36,7 @@ static void who_may_enter_does(struct admitted *t)
 		ok(!json_get(template, S("signatures")) && !json_get(template, S("hashes")) &&
 			   !json_get(template, S("event_id")),
 		   "the other server's to say");
-		event = completed(t, rv, template, t->far);
+		event = completed(t, rv, template, &t->far);
 		event_id = id_of_event(t, rv, event);
 		say(w, who(w, "alice"), id, "the room moves on meanwhile");
 		good(try_send_as(t, "far", id, event_id, MEMBER_JOIN, event, &first));
@@ -63,13 +63,12 @@ static void the_room_hears_of_it(struct admitted *t)
 	const struct event *joined, *first;
 
 	good(try_pass(t, id, "zoe", MEMBER_JOIN, &first));
-	t->far = t->other;
 	{
 		const struct room_version *rv = version_of(t, id);
 		const struct json *template, *event;
 
 		good(try_make_of(t, "other", id, S("@oz:other"), MEMBER_JOIN, &template));
-		event = completed(t, rv, template, t->other);
+		event = completed(t, rv, template, &t->other);
 		good(try_send_as(t, "other", id, id_of_event(t, rv, event), MEMBER_JOIN, event, &joined));
 	}
 	ok(event_row(t->w, joined->event_id)->flags & EVENT_TO_SEND, "another server is in the room");
@@ -174,11 +173,11 @@ static void what_is_no_such_join_is_refused(struct admitted *t)
 		const err *e;
 
 		good(try_make(t, id, "zoe", MEMBER_JOIN, &template));
-		event = completed(t, rv, template, cases[i].how == BY_OTHER ? t->other : t->far);
+		event = completed(t, rv, template, cases[i].how == BY_OTHER ? &t->other : &t->far);
 		if (cases[i].key)
 			event = with(w->a, event, cases[i].key, cases[i].value);
 		if (cases[i].key && cases[i].how != UNSEALED)
-			event = sealed(t, rv, event, t->far);
+			event = sealed(t, rv, event, &t->far);
 		if (event_parse_json(w->a, rv, event, &parsed))
 			parsed = NULL;
 		e = try_send_as(t, "far", id, parsed ? parsed->event_id : S("$x"), MEMBER_JOIN, event, &out);
@@ -199,7 +198,7 @@ static void the_path_names_the_event(struct admitted *t)
 	const struct event *out;
 
 	good(try_make(t, id, "zoe", MEMBER_JOIN, &template));
-	event = completed(t, rv, template, t->far);
+	event = completed(t, rv, template, &t->far);
 	fails_with(try_send_as(t, "far", id, S("$x"), MEMBER_JOIN, event, &out), ERR_INVALID_PARAM);
 	fails_with(try_send_as(t, "far", other, id_of_event(t, rv, event), MEMBER_JOIN, event, &out),
 		   ERR_INVALID_PARAM);
@@ -222,7 +221,7 @@ static void what_the_room_forbids_by_now_is_refused(struct admitted *t)
 	const struct event *out;
 
 	good(try_make(t, id, "zoe", MEMBER_JOIN, &template));
-	event = completed(t, rv, template, t->far);
+	event = completed(t, rv, template, &t->far);
 	good(room_ban(w->rs, w->a, &(struct member_cmd){ .by = alice, .room_id = id, .target = S("@zoe:far") }));
 	fails_with(try_send_as(t, "far", id, id_of_event(t, rv, event), MEMBER_JOIN, event, &out), ERR_FORBIDDEN);
 	assert_int_equal(far_is(w, id, "zoe"), MEMBER_BAN);
@@ -265,10 +264,10 @@ static void restricted_joins_are_vouched_for(struct admitted *t)
 		good(try_make(t, id, "zoe", MEMBER_JOIN, &template));
 		same_str(text_of(json_get(template, S("content")), "join_authorised_via_users_server"),
 			 S("@alice:test"));
-		event = completed(t, rv, template, t->far);
+		event = completed(t, rv, template, &t->far);
 		good(try_send_as(t, "far", id, id_of_event(t, rv, event), MEMBER_JOIN, event, &out));
 		assert_true(event_verify(w->a, rv, out, S("test"), S("ed25519:1"), w->key.public_key));
-		assert_true(event_verify(w->a, rv, out, S("far"), S("ed25519:far"), t->far->key.public_key));
+		assert_true(event_verify(w->a, rv, out, S("far"), S("ed25519:far"), t->far.key.public_key));
 		assert_int_equal(far_is(w, id, "zoe"), MEMBER_JOIN);
 	}
 }
@@ -287,13 +286,13 @@ static void nobody_vouches_for_who_is_outside(struct admitted *t)
 	good(try_pass(t, space, "zoe", MEMBER_JOIN, &out));
 	good(try_make(t, id, "zoe", MEMBER_JOIN, &template));
 	good(try_pass(t, space, "zoe", MEMBER_LEAVE, &out));
-	event = completed(t, rv, template, t->far);
+	event = completed(t, rv, template, &t->far);
 	fails_with(try_send_as(t, "far", id, id_of_event(t, rv, event), MEMBER_JOIN, event, &out), ERR_FORBIDDEN);
 	assert_null(event_row(w, id_of_event(t, rv, event)));
 	/* Their server names who vouches by itself. */
 	json_set(w->a, (struct json *)(template = json_copy(w->a, template)), S("content"),
 		 js(w->a, "{'membership':'join','join_authorised_via_users_server':'@oz:other'}"));
-	event = completed(t, rv, template, t->far);
+	event = completed(t, rv, template, &t->far);
 	fails_with(try_send_as(t, "far", id, id_of_event(t, rv, event), MEMBER_JOIN, event, &out), ERR_INVALID_PARAM);
 	/* An invitation needs nobody. */
 	{

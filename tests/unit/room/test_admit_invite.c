@@ -89,7 +89,7 @@ static void an_invitation_is_signed_and_kept(struct admitted *t)
 		ok(json_equal(json_get(out, S("unsigned")), json_get(with_more, S("unsigned"))), "untouched");
 		good(event_parse_json(w->a, s.f.rv, out, &ev));
 		same_str(ev->event_id, cmd.event_id);
-		assert_true(event_verify(w->a, s.f.rv, ev, S("far"), S("ed25519:far"), t->far->key.public_key));
+		assert_true(event_verify(w->a, s.f.rv, ev, S("far"), S("ed25519:far"), t->far.key.public_key));
 		assert_true(event_verify(w->a, s.f.rv, ev, S("test"), S("ed25519:1"), w->key.public_key));
 		assert_int_equal(invited_to(&s), MEMBER_INVITE);
 		good(try_invite(&s, &cmd)); /* again */
@@ -135,7 +135,7 @@ static void what_is_no_invitation_of_ours_is_refused(struct admitted *t)
 		if (cases[i].key) {
 			event = json_copy(w->a, cmd.event);
 			json_set(w->a, event, str_c(cases[i].key), js(w->a, cases[i].value));
-			cmd.event = cases[i].unsealed ? event : sealed(t, s.f.rv, event, t->far);
+			cmd.event = cases[i].unsealed ? event : sealed(t, s.f.rv, event, &t->far);
 			good(event_parse_json(w->a, s.f.rv, cmd.event, &ev));
 			cmd.event_id = ev->event_id;
 		}
@@ -178,7 +178,7 @@ static void what_is_shown_of_the_room_is_checked(struct admitted *t)
 			if (i == BAD_SIGNATURE)
 				json_append(w->a, list,
 					    sealed(t, s.f.rv, far_current(&s.f, "m.room.join_rules", S(""))->json,
-						   t->other));
+						   &t->other));
 			for (int k = 0; i == MANY && k < 200; k++)
 				json_append(w->a, list, far_current(&s.f, "m.room.create", S(""))->json);
 			cmd.stripped = i == NO_LIST ? js(w->a, "{}") : i == NOTHING ? NULL : list;
