@@ -219,3 +219,65 @@ def test_history_of_before_the_gap_is_seen_as_it_was(shared, each_fed, peer):
     bob.join(room.room_id)
     assert bodies(messages(bob, room.room_id, "b")[0]) == ["the last", "top", "shared again", "shared"]
     assert bodies(messages(alice, room.room_id, "b")[0]) == ["the last", "top", "shared again", "secret", "shared"]
+
+
+def join(fed, peer, room):
+    alice = register(fed)
+    alice.post(f"/join/{q(room.room_id)}?server_name={q(peer.name)}&via={q(peer.name)}", {})
+    return alice
+
+
+def timeline_of(client, room_id):
+    return client.sync()["rooms"]["join"][room_id]["timeline"]
+
+
+@pytest.mark.parametrize("version", ["1", "3", "6", "10", "11", "12"])
+def test_a_joined_rooms_history(fed, peer, version):
+    """To its beginning, each event once, in order; the states on the way are those of then."""
+    room = peer.create_room(version)
+    for i in range(40):
+        room.message(f"m{i}")
+        if i % 10 == 5:
+            room.send("m.room.topic", {"topic": f"t{i}"}, state_key="")
+    alice = join(fed, peer, room)
+    timeline = timeline_of(alice, room.room_id)
+    assert timeline["limited"] and [e["type"] for e in timeline["events"]] == ["m.room.member"]
+    found = messages(alice, room.room_id, "b", limit=15)[0]
+    assert [e["event_id"] for e in found] == [i for i in list(room.after)[::-1]]
+    assert found[-1]["type"] == "m.room.create"
+    assert len(asked(peer, "/backfill/")) == 1 and not asked(peer, "/state")
+    assert [e["event_id"] for e in messages(alice, room.room_id, "f", limit=9)[0]] == [i for i in room.after]
+    alice.send(room.room_id, "hello")
+    peer.wait_pdu(lambda e: e["content"].get("body") == "hello")
+    # As it was at each event.
+    topics = {e["content"]["topic"]: e["event_id"] for e in found if e["type"] == "m.room.topic"}
+    at = alice.get(f"/rooms/{q(room.room_id)}/context/{q(topics['t15'])}", limit=0)
+    assert [e["content"]["topic"] for e in at["state"] if e["type"] == "m.room.topic"] == ["t15"]
+
+
+def test_a_joined_rooms_long_history(shared, each_fed, peer):
+    room = peer.create_room("10")
+    for i in range(130):
+        room.message(f"m{i}")
+        if i % 50 == 10:
+            room.send("m.room.topic", {"topic": f"t{i}"}, state_key="")
+    alice = join(each_fed, peer, room)
+    found = messages(alice, room.room_id, "b", limit=30)[0]
+    assert [e["event_id"] for e in found] == [i for i in list(room.after)[::-1]]
+    assert len(asked(peer, "/backfill/")) == 2
+
+
+def test_a_fork_off_what_was_before_the_join_is_no_flood(shared, each_fed, peer):
+    """Its ancestors are old: they are history, not news."""
+    room = peer.create_room("10")
+    for i in range(5):
+        room.message(f"m{i}")
+    before = room.events[room.tips[0]]
+    alice = join(each_fed, peer, room)
+    alice.sync()
+    fork = room.take(room.build("m.room.message", {"msgtype": "m.text", "body": "fork"}, prev=[before]))
+    peer.send(each_fed, [fork])
+    got = alice.sync_until(lambda a: [bodies(r["timeline"]["events"]) for r in a["rooms"].get("join", {}).values()])
+    assert got == [["fork"]]
+    assert not asked(peer, "/get_missing_events/")
+    assert set(bodies(messages(alice, room.room_id, "b")[0])) == {"fork"} | {f"m{i}" for i in range(5)}
