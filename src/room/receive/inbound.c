@@ -115,6 +115,8 @@ static err *take_up_row(struct inbound *in, struct arena *a, const struct inboun
 	TRY(store_intern_text(in->opt.store, a, row->room, &room_id));
 	TRY(store_intern_text(in->opt.store, a, row->origin, &origin));
 	LOCKED(&in->lock);
+	if (map_get_i(&in->by_id, row->id)) /* came since the service was made */
+		return NULL;
 	staged_ready(in,
 		     staged_new(in, inbound_room(in, room_id, row->room, rv), inbound_origin(in, origin, row->origin),
 				row->id, row->event_id, (size_t)row->size, row->received, true));
