@@ -341,6 +341,7 @@ static err *enter(struct taking *t)
 {
 	struct inbound *in = t->in;
 	bool many, enough;
+	err *e;
 
 	LOCKED(&in->lock);
 	t->origin = inbound_origin(in, t->txn->origin, t->origin_nid);
@@ -351,9 +352,11 @@ static err *enter(struct taking *t)
 		return NULL;
 	}
 	inbound_origin_done(in, t->origin);
-	return err_new(t->a, ERR_LIMIT_EXCEEDED, "%s",
-		       many ? "Too many transactions of your server at once"
-			    : "Too many events of your server wait to be put into their rooms");
+	e = err_new(t->a, ERR_LIMIT_EXCEEDED, "%s",
+		    many ? "Too many transactions of your server at once"
+			 : "Too many events of your server wait to be put into their rooms");
+	e->extra = S("\"retry_after_ms\":1000");
+	return e;
 }
 
 static void leave(struct taking *t)

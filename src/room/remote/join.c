@@ -67,7 +67,7 @@ static void leave(struct remote *r, str room_id)
 /*
  * One server
  */
-static err *import_answer(struct remote *r, struct arena *a, const struct made *made, str server)
+static err *fetch_and_import(struct remote *r, struct arena *a, const struct made *made, str server)
 {
 	struct outliers *set = outliers_new(r->rs, r->opt.pool, 0, made->event->room_id, made->rv,
 					    spool_new(r->opt.spool_folder, SET_MEMORY));
@@ -77,6 +77,20 @@ static err *import_answer(struct remote *r, struct arena *a, const struct made *
 	if (!e)
 		e = remote_import(r, a, made->rv, &j, server);
 	outliers_free(&set);
+	return e;
+}
+
+/* From the moment that the others hear of the join they send us what is said, long before the room is here. */
+static err *import_answer(struct remote *r, struct arena *a, const struct made *made, str server)
+{
+	const str room_id = made->event->room_id;
+	err *e;
+
+	if (r->opt.inbound)
+		TRY(inbound_joining(r->opt.inbound, a, room_id, made->rv));
+	e = fetch_and_import(r, a, made, server);
+	if (r->opt.inbound)
+		inbound_joined(r->opt.inbound, room_id);
 	return e;
 }
 

@@ -204,7 +204,49 @@ static void the_furthest_of_many_devices_stays(struct notified *t)
 }
 NOTIFIED(the_furthest_of_many_devices_stays)
 
+/* What another server tells: of its own users, where they are, of what is here; one that is wrong harms no other. */
+static void a_server_speaks_for_its_own(struct notified *t)
+{
+	struct world *w = t->w;
+	const struct pair p = pair(t);
+	const str one = say(w, p.alice, p.room, "1"), root = say(w, p.alice, p.room, "2"),
+		  inside = say_in_thread(w, p.alice, p.room, root), elsewhere = make_room(w, p.alice, "{}"),
+		  there = say(w, p.alice, elsewhere, "x"), bob = p.bob.user_id;
+	const struct received_receipt list[] = {
+		{ p.room, S("@bob:other"), one, STR_NONE, 1 }, { p.room, S("@nobody:test"), one, STR_NONE, 2 },
+		{ p.room, S("bob"), one, STR_NONE, 3 },        { p.room, bob, S("$nothing"), STR_NONE, 4 },
+		{ p.room, bob, there, STR_NONE, 5 },           { elsewhere, bob, there, STR_NONE, 6 },
+		{ S("!nowhere:test"), bob, one, STR_NONE, 7 }, { p.room, bob, one, S("$nothing"), 8 },
+		{ p.room, bob, one, STR_NONE, 1234 },          { p.room, bob, inside, root, 0 },
+	};
+	struct receipt_row *rows;
+	size_t left_out;
+
+	good(room_receipts_received(w->rs, w->a, S("test"), list, ARRAY_LEN(list), &left_out));
+	assert_int_equal(left_out, ARRAY_LEN(list) - 2);
+	assert_int_equal(shown_to(t, p.room, p.alice, 0, &rows), 2);
+	assert_int_equal(rows[0].event, event_row(w, one)->nid);
+	assert_int_equal(rows[0].ts, 1234);
+	assert_int_equal(rows[1].thread, event_row(w, root)->nid);
+	ok(rows[1].ts > 1234, "it came now");
+	assert_int_equal(shown_to(t, elsewhere, p.alice, 0, &rows), 0);
+	/* Back it does not go, nor on where the server is shut out. */
+	good(room_receipts_received(w->rs, w->a, S("test"), &list[8], 1, &left_out));
+	set_state(w, p.alice, p.room, "m.room.server_acl", "", "{'allow':['*'],'deny':['test']}");
+	const struct received_receipt on = { p.room, bob, inside, STR_NONE, 5 };
+	good(room_receipts_received(w->rs, w->a, S("test"), &on, 1, &left_out));
+	assert_int_equal(left_out, 1);
+	assert_int_equal(shown_to(t, p.room, p.alice, 0, &rows), 2);
+	assert_int_equal(rows[0].event, event_row(w, one)->nid);
+	good(room_receipts_received(w->rs, w->a, S("test"), NULL, 0, &left_out));
+	/* The store's own failure is no fault of theirs. */
+	set_state(w, p.alice, p.room, "m.room.server_acl", "", "{'allow':['*']}");
+	store_fault(w->b->st, FAULT_COMMIT, 1);
+	fails_with(room_receipts_received(w->rs, w->a, S("test"), &on, 1, &left_out), ERR_STORE);
+}
+NOTIFIED(a_server_speaks_for_its_own)
+
 TEST_MAIN(NOTIFIED_TESTS(a_receipt_only_moves_on), NOTIFIED_TESTS(each_kind_and_thread_has_its_own),
 	  NOTIFIED_TESTS(what_is_named_must_be_there_and_in_the_thread),
 	  NOTIFIED_TESTS(what_may_not_be_seen_is_not_there), NOTIFIED_TESTS(a_marker_only_moves_on),
-	  NOTIFIED_TESTS(the_furthest_of_many_devices_stays))
+	  NOTIFIED_TESTS(the_furthest_of_many_devices_stays), NOTIFIED_TESTS(a_server_speaks_for_its_own))

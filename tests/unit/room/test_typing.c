@@ -188,12 +188,51 @@ static void who_leaves_types_no_more(struct world *w)
 }
 WORLD(who_leaves_types_no_more)
 
+/* What another server says of who types: only of its own users, where they are, where it may take part. */
+static void a_server_speaks_for_its_own(struct world *w)
+{
+	static const struct {
+		const char *origin, *user;
+		bool denied, good;
+	} cases[] = {
+		{ "test", "@bob:test", false, true },    { "other", "@bob:test", false, false },
+		{ "test", "@carol:test", false, false }, { "test", "@nobody:test", false, false },
+		{ "test", "bob", false, false },         { "test", "@bob:test", true, false },
+		{ "test:1", "@bob:test", false, false },
+	};
+	struct typing *t = typing_new(w->bus, w->rs);
+	const struct actor alice = who(w, "alice"), bob = who(w, "bob"), carol = who(w, "carol");
+	const str room = make_room(w, alice, "{'preset':'public_chat'}");
+	int64_t users[8], serial;
+
+	(void)carol;
+	good(join(w, bob, room));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		if (cases[i].denied)
+			set_state(w, alice, room, "m.room.server_acl", "", "{'allow':['*'],'deny':['test']}");
+		err *e = typing_told(t, w->rs, w->a, str_c(cases[i].origin), room, str_c(cases[i].user), true);
+
+		ok(!e == cases[i].good, "%zu", i);
+		ok(!e || e->code == ERR_FORBIDDEN, "%zu", i);
+		assert_int_equal(list(t, room_nid(w, room), users, &serial), cases[i].good);
+		typing_set(t, room_nid(w, room), bob.user, 0);
+		set_state(w, alice, room, "m.room.server_acl", "", "{'allow':['*']}");
+	}
+	fails_with(typing_told(t, w->rs, w->a, S("test"), S("!nowhere:test"), bob.user_id, true), ERR_FORBIDDEN);
+	good(typing_told(t, w->rs, w->a, S("test"), room, bob.user_id, true));
+	good(typing_told(t, w->rs, w->a, S("test"), room, bob.user_id, false));
+	assert_int_equal(list(t, room_nid(w, room), users, &serial), 0);
+	store_close(&w->b->st);
+	typing_free(&t);
+}
+WORLD(a_server_speaks_for_its_own)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_list_changes_with_who_types), cmocka_unit_test(what_is_not_ended_ends_by_itself),
 		cmocka_unit_test(a_room_shows_only_so_many),     cmocka_unit_test(many_type_at_once),
-		WORLD_TESTS(who_leaves_types_no_more),
+		WORLD_TESTS(who_leaves_types_no_more),           WORLD_TESTS(a_server_speaks_for_its_own),
 	};
 
 	crypto_init();
