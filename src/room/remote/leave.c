@@ -11,7 +11,7 @@
 
 static err *leave_through(struct remote *r, struct arena *a, const struct making *m, str server, struct event **out)
 {
-	struct fed_call call = { .destination = server, .method = S("PUT"), .patience = FED_ASK };
+	struct fed_call call = { .destination = server, .method = S("PUT"), .patience = FED_ANYWAY };
 	struct made made;
 	err *e;
 
@@ -31,9 +31,11 @@ static err *leave_through(struct remote *r, struct arena *a, const struct making
 
 err *remote_leave(struct remote *r, struct arena *a, const struct remote_cmd *cmd)
 {
-	struct making m = {
-		.what = "make_leave", .room_id = cmd->room_id, .user_id = cmd->by.user_id, .to = MEMBER_LEAVE
-	};
+	struct making m = { .what = "make_leave",
+			    .room_id = cmd->room_id,
+			    .user_id = cmd->by.user_id,
+			    .to = MEMBER_LEAVE,
+			    .patience = FED_ANYWAY };
 	const int64_t until = clock_mono_us() + INT64_C(1500) * REMOTE_MAKE_MS;
 	struct server_names servers;
 	struct event *ev = NULL;
