@@ -123,8 +123,12 @@ static err *goes_elsewhere(struct wish *w, struct room *room)
 static err *authorise(struct wish *w, struct room *room)
 {
 	err *e = join_authorise(room, &w->p);
+	const struct map *locals;
 
 	if (!e || e->code != ERR_UNABLE_TO_GRANT_JOIN || !w->rs->remote || w->only_here)
+		return e;
+	TRY(room_locals(room, &locals));
+	if (room->tip.joined <= (int64_t)locals->n)
 		return e;
 	w->elsewhere = w->inside = true;
 	return NULL;

@@ -87,7 +87,7 @@ def test_what_may_not_be_sent(alice, bob):
     alice.fails(400, "M_BAD_JSON", "PUT", send + "2", {"x": 1.5})
     alice.fails(400, "M_BAD_JSON", "PUT", send + "3", ["x"])
     alice.fails(400, "M_NOT_JSON", "PUT", send + "4", data="{")
-    alice.fails(403, "M_FORBIDDEN", "PUT", "/rooms/!no:localhost/send/m.room.message/t", {})
+    alice.fails(403, "M_FORBIDDEN", "PUT", "/rooms/!no:hearth.test/send/m.room.message/t", {})
     alice.fails(403, "M_FORBIDDEN", "PUT", f"/rooms/{q(room)}/state/x/{q(bob.user_id)}", {})
 
 
@@ -145,7 +145,7 @@ def test_knocking(alice, bob):
     bob.join(room)
     closed = alice.create_room()
     bob.fails(403, "M_FORBIDDEN", "POST", f"/knock/{q(closed)}", {})
-    bob.fails(404, "M_NOT_FOUND", "POST", f"/knock/{q('#no:localhost')}", {})
+    bob.fails(404, "M_NOT_FOUND", "POST", f"/knock/{q('#no:hearth.test')}", {})
 
 
 def test_restricted(alice, bob):
@@ -211,4 +211,4 @@ def test_public_rooms(alice, bob):
     assert rooms[3] not in [r["room_id"] for r in search()["chunk"]]
     assert alice.get("/publicRooms", limit=1)["chunk"]
     alice.fails(400, "M_INVALID_PARAM", "GET", "/publicRooms?since=nonsense")
-    alice.fails(404, "M_NOT_FOUND", "GET", "/directory/list/room/!no:localhost")
+    alice.fails(404, "M_NOT_FOUND", "GET", "/directory/list/room/!no:hearth.test")
