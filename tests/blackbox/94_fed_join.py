@@ -296,6 +296,7 @@ def test_two_hearths(fed):
         alice.set_state(room, "m.room.power_levels", alice.get_state(room, "m.room.power_levels") | {"invite": 50})
         yan = register(other)
         join(yan, space)
+        alice.sync_until(lambda a: yan.user_id in str(a))
         assert join(yan, room, fed.name) == room
         assert alice.get_state(room, "m.room.member", yan.user_id)["join_authorised_via_users_server"] == alice.user_id
         alice.sync_until(lambda a: yan.user_id in str(a))
