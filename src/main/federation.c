@@ -172,6 +172,7 @@ static err *open_admit(struct server *s)
 		.fed = s->services.fed,
 		.remote = s->services.remote,
 		.client = s->services.client,
+		.nets = &s->nets,
 		.pool = s->pool,
 		.log = s->log,
 	};

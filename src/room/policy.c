@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 
-enum { WAIT_MS = 10000, WAITING_MOST = 24, WAITING_FOR_ONE = 6, ANSWER_MOST = 64 << 10 };
+enum { WAIT_MS = 10000, WAITING_MOST = 24, WAITING_FOR_ONE = 6, ANSWER_MOST = 64 << 10, WORDS_MOST = 1000 };
 
 enum outcome { VET_SIGNED, VET_REFUSED, VET_NO_ANSWER, VET_BAD_SIGNATURE, VET_BUSY, OUTCOMES };
 static struct metric *outcomes[OUTCOMES];
@@ -149,6 +149,17 @@ static struct fed_call call_for(const struct policy_server *by, const struct eve
 	};
 }
 
+/* "If the Policy Server returned an error, that error SHOULD be provided to the client verbatim." */
+static err *in_its_words(struct arena *a, const struct fed_call *call)
+{
+	const str words = json_get_str(call->answer, S("error"));
+	err *e = err_new(a, call->error->code, "%.*s",
+			 STR_ARG(words.n > 0 && words.n <= WORDS_MOST ? words : call->error->msg));
+
+	e->extra = call->error->extra;
+	return e;
+}
+
 /* "Only the Policy Server's signature is returned. This signature is to be added to the event before sending or
  * processing the event further." */
 static err *take_signature(struct arena *a, const struct room_version *rv, const struct policy_server *by,
@@ -161,7 +172,7 @@ static err *take_signature(struct arena *a, const struct room_version *rv, const
 		const bool refused = call->status >= 400 && call->status < 500;
 
 		metric_add(outcomes[refused ? VET_REFUSED : VET_NO_ANSWER], 1);
-		return call->error;
+		return refused ? in_its_words(a, call) : call->error;
 	}
 	if (!str_is_none(text) && text.n <= 88) {
 		TRY(event_add_signature(a, rv, *io_event, by->name, POLICY_KEY_ID, text, &signed_too));

@@ -1,8 +1,10 @@
 """Users of another homeserver join, knock at, leave and invite into rooms, through Hearth or into it."""
 import pytest
+import requests
 
 from client import check_schema, q, register
-from fed import events
+from fed import ca, events
+from fed.hearth import FedServer
 from fed.peer import FED, Refused
 
 VERSIONS = ["1", "6", "10", "11", "12"]
@@ -308,3 +310,186 @@ def test_an_invitation_taken_back(fed, peer, alice, version):
     assert [e["event_id"] for e in timeline] == [room.id(event)] and timeline[0]["content"]["reason"] == "sorry"
     alice.next_batch = None
     assert room.room_id not in alice.sync().get("rooms", {}).get("invite", {})
+
+
+#
+# Third-party invites
+#
+class Identity:
+    """An identity server, as far as rooms see it: a key, and what it signs."""
+
+    def __init__(self, name="identity.example"):
+        self.key = events.Key(name)
+
+    def invitation(self, alice, room, token, url=None):
+        keys = {"public_key": self.key.public} | ({"key_validity_url": url} if url else {})
+        alice.set_state(room, "m.room.third_party_invite", {"display_name": "z...", "public_keys": [keys], **keys}, key=token)
+
+    def signed(self, user, token):
+        return self.key.sign({"mxid": user, "token": token})
+
+
+def exchange(peer, fed, room, by, whom, signed, **over):
+    event = {"type": "m.room.member", "room_id": room, "sender": by, "state_key": whom,
+             "content": {"membership": "invite", "third_party_invite": {"display_name": "zoe", "signed": signed}}} | over
+    answer = peer.raw("PUT", fed, f"{FED}/v1/exchange_third_party_invite/{q(room)}", event)
+    check_schema(answer)
+    if answer.status_code >= 300:
+        raise Refused(answer)
+    return answer.json()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_exchange_of_an_invitation(fed, peer, alice, version):
+    room, zoe, identity = alice.create_room(room_version=version), peer.user(), Identity()
+    identity.invitation(alice, room, "tok")
+    assert exchange(peer, fed, room, alice.user_id, zoe, identity.signed(zoe, "tok")) == {}
+    (event, shown), = peer.invites
+    assert event["sender"] == alice.user_id and event["state_key"] == zoe
+    assert event["content"]["third_party_invite"]["display_name"] == "z..."
+    events.verify_event(version, event, fed.name, *fed.keys())
+    assert "m.room.create" in [e["type"] for e in shown]
+    assert alice.get_state(room, "m.room.member", zoe)["membership"] == "invite"
+    peer.join(fed, room, zoe)
+
+
+def test_exchanges_that_are_refused(fed, peer, alice, bob):
+    room, zoe, identity = alice.create_room(room_version="11"), peer.user(), Identity()
+    identity.invitation(alice, room, "tok")
+    identity.invitation(alice, room, "revocable", url=f"https://{peer.name}/valid")
+    identity.invitation(alice, room, "odd", url="http://127.0.0.1:1/valid")
+    good = identity.signed(zoe, "tok")
+    asked = len(peer.requests)
+
+    def refused(status, code, signed=good, sender=alice.user_id, user=zoe, where=room, **over):
+        with pytest.raises(Refused) as e:
+            exchange(peer, fed, where, sender, user, signed, **over)
+        assert (e.value.status, e.value.errcode) == (status, code), e.value.body
+
+    refused(403, "M_FORBIDDEN", signed=Identity().signed(zoe, "tok"))
+    refused(403, "M_FORBIDDEN", signed=good | {"token": "other"})
+    refused(403, "M_FORBIDDEN", signed=identity.signed(peer.user(), "tok"))
+    refused(403, "M_FORBIDDEN", sender=bob.user_id)
+    refused(403, "M_FORBIDDEN", user="@x:elsewhere.example", signed=identity.signed("@x:elsewhere.example", "tok"))
+    refused(403, "M_FORBIDDEN", signed=identity.signed(zoe, "revocable"))
+    refused(403, "M_FORBIDDEN", signed=identity.signed(zoe, "odd"))
+    refused(400, "M_BAD_JSON", signed={"mxid": zoe, "token": "tok"})
+    refused(400, "M_INVALID_PARAM", type="m.room.name")
+    refused(400, "M_INVALID_PARAM", room_id="!other:x")
+    refused(404, "M_NOT_FOUND", where="!nowhere:x", room_id="!nowhere:x")
+    assert not [r for r in peer.requests[asked:] if "/invite/" in r.path]
+    for value in ODD:
+        for over in [{"content": value}, {"sender": value}, {"state_key": value}, {"type": value},
+                     {"content": {"membership": "invite", "third_party_invite": value}},
+                     {"content": {"membership": "invite", "third_party_invite": {"signed": value}}},
+                     {"content": {"membership": "invite", "third_party_invite": {"signed": good | {"signatures": value}}}},
+                     {"content": {"membership": "invite", "third_party_invite": {"signed": good | {"signatures": {"x": {"ed25519:x": value}}}}}}]:
+            with pytest.raises(Refused) as e:
+                exchange(peer, fed, room, alice.user_id, zoe, good, **over)
+            assert e.value.status < 500, (over, e.value.body)
+    assert exchange(peer, fed, room, alice.user_id, zoe, good) == {}
+
+
+def test_a_key_may_be_revoked(peer, monkeypatch):
+    """Who keeps the invitation is asked whether its key still holds: by https, as any stranger."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca.shared().pem))
+    fed = FedServer()
+    try:
+        alice, zoe, identity = register(fed), peer.user(), Identity()
+        room = alice.create_room(room_version="11")
+        identity.invitation(alice, room, "tok", url=f"https://{peer.name}/valid?x=1")
+        for answer in [(200, {"valid": False}), (200, {}), (200, {"valid": "true"}), (404, {"valid": True}), (200, b"x"), (302, {"valid": True})]:
+            peer.on("GET", "/valid", lambda request: answer)
+            with pytest.raises(Refused) as e:
+                exchange(peer, fed, room, alice.user_id, zoe, identity.signed(zoe, "tok"))
+            assert (e.value.status, e.value.errcode) == (403, "M_FORBIDDEN"), answer
+        asked = peer.wait_request("GET", "/valid")
+        assert asked.query == {"x": ["1"], "public_key": [identity.key.public]}
+        peer.on("GET", "/valid", lambda request: (200, {"valid": True}))
+        assert exchange(peer, fed, room, alice.user_id, zoe, identity.signed(zoe, "tok")) == {}
+    finally:
+        fed.close()
+
+
+def onbind(fed, user, *invites):
+    return requests.put(f"{fed.url}{FED}/v1/3pid/onbind", timeout=60, json={
+        "medium": "email", "address": "a@example.org", "mxid": user,
+        "invites": [{"medium": "email", "address": "a@example.org", "mxid": user, **i} for i in invites]})
+
+
+def test_an_address_is_bound(fed, peer, alice, bob):
+    identity, room = Identity(), alice.create_room(room_version="11")
+    identity.invitation(alice, room, "tok")
+    theirs = peer.create_room("11")
+    inviter = theirs.creator
+    peer.on("PUT", "/exchange_third_party_invite/", lambda request: (200, {}))
+    answer = onbind(fed, bob.user_id, {"room_id": room, "sender": alice.user_id, "signed": identity.signed(bob.user_id, "tok")},
+                    {"room_id": room, "sender": alice.user_id, "signed": identity.signed(bob.user_id, "no such")},
+                    {"room_id": theirs.room_id, "sender": inviter, "signed": identity.signed(bob.user_id, "theirs")}, {"signed": []})
+    assert (answer.status_code, answer.json()) == (200, {})
+    invited(bob, room)
+    asked = peer.wait_request("PUT", "/exchange_third_party_invite/")
+    assert asked.parts[1] == theirs.room_id and asked.body["state_key"] == bob.user_id and asked.body["sender"] == inviter
+    assert asked.body["content"]["third_party_invite"]["signed"] == identity.signed(bob.user_id, "theirs")
+    for user, status in [("@nobody:" + fed.name, 400), ("@x:elsewhere.example", 400)]:
+        assert onbind(fed, user).status_code == status
+
+
+#
+# Policy servers
+#
+class PolicyServer:
+    """A peer that recommends events, as long as `opinion(event)` is True, None for no answer, or an error object."""
+
+    def __init__(self, peer, version):
+        self.peer, self.version, self.asked, self.opinion = peer, version, [], lambda event: True
+        self.key = events.Key(peer.name, version="policy_server")
+        peer.on("POST", "/_matrix/policy/v1/sign", self._sign)
+
+    def _sign(self, request):
+        self.asked.append(request.body)
+        said = self.opinion(request.body)
+        if said is not True:
+            return said
+        signed = events.sign(self.version, {k: v for k, v in request.body.items() if k != "signatures"}, self.key)
+        return 200, signed["signatures"]
+
+    def content(self):
+        return {"via": self.peer.name, "public_keys": {"ed25519": self.key.public}}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_policy_server(fed, peer, alice, bob, version):
+    room = alice.create_room(preset="public_chat", room_version=version)
+    zoe = peer.user()
+    theirs, policy = peer.join(fed, room, zoe), PolicyServer(peer, version)
+    alice.sync()
+    alice.set_state(room, "m.room.policy", policy.content())
+    assert policy.asked == []
+    # What we send has its signature.
+    sent = alice.send(room, "well said")
+    event, = peer.get(fed, f"/v1/event/{q(sent)}")["pdus"]
+    events.verify(events.redact(version, event), peer.name, policy.key.id, policy.key.public)
+    assert event["signatures"].keys() == {fed.name, peer.name}
+    bob.join(room)
+    assert [e["type"] for e in policy.asked] == ["m.room.message", "m.room.member"]
+    # What it refuses is not sent, and its word is the client's answer.
+    policy.opinion = lambda event: (400, {"errcode": "M_FORBIDDEN", "error": "no spam here"})
+    refusal = alice.fails(403, "M_FORBIDDEN", "PUT", f"/rooms/{q(room)}/send/m.room.message/{q(version)}", {"body": "spam"})
+    assert refusal["error"] == "no spam here"
+    alice.fails(403, "M_FORBIDDEN", "POST", f"/rooms/{q(room)}/leave")
+    policy.opinion = lambda event: True
+    # What comes without its signature is asked about, and set aside if that is of no use.
+    good = theirs.message("from there", sender=zoe)
+    assert peer.send(fed, [good])[theirs.id(good)] == {}
+    seen(alice, room, theirs.id(good))
+    policy.opinion = lambda event: (400, {"errcode": "M_FORBIDDEN", "error": "no"})
+    bad, signed = theirs.message("spam", sender=zoe), theirs.message("recommended before", sender=zoe)
+    events.sign(version, signed, policy.key)
+    peer.send(fed, [bad, signed])
+    seen(alice, room, theirs.id(signed))
+    shown = [e["event_id"] for e in alice.get(f"/rooms/{q(room)}/messages", dir="b", limit=50)["chunk"]]
+    assert theirs.id(good) in shown and theirs.id(bad) not in shown
+    # The room gets rid of it.
+    alice.set_state(room, "m.room.policy", {})
+    alice.send(room, "free")

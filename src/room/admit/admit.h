@@ -12,6 +12,7 @@
 
 struct admit;
 struct client;
+struct client_nets;
 struct remote;
 struct users;
 struct admit_options { /* borrowed for the life of the service */
@@ -20,8 +21,9 @@ struct admit_options { /* borrowed for the life of the service */
 	struct store *store;
 	struct key_ring *keys;
 	struct fed *fed;
-	struct remote *remote; /* other servers sign the invitations of their users */
-	struct client *client; /* asks identity servers whether a key still holds */
+	struct remote *remote;          /* other servers sign the invitations of their users */
+	struct client *client;          /* asks identity servers whether a key still holds */
+	const struct client_nets *nets; /* and where it may ask */
 	struct pool *pool;
 	const struct log *log;
 };
