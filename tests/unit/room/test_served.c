@@ -5,6 +5,7 @@
 #include "forge.h"
 
 #include "crypto/crypto.h"
+#include "room/big_room.h"
 #include "room/client_event.h"
 #include "room/erased.h"
 #include "room/served/reading.h"
@@ -457,6 +458,29 @@ static void a_page_costs_few_statements(struct world *w)
 	ok(store_statements_here() - before < 25, "%d statements", (int)(store_statements_here() - before));
 }
 
+/* The state of a large room is found in its tree and its index: what it costs is reading what it names. */
+static void a_large_state_costs_few_statements(struct world *w)
+{
+	enum { MEMBERS = 20000, PIECE = 64 };
+	struct scene sc = open_scene(w, "{'preset':'public_chat'}");
+	struct served_texts texts;
+	struct served_state st;
+	struct big_room big;
+	uint64_t before;
+
+	becomes(&sc, "world_readable");
+	good(big_room_fill(&big, w->rs, w->b->st, w->a, sc.room, MEMBERS));
+	before = store_statements_here();
+	good(served_state_before(w->rs, w->a, sc.room, S("other"), big.last_id, &st));
+	ok(st.n_state >= MEMBERS, "%zu", st.n_state);
+	ok(st.n_chain < 10, "what all members name is named once: %zu", st.n_chain);
+	ok(store_statements_here() - before < MEMBERS / 10, "%d statements", (int)(store_statements_here() - before));
+	before = store_statements_here();
+	good(served_read(w->rs, w->a, sc.room, st.state, PIECE, &texts));
+	assert_int_equal(texts.n, PIECE);
+	ok(store_statements_here() - before <= 2, "%d statements", (int)(store_statements_here() - before));
+}
+
 WORLD(what_a_server_sees_depends_on_its_users_then)
 WORLD(events_that_change_the_answer)
 WORLD(what_became_readable)
@@ -466,6 +490,7 @@ WORLD(what_was_refused)
 WORLD(the_state_before_an_event)
 WORLD(erased_users)
 WORLD(a_page_costs_few_statements)
+WORLD(a_large_state_costs_few_statements)
 
 int main(void)
 {
@@ -479,6 +504,7 @@ int main(void)
 		WORLD_TESTS(the_state_before_an_event),
 		WORLD_TESTS(erased_users),
 		WORLD_TESTS(a_page_costs_few_statements),
+		WORLD_TESTS(a_large_state_costs_few_statements),
 	};
 
 	crypto_init();
