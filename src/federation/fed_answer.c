@@ -12,7 +12,14 @@
 #include "base/utf8.h"
 #include "json/writer.h"
 
-enum { MOST_TEXT = 300, MOST_VERSION = 64, MOST_DEPTH = 1010, LEAST_VALUES = 65536, BYTES_PER_VALUE = 16 };
+enum {
+	MOST_TEXT = 300,
+	MOST_VERSION = 64,
+	MOST_ERRCODE = 255,
+	MOST_DEPTH = 1010,
+	LEAST_VALUES = 65536,
+	BYTES_PER_VALUE = 16
+};
 #define MOST_RETRY_MS INT64_C(86400000)
 
 enum outcome {
@@ -168,6 +175,38 @@ static str members_of(const struct fed_flight *fl, enum err_code code)
 	return ms < 0 ? STR_NONE : arena_printf(fl->arena, "\"retry_after_ms\":%" PRId64, ms);
 }
 
+/* Not one of those that have a meaning here, which code_of would have taken over if it could. */
+static bool is_foreign(str errcode)
+{
+	if (errcode.n == 0 || errcode.n > MOST_ERRCODE)
+		return false;
+	for (size_t i = 0; i < errcode.n; i++) {
+		const char c = errcode.p[i];
+
+		if (!(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' &&
+		    c != '.')
+			return false;
+	}
+	for (enum err_code c = ERR_NONE + 1; c <= ERR_CONFIG; c++)
+		if (str_eq(errcode, str_c(err_errcode(c))))
+			return false;
+	return true;
+}
+
+/* "The error should be passed through to clients so that they may give better feedback to users": with its errcode,
+ * where nothing here goes by it. */
+static str as_it_came(struct arena *a, str errcode, const err *e)
+{
+	AUTO_BUF b = BUF_INIT(8 * MOST_TEXT + 4096);
+	struct jw w = jw_to(&b);
+
+	jw_object(&w, NULL);
+	jw_str(&w, "errcode", errcode);
+	jw_str(&w, "error", e->msg);
+	jw_end(&w);
+	return arena_keep(a, buf_str(&b));
+}
+
 static err *said_no(const struct fed_flight *fl)
 {
 	const struct fed_call *call = fl->call;
@@ -181,6 +220,8 @@ static err *said_no(const struct fed_flight *fl)
 	else
 		e = err_new(fl->arena, code, "%.*s answered with status %d", STR_ARG(call->destination), call->status);
 	e->extra = members_of(fl, code);
+	if (code == ERR_UNKNOWN && is_foreign(errcode))
+		e->body = as_it_came(fl->arena, errcode, e);
 	return e;
 }
 

@@ -44,6 +44,8 @@ err *query_profile(struct queries *q, struct arena *a, str user_id, str field, i
 	return NULL;
 }
 
+/* Not kept: an alias is asked for to join what it names now, and whoever hears that there is none asks again once it
+ * was made. */
 err *query_alias(struct queries *q, struct arena *a, str alias, int64_t deadline_us, str *out_room_id,
 		 str **out_servers, size_t *out_n)
 {
@@ -51,8 +53,6 @@ err *query_alias(struct queries *q, struct arena *a, str alias, int64_t deadline
 		.destination = id_server(alias),
 		.path = fed_query(a, S("/_matrix/federation/v1/query/directory"), "room_alias", alias),
 		.max_bytes = ALIAS_BYTES,
-		.keep_us = MINUTE / 2,
-		.bad_us = MINUTE / 6,
 		.deadline_us = deadline_us,
 	};
 	const struct json *answer, *list;

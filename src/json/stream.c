@@ -7,10 +7,26 @@
  */
 #include "json/stream.h"
 
+#include <assert.h>
+
 #include "json/internal_json.h"
 
 enum { KEY_MOST = 255 };
-enum where { BEFORE, FIRST_KEY, NEXT_KEY, KEY, COLON, VALUE_BEGIN, FIRST_ELEMENT, NEXT_ELEMENT, VALUE, AFTER, END };
+enum where {
+	BEFORE_PAIR,
+	STATUS,
+	BEFORE,
+	FIRST_KEY,
+	NEXT_KEY,
+	KEY,
+	COLON,
+	VALUE_BEGIN,
+	FIRST_ELEMENT,
+	NEXT_ELEMENT,
+	VALUE,
+	AFTER,
+	END
+};
 
 struct json_stream {
 	const struct json_take *takes;
@@ -18,6 +34,7 @@ struct json_stream {
 	json_take_fn *fn;
 	void *ctx;
 	enum where where;
+	bool in_pair;                 /* a bracket closes behind the object */
 	const struct json_take *take; /* of the member at hand; NULL: skipped */
 	bool in_array;                /* ... and its elements are given out */
 	/* the value (or key) at hand */
@@ -34,7 +51,15 @@ struct json_stream *json_stream_new(const struct json_take *takes, size_t n, jso
 	s->n = n;
 	s->fn = fn;
 	s->ctx = ctx;
+	s->where = BEFORE;
 	return s;
+}
+
+void json_stream_in_pair(struct json_stream *s)
+{
+	assert(s->where == BEFORE);
+	s->where = BEFORE_PAIR;
+	s->in_pair = true;
 }
 
 void json_stream_free(struct json_stream **s)
@@ -204,6 +229,17 @@ static err *between(struct json_stream *s, struct arena *a, char c, bool *taken)
 {
 	*taken = true;
 	switch (s->where) {
+	case BEFORE_PAIR:
+		if (c != '[')
+			return err_new(a, ERR_BAD_JSON, "no pair of a number and an object");
+		s->where = STATUS;
+		return NULL;
+	case STATUS:
+		if (c == ',')
+			s->where = BEFORE;
+		else if (c < '0' || c > '9')
+			return err_new(a, ERR_BAD_JSON, "no pair of a number and an object");
+		return NULL;
 	case BEFORE:
 		if (c != '{')
 			return err_new(a, ERR_BAD_JSON, "no JSON object");
@@ -232,9 +268,13 @@ static err *between(struct json_stream *s, struct arena *a, char c, bool *taken)
 		return begin_value(s, a, c);
 	case AFTER:
 		return after_value(s, a, c);
+	case END:
+		if (!s->in_pair || c != ']')
+			break;
+		s->in_pair = false;
+		return NULL;
 	case KEY:
 	case VALUE:
-	case END:
 		break;
 	}
 	return bad(a, "something follows the value");
@@ -265,4 +305,7 @@ err *json_stream_feed(struct json_stream *s, struct arena *a, str bytes)
 	return NULL;
 }
 
-err *json_stream_end(struct json_stream *s, struct arena *a) { return s->where == END ? NULL : bad(a, "unfinished"); }
+err *json_stream_end(struct json_stream *s, struct arena *a)
+{
+	return s->where == END && !s->in_pair ? NULL : bad(a, "unfinished");
+}

@@ -20,6 +20,8 @@ typedef err *json_take_fn(void *ctx, size_t which, str value);
 struct json_stream;
 /* takes and ctx are borrowed. */
 struct json_stream *json_stream_new(const struct json_take *takes, size_t n, json_take_fn *fn, void *ctx);
+/* The object is the second of a pair, [200, {...}], as version 1 of some endpoints gives it. Before anything is fed. */
+void json_stream_in_pair(struct json_stream *s);
 void json_stream_free(struct json_stream **s);
 /* The next bytes. ERR_NOT_JSON, ERR_BAD_JSON (no object; a member that is to be an array is none), ERR_TOO_LARGE, or
  * what the function gave; in arena a. After an error nothing more may be fed. */

@@ -323,12 +323,12 @@ static err *own_event(struct reading *x, str server, struct event **out)
 	return err_new(x->a, ERR_CONNECTION_FAILED, "%.*s did not sign what we asked for", STR_ARG(server));
 }
 
-static err *call_server(struct reading *x, str server)
+static err *ask(struct reading *x, str server, str begin)
 {
 	struct fed_call call = {
 		.destination = server,
 		.method = S("PUT"),
-		.path = remote_send_path(x->a, S("/_matrix/federation/v2/send_join/"), x->made->event),
+		.path = remote_send_path(x->a, begin, x->made->event),
 		.content = x->made->event->json,
 		.patience = FED_ANYWAY,
 		.patient = true,
@@ -336,9 +336,20 @@ static err *call_server(struct reading *x, str server)
 		.take = feed,
 		.take_ctx = x,
 	};
-	struct thread *checker = thread_start("join", check_main, x);
-	err *e = fed_one(x->r->opt.fed, x->a, &call, clock_mono_us() + INT64_C(1000) * REMOTE_JOIN_MS);
 
+	return fed_one(x->r->opt.fed, x->a, &call, clock_mono_us() + INT64_C(1000) * REMOTE_JOIN_MS);
+}
+
+static err *call_server(struct reading *x, str server)
+{
+	struct thread *checker = thread_start("join", check_main, x);
+	err *e = ask(x, server, S("/_matrix/federation/v2/send_join/"));
+
+	/* Servers from before version 2, whose rooms have the oldest form. */
+	if (e && e->code == ERR_UNRECOGNIZED && x->made->rv->event_format == EVENT_FORMAT_NAMED) {
+		json_stream_in_pair(x->stream);
+		e = ask(x, server, S("/_matrix/federation/v1/send_join/"));
+	}
 	if (!e)
 		e = json_stream_end(x->stream, x->a);
 	lock_take(&x->lock);

@@ -99,7 +99,6 @@ err *remote_for_client(struct arena *a, err *e)
 	case ERR_BAD_JSON:
 	case ERR_NOT_JSON:
 	case ERR_UNRECOGNIZED:
-	case ERR_UNKNOWN:
 		return err_new(a, ERR_CONNECTION_FAILED, "%.*s", STR_ARG(e->msg));
 	default:
 		return e;

@@ -80,6 +80,7 @@ static const struct {
 	int status;
 	enum err_code code; /* 0: none */
 	const char *extra;
+	const char *passed; /* as it is for a client: its errcode */
 } ANSWERS[] = {
 	{ "/forbidden", "{\"errcode\":\"M_FORBIDDEN\",\"error\":\"You are not invited\"}", 403, ERR_FORBIDDEN, NULL },
 	{ "/not-found", "{\"errcode\":\"M_NOT_FOUND\",\"error\":\"?\"}", 404, ERR_NOT_FOUND, NULL },
@@ -100,7 +101,9 @@ static const struct {
 	{ "/no-endpoint", "<html>404</html>", 404, ERR_UNRECOGNIZED, NULL },
 	{ "/no-method", "", 405, ERR_UNRECOGNIZED, NULL },
 	{ "/strange", "{\"errcode\":\"ORG_STRANGE\"}", 404, ERR_NOT_FOUND, NULL },
-	{ "/strange-400", "{\"errcode\":\"ORG_STRANGE\"}", 418, ERR_UNKNOWN, NULL },
+	{ "/strange-400", "{\"errcode\":\"ORG_STRANGE\"}", 418, ERR_UNKNOWN, NULL, "ORG_STRANGE" },
+	{ "/known-otherwise", "{\"errcode\":\"M_UNKNOWN_TOKEN\"}", 400, ERR_UNKNOWN, NULL },
+	{ "/no-errcode", "{\"errcode\":\"STRANGE\\\"}\"}", 400, ERR_UNKNOWN, NULL },
 	{ "/list", "[1]", 400, ERR_UNKNOWN, NULL },
 	{ "/large", "{\"errcode\":\"M_TOO_LARGE\"}", 413, ERR_REMOTE_TOO_LARGE, NULL },
 	/* What would log our user out, or blame him for what only servers can mend. */
@@ -309,6 +312,11 @@ static void a_no_is_told_in_our_words(void **state)
 		ok(e->code == ANSWERS[i].code, "%s: %s", c.path.p, err_errcode(e->code));
 		ok(err_status(e->code) != 401, "%s: nobody is logged out", c.path.p);
 		same_str(e->extra, str_c(ANSWERS[i].extra));
+		ok(!ANSWERS[i].passed == str_is_none(e->body), "%s", ANSWERS[i].path);
+		if (ANSWERS[i].passed)
+			ok(str_contains(e->body,
+					arena_printf(w.a, "{\"errcode\":\"%s\",\"error\":\"", ANSWERS[i].passed)),
+			   "%.*s", STR_ARG(e->body));
 		assert_int_equal(c.status, ANSWERS[i].status);
 		assert_int_equal(e->detail, 0);
 		ok(!backoff_pauses(w.fed, c.destination, NULL), "%s: it lives", c.path.p);

@@ -198,6 +198,7 @@ static void only_what_is_good_is_shown(void **state)
 	struct world t;
 	int64_t joined;
 	size_t n;
+	unsigned asked;
 
 	(void)state;
 	begin(&t, 0);
@@ -212,6 +213,10 @@ static void only_what_is_good_is_shown(void **state)
 	same_str(room_id, S("!r:b"));
 	assert_int_equal(n, 2);
 	same_str(servers[1], S("c:8448"));
+	asked = other.asked;
+	good(query_alias(t.q, t.w.a, arena_join2(t.w.a, S("#a:"), fed_world_name(&t.w, "b.example")), in_seconds(20),
+			 &room_id, &servers, &n));
+	ok(other.asked == asked + 1, "an alias may name another room by now");
 	fails_with(query_alias(t.q, t.w.a, arena_join2(t.w.a, S("#odd:"), fed_world_name(&t.w, "b.example")),
 			       in_seconds(20), &room_id, &servers, &n),
 		   ERR_CONNECTION_FAILED);

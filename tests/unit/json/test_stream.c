@@ -26,12 +26,14 @@ static err *take(void *ctx, size_t which, str value)
 }
 
 /* Fed in pieces of `step` bytes. */
-static err *read_in(struct arena *a, str text, size_t step, str *out)
+static err *read_in(struct arena *a, str text, size_t step, bool pair, str *out)
 {
 	struct seen seen = { a, S("") };
 	struct json_stream *s = json_stream_new(takes, ARRAY_LEN(takes), take, &seen);
 	err *e = NULL;
 
+	if (pair)
+		json_stream_in_pair(s);
 	for (size_t at = 0; !e && at < text.n; at += step) {
 		const str piece = str_head(str_from(text, at), MIN(step, text.n - at));
 		/* Alone in memory: a read beyond it is seen, and so is who holds on to it. */
@@ -73,7 +75,7 @@ static void what_is_taken(void **state)
 		for (size_t step = 1; step <= cases[i].text.n; step++) {
 			str got;
 
-			good(read_in(a, cases[i].text, step, &got));
+			good(read_in(a, cases[i].text, step, false, &got));
 			ok(str_eq(got, cases[i].expected), "case %zu in pieces of %zu: %.*s", i, step, STR_ARG(got));
 		}
 	}
@@ -112,7 +114,7 @@ static void what_is_refused(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		for (size_t step = 1; step <= cases[i].text.n + 1; step++) {
 			str got;
-			const err *e = read_in(a, cases[i].text, step, &got);
+			const err *e = read_in(a, cases[i].text, step, false, &got);
 
 			ok(e && e->code == cases[i].code, "case %zu in pieces of %zu: %d", i, step,
 			   e ? (int)e->code : 0);
@@ -120,4 +122,35 @@ static void what_is_refused(void **state)
 	}
 }
 
-TEST_MAIN(cmocka_unit_test(what_is_taken), cmocka_unit_test(what_is_refused))
+/* "[200, {...}]" */
+static void an_object_in_a_pair(void **state)
+{
+	static const struct {
+		str text;
+		enum err_code code;
+	} cases[] = {
+		{ STR("[200,{\"event\":1}]"), ERR_NONE },
+		{ STR(" [ 200 , {\"event\":1} ] "), ERR_NONE },
+		{ STR("{\"event\":1}"), ERR_BAD_JSON },
+		{ STR("[\"200\",{\"event\":1}]"), ERR_BAD_JSON },
+		{ STR("[200,[]]"), ERR_BAD_JSON },
+		{ STR("[200,{\"event\":1}"), ERR_NOT_JSON },
+		{ STR("[200,{\"event\":1},{}]"), ERR_NOT_JSON },
+		{ STR("[200,{\"event\":1}]]"), ERR_NOT_JSON },
+	};
+	AUTO_ARENA a = arena_new();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		for (size_t step = 1; step <= cases[i].text.n; step++) {
+			str got;
+			const err *e = read_in(a, cases[i].text, step, true, &got);
+
+			ok((e ? e->code : ERR_NONE) == cases[i].code, "case %zu in pieces of %zu: %d", i, step,
+			   e ? (int)e->code : 0);
+			ok(e || str_eq(got, S("1:1|")), "case %zu in pieces of %zu: %.*s", i, step, STR_ARG(got));
+		}
+	}
+}
+
+TEST_MAIN(cmocka_unit_test(what_is_taken), cmocka_unit_test(what_is_refused), cmocka_unit_test(an_object_in_a_pair))

@@ -179,7 +179,7 @@ static inline str scene_body(const struct visit *v)
 	return (str){ end + 4, (size_t)(v->request.p + v->request.n - end) - 4 };
 }
 
-static inline bool scene_answer_kind(struct visit *v, struct arena *a, struct scene *s, str kind, str last)
+static inline bool scene_answer_kind(struct visit *v, struct arena *a, struct scene *s, str version, str kind, str last)
 {
 	const str body = scene_body(v);
 	const bool restricted =
@@ -198,11 +198,13 @@ static inline bool scene_answer_kind(struct visit *v, struct arena *a, struct sc
 		return scene_say(v, 200, scene_template(s, a, last, "knock", false));
 	if (str_eq(kind, S("send_join")) && !str_is_none(s->join_answer))
 		return scene_say(v, 200, s->join_answer);
-	if (str_eq(kind, S("send_join")))
+	if (str_eq(kind, S("send_join"))) {
+		const str event = restricted && !s->no_voucher_signature ? scene_cosigned(s, a, body) : STR_NONE;
+		const str answer = far_join_answer(&s->f, a, event);
+
 		return scene_say(v, 200,
-				 far_join_answer(&s->f, a,
-						 restricted && !s->no_voucher_signature ? scene_cosigned(s, a, body)
-											: STR_NONE));
+				 str_eq(version, S("v1")) ? arena_printf(a, "[200, %.*s]", STR_ARG(answer)) : answer);
+	}
 	if (str_eq(kind, S("send_leave")))
 		return scene_say(v, 200, S("{}"));
 	if (str_eq(kind, S("send_knock")))
@@ -267,7 +269,7 @@ static bool scene_answer(struct visit *v)
 							      s->no[i].errcode && s->no[i].errcode[0] == 'M'
 								      ? s->no[i].errcode
 								      : "M_UNRECOGNIZED"));
-		return scene_answer_kind(v, a, s, kind, parts[n - 1]);
+		return scene_answer_kind(v, a, s, parts[3], kind, parts[n - 1]);
 	}
 }
 

@@ -116,6 +116,16 @@ JOINS(6)
 JOINS(10)
 JOINS(12)
 
+/* "v1/send_join": a server that knows no other, and its answer in a pair. */
+SCENE(an_old_server_is_asked_in_the_old_way, "2")
+{
+	far_member(&s->f, "bob", "join");
+	s->no[0] = (struct far_no){ "far.example", "send_join", 404, "v2" };
+	good(join_far(s, who(s->w, "alice")));
+	check_room(s, alice, 1);
+	assert_int_equal(scene_count(s, "far.example send_join"), 2);
+}
+
 /* What we sign is ours, whatever the template says. */
 SCENE(the_template_is_checked, "11")
 {
@@ -180,6 +190,9 @@ SCENE(servers_are_asked_in_turn, "11")
 	/* "the Client-Server API request SHOULD fail with a 5xx error" */
 	s->no[1].errcode = "M_MISSING_PARAM";
 	fails_with(join_via(s, by, s->f.room_id, via, ARRAY_LEN(via)), ERR_CONNECTION_FAILED);
+	/* Nor does it lose what we do not know. */
+	s->no[1] = (struct far_no){ "strict.example", "make_join", 400, "M_MOON_IS_WRONG" };
+	assert_true(str_contains(join_via(s, by, s->f.room_id, via, ARRAY_LEN(via))->body, S("\"M_MOON_IS_WRONG\"")));
 	s->no[2].status = 0;
 	good(join_via(s, by, s->f.room_id, via, ARRAY_LEN(via)));
 	check_room(s, alice, 1);
@@ -445,7 +458,8 @@ SCENE(who_may_not_wait_is_told, "11")
 }
 
 TEST_MAIN(WORLD_TESTS(joins_1), WORLD_TESTS(joins_3), WORLD_TESTS(joins_6), WORLD_TESTS(joins_10),
-	  WORLD_TESTS(joins_12), WORLD_TESTS(the_template_is_checked), WORLD_TESTS(servers_are_asked_in_turn),
+	  WORLD_TESTS(joins_12), WORLD_TESTS(an_old_server_is_asked_in_the_old_way),
+	  WORLD_TESTS(the_template_is_checked), WORLD_TESTS(servers_are_asked_in_turn),
 	  WORLD_TESTS(a_bad_answer_is_refused), WORLD_TESTS(bad_events_are_left_out),
 	  WORLD_TESTS(a_restricted_room_signs_for_us), WORLD_TESTS(a_room_is_fetched_once),
 	  WORLD_TESTS(coming_back_to_a_room_that_moved_on), WORLD_TESTS(a_failure_leaves_no_half_room),
