@@ -130,7 +130,9 @@ def suite_blackbox():
         prepare_node()
     report = TOP / "build" / "blackbox.xml"
     report.unlink(missing_ok=True)
-    subprocess.run([VENV / "bin" / "pytest", "--junitxml", report, "tests/blackbox"], cwd=TOP, check=False)
+    # Scenarios mostly wait: as many files at once as there are processors, each with servers of its own.
+    subprocess.run([VENV / "bin" / "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--junitxml", report, "tests/blackbox"],
+                   cwd=TOP, check=False)
     if not report.exists():
         raise Failed("pytest wrote no report")
     passed = failed = 0
