@@ -39,6 +39,14 @@ static const struct {
 	{ "outlier state, received", MADE_PLACED_OUTLIER, true, true, true, true, true, true, true, true, true },
 };
 
+static const unsigned flags_of[] = {
+	[MADE_GOOD] = 0,
+	[MADE_EVADING] = EVENT_SOFT_FAILED,
+	[MADE_POWERLESS] = EVENT_REJECTED,
+	[MADE_OUTLIER] = EVENT_OUTLIER,
+	[MADE_PLACED_OUTLIER] = 0,
+};
+
 struct scene {
 	struct world *w;
 	str id, base;
@@ -169,6 +177,8 @@ static void check_row(struct world *w, size_t i, const char *version)
 	for (int again = 0; again < 2; again++) { /* as it is in memory, and as it is read back */
 		row = event_row(w, ev->event_id);
 		assert_non_null(row);
+		ok((row->flags & (EVENT_REJECTED | EVENT_SOFT_FAILED | EVENT_OUTLIER)) == flags_of[rows[i].made],
+		   "v%s %s: flags", version, rows[i].name);
 		ok(is_shown(&sc, row, true) == rows[i].in_sync, "v%s %s: /sync", version, rows[i].name);
 		ok(is_shown(&sc, row, false) == rows[i].in_sync, "v%s %s: /messages", version, rows[i].name);
 		ok(is_extremity(&sc, row) == rows[i].extremity, "v%s %s: extremity", version, rows[i].name);
