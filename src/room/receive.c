@@ -15,10 +15,12 @@ struct received {
 	struct proposal p;
 	struct arrival how;
 	int64_t *prevs;
-	struct state_root *roots; /* after the prev_events */
-	bool gap;                 /* below it in the timeline, something is missing */
-	bool given_counts;        /* a given state is among the roots */
-	const struct event **auth_events;
+	struct state_root *roots;         /* after the prev_events */
+	bool gap;                         /* below it in the timeline, something is missing */
+	bool given_counts;                /* a given state is among the roots */
+	const struct event **auth_events; /* of this room */
+	size_t n_auth;
+	bool names_another_room; /* some of its auth_events are another room's */
 	VEC(str) missing;
 };
 
@@ -109,6 +111,23 @@ static err *find_prev(struct draft *d, struct received *r, size_t i)
 	return store_root_load(tx, room->nid, row->root_after, &r->roots[i]);
 }
 
+/* An auth_event that this room does not have: missing, or another room's, which nobody will ever give us for this one.
+ */
+static err *find_elsewhere(struct received *r, str id)
+{
+	struct event_mark *marks;
+	struct tx *tx;
+	size_t n;
+
+	TRY(room_tx(r->room, &tx));
+	TRY(store_event_marks(tx, &id, 1, &marks, &n));
+	if (n && marks[0].room != r->room->nid)
+		r->names_another_room = true;
+	else
+		vec_push(r->room->a, &r->missing, id);
+	return NULL;
+}
+
 /* Most auth_events are what the room's current state has, which is in memory. */
 static err *find_auth_events(struct received *r)
 {
@@ -120,15 +139,19 @@ static err *find_auth_events(struct received *r)
 	for (size_t k = 0; k < n; k++)
 		TRY(room_current_text(room, keys[k].type, keys[k].state_key, &now[k]));
 	for (size_t i = 0; i < ev->n_auth_events; i++) {
-		const struct event **out = &r->auth_events[i];
+		const struct event **out = &r->auth_events[r->n_auth];
 
 		*out = NULL;
 		for (size_t k = 0; k < n && !*out; k++)
 			*out = now[k] && str_eq(now[k]->event_id, ev->auth_events[i]) ? now[k] : NULL;
 		if (!*out)
 			TRY(room_event_by_id(room, ev->auth_events[i], out, NULL));
-		if (!*out || room_forgets_auth(room, (*out)->nid))
+		if (!*out)
+			TRY(find_elsewhere(r, ev->auth_events[i]));
+		else if (room_forgets_auth(room, (*out)->nid))
 			vec_push(room->a, &r->missing, ev->auth_events[i]);
+		else
+			r->n_auth++;
 	}
 	return NULL;
 }
@@ -252,10 +275,12 @@ static err *check_auth_events(const struct received *r)
 {
 	struct room *room = r->room;
 	const struct event *ev = r->ev, **events = ARENA_ARRAY(room->a, const struct event *, ev->n_auth_events + 1);
-	struct state_list list = { events, ev->n_auth_events };
+	struct state_list list = { events, r->n_auth };
 
-	TRY(auth_check_auth_events(room->a, room->rv, ev, r->auth_events, ev->n_auth_events));
-	for (size_t i = 0; i < ev->n_auth_events; i++)
+	if (r->names_another_room)
+		return err_new(room->a, ERR_FORBIDDEN, "auth_events has an event of another room");
+	TRY(auth_check_auth_events(room->a, room->rv, ev, r->auth_events, r->n_auth));
+	for (size_t i = 0; i < r->n_auth; i++)
 		events[i] = r->auth_events[i];
 	if (room->rv->create_not_in_auth_events) {
 		TRY(room_current_text(room, S("m.room.create"), S(""), &events[list.n]));
@@ -360,7 +385,7 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 		keep_outlier(d, r, je);
 	if (r->gap)
 		je->row.flags |= EVENT_GAP;
-	job_event_edges(d, je, r->prevs, r->ev->n_prev_events, r->auth_events, r->ev->n_auth_events);
+	job_event_edges(d, je, r->prevs, r->ev->n_prev_events, r->auth_events, r->n_auth);
 	je->received = true;
 	je->resident = r->p.resident;
 	if (r->how.before)

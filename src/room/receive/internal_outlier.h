@@ -21,7 +21,7 @@ struct outlier_name {
 	bool stored;        /* ... in this room */
 	bool usable;        /* its number counts: stored, or placed by this pass */
 	bool rejected;      /* by its auth_events */
-	bool elsewhere;     /* v1, v2: another room's event has this name */
+	bool elsewhere;     /* another room's event has this name */
 	bool popular;       /* many name it: read once, and kept */
 	struct event *read; /* popular: in outliers.readings, or NULL */
 };

@@ -37,7 +37,7 @@ static err *read_shared(struct outliers *o, struct arena *a, uint32_t name_i, st
 {
 	struct outlier_name *name = &o->names.p[name_i];
 
-	if (name->read || (!name->popular && name->rec))
+	if (name->read || name->elsewhere || (!name->popular && name->rec))
 		return NULL;
 	if (name->rec)
 		return outliers_read(o, o->readings, name->rec - 1, &name->read);
@@ -68,17 +68,24 @@ static err *read_all_shared(struct outliers *o, struct arena *a, const struct ou
 	return NULL;
 }
 
-static err *parents_of(struct outliers *o, struct arena *a, const struct outlier_rec *r, const struct event **out)
+/* Those of this room. */
+static err *parents_of(struct outliers *o, struct arena *a, const struct outlier_rec *r, const struct event **out,
+		       size_t *out_n)
 {
+	size_t n = 0;
+
 	for (size_t k = 0; k < r->n_auth; k++) {
 		const struct outlier_name *name = &o->names.p[o->auth.p[r->auth_at + k]];
 		struct event *ev = name->read;
 
+		if (name->elsewhere)
+			continue;
 		assert(name->usable);
 		if (!ev)
 			TRY(outliers_read(o, a, name->rec - 1, &ev));
-		out[k] = ev;
+		out[n++] = ev;
 	}
+	*out_n = n;
 	return NULL;
 }
 
@@ -105,20 +112,22 @@ static err *judge(struct outliers *o, struct arena *a, struct outlier_ready *x)
 	const struct event **auth = ARENA_ARRAY(a, const struct event *, r->n_auth + 1);
 	int64_t *nids = ARENA_ARRAY(a, int64_t, r->n_auth);
 	const struct event *create;
+	size_t n;
 	err *e;
 
 	TRY(outliers_read(o, a, x->rec, &x->ev));
-	TRY(parents_of(o, a, r, auth));
-	for (size_t k = 0; k < r->n_auth; k++)
+	TRY(parents_of(o, a, r, auth, &n));
+	for (size_t k = 0; k < n; k++)
 		nids[k] = auth[k]->nid;
-	x->auths = store_nids_pack(a, nids, r->n_auth);
+	x->auths = store_nids_pack(a, nids, n);
 	x->entry = (struct auth_entry){
 		.event = x->ev->nid,
-		.parents = auth_parents(a, x->ev, auth, r->n_auth),
-		.n_parents = r->n_auth,
+		.parents = auth_parents(a, x->ev, auth, n),
+		.n_parents = n,
 	};
 	create = r->n_needed > r->n_auth ? o->names.p[o->auth.p[r->auth_at + r->n_auth]].read : NULL;
-	e = check(o, a, x->ev, create, auth, r->n_auth);
+	e = n < r->n_auth ? err_new(a, ERR_FORBIDDEN, "auth_events has an event of another room")
+			  : check(o, a, x->ev, create, auth, n);
 	if (e && e->code != ERR_FORBIDDEN)
 		return e;
 	x->ev->rejected = e != NULL;

@@ -94,6 +94,9 @@ static void link_children(struct outliers *o, struct ordering *x)
 	mem_free(next);
 }
 
+/* Who names another room's event is rejected for it, whatever else there is. */
+static bool waits_for(const struct outlier_name *name) { return !name->usable && !name->elsewhere; }
+
 /* The lowest level: those that stand on what is stored alone. */
 static void begin_levels(struct outliers *o, struct ordering *x)
 {
@@ -103,7 +106,7 @@ static void begin_levels(struct outliers *o, struct ordering *x)
 		if (!is_new(o, r))
 			continue;
 		for (size_t k = 0; k < r->n_needed; k++)
-			x->waits[rec] += !o->names.p[o->auth.p[r->auth_at + k]].usable;
+			x->waits[rec] += waits_for(&o->names.p[o->auth.p[r->auth_at + k]]);
 		if (x->waits[rec] == 0)
 			o->order[o->n_order++] = (uint32_t)rec;
 	}

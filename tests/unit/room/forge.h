@@ -12,6 +12,7 @@ struct forge {
 	/* Or NULL: finds events that the room does not know. */
 	const struct event *(*unseen)(void *ctx, str event_id);
 	void *ctx;
+	const struct event *also; /* or NULL: a further auth_event, whatever it is */
 };
 
 static inline struct forge forge_for(struct world *w, str room_id, const char *version)
@@ -46,7 +47,7 @@ static inline struct event *forge_by(struct forge *f, str sender_id, const char 
 	struct world *w = f->w;
 	const struct json *c = js(w->a, content);
 	struct state_key keys[AUTH_KEYS_MAX];
-	str auth[AUTH_KEYS_MAX], auth_hashes[AUTH_KEYS_MAX], *prev_hashes = ARENA_ARRAY(w->a, str, n_prevs);
+	str auth[AUTH_KEYS_MAX + 1], auth_hashes[AUTH_KEYS_MAX + 1], *prev_hashes = ARENA_ARRAY(w->a, str, n_prevs);
 	struct event_fields fields = {
 		.room_id = f->room_id,
 		.sender = sender_id,
@@ -70,6 +71,10 @@ static inline struct event *forge_by(struct forge *f, str sender_id, const char 
 			continue;
 		auth[fields.n_auth_events] = row->event_id;
 		auth_hashes[fields.n_auth_events++] = hash_of(f, row->event_id);
+	}
+	if (f->also) {
+		auth[fields.n_auth_events] = f->also->event_id;
+		auth_hashes[fields.n_auth_events++] = hash_of(f, f->also->event_id);
 	}
 	if (f->rv->event_format == EVENT_FORMAT_NAMED) {
 		for (size_t i = 0; i < n_prevs; i++)

@@ -393,6 +393,49 @@ static void auth_events_are_asked_for(struct world *w)
 }
 WORLD(auth_events_are_asked_for)
 
+/* As Sytest's "outliers whose auth_events are in a different room are correctly rejected": Q names a membership of
+ * another room, R is by its user, S is good. */
+static void auth_events_of_another_room_reject(struct world *w)
+{
+	for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
+		struct scene s;
+		struct forge other;
+		const struct event *q, *r, *t, *foreign;
+		const struct event_row *row;
+		str room, base;
+
+		begin(&s, w, versions[v]);
+		room = open_room(w, versions[v]);
+		other = forge_for(w, room, versions[v]);
+		base = say(w, who(w, "alice"), room, "base");
+		foreign = forge_by(&other, S("@v:far"), "m.room.member", "@v:far", "{'membership':'join'}", &base, 1);
+		assert_int_equal(put(w, foreign), APPEND_ACCEPTED);
+		s.f.also = foreign;
+		q = made(&s, "m.room.member", "@v:far", "{'membership':'join','displayname':'Q'}", s.base);
+		hide(&s, q);
+		s.f.also = q;
+		r = said(&s, q->event_id);
+		s.f.also = NULL;
+		t = said(&s, r->event_id);
+		state_is(&s, q->event_id, STR_NONE, NULL, 0);
+		comes(&s, t);
+		row = event_row(w, q->event_id);
+		ok(row && row->flags & EVENT_REJECTED, "Q, version %s", versions[v]);
+		row = event_row(w, r->event_id);
+		ok(row && row->flags & EVENT_REJECTED, "R, version %s", versions[v]);
+		assert_int_equal(membership_now(w, s.id, "v"), MEMBER_NONE);
+		/* Also one that comes itself. */
+		s.f.also = foreign;
+		const struct event *direct = said(&s, t->event_id);
+		struct received_event in = receive_one(&s, direct);
+		good(in.error);
+		assert_int_equal(in.outcome, APPEND_REJECTED);
+		check_flat(w, s.id);
+		end(&s);
+	}
+}
+WORLD(auth_events_of_another_room_reject)
+
 /* Everything that waits is told when the server stops, and nothing more is taken. */
 static void nothing_waits_for_ever(struct world *w)
 {
@@ -429,6 +472,7 @@ int main(void)
 		WORLD_TESTS(large_states_come_as_a_whole),
 		WORLD_TESTS(gaps_show_through_what_is_rejected),
 		WORLD_TESTS(auth_events_are_asked_for),
+		WORLD_TESTS(auth_events_of_another_room_reject),
 		WORLD_TESTS(nothing_waits_for_ever),
 	};
 
