@@ -251,14 +251,66 @@ static err *make_all(struct store *st, struct arena *a, struct interning_all *al
 	return NULL;
 }
 
+/* Adds the numbers of those that are stored to the map. */
+static err *select_ids(struct store *st, struct tx *tx, struct strs texts, struct map *found)
+{
+	struct rows *rs;
+
+	TRY(tx_query(tx, "SELECT id, text FROM interned WHERE text IN $1", BIND(B(texts)), &rs));
+	while (rows_next(rs)) {
+		const int64_t id = rows_i64(rs, 0);
+		const str text = rows_str(rs, 1);
+
+		(void)map_put(found, text, (void *)(uintptr_t)id);
+		if (!tx->writer)
+			remember(&st->interned, id, text);
+	}
+	return rows_end(&rs);
+}
+
+/* Those that are not in the cache: a statement a thousand. out: 0 for what is nowhere. */
+static err *find_all(struct store *st, struct arena *a, const str *wanted, size_t n, int64_t *out)
+{
+	struct tx *tx = tx_here(st);
+	struct map found;
+	AUTO_TX own = NULL;
+
+	if (!tx)
+		TRY(store_read(st, a, &own));
+	map_init(&found, a);
+	for (size_t from = 0; from < n; from += TEXTS_AT_ONCE)
+		TRY(select_ids(st, tx ? tx : own, (struct strs){ wanted + from, MIN(n - from, (size_t)TEXTS_AT_ONCE) },
+			       &found));
+	for (size_t i = 0; i < n; i++)
+		out[i] = (int64_t)(uintptr_t)map_get(&found, wanted[i]);
+	return NULL;
+}
+
 err *store_intern_all(struct store *st, struct arena *a, const struct store_text *texts, size_t n)
 {
 	struct interning_all fresh = { 0 };
+	VEC(size_t) missing = { 0 };
+	VEC(str) wanted = { 0 };
+	int64_t *found;
 
 	for (size_t i = 0; i < n; i++) {
-		TRY(store_intern_find(st, a, texts[i].text, texts[i].nid));
-		if (!*texts[i].nid)
-			vec_push(a, &fresh.list, (struct interning){ .text = texts[i].text, .out = texts[i].nid });
+		assert(!str_is_none(texts[i].text));
+		*texts[i].nid = cached_id(&st->interned, texts[i].text);
+		if (*texts[i].nid)
+			continue;
+		vec_push(a, &missing, i);
+		vec_push(a, &wanted, texts[i].text);
+	}
+	if (missing.n == 0)
+		return NULL;
+	found = ARENA_ARRAY(a, int64_t, missing.n);
+	TRY(find_all(st, a, wanted.p, missing.n, found));
+	for (size_t i = 0; i < missing.n; i++) {
+		const struct store_text *t = &texts[missing.p[i]];
+
+		*t->nid = found[i];
+		if (!found[i])
+			vec_push(a, &fresh.list, (struct interning){ .text = t->text, .out = t->nid });
 	}
 	return fresh.list.n ? make_all(st, a, &fresh) : NULL;
 }

@@ -181,13 +181,15 @@ static inline str scene_body(const struct visit *v)
 
 static inline bool scene_answer_kind(struct visit *v, struct arena *a, struct scene *s, str version, str kind, str last)
 {
+	struct far far = s->f; /* with memory of this thread */
 	const str body = scene_body(v);
-	const bool restricted =
-		far_current(&s->f, "m.room.join_rules", S("")) &&
-		str_eq(json_get_str(far_current(&s->f, "m.room.join_rules", S(""))->content, S("join_rule")),
-		       S("restricted"));
+	const struct event *rules;
+	bool restricted;
 	struct json *j;
 
+	far.a = a;
+	rules = far_current(&far, "m.room.join_rules", S(""));
+	restricted = rules && str_eq(json_get_str(rules->content, S("join_rule")), S("restricted"));
 	if (str_starts(kind, S("make_")) && !str_is_none(s->template_text))
 		return scene_say(v, 200, s->template_text);
 	if (str_eq(kind, S("make_join")))
@@ -200,7 +202,7 @@ static inline bool scene_answer_kind(struct visit *v, struct arena *a, struct sc
 		return scene_say(v, 200, s->join_answer);
 	if (str_eq(kind, S("send_join"))) {
 		const str event = restricted && !s->no_voucher_signature ? scene_cosigned(s, a, body) : STR_NONE;
-		const str answer = far_join_answer(&s->f, a, event);
+		const str answer = far_join_answer(&far, a, event);
 
 		return scene_say(v, 200,
 				 str_eq(version, S("v1")) ? arena_printf(a, "[200, %.*s]", STR_ARG(answer)) : answer);

@@ -319,6 +319,44 @@ SCENE(a_room_is_fetched_once, "11")
 	check_room(s, both_of_us, 2);
 }
 
+/* What a member more costs, in statements: the event, its place in the index of auth chains and links from there, two
+ * flat rows, the name of the user. */
+SCENE(what_a_large_room_costs, "11")
+{
+	struct world *w = s->w;
+	enum { FEW = 500, MANY = 2500 };
+	uint64_t cost[2], commits[2];
+
+	for (size_t round = 0; round < 2; round++) {
+		const size_t n = round ? MANY : FEW;
+		uint64_t before, commits_before;
+
+		far_begin(&s->f, w->a, "11", arena_cstr(w->a, s->far_name));
+		s->f.room_id = arena_printf(w->a, "!r%zu:%.*s", round, STR_ARG(s->far_name));
+		s->f.events.n = 0;
+		map_init(&s->f.state, w->a);
+		const str admin = far_user(&s->f, "admin");
+		(void)far_state(&s->f, admin, "m.room.create", S(""), "{'room_version':'11'}");
+		far_member(&s->f, "admin", "join");
+		far_state(&s->f, admin, "m.room.power_levels", S(""),
+			  arena_printf(w->a, "{'users':{'%.*s':100}}", STR_ARG(admin)).p);
+		far_state(&s->f, admin, "m.room.join_rules", S(""), "{'join_rule':'public'}");
+		for (size_t i = 0; i < n; i++)
+			far_member(&s->f, arena_printf(w->a, "r%zu-%zu", round, i).p, "join");
+		before = store_statements_here();
+		commits_before = store_commits_here();
+		good(join_far(s, who(w, "alice")));
+		cost[round] = store_statements_here() - before;
+		commits[round] = store_commits_here() - commits_before;
+		assert_int_equal(count_rows(s, "SELECT COUNT(*) FROM joins"), 0);
+	}
+	ok(cost[1] - cost[0] <= (MANY - FEW) * 9, "%zu statements for %d members more", (size_t)(cost[1] - cost[0]),
+	   MANY - FEW);
+	/* pieces of many rows, but not of all */
+	ok(commits[1] >= 10 && commits[1] <= 250, "%zu commits", (size_t)commits[1]);
+	assert_int_equal(count_rows(s, "SELECT MAX(joined) FROM room_heads"), MANY + 2);
+}
+
 /* All of ours left, the room went on, and one comes back: its state is what it is by now. */
 SCENE(coming_back_to_a_room_that_moved_on, "11")
 {
@@ -462,6 +500,6 @@ TEST_MAIN(WORLD_TESTS(joins_1), WORLD_TESTS(joins_3), WORLD_TESTS(joins_6), WORL
 	  WORLD_TESTS(the_template_is_checked), WORLD_TESTS(servers_are_asked_in_turn),
 	  WORLD_TESTS(a_bad_answer_is_refused), WORLD_TESTS(bad_events_are_left_out),
 	  WORLD_TESTS(a_restricted_room_signs_for_us), WORLD_TESTS(a_room_is_fetched_once),
-	  WORLD_TESTS(coming_back_to_a_room_that_moved_on), WORLD_TESTS(a_failure_leaves_no_half_room),
-	  WORLD_TESTS(a_restart_takes_away_what_was_begun), WORLD_TESTS(by_a_name_of_another_server),
-	  WORLD_TESTS(who_may_not_wait_is_told))
+	  WORLD_TESTS(what_a_large_room_costs), WORLD_TESTS(coming_back_to_a_room_that_moved_on),
+	  WORLD_TESTS(a_failure_leaves_no_half_room), WORLD_TESTS(a_restart_takes_away_what_was_begun),
+	  WORLD_TESTS(by_a_name_of_another_server), WORLD_TESTS(who_may_not_wait_is_told))

@@ -118,6 +118,34 @@ static void new_texts_share_a_commit(struct both *b)
 }
 BOTH(new_texts_share_a_commit)
 
+/* Two thousand known and two thousand new ones, one place for many numbers that nobody wants. */
+static void many_texts_are_found_together(struct both *b)
+{
+	enum { MANY = 4000 };
+	struct store_text *texts = ARENA_ARRAY(b->a, struct store_text, MANY + 2);
+	int64_t *ids = ARENA_ARRAY(b->a, int64_t, MANY), *again = ARENA_ARRAY(b->a, int64_t, MANY), any, known;
+	uint64_t before;
+
+	for (size_t i = 0; i < MANY; i++)
+		texts[i] = (struct store_text){ arena_printf(b->a, "text %zu", i), &ids[i] };
+	both_ok(store_intern_all(b->st, b->a, texts, MANY / 2));
+	both_reopen(b); /* nothing is in the cache */
+	texts[MANY] = (struct store_text){ S("a new one"), &any };
+	texts[MANY + 1] = (struct store_text){ S("text 1"), &any };
+	before = store_statements_here();
+	both_ok(store_intern_all(b->st, b->a, texts, MANY + 2));
+	/* each new one is inserted; besides, they are looked for in a handful of questions */
+	assert_in_range(store_statements_here() - before, MANY / 2 + 1, MANY / 2 + 40);
+	both_reopen(b);
+	for (size_t i = 0; i < MANY; i++)
+		texts[i].nid = &again[i];
+	both_ok(store_intern_all(b->st, b->a, texts, MANY));
+	assert_memory_equal(ids, again, MANY * sizeof(*ids));
+	both_ok(store_intern_find(b->st, b->a, S("a new one"), &known));
+	assert_true(known > 0);
+}
+BOTH(many_texts_are_found_together)
+
 struct interner {
 	struct store *st;
 	int64_t got[TEXTS];
@@ -309,6 +337,7 @@ int main(void)
 		BOTH_TESTS(a_large_block_is_in_one_piece),
 		BOTH_TESTS(most_numbers_cost_no_statement),
 		BOTH_TESTS(new_texts_share_a_commit),
+		BOTH_TESTS(many_texts_are_found_together),
 		BOTH_TESTS(a_text_has_one_number),
 		BOTH_TESTS(the_empty_text_is_a_text),
 		BOTH_TESTS(what_was_never_interned_is_not_found),
