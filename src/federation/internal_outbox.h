@@ -117,6 +117,7 @@ struct destination {
 	bool in_flight, doubtful_flight;
 	bool anyway;      /* the next attempt asks no back-off */
 	bool probing;     /* txn is one item that was refused: an empty one says whose fault it is */
+	bool proven;      /* ... it was taken: if the item is refused again, it is the item's */
 	unsigned most;    /* items in a transaction: fewer while what is refused is looked for */
 	unsigned refused; /* how often the same was */
 	int refused_status;

@@ -202,7 +202,7 @@ void destination_failed(struct outbox *o, struct destination *d, const err *why,
 		d->behind = d->behind || d->txn->n_items;
 		d->has_rows = d->has_rows || d->txn->n_rows;
 	}
-	d->probing = false;
+	d->probing = d->proven = false;
 	txn_free(o, &d->txn);
 	destination_drop_edus(o, d);
 }
@@ -212,7 +212,7 @@ void destination_forget(struct outbox *o, struct destination *d)
 	txn_free(o, &d->txn);
 	destination_drop_pending(o, d);
 	destination_drop_edus(o, d);
-	d->behind = d->has_rows = d->probing = false;
+	d->behind = d->has_rows = d->probing = d->proven = false;
 	save_soon(o);
 }
 

@@ -7,8 +7,8 @@
  *
  * A destination that answers and refuses (400, 413, again and again 500) may do so because of one event. Then half as
  * much is sent, and half of that, until it is one event alone; and an empty transaction says whether the destination
- * takes anything at all. If it does, that event is left out: noted, counted, told in the log. What was taken doubles
- * the next one. So a bad event costs some requests, and never the events behind it.
+ * takes anything at all. If it does, and refuses that event once more, the event is left out: noted, counted, told in
+ * the log. What was taken doubles the next one. So a bad event costs some requests, and never the events behind it.
  */
 #include "federation/internal_outbox.h"
 
@@ -292,6 +292,7 @@ static void done(struct outbox *o, struct destination *d)
 	if (t->n_rows)
 		d->rows_upto = t->rows[t->n_rows - 1];
 	d->refused = 0;
+	d->proven = false;
 	d->most = MIN(2 * d->most, TXN_PDUS);
 	d->waits_since = o->opt.now();
 	txn_free(o, &d->txn);
@@ -318,7 +319,7 @@ static void count_good(struct outbox *o, const struct destination *d, const stru
 	}
 }
 
-/* The empty transaction was taken: it is the one thing that was sent alone. */
+/* The empty transaction was taken, and the one thing that was sent alone refused before it and after it. */
 static void leave_out(struct outbox *o, struct destination *d)
 {
 	const struct txn *t = d->txn;
@@ -333,7 +334,6 @@ static void leave_out(struct outbox *o, struct destination *d)
 						      .at = o->opt.now(),
 						      .status = d->refused_status,
 						      .error = d->last_error });
-	d->probing = false;
 	done(o, d);
 }
 
@@ -375,6 +375,10 @@ static bool refused(struct outbox *o, struct destination *d, int status, const e
 	mem_free((void *)d->last_error.p);
 	d->last_error = str_keep(why->msg);
 	d->refused_status = status;
+	if (d->proven) {
+		leave_out(o, d);
+		return true;
+	}
 	d->anyway = true;
 	d->retry_at = unsure ? now + PAUSE_LEAST_MS : now;
 	if (!total) { /* nothing that has to arrive */
@@ -405,7 +409,8 @@ static void ended(struct outbox *o, struct txn *t, int64_t until)
 	if (!e) {
 		d->last_sent = o->opt.now();
 		if (t->probe) {
-			leave_out(o, d);
+			d->probing = false;
+			d->proven = d->anyway = true;
 		} else {
 			count_good(o, d, t);
 			done(o, d);
@@ -423,7 +428,7 @@ static void ended(struct outbox *o, struct txn *t, int64_t until)
 	metric_add(outbox_metrics.failed, 1);
 	log_debug(o->opt.log, "a transaction did not arrive", F("destination", d->name), F("error", e->msg),
 		  F("status", (int64_t)t->call.status));
-	d->probing = false;
+	d->probing = d->proven = false;
 	destination_failed(o, d, e, until);
 }
 
