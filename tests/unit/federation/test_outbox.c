@@ -167,11 +167,12 @@ OUTBOX(back_off_is_asked_and_its_end_wakes)
 
 static void the_dead_hold_up_nobody(struct ow *w)
 {
-	const struct outbox_options two_at_once = { .max_flights = 2 };
 	struct peer *live = &w->peers[5];
 	int64_t e[2];
 
-	w->o->opt.max_flights = two_at_once.max_flights;
+	lock_take(&w->o->lock);
+	w->o->opt.max_flights = 2;
+	lock_drop(&w->o->lock);
 	for (size_t i = 0; i < 6; i++)
 		enter(w, 0, &w->peers[i]);
 	for (size_t i = 0; i < 5; i++)
