@@ -78,7 +78,8 @@ static void write_refs(struct jw *w, const char *key, const str *ids, const str 
 		jw_array(w, NULL);
 		jw_str(w, NULL, ids[i]);
 		jw_object(w, NULL);
-		jw_str(w, "sha256", hashes[i]);
+		if (!str_is_none(hashes[i]))
+			jw_str(w, "sha256", hashes[i]);
 		jw_end(w);
 		jw_end(w);
 	}

@@ -47,7 +47,7 @@ struct event {
 /* What an event is made of. All borrowed. From version 6 on content that is no canonical JSON is refused. */
 struct event_fields {
 	/* Versions 1 and 2 only (EVENT_FORMAT_NAMED), else STR_NONE: the event's id (event_id_named makes one), and of
-	 * each prev_event and auth_event its reference hash (event_hash_text). */
+	 * each prev_event and auth_event its reference hash (event_hash_text), or STR_NONE where it is not known. */
 	str event_id;
 	const str *prev_hashes, *auth_hashes;
 	str room_id; /* STR_NONE for the create event of a room version whose room ids are hashes */

@@ -68,7 +68,8 @@ static err *check(struct arena *a, const struct making *m, str server, const str
 	return NULL;
 }
 
-/* What the event stands on: ids, in versions 1 and 2 with the events' hashes. */
+/* What the event stands on: ids, in versions 1 and 2 with the events' hashes, of which nobody makes anything: Synapse
+ * leaves out those that it does not have at hand. */
 static err *read_refs(struct arena *a, const struct room_version *rv, str server, const struct json *list, size_t most,
 		      const str **out_ids, const str **out_hashes, size_t *out_n)
 {
@@ -86,7 +87,8 @@ static err *read_refs(struct arena *a, const struct room_version *rv, str server
 			pair = (const struct json *const *)ref->array.items;
 		ids[i] = json_str(pair ? pair[0] : ref);
 		hashes[i] = pair ? json_get_str(pair[1], S("sha256")) : STR_NONE;
-		if (str_is_none(ids[i]) || !id_event_fits(ids[i], rv) || named != !str_is_none(hashes[i]))
+		if (str_is_none(ids[i]) || !id_event_fits(ids[i], rv) ||
+		    named != (pair && pair[1]->kind == JSON_OBJECT))
 			return bad(a, server, "names what are no events");
 	}
 	*out_ids = ids;

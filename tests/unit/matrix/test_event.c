@@ -205,6 +205,21 @@ static str repeat(char c, size_t n)
 }
 
 /* A damaged store is not read over. */
+/* Whoever reads it does not look at them, and who makes it may not have all of them. */
+static void a_reference_may_lack_its_hash(void **state)
+{
+	static const str some[] = { { NULL, 0 } };
+	struct event_fields f = message_in(rv("1"), "{}");
+	struct event *ev, *received;
+
+	(void)state;
+	f.auth_hashes = some;
+	must(event_build(A, rv("1"), &f, &SIGNER, &ev));
+	assert_str(canonical(json_get(ev->json, S("auth_events"))), S("[[\"$a:domain\",{}]]"));
+	must(event_parse(A, rv("1"), ev->bytes, &received));
+	assert_str(received->auth_events[0], S("$a:domain"));
+}
+
 static void loads_only_what_was_stored(void **state)
 {
 	static const char *const damaged[] = {
@@ -858,6 +873,7 @@ int main(void)
 		TEST(a_built_event_reads_back_the_same),
 		TEST(a_version_12_room_is_named_by_its_create_event),
 		TEST(redacts_stands_where_the_version_wants_it),
+		TEST(a_reference_may_lack_its_hash),
 		TEST(loads_only_what_was_stored),
 		TEST(refuses_to_build_what_others_would_refuse),
 		TEST(an_event_is_65536_bytes_at_most),
