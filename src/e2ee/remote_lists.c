@@ -77,16 +77,36 @@ struct update {
 	struct device_list_note note;
 };
 
+static err *missed(struct tx *tx, struct update *u)
+{
+	u->missed = true;
+	return store_remote_list_stale(tx, u->user);
+}
+
+/* "Cross signing keys which have been updated": what is lacking has not been, and stays what it was. */
+static err *apply_identity(struct tx *tx, struct update *u)
+{
+	struct cross_signing_row known = { 0 };
+	bool found;
+
+	if (str_is_none(u->master) && str_is_none(u->self_signing))
+		return NULL;
+	TRY(store_cross_signing_get(tx, u->user, &known, &found));
+	if (str_is_none(u->master) && !found)
+		return missed(tx, u);
+	u->applied = true;
+	return store_remote_list_identity(tx, u->user, str_is_none(u->master) ? known.master : u->master,
+					  str_is_none(u->self_signing) ? known.self_signing : u->self_signing);
+}
+
 static err *apply(struct tx *tx, struct update *u)
 {
 	if (u->is_identity)
-		return store_remote_list_identity(tx, u->user, u->master, u->self_signing);
+		return apply_identity(tx, u);
 	if (u->stream_id <= u->known.told)
 		return NULL; /* again */
-	if (u->newest_prev > u->known.told) {
-		u->missed = true;
-		return store_remote_list_stale(tx, u->user);
-	}
+	if (u->newest_prev > u->known.told)
+		return missed(tx, u);
 	u->applied = true;
 	return store_remote_list_device(tx, u->user, u->stream_id, &u->device);
 }
@@ -95,8 +115,7 @@ static err *update_run(struct tx *tx, void *arg)
 {
 	struct update *u = arg;
 
-	u->applied = u->is_identity;
-	u->missed = false;
+	u->applied = u->missed = false;
 	TRY(store_remote_lists(tx, u->e->own_server, &u->user, 1, &u->known));
 	if (!u->known.shares)
 		return NULL;

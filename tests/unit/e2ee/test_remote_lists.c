@@ -305,6 +305,54 @@ static void identity_keys_come_with_updates(struct both *b)
 }
 BOTH(identity_keys_come_with_updates)
 
+static struct queried_user identity(struct world *w)
+{
+	struct keys_answer answer;
+
+	good(e2ee_keys_query(w->e, w->a, w->alice, S("@alice:x.org"), js(w->a, "{'@bob:other.org':[]}"), &answer));
+	assert_int_equal(answer.n, 1);
+	return answer.users[0];
+}
+
+static void signing_update(struct world *w, const char *keys)
+{
+	const str content = arena_printf(w->a, "{'user_id':'@bob:other.org'%s}", keys);
+
+	good(remote_signing_key_update(w->e, w->a, S("other.org"), js(w->a, arena_cstr(w->a, content))));
+}
+
+#define IDENTITY(usage, key)                                                                                           \
+	",'" usage "_key':{'user_id':'@bob:other.org','usage':['" usage "'],'keys':{'ed25519:" key "':'" key "'}}"
+
+/* Some servers name only the key that changed. */
+static void an_identity_key_alone_leaves_the_other(struct both *b)
+{
+	struct world w = sharing(b);
+	int64_t before;
+
+	signing_update(&w, IDENTITY("master", "M1"));
+	signing_update(&w, IDENTITY("self_signing", "S1"));
+	assert_true(has(identity(&w).master, "M1") && has(identity(&w).self_signing, "S1"));
+	signing_update(&w, IDENTITY("master", "M2"));
+	assert_true(has(identity(&w).master, "M2") && has(identity(&w).self_signing, "S1"));
+	before = newest_change(&w, w.bob);
+	signing_update(&w, "");
+	assert_true(has(identity(&w).master, "M2") && has(identity(&w).self_signing, "S1"));
+	assert_int_equal(newest_change(&w, w.bob), before);
+	end(&w);
+}
+BOTH(an_identity_key_alone_leaves_the_other)
+
+static void a_self_signing_key_of_nobody_known_has_the_list_fetched(struct both *b)
+{
+	struct world w = sharing(b);
+
+	signing_update(&w, IDENTITY("self_signing", "S1"));
+	assert_true(str_is_none(devices(&w)));
+	end(&w);
+}
+BOTH(a_self_signing_key_of_nobody_known_has_the_list_fetched)
+
 /*
  * Ours
  */
@@ -530,6 +578,8 @@ BOTH(messages_come_in_once)
 TEST_MAIN(BOTH_TESTS(a_list_is_good_while_a_room_is_shared), BOTH_TESTS(updates_that_follow_are_taken),
 	  BOTH_TESTS(a_gap_makes_the_list_stale), BOTH_TESTS(nothing_is_believed_of_others),
 	  BOTH_TESTS(who_shares_no_room_is_nobodys_news), BOTH_TESTS(identity_keys_come_with_updates),
+	  BOTH_TESTS(an_identity_key_alone_leaves_the_other),
+	  BOTH_TESTS(a_self_signing_key_of_nobody_known_has_the_list_fetched),
 	  BOTH_TESTS(others_hear_of_each_device_once), BOTH_TESTS(a_restart_tells_what_is_left_and_nothing_twice),
 	  BOTH_TESTS(who_comes_into_a_room_is_told_of), BOTH_TESTS(messages_go_out_once_each_server),
 	  BOTH_TESTS(long_messages_are_several_edus), BOTH_TESTS(messages_come_in_once))
