@@ -221,6 +221,8 @@ static err *save_member(struct tx *tx, const struct room *in, const struct chang
 	const int64_t more = (ch->after == MEMBER_JOIN) - (ch->before == MEMBER_JOIN);
 
 	TRY(store_member_save(tx, &m));
+	if (ch->turned_away)
+		TRY(store_room_server_once(tx, in->nid, ch->server, stream));
 	if (!more || !ch->server)
 		return NULL;
 	return store_room_server_add(tx, in->nid, ch->server, more, ch->server == in->rs->server ? -stream : stream);

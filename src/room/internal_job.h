@@ -17,6 +17,7 @@ struct change {                      /* of the current state */
 	bool is_member;
 	enum membership before, after; /* is_member: MEMBER_NONE when absent */
 	int64_t server;                /* is_member: the user's server */
+	bool turned_away;              /* its server is not in the room, and is to hear of this */
 	str displayname, avatar_url, stripped;
 	enum summary_column summary; /* SUMMARY_NONE: not shown there */
 	str value;
@@ -44,7 +45,7 @@ struct job_event {
 	struct change redact_change;                   /* its type is 0: the target's flat copies stay */
 	struct annotation annotates, redact_annotates; /* the latter: what redact_target was. target is 0: nothing */
 	struct rooms_prepared prepared;
-	VEC(int64_t) left;                  /* servers whose last user it takes out */
+	VEC(int64_t) left;                  /* servers whose last user it takes out, or whose user it turns away */
 	struct server_list *shared_servers; /* referenced; or NULL */
 	const int64_t *servers;             /* those that get it from us */
 	size_t n_servers;
@@ -213,7 +214,7 @@ NODISCARD err *room_has_others(struct room *room, bool *out);
 NODISCARD err *room_has_server(struct room *room, str server_name, bool *out);
 void room_servers_clear(struct room *room, bool none);
 /* What the event changes in the current state, which is not yet je->changes; who goes out with it is je->left. */
-NODISCARD err *room_servers_note(struct draft *d, struct job_event *je, const struct change *changes, size_t n);
+NODISCARD err *room_servers_note(struct draft *d, struct job_event *je, struct change *changes, size_t n);
 /* Part of the room now: who is to get it from us. */
 NODISCARD err *room_servers_send(struct draft *d, struct job_event *je);
 void room_servers_release(struct job_event *je);

@@ -2,9 +2,10 @@
  * servers.c - the other servers in a room, and which of them get an event from us.
  *
  * Our own events, and those that others brought into the room through us, are for every server that has users in the
- * room before or after the event: who is kicked hears of the kick. In memory is how many joined members each server
- * has, read when it is first needed and moved on with the current state, like the head; a room where nobody else is
- * costs nothing, for the head says so. The list of them is made once and shared by all events until it changes: a
+ * room before or after the event: who is kicked hears of the kick, and so does who was only invited or had knocked,
+ * for from nobody else could their server know that they are not any more. In memory is how many joined members each
+ * server has, read when it is first needed and moved on with the current state, like the head; a room where nobody else
+ * is costs nothing, for the head says so. The list of them is made once and shared by all events until it changes: a
  * room's job may be committed long after its builder has moved on.
  */
 #include "room/internal_job.h"
@@ -119,20 +120,34 @@ err *room_has_server(struct room *room, str server_name, bool *out)
 	return NULL;
 }
 
-err *room_servers_note(struct draft *d, struct job_event *je, const struct change *changes, size_t n)
+/* An invitation taken back, a knock refused; by somebody else: where users turn away themselves, it is known. */
+static bool turns_away(const struct room *room, const struct job_event *je, const struct change *ch)
+{
+	return ch->is_member && ch->server && ch->server != room->rs->server && ch->now == je->row.nid &&
+	       ch->sender != ch->key && (ch->before == MEMBER_INVITE || ch->before == MEMBER_KNOCK) &&
+	       (ch->after == MEMBER_LEAVE || ch->after == MEMBER_BAN);
+}
+
+err *room_servers_note(struct draft *d, struct job_event *je, struct change *changes, size_t n)
 {
 	struct room *room = d->room;
-	bool any = false;
+	bool moved = false, turned = false;
 
-	for (size_t i = 0; i < n; i++)
-		any = any || moves(room, &changes[i]);
-	if (!any)
+	for (size_t i = 0; i < n; i++) {
+		moved = moved || moves(room, &changes[i]);
+		turned = turned || turns_away(room, je, &changes[i]);
+	}
+	if (!moved && !turned)
 		return NULL;
 	TRY(known(room)); /* the draft's earlier events are in it, this one is not */
-	d->moved_servers = true;
-	for (size_t i = 0; i < n; i++)
-		if (moves(room, &changes[i]) && count(room, &changes[i]))
-			vec_push(d->job->a, &je->left, changes[i].server);
+	d->moved_servers = d->moved_servers || moved;
+	for (size_t i = 0; i < n; i++) {
+		struct change *ch = &changes[i];
+
+		ch->turned_away = turns_away(room, je, ch) && !map_get_i(&room->servers, ch->server);
+		if (ch->turned_away || (moves(room, ch) && count(room, ch)))
+			vec_push(d->job->a, &je->left, ch->server);
+	}
 	return NULL;
 }
 

@@ -307,6 +307,14 @@ err *store_room_server_add(struct tx *tx, int64_t room, int64_t server, int64_t 
 	return delta < 0 && stream > 0 ? tx_run(tx, left, BIND(B(room), B(server), B(stream))) : NULL;
 }
 
+err *store_room_server_once(struct tx *tx, int64_t room, int64_t server, int64_t stream)
+{
+	return tx_run(tx,
+		      "INSERT INTO outbox_left (server, room, since, until) VALUES ($1, $2, $3, $3)"
+		      " ON CONFLICT (server, room, until) DO NOTHING",
+		      BIND(B(server), B(room), B(stream)));
+}
+
 err *store_room_others(struct tx *tx, int64_t room, struct room_server_row **out, size_t *out_n)
 {
 	VEC(struct room_server_row) list = { 0 };

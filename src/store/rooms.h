@@ -93,6 +93,8 @@ NODISCARD err *store_public_count(struct tx *tx, int64_t *out);
 /* How many joined members a server has in the room. stream: the position of what changed it, by which is known what the
  * server is to get (store/outbox.h); for this server itself minus the position: it is no destination. */
 NODISCARD err *store_room_server_add(struct tx *tx, int64_t room, int64_t server, int64_t delta, int64_t stream);
+/* A server that is not in the room is to get what stands at this position. */
+NODISCARD err *store_room_server_once(struct tx *tx, int64_t room, int64_t server, int64_t stream);
 struct room_server_row {
 	int64_t server, members;
 };

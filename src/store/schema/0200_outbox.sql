@@ -10,7 +10,8 @@ CREATE INDEX room_servers_by_server ON room_servers (server, room) WHERE since >
 CREATE INDEX events_to_send ON events (room, stream, flags, nid) WHERE (flags & 64) <> 0;
 CREATE INDEX events_to_send_by_stream ON events (stream, room, flags) WHERE (flags & 64) <> 0;
 
--- Servers that were in a room and are not any more (or again): until the last of what they are to get was sent.
+-- Servers that were in a room and are not any more (or again): until the last of what they are to get was sent. Of one that never was,
+-- but whose user was invited or had knocked, and was turned away: since is until.
 CREATE TABLE outbox_left (
 	server  BIGINT NOT NULL,
 	room    BIGINT NOT NULL,

@@ -177,6 +177,50 @@ static void those_before_and_after_get_it(struct world *w)
 }
 WORLD(those_before_and_after_get_it)
 
+/* An invitation taken back, a knock refused: nobody but us can tell, while their server is not in the room. */
+static void who_is_turned_away_hears_of_it(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	const str id =
+		make_room(w, alice,
+			  "{'preset':'public_chat','room_version':'11','initial_state':[{'type':'m.room.join_rules',"
+			  "'state_key':'','content':{'join_rule':'knock'}}]}");
+	struct forge f = forge_for(w, id, "11");
+	static const char *const users[] = { "@invited:far", "@knocking:far", "@banned:far", "@refuses:far" };
+	int64_t far;
+
+	listen(w);
+	for (size_t i = 0; i < ARRAY_LEN(users); i++) {
+		const struct member_cmd away = { .by = alice, .room_id = id, .target = str_c(users[i]) };
+
+		far_event(w, &f, i == 1 ? users[i] : "@alice:test", "m.room.member", users[i],
+			  i == 1 ? "{'membership':'knock'}" : "{'membership':'invite'}", true);
+		same_str(went_to(w), S(""));
+		if (i == 3) {
+			goes(w, &f, users[i]);
+			same_str(went_to(w), S("")); /* it came from there */
+			continue;
+		}
+		good(i == 2 ? room_ban(w->rs, w->a, &away) : room_kick(w->rs, w->a, &away));
+		same_str(went_to(w), S("far"));
+		good(store_intern_find(w->b->st, w->a, S("far"), &far));
+		{
+			struct outbox_event_row *rows;
+			size_t n;
+			AUTO_TX tx = NULL;
+
+			good(store_read(w->b->st, w->a, &tx));
+			good(store_outbox_events(tx, far, 0, INT64_MAX, 10, &rows, &n));
+			assert_int_equal(n, i + 1);
+			assert_int_equal(rows[i].event, last.event);
+		}
+		/* Once. */
+		(void)say(w, alice, id, "among ourselves");
+		same_str(went_to(w), S(""));
+	}
+}
+WORLD(who_is_turned_away_hears_of_it)
+
 /* What replaces the room is told in it. */
 static void a_tombstone_is_sent(struct world *w)
 {
@@ -401,11 +445,13 @@ WORLD(tables_tell_who_was_there_when)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		WORLD_TESTS(a_local_room_goes_nowhere), WORLD_TESTS(those_before_and_after_get_it),
-		WORLD_TESTS(a_tombstone_is_sent),       WORLD_TESTS(what_was_not_queued_counts_for_nothing),
-		WORLD_TESTS(queued_changes_count_once), WORLD_TESTS(tables_tell_who_was_there_when)
-	};
+	const struct CMUnitTest tests[] = { WORLD_TESTS(a_local_room_goes_nowhere),
+					    WORLD_TESTS(those_before_and_after_get_it),
+					    WORLD_TESTS(who_is_turned_away_hears_of_it),
+					    WORLD_TESTS(a_tombstone_is_sent),
+					    WORLD_TESTS(what_was_not_queued_counts_for_nothing),
+					    WORLD_TESTS(queued_changes_count_once),
+					    WORLD_TESTS(tables_tell_who_was_there_when) };
 
 	crypto_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
