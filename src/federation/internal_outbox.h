@@ -69,24 +69,9 @@ struct edu {
 	struct edu_body *body;
 };
 
-struct sent; /* an event in memory (outbox_cache.c) */
 struct save;
-struct destination;
-struct txn {
-	struct fed_call call; /* first: it is what comes back */
-	struct destination *to;
-	bool probe; /* empty: does the destination take anything at all? */
-	char id[48];
-	int64_t ts; /* origin_server_ts */
-	struct outbox_event_row *items;
-	struct sent **events; /* while it is under way */
-	int64_t *rows;
-	struct edu_body **edus;
-	size_t n_items, n_rows, n_edus;
-	struct arena *a; /* while it is under way */
-	str event_id;    /* owned: of one that is suspected; else STR_NONE */
-};
-
+struct sent;
+struct txn;
 struct destination {
 	int64_t server;
 	str name;          /* owned; STR_NONE until it is first spoken to */
@@ -183,28 +168,8 @@ void edu_unref(struct outbox *o, struct edu_body *body);
 /* After each change: it is queued, or its timer is set, or it is idle. */
 void destination_schedule(struct outbox *o, struct destination *d);
 void destination_forget_idle(struct outbox *o);
-
-/* outbox_transaction.c; on the thread, without the lock */
-void txn_launch(struct outbox *o, struct destination *d);
-void txn_ended(struct outbox *o, struct fed_call *call);
-void txn_free(struct outbox *o, struct txn **t);
-
-/* outbox_cache.c; on the thread */
-struct sent {
-	struct list idle;
-	int64_t event, at;
-	unsigned refs;
-	struct arena *a;
-	size_t bytes;
-	const struct json *json;
-	str event_id;
-	str sender_server; /* STR_NONE where it is sent to all */
-};
-/* References to those that exist, in the order of the items; NULL for the others. */
-NODISCARD err *sent_load(struct outbox *o, struct tx *tx, const struct outbox_event_row *items, size_t n,
-			 struct sent **out);
-void sent_release(struct outbox *o, struct sent **list, size_t n);
-void sent_free_all(struct outbox *o);
+/* Now, whatever was. anyway: also where back-off says no. */
+void destination_attempt(struct outbox *o, struct destination *d, bool anyway);
 
 /* outbox_save.c */
 void save_soon(struct outbox *o); /* under the lock */

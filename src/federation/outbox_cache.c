@@ -4,7 +4,7 @@
  * An event goes to hundreds of servers within a second, so it stays for a while after the last one took it; not for
  * long, because a redaction changes what the store has of it.
  */
-#include "federation/internal_outbox.h"
+#include "federation/internal_outbox_txn.h"
 
 #include "matrix/id.h"
 #include "store/events.h"

@@ -9,7 +9,7 @@
  * Of a destination that fails nothing is kept in memory but its position (and for a while the transaction that failed,
  * which has to be repeated as it was): what it is to get is in the store.
  */
-#include "federation/internal_outbox.h"
+#include "federation/internal_outbox_txn.h"
 
 #include "base/rand.h"
 
@@ -283,4 +283,11 @@ void destination_forget_idle(struct outbox *o)
 
 		destination_free(o, d);
 	}
+}
+
+void destination_attempt(struct outbox *o, struct destination *d, bool anyway)
+{
+	d->retry_at = d->pause_ms = 0;
+	d->anyway = d->anyway || anyway;
+	destination_schedule(o, d);
 }

@@ -6,11 +6,11 @@
  * idle destination none. Whatever is saved together was true at one moment, and saves are committed in their order:
  * after a crash somebody may get again what they got in the last second, and nobody misses anything.
  */
-#include "federation/internal_outbox.h"
+#include "federation/internal_outbox_txn.h"
 
 #include <assert.h>
 
-enum { SAVE_ROWS = 300, SAVE_EDUS = 500, SAVE_BAD = 50 };
+enum { SAVE_ROWS = 300, SAVE_EDUS = 500, SAVE_BAD = 50, SAVE_LEFT = 200 };
 
 static void save_end(struct save **sp)
 {
@@ -141,8 +141,7 @@ static err *save_run(struct tx *tx, void *arg)
 {
 	const struct save *s = arg;
 
-	TRY(store_outbox_save(tx, &s->rows));
-	return s->prune ? store_outbox_left_prune(tx) : NULL;
+	return store_outbox_save(tx, &s->rows);
 }
 
 static void save_after(void *arg, const err *result)
@@ -157,12 +156,28 @@ static void save_after(void *arg, const err *result)
 	outbox_wake(o);
 }
 
+/* Looked for now and then, beside the writer. */
+static err *find_left(struct outbox *o, struct save *s)
+{
+	struct outbox_left_row *left;
+	AUTO_TX tx = NULL;
+	size_t n;
+
+	TRY(store_read(o->opt.store, s->a, &tx));
+	TRY(store_outbox_left_done(tx, SAVE_LEFT, &left, &n));
+	s->rows.left = left;
+	s->rows.n_left = n;
+	return NULL;
+}
+
 static void queue(struct outbox *o, struct save *s)
 {
 	const struct piece piece = { .run = save_run, .after = save_after, .arg = s };
 	AUTO_ARENA a = arena_new();
 
 	s->ended = s->failed = false;
+	if (s->prune && !s->rows.left && find_left(o, s))
+		s->rows.n_left = 0; /* another time */
 	if (!store_write(o->opt.store, a, &piece, NULL))
 		return;
 	LOCKED(&o->lock);

@@ -167,6 +167,9 @@ err *store_outbox_save(struct tx *tx, const struct outbox_save *s)
 		TRY(tx_run(tx, "DELETE FROM outbox_behind WHERE server IN $1", BIND(B(level))));
 	if (s->n_edus)
 		TRY(tx_run(tx, "DELETE FROM outbox_edus WHERE id IN $1", BIND(B(edus))));
+	for (size_t i = 0; i < s->n_left; i++)
+		TRY(tx_run(tx, "DELETE FROM outbox_left WHERE server = $1 AND room = $2 AND until = $3",
+			   BIND(B(s->left[i].server), B(s->left[i].room), B(s->left[i].until))));
 	for (size_t i = 0; i < s->n_bad; i++) {
 		const struct outbox_bad_row *b = &s->bad[i];
 
@@ -179,13 +182,22 @@ err *store_outbox_save(struct tx *tx, const struct outbox_save *s)
 	return NULL;
 }
 
-err *store_outbox_left_prune(struct tx *tx)
+err *store_outbox_left_done(struct tx *tx, size_t limit, struct outbox_left_row **out, size_t *out_n)
 {
 	static const char sql[] =
-		"DELETE FROM outbox_left WHERE until <= COALESCE((SELECT position FROM outbox_behind b"
-		" WHERE b.server = outbox_left.server), (SELECT position FROM outbox_floor))";
+		"SELECT l.server, l.room, l.until FROM outbox_left l LEFT JOIN outbox_behind b ON b.server = l.server"
+		" WHERE l.until <= COALESCE(b.position, (SELECT position FROM outbox_floor)) LIMIT $1";
+	VEC(struct outbox_left_row) list = { 0 };
+	struct rows *rs;
 
-	return tx_run(tx, sql, NO_BIND);
+	TRY(tx_query(tx, sql, BIND(B((int64_t)limit)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &list,
+			 (struct outbox_left_row){ rows_i64(rs, 0), rows_i64(rs, 1), rows_i64(rs, 2) });
+	TRY(rows_end(&rs));
+	*out = list.p;
+	*out_n = list.n;
+	return NULL;
 }
 
 err *store_outbox_forget(struct tx *tx, int64_t server)

@@ -40,6 +40,9 @@ struct outbox_bad_row {
 	str error;
 	str event_id; /* read only; STR_NONE: purged */
 };
+struct outbox_left_row { /* a time in which a server was in a room */
+	int64_t server, room, until;
+};
 /* What changed, in one piece: at most some hundreds of each. */
 struct outbox_save {
 	int64_t floor;
@@ -47,11 +50,12 @@ struct outbox_save {
 	const int64_t *level;                   /* servers that are not behind any more */
 	const int64_t *edus;                    /* ids of EDUs that were acknowledged */
 	const struct outbox_bad_row *bad;
-	size_t n_behind, n_level, n_edus, n_bad;
+	const struct outbox_left_row *left; /* that have got everything */
+	size_t n_behind, n_level, n_edus, n_bad, n_left;
 };
 NODISCARD err *store_outbox_save(struct tx *tx, const struct outbox_save *save);
-/* Forgets servers that left a room long enough ago to have got everything. */
-NODISCARD err *store_outbox_left_prune(struct tx *tx);
+/* Some of those who left a room and have got everything of it: what is true of them stays true. */
+NODISCARD err *store_outbox_left_done(struct tx *tx, size_t limit, struct outbox_left_row **out, size_t *out_n);
 /* A server that is in no room: nothing is left of it. */
 NODISCARD err *store_outbox_forget(struct tx *tx, int64_t server);
 /* Of a server, the newest first. */

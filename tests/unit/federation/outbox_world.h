@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
-#include "federation/internal_outbox.h"
+#include "federation/internal_outbox_txn.h"
 #include "store/events.h"
 #include "store/fault.h"
 #include "store/rooms.h"
