@@ -16,6 +16,8 @@ struct e2ee *e2ee_new(const struct e2ee_options *opt)
 	e->opt = *opt;
 	e->shown = shown_cache_new(SHOWN_BYTES_MAX);
 	to_device_init(e);
+	lock_init(&e->fetching_lock, RANK_LEAF);
+	map_init(&e->fetching, NULL);
 	return e;
 }
 
@@ -42,6 +44,8 @@ void e2ee_free(struct e2ee **e)
 		return;
 	to_device_done(*e);
 	shown_cache_free(&(*e)->shown);
+	map_done(&(*e)->fetching);
+	lock_done(&(*e)->fetching_lock);
 	mem_free(*e);
 	*e = NULL;
 }

@@ -1,7 +1,9 @@
 /* internal_e2ee.h - the inside of struct e2ee, for the files of e2ee/ alone. */
 #pragma once
 
+#include "base/map.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 #include "e2ee/e2ee.h"
 
 struct e2ee {
@@ -17,6 +19,8 @@ struct e2ee {
 	struct outbox *outbox;
 	int64_t own_server;              /* this server's name, interned; 0 without fed */
 	struct chore *remote_lists;      /* remote_lists.c; or NULL */
+	struct lock fetching_lock;       /* over: */
+	struct map fetching;             /* remote_lists.c: users whose lists are being asked for */
 	struct list_sender *list_sender; /* list_sender.c; or NULL */
 };
 

@@ -16,7 +16,13 @@
 #include "json/writer.h"
 #include "matrix/id.h"
 
-enum { ANSWER_BYTES_MAX = 16 << 20, SERVERS_MAX = 1000, ONE_TIME_KEY_MAX = 16 * 1024, KEY_ID_MAX = 512 };
+enum {
+	ANSWER_BYTES_MAX = 16 << 20,
+	ANSWERS_BYTES_MAX = 256 << 20,
+	SERVERS_MAX = 1000,
+	ONE_TIME_KEY_MAX = 16 * 1024,
+	KEY_ID_MAX = 512
+};
 
 /* Requests, one a server. */
 struct asking {
@@ -74,7 +80,7 @@ static void prepare(const struct asking *k, const char *path, const char *member
 			.method = S("POST"),
 			.path = str_c(path),
 			.content = body,
-			.max_bytes = ANSWER_BYTES_MAX,
+			.max_bytes = MIN((size_t)ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX / k->list.n),
 		};
 	}
 }
@@ -169,6 +175,10 @@ static void sort_out(struct asking *k, const struct keys_answer *answer, struct 
 		const struct absent_user *u = &answer->absent[i];
 		struct json *by_user;
 
+		if (u->shares && *n_sharing == REMOTE_LISTS_MAX) {
+			fail(k, id_server(u->user_id));
+			continue;
+		}
 		if (u->shares) {
 			sharing[(*n_sharing)++] = *u;
 			continue;
@@ -203,7 +213,7 @@ err *remote_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker
 		lists[i] = (struct remote_user){ sharing[i].user, sharing[i].user_id, false };
 	calls = ARENA_ARRAY(a, struct fed_call, k.list.n + n_sharing);
 	prepare(&k, "/_matrix/federation/v1/user/keys/query", "device_keys", calls);
-	remote_lists_prepare(a, lists, n_sharing, calls + k.list.n);
+	remote_lists_prepare(e, a, lists, n_sharing, calls + k.list.n);
 	if (k.list.n + n_sharing)
 		fed_all(e->fed, a, calls, k.list.n + n_sharing, deadline_us);
 	note_failures(&k, calls);

@@ -8,7 +8,8 @@
  *
  * A fetched list is written with the position that was visible before it was asked for. It is good as long as both the
  * user and this server have been in a room together since then (store/remote_lists.c), for then their server had to
- * tell us of every change.
+ * tell us of every change. An update that comes between the question and its answer may be newer than the answer, and
+ * is overwritten by it: such a list is written as a stale one, and fetched again.
  */
 #include "e2ee/remote_lists.h"
 
@@ -21,6 +22,8 @@
 #include "federation/fed.h"
 #include "matrix/id.h"
 #include "store/remote_lists.h"
+
+#include <assert.h>
 
 #define FETCH_US INT64_C(30000000)
 enum { DEVICE_ID_MAX = 512, DISPLAY_NAME_MAX = 1024, PREV_IDS_MAX = 1000 };
@@ -53,6 +56,64 @@ static str identity_text(struct arena *a, str user_id, const struct json *key)
 	if (key_object_read(a, key, user_id, &k) || key_object_text(a, &k, &text))
 		return STR_NONE;
 	return text;
+}
+
+/*
+ * Users who are being asked for
+ */
+struct fetching {
+	unsigned n;     /* calls */
+	int64_t heard;  /* highest stream_id of an update since the first of them */
+	bool signs_new; /* an update of identity keys came since, which have no number */
+};
+
+static void fetching_begin(struct e2ee *e, int64_t user)
+{
+	struct fetching *f;
+
+	LOCKED(&e->fetching_lock);
+	f = map_get_i(&e->fetching, user);
+	if (!f) {
+		f = MEM_NEW(struct fetching);
+		*f = (struct fetching){ .heard = -1 };
+		(void)map_put_i(&e->fetching, user, f);
+	}
+	f->n++;
+}
+
+static void fetching_end(struct e2ee *e, int64_t user)
+{
+	struct fetching *f;
+
+	LOCKED(&e->fetching_lock);
+	f = map_get_i(&e->fetching, user);
+	if (--f->n > 0)
+		return;
+	(void)map_del_i(&e->fetching, user);
+	mem_free(f);
+}
+
+/* Before the update's piece is queued: a fetched list whose piece comes first sees it here, one whose piece comes later
+ * is followed by the update. */
+static void fetching_heard(struct e2ee *e, int64_t user, const int64_t *stream_id)
+{
+	struct fetching *f;
+
+	LOCKED(&e->fetching_lock);
+	f = map_get_i(&e->fetching, user);
+	if (f && stream_id)
+		f->heard = MAX(f->heard, *stream_id);
+	else if (f)
+		f->signs_new = true;
+}
+
+static bool fetching_overtaken(struct e2ee *e, const struct remote_list *l)
+{
+	const struct fetching *f;
+
+	LOCKED(&e->fetching_lock);
+	f = map_get_i(&e->fetching, l->user);
+	return f && (f->signs_new || f->heard > l->told);
 }
 
 static str shown_name(str name) { return name.n <= DISPLAY_NAME_MAX ? name : STR_NONE; }
@@ -108,7 +169,7 @@ static err *apply(struct tx *tx, struct update *u)
 	if (u->newest_prev > u->known.told)
 		return missed(tx, u);
 	u->applied = true;
-	return store_remote_list_device(tx, u->user, u->stream_id, &u->device);
+	return store_remote_list_device(tx, u->user, u->stream_id, &u->device, REMOTE_DEVICES_MAX);
 }
 
 static err *update_run(struct tx *tx, void *arg)
@@ -156,6 +217,7 @@ static err *take(struct update *u)
 	if (!u->user)
 		return NULL; /* never seen: shares nothing */
 	u->note = (struct device_list_note){ .user = u->user, .a = u->a };
+	fetching_heard(u->e, u->user, u->is_identity ? NULL : &u->stream_id);
 	TRY(store_write(u->e->opt.store, u->a, &piece, &ticket));
 	return store_wait(u->a, ticket);
 }
@@ -228,6 +290,7 @@ static err *fetch_run(struct tx *tx, void *arg)
 {
 	struct fetch *f = arg;
 
+	f->list.stale = fetching_overtaken(f->e, &f->list);
 	return store_remote_list_replace(tx, &f->list, &f->changed);
 }
 
@@ -244,6 +307,8 @@ static void fetch_after(void *arg, const err *result)
 
 	if (!result && f->changed)
 		device_list_note_tell(f->e->opt.bus, &f->note);
+	if (!result && f->list.stale && f->e->remote_lists)
+		chore_kick(f->e->remote_lists);
 }
 
 static size_t read_devices(struct arena *a, str user_id, const struct json *list, struct device_keys_row *out)
@@ -293,14 +358,26 @@ static err *keep(struct e2ee *e, struct arena *a, const struct remote_user *user
 	return store_wait(a, ticket);
 }
 
-void remote_lists_prepare(struct arena *a, const struct remote_user *users, size_t n, struct fed_call *calls)
+/* Many answers are in memory at once: then each may be less long. */
+static size_t most_bytes(size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	const size_t at_once = (size_t)REMOTE_LISTS_AT_ONCE * REMOTE_LIST_BYTES_MAX;
+
+	return n <= REMOTE_LISTS_AT_ONCE ? REMOTE_LIST_BYTES_MAX : at_once / n;
+}
+
+void remote_lists_prepare(struct e2ee *e, struct arena *a, const struct remote_user *users, size_t n,
+			  struct fed_call *calls)
+{
+	assert(n <= REMOTE_LISTS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		fetching_begin(e, users[i].user);
 		calls[i] = (struct fed_call){
 			.destination = id_server(users[i].user_id),
 			.path = fed_path(a, S("/_matrix/federation/v1/user/devices/"), users[i].user_id, STR_NONE),
-			.max_bytes = REMOTE_LIST_BYTES_MAX,
+			.max_bytes = most_bytes(n),
 		};
+	}
 }
 
 void remote_lists_take(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
@@ -311,6 +388,7 @@ void remote_lists_take(struct e2ee *e, struct arena *a, struct remote_user *user
 
 		if (!why)
 			why = keep(e, a, &users[i], calls[i].answer, at);
+		fetching_end(e, users[i].user);
 		users[i].fetched = why == NULL;
 		if (why)
 			log_info(e->opt.log, "a list of devices could not be fetched", F("user_id", users[i].user_id),
@@ -341,7 +419,7 @@ static err *fetch_stale(struct e2ee *e, struct arena *a, int64_t *above, size_t 
 	*above = nids[*out_n - 1];
 	store_read_end(&tx);
 	calls = ARENA_ARRAY(a, struct fed_call, *out_n);
-	remote_lists_prepare(a, users, *out_n, calls);
+	remote_lists_prepare(e, a, users, *out_n, calls);
 	at = bus_position(e->opt.bus);
 	fed_all(e->fed, a, calls, *out_n, clock_mono_us() + FETCH_US);
 	remote_lists_take(e, a, users, *out_n, calls, at);

@@ -14,6 +14,7 @@
 enum {
 	REMOTE_DEVICES_MAX = 1000,       /* of one user; more are not kept */
 	REMOTE_LIST_BYTES_MAX = 4 << 20, /* of an answer */
+	REMOTE_LISTS_MAX = 1000,         /* fetched for one request */
 	REMOTE_LISTS_AT_ONCE = 50,       /* asked for */
 };
 
@@ -22,15 +23,16 @@ enum {
 NODISCARD err *remote_list_update(struct e2ee *e, struct arena *a, str origin, const struct json *content);
 NODISCARD err *remote_signing_key_update(struct e2ee *e, struct arena *a, str origin, const struct json *content);
 
-/* Fetching these users' lists: the calls to make, and what came of them. `at`: bus_position before they were made.
- * fetched[i]: the list is here now. */
+/* Fetching these users' lists: the calls to make, and what came of them; whoever prepares takes, too. `at`:
+ * bus_position before they were made. fetched: the list is here now. */
 struct fed_call;
 struct remote_user {
 	int64_t user;
 	str user_id;
 	bool fetched;
 };
-void remote_lists_prepare(struct arena *a, const struct remote_user *users, size_t n, struct fed_call *calls);
+void remote_lists_prepare(struct e2ee *e, struct arena *a, const struct remote_user *users, size_t n,
+			  struct fed_call *calls);
 void remote_lists_take(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
 		       const struct fed_call *calls, int64_t at);
 

@@ -260,7 +260,9 @@ static err *check_user(struct signing *s, str user_id, const struct json *keys)
 	}
 	TRY(store_intern_find(s->e->opt.store, s->a, user_id, &user));
 	text = user ? master_text(&s->st, user) : STR_NONE;
-	TRY(user_key_parse(s->a, text, user_id, KEY_MASTER, &master));
+	/* What another server gave out as its user's may be no such key: then there is none to sign. */
+	if (user_key_parse(s->a, text, user_id, KEY_MASTER, &master))
+		master = NULL;
 	JSON_EACH (keys, m)
 		failed(s, user_id, m->key, sign_other(s, user, master, m->key, m->value));
 	return NULL;

@@ -319,13 +319,19 @@ err *to_device_send(struct e2ee *e, struct arena *a, const struct to_device_cmd 
 	struct send s = { .e = e, .a = a, .cmd = cmd };
 	struct piece p = { .run = send_run, .late = send_late, .after = send_after, .arg = &s };
 	struct ticket *ticket;
+	int64_t sender = cmd->sender;
 
 	if (cmd->type.n == 0 || cmd->type.n > ID_MAX)
 		return err_new(a, ERR_INVALID_PARAM, "a type has 1 to %d bytes", (int)ID_MAX);
 	TRY(collect(&s));
-	s.head = (struct to_device_head){ .created = clock_ms(), .sender = cmd->sender, .type = cmd->type };
+	/* Names that strangers make up are not kept for ever: only of who has a message for somebody here. */
+	if (cmd->from_elsewhere && s.to.n + s.to_all.n == 0)
+		return NULL;
+	if (cmd->from_elsewhere)
+		TRY(store_intern(e->opt.store, a, cmd->sender_id, &sender));
+	s.head = (struct to_device_head){ .created = clock_ms(), .sender = sender, .type = cmd->type };
 	if (!str_is_none(cmd->txn_id))
-		s.txn = store_txn_digest(&(struct txn_key){ cmd->sender, cmd->device_id, cmd->txn_path, cmd->txn_id });
+		s.txn = store_txn_digest(&(struct txn_key){ sender, cmd->device_id, cmd->txn_path, cmd->txn_id });
 	p.positions = 1 + (int64_t)s.edus.n;
 	TRY(store_write(e->opt.store, a, &p, &ticket));
 	TRY(store_wait(a, ticket));

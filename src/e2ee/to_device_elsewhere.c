@@ -167,6 +167,5 @@ err *to_device_receive(struct e2ee *e, struct arena *a, str origin, const struct
 		return err_new(a, ERR_FORBIDDEN, "the sender is not of that server");
 	if (cmd.txn_id.n == 0 || cmd.txn_id.n > MESSAGE_ID_MAX)
 		return err_new(a, ERR_BAD_JSON, "message_id is lacking");
-	TRY(store_intern(e->opt.store, a, cmd.sender_id, &cmd.sender));
 	return to_device_send(e, a, &cmd);
 }

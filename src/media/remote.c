@@ -141,7 +141,12 @@ static err *take_multipart(void *ctx, str bytes)
 {
 	struct fetch *f = ctx;
 
-	return multipart_take(&f->parts, f->a, bytes);
+	err *e = multipart_take(&f->parts, f->a, bytes);
+
+	/* The client asked well. */
+	if (e && e->code == ERR_INVALID_PARAM)
+		e->code = ERR_CONNECTION_FAILED;
+	return e;
 }
 
 static err *no_file(struct fetch *f)
@@ -292,12 +297,12 @@ static void land(struct media_remote *r, struct flight *f, enum err_code code)
 
 	LOCKED(&r->lock);
 	(void)map_del(&r->under_way, f->key);
+	forget_failures(r, now); /* this one's former failure, too */
 	if (is_lasting(code) && r->failed.n < FAILED_MOST) {
 		failure = MEM_NEW(struct failure);
 		*failure = (struct failure){ str_keep(f->key), code, now + FAILED_US };
 		(void)map_put(&r->failed, failure->key, failure);
 	}
-	forget_failures(r, now);
 	f->code = code;
 	f->ended = true;
 	cond_broadcast(&r->ended);

@@ -93,14 +93,14 @@ err *store_remote_list_identity(struct tx *tx, int64_t user, str master, str sel
 
 err *store_remote_list_replace(struct tx *tx, const struct remote_list *l, bool *out_changed)
 {
-	static const char save[] = "INSERT INTO remote_lists (user_nid, told, at, stale) VALUES ($1, $2, $3, 0)"
+	static const char save[] = "INSERT INTO remote_lists (user_nid, told, at, stale) VALUES ($1, $2, $3, $4)"
 				   " ON CONFLICT (user_nid) DO UPDATE SET told = excluded.told, at = excluded.at,"
-				   " stale = 0";
+				   " stale = excluded.stale";
 	struct row *before;
 	bool equal;
 
 	TRY(tx_one(tx, "SELECT told FROM remote_lists WHERE user_nid = $1", BIND(B(l->user)), &before));
-	TRY(tx_run(tx, save, BIND(B(l->user), B(l->told), B(l->at))));
+	TRY(tx_run(tx, save, BIND(B(l->user), B(l->told), B(l->at), B((int64_t)l->stale))));
 	TRY(says_the_same(tx, l, &equal));
 	*out_changed = before && !equal;
 	if (equal)
@@ -111,11 +111,16 @@ err *store_remote_list_replace(struct tx *tx, const struct remote_list *l, bool 
 	return store_remote_list_identity(tx, l->user, l->master, l->self_signing);
 }
 
-err *store_remote_list_device(struct tx *tx, int64_t user, int64_t told, const struct device_keys_row *d)
+err *store_remote_list_device(struct tx *tx, int64_t user, int64_t told, const struct device_keys_row *d, size_t most)
 {
+	static const char count[] = "SELECT COUNT(*) FROM device_keys WHERE user_nid = $1 AND device_id <> $2";
+	struct row *others;
+
 	TRY(tx_run(tx, "UPDATE remote_lists SET told = $2 WHERE user_nid = $1", BIND(B(user), B(told))));
-	if (!str_is_none(d->keys))
-		return save_device(tx, user, d);
+	if (!str_is_none(d->keys)) {
+		TRY(tx_one(tx, count, BIND(B(user), B(d->device_id)), &others));
+		return (size_t)row_i64(others, 0) < most ? save_device(tx, user, d) : NULL;
+	}
 	return tx_run(tx, "DELETE FROM device_keys WHERE user_nid = $1 AND device_id = $2",
 		      BIND(B(user), B(d->device_id)));
 }

@@ -24,13 +24,15 @@ NODISCARD err *store_remote_lists(struct tx *tx, int64_t own, const int64_t *use
  * something else. */
 struct remote_list {
 	int64_t user, told, at;
+	bool stale; /* it changed while it was fetched */
 	const struct device_keys_row *devices;
 	size_t n;
 	str master, self_signing; /* STR_NONE: none */
 };
 NODISCARD err *store_remote_list_replace(struct tx *tx, const struct remote_list *l, bool *out_changed);
-/* One device of a list that is here; keys STR_NONE: it is gone, or has none. */
-NODISCARD err *store_remote_list_device(struct tx *tx, int64_t user, int64_t told, const struct device_keys_row *d);
+/* One device of a list that is here; keys STR_NONE: it is gone, or has none. Beyond `most` devices none is added. */
+NODISCARD err *store_remote_list_device(struct tx *tx, int64_t user, int64_t told, const struct device_keys_row *d,
+					size_t most);
 NODISCARD err *store_remote_list_identity(struct tx *tx, int64_t user, str master, str self_signing);
 NODISCARD err *store_remote_list_stale(struct tx *tx, int64_t user);
 /* Users above a number whose list must be fetched again and who share a room with us, at most limit, by number. */

@@ -94,7 +94,7 @@ def test_a_file_that_is_kept_elsewhere(alice, peer, each_fed):
 
 @pytest.mark.parametrize("answer", [
     ("multipart/mixed; boundary=b", b"--b\r\n\r\n{}\r\n--b\r\n\r\ncut off"), ("text/plain", b"nothing of the kind"),
-    ("multipart/mixed", b""), ("multipart/mixed; boundary=b", b"--b\r\n\r\n{}\r\n--b--")])
+    ("text/plain", b"nothing\r\nof the kind"), ("multipart/mixed", b"--b\r\n\r\n{}\r\n--bx\r\n"), ("multipart/mixed", b""), ("multipart/mixed; boundary=b", b"--b\r\n\r\n{}\r\n--b--")])
 def test_what_is_no_file(alice, peer, answer):
     peer.on("GET", "/media/download/", lambda request: (200, answer))
     got = get(alice, peer, "broken")

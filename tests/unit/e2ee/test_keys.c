@@ -329,6 +329,34 @@ static void names_of_keys_that_are_none_cost_little(struct both *b)
 }
 BOTH(names_of_keys_that_are_none_cost_little)
 
+/* Other servers' users' keys are here as they came: no key of any use spoils what else the request says. */
+static void a_key_that_is_none_is_not_signed(struct both *b)
+{
+	struct world w = begin(b);
+	struct key_upload me = user(&w, 1), other = user(&w, 2);
+	struct cross_signing_row row = { .user = other.user };
+	struct signatures_cmd cmd = { .user = me.user, .user_id = me.user_id };
+	struct signature_failures failures;
+	const str id = arena_join2(b->a, S("ed25519:"), arena_printf(b->a, "%043d", 0));
+
+	row.master = arena_printf(b->a, "{\"keys\":{\"a\":\"b\",\"c\":\"d\"},\"user_id\":\"%.*s\",\"signatures\":{}}",
+				  STR_ARG(other.user_id));
+	both_ok(store_do(b->st, b->a, save_keys_of, &row));
+	row = (struct cross_signing_row){ .user = me.user };
+	row.master = row.user_signing = arena_printf(
+		b->a,
+		"{\"keys\":{\"%.*s\":\"%.*s\"},\"usage\":[\"master\",\"user_signing\"],\"user_id\":\"%.*s\","
+		"\"signatures\":{}}",
+		STR_ARG(id), STR_ARG(str_from(id, 8)), STR_ARG(me.user_id));
+	both_ok(store_do(b->st, b->a, save_keys_of, &row));
+	cmd.body = parsed(&w, arena_printf(b->a, "{\"%.*s\":{\"b\":{\"x\":1}}}", STR_ARG(other.user_id)));
+	both_ok(e2ee_signatures_upload(w.e, b->a, &cmd, &failures));
+	assert_int_equal(failures.n, 1);
+	assert_int_equal(failures.p[0].why->code, ERR_NOT_FOUND);
+	end(&w);
+}
+BOTH(a_key_that_is_none_is_not_signed)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +367,7 @@ int main(void)
 		BOTH_TESTS(no_ones_keys_are_shown_for_another),
 		BOTH_TESTS(a_large_query_is_that_of_each_user),
 		BOTH_TESTS(names_of_keys_that_are_none_cost_little),
+		BOTH_TESTS(a_key_that_is_none_is_not_signed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

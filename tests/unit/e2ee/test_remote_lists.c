@@ -13,6 +13,7 @@
 #include "e2ee/list_sender.h"
 #include "e2ee/remote_lists.h"
 #include "e2ee/to_device.h"
+#include "federation/fed.h"
 #include "store/device_lists.h"
 #include "store/devices.h"
 #include "store/membership.h"
@@ -354,6 +355,92 @@ static void a_self_signing_key_of_nobody_known_has_the_list_fetched(struct both 
 BOTH(a_self_signing_key_of_nobody_known_has_the_list_fetched)
 
 /*
+ * Fetching
+ */
+static struct fed_call ask(struct world *w, struct remote_user *bob)
+{
+	struct fed_call call;
+
+	*bob = (struct remote_user){ .user = w->bob, .user_id = S("@bob:other.org") };
+	remote_lists_prepare(w->e, w->a, bob, 1, &call);
+	return call;
+}
+
+static void answers(struct world *w, struct remote_user *bob, struct fed_call *call, int64_t at, const char *answer)
+{
+	call->answer = js(w->a, answer);
+	remote_lists_take(w->e, w->a, bob, 1, call, at);
+	assert_true(bob->fetched);
+}
+
+#define LIST(stream_id, devices) "{'user_id':'@bob:other.org','stream_id':" stream_id ",'devices':[" devices "]}"
+#define DEVICE(id, key)          "{'device_id':'" id "','keys':" KEYS(id, key) "}"
+
+static void an_update_during_a_fetch_is_not_lost(struct both *b)
+{
+	static const char new_b[] =
+		"{'user_id':'@bob:other.org','device_id':'B','stream_id':6,'prev_id':[5],'keys':" KEYS("B", "two") "}";
+	struct world w = begin(b);
+	struct remote_user bob, again;
+	struct fed_call call, other;
+	int64_t at;
+
+	moves(&w, w.alice, true);
+	moves(&w, w.bob, true);
+	/* The answer is from before the update, which finds no list to be put into. */
+	call = ask(&w, &bob);
+	at = bus_position(w.bus);
+	good(update(&w, new_b));
+	answers(&w, &bob, &call, at, LIST("5", DEVICE("A", "one")));
+	assert_false(standing(&w).kept);
+	/* Nothing came in between; the answer has it. */
+	call = ask(&w, &bob);
+	answers(&w, &bob, &call, bus_position(w.bus), LIST("5", DEVICE("A", "one")));
+	assert_true(standing(&w).kept);
+	/* The update is put into the list, and the older answer would take it out again. Two ask at once. */
+	call = ask(&w, &bob);
+	other = ask(&w, &again);
+	good(update(&w, new_b));
+	answers(&w, &again, &other, bus_position(w.bus), LIST("6", DEVICE("A", "one") "," DEVICE("B", "two")));
+	assert_true(standing(&w).kept);
+	assert_true(has(devices(&w), "\"two\""));
+	answers(&w, &bob, &call, bus_position(w.bus), LIST("5", DEVICE("A", "one")));
+	assert_false(standing(&w).kept);
+	/* Identity keys are not numbered. */
+	call = ask(&w, &bob);
+	good(remote_signing_key_update(w.e, w.a, S("other.org"), js(w.a, "{'user_id':'@bob:other.org'}")));
+	answers(&w, &bob, &call, bus_position(w.bus), LIST("6", DEVICE("A", "one")));
+	assert_false(standing(&w).kept);
+	call = ask(&w, &bob);
+	answers(&w, &bob, &call, bus_position(w.bus), LIST("6", DEVICE("A", "one")));
+	assert_true(standing(&w).kept);
+	end(&w);
+}
+BOTH(an_update_during_a_fetch_is_not_lost)
+
+static void updates_do_not_make_a_list_endless(struct both *b)
+{
+	struct world w = begin(b);
+	struct device_keys_row *many = ARENA_ARRAY(w.a, struct device_keys_row, REMOTE_DEVICES_MAX);
+	struct remote_list l = { .user = w.bob, .told = 5, .devices = many, .n = REMOTE_DEVICES_MAX };
+
+	moves(&w, w.alice, true);
+	moves(&w, w.bob, true);
+	for (size_t i = 0; i < REMOTE_DEVICES_MAX; i++)
+		many[i] = (struct device_keys_row){ .device_id = arena_printf(w.a, "D%zu", i), .keys = S("{\"a\":1}") };
+	l.at = bus_position(w.bus);
+	good(store_do(b->st, w.a, list_write, &l));
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'ONE_MORE','stream_id':6,'prev_id':[5],'keys':" KEYS(
+				"ONE_MORE", "more") "}"));
+	assert_false(has(devices(&w), "ONE_MORE"));
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'D7','stream_id':7,'prev_id':[6],'keys':" KEYS(
+				"D7", "seven") "}"));
+	assert_true(has(devices(&w), "\"seven\""));
+	end(&w);
+}
+BOTH(updates_do_not_make_a_list_endless)
+
+/*
  * Ours
  */
 struct own_device {
@@ -575,10 +662,25 @@ static void messages_come_in_once(struct both *b)
 }
 BOTH(messages_come_in_once)
 
-TEST_MAIN(BOTH_TESTS(a_list_is_good_while_a_room_is_shared), BOTH_TESTS(updates_that_follow_are_taken),
-	  BOTH_TESTS(a_gap_makes_the_list_stale), BOTH_TESTS(nothing_is_believed_of_others),
-	  BOTH_TESTS(who_shares_no_room_is_nobodys_news), BOTH_TESTS(identity_keys_come_with_updates),
-	  BOTH_TESTS(an_identity_key_alone_leaves_the_other),
+static void names_of_strangers_are_not_kept_for_nothing(struct both *b)
+{
+	struct world w = begin(b);
+	int64_t eve;
+
+	good(to_device_receive(w.e, w.a, S("other.org"),
+			       js(w.a, "{'sender':'@eve:other.org','type':'m.test','message_id':'m1','messages':{"
+				       "'@nobody:x.org':{'D':{}},'@c:third.org':{'B':{}},'@alice:x.org':{}}}")));
+	good(store_intern_find(b->st, w.a, S("@eve:other.org"), &eve));
+	assert_int_equal(eve, 0);
+	end(&w);
+}
+BOTH(names_of_strangers_are_not_kept_for_nothing)
+
+TEST_MAIN(BOTH_TESTS(an_update_during_a_fetch_is_not_lost), BOTH_TESTS(updates_do_not_make_a_list_endless),
+	  BOTH_TESTS(names_of_strangers_are_not_kept_for_nothing), BOTH_TESTS(a_list_is_good_while_a_room_is_shared),
+	  BOTH_TESTS(updates_that_follow_are_taken), BOTH_TESTS(a_gap_makes_the_list_stale),
+	  BOTH_TESTS(nothing_is_believed_of_others), BOTH_TESTS(who_shares_no_room_is_nobodys_news),
+	  BOTH_TESTS(identity_keys_come_with_updates), BOTH_TESTS(an_identity_key_alone_leaves_the_other),
 	  BOTH_TESTS(a_self_signing_key_of_nobody_known_has_the_list_fetched),
 	  BOTH_TESTS(others_hear_of_each_device_once), BOTH_TESTS(a_restart_tells_what_is_left_and_nothing_twice),
 	  BOTH_TESTS(who_comes_into_a_room_is_told_of), BOTH_TESTS(messages_go_out_once_each_server),
