@@ -103,6 +103,10 @@ def test_redaction(alice, bob, version):
     assert alice.put(f"/rooms/{q(room)}/redact/{q(said)}/r3", {"reason": "rude"}) == first
     event = alice.get(f"/rooms/{q(room)}/event/{q(said)}")
     assert event["content"] == {} and event["unsigned"]["redacted_because"]["event_id"] == first["event_id"]
+    # without a transaction id, as old clients do
+    other = alice.send(room, "other words")
+    alice.post(f"/rooms/{q(room)}/redact/{q(other)}", {"reason": "odd"})
+    assert alice.get(f"/rooms/{q(room)}/event/{q(other)}")["unsigned"]["redacted_because"]["content"]["reason"] == "odd"
     # through the general door, too, in every version
     alice.put(f"/rooms/{q(room)}/send/m.room.redaction/r4", {"redacts": mine})
     assert alice.get(f"/rooms/{q(room)}/event/{q(mine)}")["content"] == {}

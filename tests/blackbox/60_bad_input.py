@@ -59,7 +59,7 @@ GOOD = {
     "send/{eventType}": {"msgtype": "m.text", "body": "b", "m.mentions": {}, "m.relates_to": {}},
     "send/{eventType}/{txnId}": {"msgtype": "m.text", "body": "b", "m.mentions": {"user_ids": [], "room": True},
                                  "m.relates_to": {"rel_type": "m.thread", "event_id": "$x"}},
-    "upgrade": {"new_version": "11", "additional_creators": []}, "state/{eventType}": {"topic": "x"}, "state/{eventType}/{stateKey}": {"topic": "x"}, "redact/{eventId}/{txnId}": {"reason": "r"},
+    "upgrade": {"new_version": "11", "additional_creators": []}, "state/{eventType}": {"topic": "x"}, "state/{eventType}/{stateKey}": {"topic": "x"}, "redact/{eventId}/{txnId}": {"reason": "r"}, "redact/{eventId}": {"reason": "r"},
     "presence/{userId}/status": {"presence": "online", "status_msg": "x"}, "typing/{userId}": {"typing": True, "timeout": 1}, "read_markers": {"m.fully_read": "$x", "m.read": "$x", "m.read.private": "$x"},
     "receipt/{receiptType}/{eventId}": {"thread_id": "main"}, "profile/{userId}/{keyName}": {"displayname": "x"},
     "publicRooms": {"limit": 1, "since": "x", "filter": {}, "include_all_networks": False, "third_party_instance_id": "x"},

@@ -84,13 +84,13 @@ static err *put_state(struct req *rq)
 	return send_event(rq, &cmd);
 }
 
-static err *put_redact(struct req *rq)
+static err *redact(struct req *rq, str txn_id, str txn_path)
 {
 	struct send_cmd cmd = {
 		.type = S("m.room.redaction"),
 		.state_key = STR_NONE,
-		.txn_id = req_param(rq, "txnId"),
-		.txn_path = req_path_before(rq, "txnId"),
+		.txn_id = txn_id,
+		.txn_path = txn_path,
 		.redacts = req_param(rq, "eventId"),
 	};
 	struct json *content = json_new_object(rq->arena);
@@ -105,6 +105,11 @@ static err *put_redact(struct req *rq)
 	return send_event(rq, &cmd);
 }
 
+static err *put_redact(struct req *rq) { return redact(rq, req_param(rq, "txnId"), req_path_before(rq, "txnId")); }
+
+/* As post_send. */
+static err *post_redact(struct req *rq) { return redact(rq, STR_NONE, STR_NONE); }
+
 #define ROOM "/_matrix/client/v3/rooms/{roomId}"
 extern const struct route client_room_send_routes[];
 const struct route client_room_send_routes[] = {
@@ -113,5 +118,6 @@ const struct route client_room_send_routes[] = {
 	{ "PUT", ROOM "/state/{eventType}", put_state, AUTH_USER, RATE_MESSAGE, LANE_FAST },
 	{ "PUT", ROOM "/state/{eventType}/{stateKey}", put_state_key, AUTH_USER, RATE_MESSAGE, LANE_FAST },
 	{ "PUT", ROOM "/redact/{eventId}/{txnId}", put_redact, AUTH_USER, RATE_MESSAGE, LANE_FAST },
+	{ "POST", ROOM "/redact/{eventId}", post_redact, AUTH_USER, RATE_MESSAGE, LANE_FAST },
 	{ 0 },
 };
