@@ -45,6 +45,8 @@ static err *save_redaction(struct tx *tx, const struct job *job, const struct jo
 {
 	int64_t gone;
 
+	if (je->redact_applied)
+		TRY(store_redaction_applied(tx, je->redact_applied));
 	if (!je->redact_target)
 		return NULL;
 	TRY(store_event_redact(tx, je->redact_target, je->row.nid, je->redact_json, job->now));

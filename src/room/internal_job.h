@@ -42,6 +42,7 @@ struct job_event {
 	int64_t redact_target; /* applies to this event, whose bytes become redact_json; 0: none */
 	str redact_json;
 	bool redact_waits;                             /* its target is not there yet */
+	int64_t redact_applied;                        /* a redaction that waited for this event; 0: none */
 	struct change redact_change;                   /* its type is 0: the target's flat copies stay */
 	struct annotation annotates, redact_annotates; /* the latter: what redact_target was. target is 0: nothing */
 	struct rooms_prepared prepared;

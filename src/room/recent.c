@@ -94,15 +94,21 @@ static void redact(struct recent *r, const struct job_event *je)
 	}
 }
 
-void recent_close_gap(struct recent *r, int64_t event)
+/* With the lock. */
+static void unmark(struct recent *r, int64_t event, unsigned flag)
 {
-	LOCKED(&r->lock);
 	LIST_EACH (&r->list, node) {
 		struct recent_item *it = LIST_ITEM(node, struct recent_item, node);
 
 		if (it->row.nid == event)
-			it->row.flags &= ~(unsigned)EVENT_GAP;
+			it->row.flags &= ~flag;
 	}
+}
+
+void recent_close_gap(struct recent *r, int64_t event)
+{
+	LOCKED(&r->lock);
+	unmark(r, event, EVENT_GAP);
 }
 
 void recent_publish(struct recent *r, const struct job *job)
@@ -114,6 +120,8 @@ void recent_publish(struct recent *r, const struct job *job)
 
 		if (je->redact_target)
 			redact(r, je);
+		if (je->redact_applied)
+			unmark(r, je->redact_applied, EVENT_UNAPPLIED);
 		if (!je->shown) {
 			r->jumped = r->jumped || je->current_moved;
 			continue;

@@ -6,6 +6,10 @@
  * transaction, and what the flat tables copied from it goes with it. A redaction whose target is not known waits for
  * it.
  *
+ * "[Redactions] should not be sent to clients until both the redaction event and the event the redaction affects have
+ * been received, and can be validated": one that is not applied is marked (EVENT_UNAPPLIED), and room_view_sees passes
+ * over it. Other servers are given it as any event.
+ *
  * Until that transaction is committed the store has the whole target, while whoever builds on the redaction must see
  * what it left: room->redactions says which events those are.
  */
@@ -46,16 +50,18 @@ err *draft_redact(struct draft *d, struct job_event *je)
 {
 	const struct event *target;
 	const struct event_row *row;
-	bool allowed;
+	bool allowed = false;
 
 	if (str_is_none(je->ev->redacts))
 		return NULL;
 	TRY(room_event_by_id(d->room, je->ev->redacts, &target, &row));
-	if (!target) {
-		je->redact_waits = true;
-		return NULL;
+	if (target)
+		TRY(applies(d->room, je->ev, target, &allowed));
+	je->redact_waits = !target;
+	if (!allowed && !d->room->rv->redaction_rule) {
+		je->row.flags |= EVENT_UNAPPLIED;
+		je->linear = false;
 	}
-	TRY(applies(d->room, je->ev, target, &allowed));
 	if (!allowed || row->redacted_by)
 		return NULL;
 	TRY(event_redact(d->job->a, d->room->rv, target, &je->redact_json));
@@ -121,6 +127,7 @@ err *draft_redact_waiting(struct draft *d, struct job_event *je)
 		return NULL;
 	TRY(event_redact(d->job->a, d->room->rv, je->ev, &je->row.json));
 	je->row.json = arena_keep(d->job->a, je->row.json);
+	je->redact_applied = nid;
 	je->row.redacted_by = nid;
 	je->row.flags |= EVENT_REDACTED;
 	TRY(event_load(d->job->a, d->room->rv, je->ev->event_id, je->row.json, &redacted));

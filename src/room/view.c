@@ -392,7 +392,8 @@ static err *sees(struct room_view *v, const struct event_row *row, bool *seen)
 	bool later;
 
 	*seen = false;
-	if (row->flags & (EVENT_REJECTED | EVENT_SOFT_FAILED | EVENT_OUTLIER) || row->type == v->rs->type_dummy)
+	if (row->flags & (EVENT_REJECTED | EVENT_SOFT_FAILED | EVENT_OUTLIER | EVENT_UNAPPLIED) ||
+	    row->type == v->rs->type_dummy)
 		return NULL;
 	TRY(look_at_root(v, row->root_after, &at));
 	TRY(joined_later(v, row, &later));

@@ -342,6 +342,12 @@ err *store_redaction_wait(struct tx *tx, str redacts, int64_t redaction)
 		      BIND(B(redacts), B(redaction)));
 }
 
+err *store_redaction_applied(struct tx *tx, int64_t redaction)
+{
+	return tx_run(tx, "UPDATE events SET flags = flags - 256 WHERE nid = $1 AND (flags & 256) <> 0",
+		      BIND(B(redaction)));
+}
+
 err *store_redactions_waiting(struct tx *tx, int64_t room, str event_id, int64_t **out, size_t *out_n)
 {
 	static const char sql[] = "SELECT w.redaction FROM redactions_waiting w JOIN events e ON e.nid = w.redaction"

@@ -20,7 +20,8 @@ enum event_flags {
 	EVENT_STATE = 16,   /* has a state_key (state_key is then never 0: the empty text has a number, too) */
 	EVENT_TO_SEND = 64, /* the other servers of its room get it from us (store/outbox.h) */
 	EVENT_PURGED = 32,  /* an outlier that had its place in the timeline: a purge left it for what refers to it */
-	EVENT_GAP = 128,    /* below it in the timeline something is missing that other servers have (store/gaps.h) */
+	EVENT_UNAPPLIED = 256, /* a redaction that was not applied, of a version where that is decided apart */
+	EVENT_GAP = 128, /* below it in the timeline something is missing that other servers have (store/gaps.h) */
 };
 
 struct event_row {
@@ -117,6 +118,8 @@ NODISCARD err *store_originals_prune(struct tx *tx, int64_t before, size_t limit
 /* A redaction that came before its target waits; those in the room for an event that comes now, the earliest first. */
 NODISCARD err *store_redaction_wait(struct tx *tx, str redacts, int64_t redaction);
 NODISCARD err *store_redactions_waiting(struct tx *tx, int64_t room, str event_id, int64_t **out, size_t *out_n);
+/* It was applied: EVENT_UNAPPLIED goes. */
+NODISCARD err *store_redaction_applied(struct tx *tx, int64_t redaction);
 /* Those of the ids that any redaction waits for. */
 NODISCARD err *store_redactions_waited(struct tx *tx, const str *event_ids, size_t n, str **out, size_t *out_n);
 /* Gives every event of the room a new timeline position, `spacing` apart from `spacing` on, in the order they have;

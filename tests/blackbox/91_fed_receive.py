@@ -251,3 +251,37 @@ def test_what_was_answered_survives_kill_9(store, peer):
         assert bodies(alice, room.room_id) == sent
     finally:
         fed.close()
+
+
+@pytest.mark.parametrize("version", ["10", "11"])
+def test_redactions_are_shown_once_they_redact(each_fed, peer, version):
+    """"They should not be sent to clients until both the redaction event and the event the redaction affects have been received, and can be
+    validated." """
+    alice, room = enter(each_fed, peer, version)
+    other_room = peer.join(each_fed, alice.create_room(room_version=version, preset="public_chat"))
+    elsewhere, alices = other_room.message("elsewhere"), alice.send(room.room_id, "hers")
+    peer.send(each_fed, [elsewhere])
+    sync_bodies(alice, other_room.room_id, "elsewhere")
+
+    def redaction(target):
+        return room.send("m.room.redaction", {"redacts": target}) if version == "11" else room.send("m.room.redaction", {}, redacts=target)
+
+    early = room.build("m.room.message", {"msgtype": "m.text", "body": "early"}, prev=[room.events[room.tips[-1]]])
+    redactions = {i: redaction(i) for i in (other_room.id(elsewhere), alices, room.id(early))}
+    told = []
+    alice.sync()
+    peer.send(each_fed, [*redactions.values(), room.message("sentinel")])
+
+    def until(body):
+        def want(answer):
+            told.extend(answer.get("rooms", {}).get("join", {}).get(room.room_id, {"timeline": {"events": []}})["timeline"]["events"])
+            return any(e["content"].get("body") == body for e in told)
+        alice.sync_until(want)
+        return {e["event_id"] for e in [*told, *messages(alice, room.room_id, "f")[0]] if e["type"] == "m.room.redaction"}
+
+    assert until("sentinel") == set()
+    peer.send(each_fed, [early, room.message("second")])
+    assert until("second") == {room.id(redactions[room.id(early)])}
+    assert alice.get(f"/rooms/{q(other_room.room_id)}/event/{q(other_room.id(elsewhere))}")["content"]["body"] == "elsewhere"
+    assert alice.get(f"/rooms/{q(room.room_id)}/event/{q(alices)}")["content"]["body"] == "hers"
+    assert alice.get(f"/rooms/{q(room.room_id)}/event/{q(room.id(early))}")["content"] == {}

@@ -347,7 +347,9 @@ static void a_redaction_before_its_target(struct world *w)
 	const struct event *redaction = forge(&f, "alice", "m.room.redaction", NULL, content.p, &base, 1);
 
 	assert_int_equal(put(w, redaction), APPEND_ACCEPTED);
+	ok(event_row(w, redaction->event_id)->flags & EVENT_UNAPPLIED, "it redacts nothing yet");
 	assert_int_equal(put(w, target), APPEND_ACCEPTED);
+	ok(!(event_row(w, redaction->event_id)->flags & EVENT_UNAPPLIED), "now it does");
 	ok(!str_contains(event_row(w, target->event_id)->json, S("bad words")), "stored redacted");
 	assert_int_equal(event_row(w, target->event_id)->redacted_by, event_row(w, redaction->event_id)->nid);
 }
