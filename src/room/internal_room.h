@@ -107,6 +107,7 @@ struct room {
 	struct map cache;       /* (type, key) of the current root -> struct cached */
 	struct map pending;     /* event number -> struct job_event, not yet drained */
 	struct map pending_ids; /* the same by event id */
+	struct map storing;     /* ids of outliers that are on their way to the store beside this queue */
 	struct map redactions;  /* event number -> struct job_event, not yet drained: the redaction that empties it */
 	struct map txns;        /* digest -> struct job_event of queued transactions */
 	struct list jobs;       /* queued or just ended, in commit order */

@@ -454,6 +454,8 @@ err *draft_add_received(struct draft *d, const struct event *ev, const struct pr
 	if (!how)
 		how = &none;
 	r.how = *how;
+	if (map_get(&d->room->storing, ev->event_id))
+		return err_new(d->room->a, ERR_BUSY, "the event is just being stored");
 	if (how->known)
 		go_by_row(&r);
 	TRY(find_known(d, &r, how));

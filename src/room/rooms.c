@@ -108,6 +108,7 @@ static void room_free(struct room *room)
 	map_done(&room->cache);
 	map_done(&room->pending);
 	map_done(&room->pending_ids);
+	map_done(&room->storing);
 	map_done(&room->redactions);
 	map_done(&room->txns);
 	map_done(&room->locals);
@@ -235,6 +236,7 @@ static struct room *room_new(struct rooms *rs, int64_t nid, str room_id, const s
 	cond_init(&room->done_cond);
 	map_init(&room->pending, NULL);
 	map_init(&room->pending_ids, NULL);
+	map_init(&room->storing, NULL);
 	map_init(&room->redactions, NULL);
 	map_init(&room->txns, NULL);
 	map_init(&room->locals, NULL);

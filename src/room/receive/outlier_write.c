@@ -3,6 +3,10 @@
  *
  * One piece is in the store's queue while the next events are judged; it is waited for when there is more to write.
  * Other rooms' writes get in between.
+ *
+ * A room that is there takes events of its own meanwhile. So that none of them is stored by both, which would cost the
+ * room all that was queued upon it, a piece's ids stand in room->storing while it is in the queue: who receives one of
+ * them comes again later; and what the room has queued itself is not written, but looked up once it is stored.
  */
 #include "room/receive/internal_outlier.h"
 
@@ -24,7 +28,7 @@ struct outlier_writer {
 	struct outliers *o;
 	struct batch now, before;
 	struct ticket *flight;
-	struct arena *flight_a;
+	struct room *room; /* referenced, while the piece's ids stand there */
 	/* the piece in flight */
 	struct event_row *rows;
 	struct auth_entry *entries;
@@ -63,6 +67,41 @@ static void learn(struct outlier_writer *w)
 		o->per_piece = MIN(o->per_piece * 2, (size_t)PIECE_MOST);
 }
 
+static void take_ids_back(struct outlier_writer *w)
+{
+	struct room *room = w->room;
+
+	if (!room)
+		return;
+	w->room = NULL;
+	lock_take(&room->lock);
+	for (size_t i = 0; i < w->n; i++)
+		map_del(&room->storing, w->ids[i]);
+	lock_drop(&room->lock);
+	rooms_unref(w->o->rs, room);
+}
+
+/* False in *out: the room is about to store one of them itself. */
+static err *hang_out_ids(struct outlier_writer *w, struct arena *a, bool *out)
+{
+	AUTO_ROOM room = NULL;
+
+	*out = true;
+	if (w->o->none_here)
+		return NULL;
+	TRY(room_hold(w->o->rs, a, w->o->room_id, &room));
+	if (!room)
+		return NULL;
+	for (size_t i = 0; i < w->n && *out; i++)
+		*out = !map_get(&room->pending_ids, w->ids[i]) && !map_get(&room->storing, w->ids[i]);
+	if (!*out)
+		return NULL;
+	TRY(rooms_enter(w->o->rs, a, w->o->room_id, &w->room));
+	for (size_t i = 0; i < w->n && w->room; i++)
+		(void)map_put(&room->storing, w->ids[i], w);
+	return NULL;
+}
+
 static err *land(struct outlier_writer *w, struct arena *a)
 {
 	err *e;
@@ -71,6 +110,7 @@ static err *land(struct outlier_writer *w, struct arena *a)
 		return NULL;
 	e = store_wait(a, w->flight);
 	w->flight = NULL;
+	take_ids_back(w);
 	if (e) {
 		w->o->raced = w->raced;
 		return e;
@@ -114,17 +154,45 @@ static err *write_piece(struct tx *tx, void *arg)
 	return NULL;
 }
 
+static err *nothing(struct tx *tx, void *arg)
+{
+	(void)tx, (void)arg;
+	return NULL;
+}
+
+/* Until what the room has queued is stored, or has failed. */
+static err *wait_for_queue(struct outlier_writer *w, struct arena *a)
+{
+	const struct piece piece = { .run = nothing, .shard = w->o->room };
+	struct ticket *t;
+
+	TRY(store_write(w->o->rs->opt.store, a, &piece, &t));
+	return store_wait(a, t);
+}
+
 static err *queue_piece(struct outlier_writer *w, struct arena *a, struct event_row *rows, struct auth_entry *entries,
 			str *ids, size_t n)
 {
 	const struct piece piece = { .run = write_piece, .arg = w, .shard = w->o->room };
+
+	bool free;
+	err *e;
 
 	TRY(land(w, a));
 	w->rows = rows;
 	w->entries = entries;
 	w->ids = ids;
 	w->n = n;
-	return store_write(w->o->rs->opt.store, a, &piece, &w->flight);
+	TRY(hang_out_ids(w, a, &free));
+	if (!free) {
+		w->o->raced = true;
+		TRY(wait_for_queue(w, a));
+		return err_new(a, ERR_BUSY, "an event of the set is just being stored");
+	}
+	e = store_write(w->o->rs->opt.store, a, &piece, &w->flight);
+	if (e)
+		take_ids_back(w);
+	return e;
 }
 
 /* Numbers for the texts of all of them: those that are new wait for one commit. */

@@ -436,6 +436,73 @@ static void auth_events_of_another_room_reject(struct world *w)
 }
 WORLD(auth_events_of_another_room_reject)
 
+struct storer {
+	struct scene *s;
+	const struct event *const *events;
+	size_t n;
+	atomic_size_t turn; /* up to this one they may be stored */
+};
+
+static void store_them(void *arg)
+{
+	struct storer *x = arg;
+	int64_t room;
+
+	for (size_t i = 0; i < x->n; i++) {
+		AUTO_ARENA a = arena_new();
+		struct outlier one = { 0 };
+		err *e;
+
+		while (atomic_load(&x->turn) <= i)
+			;
+		good(rooms_find(x->s->w->rs, a, x->s->id, &room, NULL));
+		good(event_load(a, x->s->f.rv, x->events[i]->event_id, x->events[i]->bytes, &one.event));
+		do
+			e = outliers_store(x->s->w->rs, a, room, x->s->f.rv, &one, 1);
+		while (e && e->code == ERR_BUSY);
+		good(e);
+	}
+}
+
+/* The same events come by /send and as a state's outliers: each is stored once, and nobody else's are lost for it. */
+static void the_same_event_from_two_sides(struct world *w)
+{
+	enum { EVENTS = 64 };
+	const struct event *events[EVENTS];
+	struct storer x;
+	struct scene s;
+	struct thread *t;
+
+	begin(&s, w, "11");
+	for (size_t i = 0; i < EVENTS; i++) {
+		const char *user = arena_printf(w->a, "@m%zu:far", i).p;
+
+		events[i] = forge_by(&s.f, str_c(user), "m.room.member", user, "{'membership':'join'}", &s.base, 1);
+	}
+	x = (struct storer){ .s = &s, .events = events, .n = EVENTS };
+	t = thread_start("outliers", store_them, &x);
+	for (size_t i = 0; i < EVENTS; i++) {
+		struct received_event r;
+		err *e;
+
+		atomic_store(&x.turn, i + 1);
+		do {
+			r = (struct received_event){ .event = events[i] };
+			e = rooms_append_events(w->rs, w->a, s.id, &r, 1);
+			e = e ? e : r.error;
+		} while (e && e->code == ERR_BUSY);
+		good(e);
+		assert_int_equal(r.outcome, APPEND_ACCEPTED);
+		say(w, who(w, "alice"), s.id, "beside");
+	}
+	thread_join(&t);
+	for (size_t i = 0; i < EVENTS; i++)
+		ok(!(event_row(w, events[i]->event_id)->flags & EVENT_OUTLIER), "event %zu", i);
+	check_flat(w, s.id);
+	end(&s);
+}
+WORLD(the_same_event_from_two_sides)
+
 /* Everything that waits is told when the server stops, and nothing more is taken. */
 static void nothing_waits_for_ever(struct world *w)
 {
@@ -473,6 +540,7 @@ int main(void)
 		WORLD_TESTS(gaps_show_through_what_is_rejected),
 		WORLD_TESTS(auth_events_are_asked_for),
 		WORLD_TESTS(auth_events_of_another_room_reject),
+		WORLD_TESTS(the_same_event_from_two_sides),
 		WORLD_TESTS(nothing_waits_for_ever),
 	};
 
