@@ -11,7 +11,9 @@ err *deactivate_rooms(struct rooms *rs, const struct log *log, struct arena *a, 
 			  MEMBER_MASK(MEMBER_JOIN) | MEMBER_MASK(MEMBER_INVITE) | MEMBER_MASK(MEMBER_KNOCK), &ids, &n));
 	for (size_t i = 0; i < n; i++) {
 		AUTO_ARENA room_arena = arena_new();
-		const struct member_cmd cmd = { .by = { .user = user, .user_id = user_id }, .room_id = ids[i] };
+		const struct member_cmd cmd = { .by = { .user = user, .user_id = user_id },
+						.room_id = ids[i],
+						.hasty = true };
 		const err *e = room_leave(rs, room_arena, &cmd);
 
 		if (e)

@@ -30,6 +30,8 @@ struct wish {
 	bool wait;          /* ... which is only queued yet, by someone else */
 	bool elsewhere;     /* nothing was done: it takes other servers */
 	bool inside;        /* ... though this one is in the room */
+	bool nobody;        /* ... where nobody is, as far as is known here */
+	bool tried;         /* they had nothing to say to that */
 };
 
 static bool is_local(const struct rooms *rs, str user_id) { return id_is_of(user_id, rs->opt.signer.server_name); }
@@ -88,13 +90,17 @@ static err *current_event(struct wish *w, struct room *room)
 	return NULL;
 }
 
-/* Is what we know of the room what it is? Somebody here is in it, or nobody is anywhere. */
-static err *is_here(struct room *room, bool *out)
+/* Is what we know of the room what it is? Somebody here is in it; or nobody is anywhere, and those who made it, if they
+ * are of another server, know no better. */
+static err *is_here(struct wish *w, struct room *room, bool *out)
 {
+	const struct event *create;
 	const struct map *locals;
 
 	TRY(room_locals(room, &locals));
-	*out = locals->n > 0 || room->tip.joined == 0;
+	TRY(room_current_text(room, S("m.room.create"), S(""), &create));
+	w->nobody = room->tip.joined == 0;
+	*out = locals->n > 0 || (w->nobody && (w->tried || (create && is_local(w->rs, create->sender))));
 	return NULL;
 }
 
@@ -109,7 +115,7 @@ static err *goes_elsewhere(struct wish *w, struct room *room)
 	    !(enters || w->to == MEMBER_LEAVE))
 		return NULL;
 	if (room)
-		TRY(is_here(room, &here));
+		TRY(is_here(w, room, &here));
 	if (here)
 		return NULL;
 	/* Of what we were never invited to, we need not go out. */
@@ -192,14 +198,18 @@ static err *fulfil_elsewhere(struct wish *w, bool *out_done)
 		.n_via = w->cmd->n_via,
 		.reason = w->cmd->reason,
 		.extra = w->cmd->extra,
+		.hasty = w->cmd->hasty,
 	};
+	err *e;
 
 	*out_done = true;
 	if (w->to == MEMBER_JOIN)
 		return remote_enter(w->rs->remote, w->a, &cmd, w->inside, out_done);
 	if (w->to == MEMBER_KNOCK)
 		return remote_knock(w->rs->remote, w->a, &cmd);
-	return remote_leave(w->rs->remote, w->a, &cmd);
+	e = remote_leave(w->rs->remote, w->a, &cmd);
+	*out_done = !e || e->code != ERR_NOT_FOUND; /* else the room's state says by now what the user is */
+	return *out_done ? e : NULL;
 }
 
 enum { TRIES = 4 };
@@ -207,6 +217,7 @@ enum { TRIES = 4 };
 static err *fulfil(struct wish *w)
 {
 	bool done = false;
+	err *e;
 
 	w->p.type = S("m.room.member");
 	w->p.state_key = w->target;
@@ -221,7 +232,7 @@ static err *fulfil(struct wish *w)
 	if (w->to == MEMBER_INVITE)
 		TRY(invite_permitted(w->rs, w->a, w->target));
 	for (int i = 0; !done && i < TRIES; i++) {
-		w->elsewhere = w->inside = false;
+		w->elsewhere = w->inside = w->nobody = false;
 		TRY(fulfil_here(w));
 		if (!w->elsewhere)
 			return NULL;
@@ -229,7 +240,11 @@ static err *fulfil(struct wish *w)
 			*w->cmd->out_elsewhere = true;
 			return NULL;
 		}
-		TRY(fulfil_elsewhere(w, &done));
+		e = fulfil_elsewhere(w, &done);
+		if (e && !w->nobody)
+			return e;
+		w->tried = e != NULL;
+		done = done && !e;
 	}
 	return done ? NULL : err_new(w->a, ERR_BUSY, "others were faster; try again");
 }

@@ -116,6 +116,7 @@ struct member_cmd {
 	/* NULL: these doors, room_invite, and all where a policy server is to be asked, wait for other servers where
 	 * they have to. Else that is said here instead (true), nothing is done, and what was to be given is not. */
 	bool *out_elsewhere;
+	bool hasty; /* room_leave: other servers get a few seconds; one that did not answer lately gets none */
 };
 NODISCARD err *room_join(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id);
 NODISCARD err *room_knock(struct rooms *rs, struct arena *a, const struct member_cmd *cmd, str *out_room_id);

@@ -18,6 +18,7 @@ struct remote {
 enum {
 	REMOTE_SERVERS_MOST = 20, /* that are asked for one thing */
 	REMOTE_MAKE_MS = 20000,   /* for a template, and for what is small */
+	REMOTE_HASTY_MS = 4000,   /* for all of a leave that nobody waits for */
 	REMOTE_KEYS_MS = 15000,   /* for keys that are lacking */
 	REMOTE_JOIN_MS = 600000,  /* for the answer to a join */
 };
@@ -50,6 +51,7 @@ struct making {
 	const struct json *content;
 	const struct room_version *expected; /* the room's, where it is known; else NULL */
 	enum fed_patience patience;
+	int64_t deadline_us; /* 0: REMOTE_MAKE_MS from now */
 };
 struct made {
 	const struct room_version *rv;

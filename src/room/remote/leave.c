@@ -11,18 +11,18 @@
 
 static err *leave_through(struct remote *r, struct arena *a, const struct making *m, str server, struct event **out)
 {
-	struct fed_call call = { .destination = server, .method = S("PUT"), .patience = FED_ANYWAY };
+	struct fed_call call = { .destination = server, .method = S("PUT"), .patience = m->patience };
 	struct made made;
 	err *e;
 
 	TRY(remote_make(r, a, m, server, &made));
 	call.path = remote_send_path(a, S("/_matrix/federation/v2/send_leave/"), made.event);
 	call.content = made.event->json;
-	e = fed_one(r->opt.fed, a, &call, clock_mono_us() + INT64_C(1000) * REMOTE_MAKE_MS);
+	e = fed_one(r->opt.fed, a, &call, m->deadline_us);
 	if (e && e->code == ERR_UNRECOGNIZED) {
 		call.path = remote_send_path(a, S("/_matrix/federation/v1/send_leave/"), made.event);
 		call.any_type = true; /* "[200, {}]" */
-		e = fed_one(r->opt.fed, a, &call, clock_mono_us() + INT64_C(1000) * REMOTE_MAKE_MS);
+		e = fed_one(r->opt.fed, a, &call, m->deadline_us);
 	}
 	if (!e)
 		*out = made.event;
@@ -31,12 +31,15 @@ static err *leave_through(struct remote *r, struct arena *a, const struct making
 
 err *remote_leave(struct remote *r, struct arena *a, const struct remote_cmd *cmd)
 {
-	struct making m = { .what = "make_leave",
-			    .room_id = cmd->room_id,
-			    .user_id = cmd->by.user_id,
-			    .to = MEMBER_LEAVE,
-			    .patience = FED_ANYWAY };
-	const int64_t until = clock_mono_us() + INT64_C(1500) * REMOTE_MAKE_MS;
+	const int64_t ms = cmd->hasty ? REMOTE_HASTY_MS : REMOTE_MAKE_MS;
+	const int64_t until = clock_mono_us() + (cmd->hasty ? 1000 : 1500) * ms;
+	struct making m = {
+		.what = "make_leave",
+		.room_id = cmd->room_id,
+		.user_id = cmd->by.user_id,
+		.to = MEMBER_LEAVE,
+		.patience = cmd->hasty ? FED_ASK : FED_ANYWAY,
+	};
 	struct server_names servers;
 	struct event *ev = NULL;
 	struct outsider *o;
@@ -48,7 +51,10 @@ err *remote_leave(struct remote *r, struct arena *a, const struct remote_cmd *cm
 	TRY(member_content(r->rs, a, cmd->by.user_id, MEMBER_LEAVE, cmd->reason, cmd->extra, &m.content));
 	TRY(remote_servers(r, a, cmd, &servers));
 	for (size_t i = 0; i < servers.n && !ev && clock_mono_us() < until; i++) {
-		const err *e = leave_through(r, a, &m, servers.p[i], &ev);
+		const err *e;
+
+		m.deadline_us = MIN(until, clock_mono_us() + 1000 * ms);
+		e = leave_through(r, a, &m, servers.p[i], &ev);
 
 		if (e)
 			log_info(r->opt.log, "a server did not take a rejection", F("room_id", cmd->room_id),

@@ -35,6 +35,7 @@ struct remote_cmd {
 	size_t n_via;
 	str reason;               /* STR_NONE: none */
 	const struct json *extra; /* further members of the content, or NULL */
+	bool hasty;               /* remote_leave: other servers get a few seconds */
 };
 /* The room that another server has a name for, and servers that may be in it:
  * ERR_NOT_FOUND. */

@@ -5,6 +5,7 @@
  * further and build the event anew: of the template we take what only a server in the room knows (what the event stands
  * on, and who vouches for it), the rest is ours, so that nobody gets our signature under a content that he chose.
  */
+#include "room/admit/internal_admit.h"
 #include "room/remote/internal_remote.h"
 
 #include "base/clock.h"
@@ -31,17 +32,13 @@ static err *read_version(struct arena *a, const struct json *answer, const struc
 			 const struct room_version **out)
 {
 	str version = json_get_str(answer, S("room_version"));
-	err *e;
 
 	/* "If not provided, the room version is assumed to be either "1" or "2"." */
 	if (str_is_none(version))
 		version = S("1");
 	*out = room_version_find(version);
-	if (!*out || !id_room_fits(m->room_id, *out)) {
-		e = err_new(a, ERR_INCOMPATIBLE_ROOM_VERSION, "this server does not know room version %.*s",
-			    STR_ARG(str_head(version, MIN(version.n, (size_t)64))));
-		return e;
-	}
+	if (!*out || !id_room_fits(m->room_id, *out))
+		return admit_incompatible(a, str_head(version, MIN(version.n, (size_t)64)));
 	if (m->expected && m->expected != *out && !(str_is_none(json_get_str(answer, S("room_version")))))
 		return err_new(a, ERR_CONNECTION_FAILED, "the room is of another version than %.*s",
 			       STR_ARG((*out)->id));
@@ -143,7 +140,8 @@ err *remote_make(struct remote *r, struct arena *a, const struct making *m, str 
 	struct fed_call call = { .destination = server, .path = make_path(a, m), .patience = m->patience };
 	const struct json *t;
 
-	TRY(fed_one(r->opt.fed, a, &call, clock_mono_us() + INT64_C(1000) * REMOTE_MAKE_MS));
+	TRY(fed_one(r->opt.fed, a, &call,
+		    m->deadline_us ? m->deadline_us : clock_mono_us() + INT64_C(1000) * REMOTE_MAKE_MS));
 	t = json_get_object(call.answer, S("event"));
 	if (!t)
 		return bad(a, server, "is none");

@@ -105,6 +105,13 @@ SCENE(rejecting, "11")
 		ok(leave(s, name) != NULL, "case %zu", i);
 	}
 	assert_int_equal(scene_count(s, "far.example send_leave"), 4);
+	/* In haste, a server that did not answer lately is not asked. */
+	invite_of(s, "hasty");
+	const size_t before = s->asked.n;
+	good(room_leave(s->w->rs, s->w->a,
+			&(struct member_cmd){ .by = who(s->w, "hasty"), .room_id = s->f.room_id, .hasty = true }));
+	assert_int_equal(s->asked.n, before);
+	assert_int_equal(row_of(s, "hasty")->membership, MEMBER_LEAVE);
 	/* Who was never invited asks nobody. */
 	const size_t asked = s->asked.n;
 	assert_non_null(leave(s, "nobody"));

@@ -402,6 +402,40 @@ SCENE(coming_back_to_a_room_that_moved_on, "11")
 	assert_int_equal(scene_count(s, "far.example send_join"), 2);
 }
 
+/* Everybody left, as far as we know. Who made the room may know better; if they do not, it is ours as much as theirs.
+ */
+SCENE(a_room_where_nobody_is, "11")
+{
+	struct world *w = s->w;
+	enum append_outcome outcome;
+	struct event *left, *ev;
+
+	good(join_far(s, who(w, "alice")));
+	const struct event_row *row = current(w, s->f.room_id, "m.room.member", "@alice:test");
+	good(event_load(w->a, s->f.rv, row->event_id, row->json, &ev));
+	far_take(&s->f, ev);
+	left = far_member(&s->f, "admin", "leave");
+	good(rooms_append_event(w->rs, w->a, left, &outcome));
+	assert_int_equal(outcome, APPEND_ACCEPTED);
+	good(room_leave(w->rs, w->a, &(struct member_cmd){ .by = who(w, "alice"), .room_id = s->f.room_id }));
+	s->no[0] = (struct far_no){ "far.example", "make_join", 404, "M_NOT_FOUND" };
+	good(join_far(s, who(w, "bob")));
+	assert_int_equal(scene_count(s, "far.example make_join"), 2);
+	assert_int_equal(membership_now(w, s->f.room_id, "bob"), MEMBER_JOIN);
+	good(room_leave(w->rs, w->a, &(struct member_cmd){ .by = who(w, "bob"), .room_id = s->f.room_id }));
+	s->no[0].status = 0;
+	far_member(&s->f, "admin", "join");
+	good(join_far(s, who(w, "carol")));
+	assert_int_equal(scene_count(s, "far.example send_join"), 2);
+	assert_int_equal(membership_now(w, s->f.room_id, "carol"), MEMBER_JOIN);
+	/* A room of ours asks nobody. */
+	const size_t asked = s->asked.n;
+	const str own = make_room(w, who(w, "alice"), "{'preset':'public_chat'}");
+	good(room_leave(w->rs, w->a, &(struct member_cmd){ .by = who(w, "alice"), .room_id = own }));
+	good(join_via(s, who(w, "bob"), own, &s->far_name, 1));
+	assert_int_equal(s->asked.n, asked);
+}
+
 /* Whatever statement fails, either the room is here whole, or nobody sees anything of it, and another try succeeds. */
 SCENE(a_failure_leaves_no_half_room, "11")
 {
@@ -501,5 +535,6 @@ TEST_MAIN(WORLD_TESTS(joins_1), WORLD_TESTS(joins_3), WORLD_TESTS(joins_6), WORL
 	  WORLD_TESTS(a_bad_answer_is_refused), WORLD_TESTS(bad_events_are_left_out),
 	  WORLD_TESTS(a_restricted_room_signs_for_us), WORLD_TESTS(a_room_is_fetched_once),
 	  WORLD_TESTS(what_a_large_room_costs), WORLD_TESTS(coming_back_to_a_room_that_moved_on),
-	  WORLD_TESTS(a_failure_leaves_no_half_room), WORLD_TESTS(a_restart_takes_away_what_was_begun),
-	  WORLD_TESTS(by_a_name_of_another_server), WORLD_TESTS(who_may_not_wait_is_told))
+	  WORLD_TESTS(a_room_where_nobody_is), WORLD_TESTS(a_failure_leaves_no_half_room),
+	  WORLD_TESTS(a_restart_takes_away_what_was_begun), WORLD_TESTS(by_a_name_of_another_server),
+	  WORLD_TESTS(who_may_not_wait_is_told))
