@@ -82,8 +82,8 @@ struct admit_invite {
 	const struct json *event;    /* as it came */
 	const struct json *stripped; /* invite_room_state; NULL: none */
 };
-/* *out: the event as it came, with our signature beside the others. ERR_INVALID_PARAM, ERR_FORBIDDEN,
- * ERR_INVITE_BLOCKED, ERR_INCOMPATIBLE_ROOM_VERSION, ERR_LIMIT_EXCEEDED. */
+/* *out: the event as it came, with our signature beside the others; also for who has no account here.
+ * ERR_INVALID_PARAM, ERR_FORBIDDEN, ERR_INVITE_BLOCKED, ERR_INCOMPATIBLE_ROOM_VERSION, ERR_LIMIT_EXCEEDED. */
 NODISCARD err *admit_invite(struct admit *ad, struct arena *a, const struct admit_invite *cmd, const struct json **out);
 
 /*

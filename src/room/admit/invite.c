@@ -20,6 +20,7 @@ struct inviting {
 	const struct admit_invite *cmd;
 	const struct room_version *rv;
 	struct event *ev, *signed_too;
+	bool nobody; /* has this id yet */
 };
 
 static err *find_version(struct inviting *v)
@@ -56,8 +57,12 @@ static err *check_user(struct inviting *v)
 	const struct account *account;
 
 	TRY(users_find(v->ad->opt.users, v->a, v->ev->state_key, &account));
-	if (!account || account->deactivated_at)
-		return err_new(v->a, ERR_FORBIDDEN, "there is no such user here");
+	/* Who has an account is not told: it is signed as any other, and nothing is kept. */
+	v->nobody = !account;
+	if (v->nobody)
+		return NULL;
+	if (account->deactivated_at)
+		return err_new(v->a, ERR_FORBIDDEN, "the user is gone");
 	return invite_permitted(v->ad->opt.rooms, v->a, v->ev->state_key);
 }
 
@@ -116,6 +121,8 @@ static err *store_invitation(struct inviting *v)
 	};
 	bool known, inside;
 
+	if (v->nobody)
+		return NULL;
 	TRY(is_known(v, &known));
 	return known ? NULL : outsider_put(v->ad->opt.rooms, v->a, &cmd, &inside);
 }

@@ -111,7 +111,6 @@ static void what_is_no_invitation_of_ours_is_refused(struct admitted *t)
 		{ "a join", "content", "{'membership':'join'}", "far", "11", false, ERR_INVALID_PARAM },
 		{ "another type", "type", "'m.room.name'", "far", "11", false, ERR_INVALID_PARAM },
 		{ "of another server's user", "state_key", "'@alice:other'", "far", "11", false, ERR_INVALID_PARAM },
-		{ "of nobody", "state_key", "'@nobody:test'", "far", "11", false, ERR_FORBIDDEN },
 		{ "by another server's user", "sender", "'@admin:other'", "far", "11", false, ERR_INVALID_PARAM },
 		{ "sent by another server", NULL, NULL, "other", "11", false, ERR_INVALID_PARAM },
 		{ "of another room", "room_id", "'!other:far'", "far", "11", false, ERR_INVALID_PARAM },
@@ -148,6 +147,20 @@ static void what_is_no_invitation_of_ours_is_refused(struct admitted *t)
 	}
 }
 ADMITTED(what_is_no_invitation_of_ours_is_refused)
+
+/* Nobody learns who has an account here, and nothing is kept for who has none. */
+static void nobody_may_be_invited(struct admitted *t)
+{
+	struct admit_invite cmd;
+	struct scene s;
+
+	begin(&s, t, "11");
+	s.alice = S("@nobody:test");
+	cmd = command(&s, invitation(&s));
+	good(try_invite(&s, &cmd));
+	assert_int_equal(invited_to(&s), MEMBER_NONE);
+}
+ADMITTED(nobody_may_be_invited)
 
 /* "The m.room.create event is missing", "not formatted according to the room's version", "fails a signature check",
  * "does not reside in the same room": from version 12 on. */
@@ -234,5 +247,5 @@ static void a_room_of_ours_is_asked(struct admitted *t)
 ADMITTED(a_room_of_ours_is_asked)
 
 TEST_MAIN(ADMITTED_TESTS(an_invitation_is_signed_and_kept), ADMITTED_TESTS(what_is_no_invitation_of_ours_is_refused),
-	  ADMITTED_TESTS(what_is_shown_of_the_room_is_checked), ADMITTED_TESTS(who_wants_no_invitations_gets_none),
-	  ADMITTED_TESTS(a_room_of_ours_is_asked))
+	  ADMITTED_TESTS(nobody_may_be_invited), ADMITTED_TESTS(what_is_shown_of_the_room_is_checked),
+	  ADMITTED_TESTS(who_wants_no_invitations_gets_none), ADMITTED_TESTS(a_room_of_ours_is_asked))
