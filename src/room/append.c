@@ -215,7 +215,7 @@ static err *build(struct draft *d, const struct proposal *p, const struct auth_p
 	}
 	f.prev_events = prev;
 	if (named(d->room->rv)) {
-		f.event_id = event_name(d->room->rs, d->room->a);
+		f.event_id = event_name(d->room->rs, d->job->a); /* the event borrows it */
 		f.prev_hashes = prev_hashes;
 		f.auth_hashes = auth->hashes;
 	}

@@ -14,6 +14,29 @@ static void equal_state_is_sent_once(struct world *w)
 }
 WORLD(equal_state_is_sent_once)
 
+/* In versions 1 and 2 ids are no hashes of the event: nothing of the event may lie in the arena of who asked for it. */
+static void an_event_outlives_its_request(struct world *w)
+{
+	static const char *const versions[] = { "1", "2", "3", "12" };
+	const struct actor alice = who(w, "alice");
+
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		const str room =
+			make_room(w, alice, arena_cstr(w->a, arena_printf(w->a, "{'room_version':'%s'}", versions[i])));
+
+		for (int n = 0; n < 3; n++) {
+			AUTO_ARENA request = arena_new();
+			str id;
+
+			good(try_send(w, request, alice, room, "m.room.message", NULL, "{'body':'x'}", NULL, &id));
+			id = arena_keep(w->a, id);
+			arena_reset(request);
+			assert_non_null(event_row(w, id));
+		}
+	}
+}
+WORLD(an_event_outlives_its_request)
+
 static void a_transaction_is_sent_once(struct world *w)
 {
 	struct actor alice = who(w, "alice");
@@ -482,6 +505,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TESTS(equal_state_is_sent_once),
+		WORLD_TESTS(an_event_outlives_its_request),
 		WORLD_TESTS(a_transaction_is_sent_once),
 		WORLD_TESTS(what_may_not_be_sent),
 		WORLD_TESTS(texts_of_strangers_get_no_number),
