@@ -32,6 +32,8 @@ def python():
 class Synapse:
     """The parts of server.Server that clients and tests of federation use."""
 
+    keeps_the_schema = False  # its answers to clients are not what is tested
+
     def __init__(self, start=True, **options):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hearth-synapse-"))
         self.port, self.fed_port = free_port(), free_port()
@@ -50,8 +52,10 @@ class Synapse:
             "registration_shared_secret": "blackbox-secret", "macaroon_secret_key": "m", "form_secret": "f",
             "enable_registration": True, "enable_registration_without_verification": True, "bcrypt_rounds": 4,
             "trusted_key_servers": [], "suppress_key_server_warning": True, "ip_range_blacklist": [],
-            "allow_public_rooms_over_federation": True, "url_preview_enabled": False,
-            "federation": {"destination_min_retry_interval": "1s", "destination_max_retry_interval": "2s"},
+            "allow_public_rooms_over_federation": True, "room_list_publication_rules": [{"action": "allow"}], "url_preview_enabled": False,
+            # Who is away is asked again soon: retries within a request would wait for seconds.
+            "federation": {"destination_min_retry_interval": "1s", "destination_max_retry_interval": "2s", "max_long_retries": 0, "max_short_retries": 0,
+                           "max_long_retry_delay": "1s", "max_short_retry_delay": "1s"},
             **RATES, **MORE_RATES, **options,
         }
         if start:
