@@ -30,7 +30,7 @@ static const str cursor_name = STR("device_lists_told");
 static const str identity = STR(""); /* in place of a device's id */
 
 struct list_sender {
-	struct chore *chore;
+	struct chore *_Atomic chore; /* its thread looks for it before it is here */
 	struct lock lock;
 	struct map joined; /* users: who is to be told of anew */
 	int64_t cursor;    /* the chore's own */
@@ -376,10 +376,12 @@ void list_sender_start(struct e2ee *e)
 void list_sender_end(struct e2ee *e)
 {
 	struct list_sender *s = e->list_sender;
+	struct chore *chore;
 
 	if (!s)
 		return;
-	chore_free(&s->chore);
+	chore = s->chore;
+	chore_free(&chore);
 	map_done(&s->joined);
 	lock_done(&s->lock);
 	e->list_sender = NULL;
