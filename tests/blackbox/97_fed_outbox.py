@@ -223,8 +223,29 @@ def test_typing(fed, alice, peer):
     assert peer.wait_edu("m.typing", lambda c: c["typing"]) == {"room_id": room, "user_id": alice.user_id, "typing": True}
     alice.put(f"/rooms/{q(room)}/typing/{q(alice.user_id)}", {"typing": False})
     assert peer.wait_edu("m.typing", lambda c: not c["typing"]) == {"room_id": room, "user_id": alice.user_id, "typing": False}
+    said = len(peer.edus)
     alice.put(f"/rooms/{q(room)}/typing/{q(alice.user_id)}", {"typing": True, "timeout": 100})
-    peer.wait_edu("m.typing", lambda c: c["typing"])
+    peer.wait(lambda: [e["content"]["typing"] for e in peer.edus[said:] if e["edu_type"] == "m.typing"] == [True, False], "its end by itself")
+
+
+def test_what_others_tell_is_theirs_to_spread(fed, alice, peer):
+    other = Peer()
+    try:
+        room, zoe, _ = shared(alice, fed, peer, other)
+        said = alice.send(room, "read this")
+        wait_said(peer, room, "read this")
+        peer.edu(fed, "m.typing", {"room_id": room, "user_id": zoe, "typing": True})
+        peer.edu(fed, "m.receipt", {room: {"m.read": {zoe: {"event_ids": [said], "data": {"ts": 1}}}}})
+        alice.put(f"/rooms/{q(room)}/typing/{q(alice.user_id)}", {"typing": True})
+        bob = register(fed)
+        bob.join(room)
+        bob.post(f"/rooms/{q(room)}/receipt/m.read/{q(said)}", {})
+        other.wait_edu("m.receipt", lambda c: bob.user_id in str(c))
+        other.wait_edu("m.typing")
+        assert zoe not in str(other.edus)
+    finally:
+        other.close()
+    assert not other.faults
 
 
 def test_receipts_public_ones_with_their_threads(fed, alice, peer):
@@ -235,6 +256,7 @@ def test_receipts_public_ones_with_their_threads(fed, alice, peer):
     own = alice.send(room, "my own")
     alice.post(f"/rooms/{q(room)}/receipt/m.read.private/{q(said)}", {})
     alice.post(f"/rooms/{q(room)}/receipt/m.read/{q(said)}", {"thread_id": "main"})
+    alice.post(f"/rooms/{q(room)}/receipt/m.read/{q(own)}", {})     # sending it said as much
     bob.post(f"/rooms/{q(room)}/receipt/m.read/{q(own)}", {})
     mine = peer.wait_edu("m.receipt", lambda c: alice.user_id in c.get(room, {}).get("m.read", {}))[room]
     assert set(mine) == {"m.read"}
@@ -243,6 +265,7 @@ def test_receipts_public_ones_with_their_threads(fed, alice, peer):
     his = peer.wait_edu("m.receipt", lambda c: bob.user_id in c.get(room, {}).get("m.read", {}))[room]["m.read"][bob.user_id]
     assert his["event_ids"] == [own] and "thread_id" not in his["data"]
     assert not [e for e in peer.edus if "m.read.private" in str(e)]
+    assert not [e for e in peer.edus if own in str(e["content"].get(room, {}).get("m.read", {}).get(alice.user_id))]
 
 
 def test_presence_of_who_shares_a_room(fed, alice, peer):
