@@ -279,6 +279,29 @@ def test_presence_of_who_shares_a_room(fed, alice, peer):
     assert not [e for e in peer.edus if stranger.user_id in str(e)]
 
 
+def test_presence_of_who_meets(each_fed, peer):
+    """Nobody changes: who is there is told to a server that comes into a room, and to those in a room that somebody comes into."""
+    alice, bob, carol = register(each_fed), register(each_fed), register(each_fed)
+    for user in (alice, bob, carol):
+        user.put(f"/presence/{q(user.user_id)}/status", {"presence": "unavailable", "status_msg": f"of {user.user_id}"})
+    room_id = alice.create_room(preset="public_chat")
+    carol.join(room_id)
+    peer.join(each_fed, room_id)
+
+    def said_of(user):
+        return peer.wait_edu("m.presence", lambda c: any(p["user_id"] == user.user_id for p in c["push"]))["push"][0]
+
+    assert [said_of(u)["status_msg"] for u in (alice, carol)] == [f"of {u.user_id}" for u in (alice, carol)]
+    assert not [e for e in peer.edus if bob.user_id in str(e)]
+    bob.join(room_id)
+    assert (said_of(bob)["presence"], said_of(bob)["status_msg"]) == ("unavailable", f"of {bob.user_id}")
+    # A room of theirs.
+    dora = register(each_fed)
+    dora.put(f"/presence/{q(dora.user_id)}/status", {"presence": "online"})
+    dora.post(f"/join/{q(peer.create_room('10').room_id)}?server_name={q(peer.name)}", {})
+    assert said_of(dora)["presence"] == "online"
+
+
 #
 # hearth fed
 #
