@@ -24,7 +24,10 @@ static err *write_list(struct req *rq, const struct public_rooms_cmd *cmd)
 
 err *public_rooms_get(struct req *rq)
 {
-	struct public_rooms_cmd cmd = { .since = req_query(rq, "since"), .search = STR_NONE, .any_room_type = true };
+	struct public_rooms_cmd cmd = { .since = req_query(rq, "since"),
+					.search = STR_NONE,
+					.any_room_type = true,
+					.for_servers = !str_is_none(rq->origin) };
 
 	TRY(req_query_int(rq, "limit", 0, &cmd.limit));
 	return write_list(rq, &cmd);
@@ -59,7 +62,7 @@ static err *read_filter(struct req *rq, const struct json *body, struct public_r
 
 err *public_rooms_post(struct req *rq)
 {
-	struct public_rooms_cmd cmd = { 0 };
+	struct public_rooms_cmd cmd = { .for_servers = !str_is_none(rq->origin) };
 	const struct json *body, *limit;
 
 	TRY(req_body_object_or_empty(rq, &body));

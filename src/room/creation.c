@@ -201,6 +201,9 @@ static void free_first_job(struct creation *c)
 	(void)e; /* the room is there all the same */
 }
 
+/* "m.federate: Whether users on other servers can join this room." */
+static bool is_local_only(const struct event *create) { return !json_get_bool(create->content, S("m.federate"), true); }
+
 err *creation_make(struct creation *c)
 {
 	struct ticket *ticket;
@@ -214,6 +217,7 @@ err *creation_make(struct creation *c)
 	c->row.creator = c->by->user;
 	c->row.created = c->now;
 	c->row.published = c->published;
+	c->row.local_only = is_local_only(create);
 	TRY(make_room(c, entry, create, &ticket));
 	TRY(store_wait(c->a, ticket));
 	for (size_t i = COMMIT_MOST; i < c->events.n; i += COMMIT_MOST) {

@@ -170,7 +170,7 @@ static err *read_page(struct rooms *rs, struct arena *a, const struct public_roo
 		AUTO_TX tx = NULL;
 
 		TRY(store_read(rs->opt.store, a, &tx));
-		TRY(store_public_count(tx, &out->total));
+		TRY(store_public_count(tx, cmd->for_servers, &out->total));
 		TRY(store_public_places(tx, &q, &places, &n));
 	}
 	for (size_t at = 0; at < n && !out->more; at += SCAN_CHUNK)
@@ -205,7 +205,7 @@ static void write_room(struct jw *w, const struct public_row *r)
 err *room_public_list(struct rooms *rs, struct arena *a, const struct public_rooms_cmd *cmd, struct jw *w)
 {
 	const size_t limit = cmd->limit > 0 ? (size_t)MIN(cmd->limit, (int64_t)LIST_MOST) : LIST_USUAL;
-	struct public_query q = { 0 };
+	struct public_query q = { .for_servers = cmd->for_servers };
 	struct page page = { 0 };
 
 	if (cmd->search.n > TERM_MOST)

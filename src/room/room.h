@@ -162,6 +162,7 @@ struct public_rooms_cmd {
 	const str *room_types; /* filter; an empty text stands for rooms without type */
 	size_t n_room_types;
 	bool any_room_type; /* no such filter */
+	bool for_servers;   /* without rooms that users of other servers cannot join */
 };
 struct jw;
 /* Writes chunk, next_batch, prev_batch, total_room_count_estimate. */

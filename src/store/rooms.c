@@ -7,7 +7,7 @@
 
 #include "store/tx.h"
 
-#define ROOM_COLUMNS "r.room, i.text, r.version, r.creator, r.created, r.published"
+#define ROOM_COLUMNS "r.room, i.text, r.version, r.creator, r.created, r.published, r.local_only"
 
 static err *read_room(struct tx *tx, const char *sql, const struct bind *b, size_t n, struct room_row **out)
 {
@@ -24,6 +24,7 @@ static err *read_room(struct tx *tx, const char *sql, const struct bind *b, size
 	r->creator = row_i64(row, 3);
 	r->created = row_i64(row, 4);
 	r->published = row_i64(row, 5) != 0;
+	r->local_only = row_i64(row, 6) != 0;
 	*out = r;
 	return NULL;
 }
@@ -42,11 +43,13 @@ err *store_room_by_nid(struct tx *tx, int64_t room, struct room_row **out)
 
 err *store_room_insert(struct tx *tx, const struct room_row *r)
 {
-	static const char sql[] = "INSERT INTO rooms (room, version, creator, created, published)"
-				  " VALUES ($1, $2, $3, $4, $5)";
+	static const char sql[] = "INSERT INTO rooms (room, version, creator, created, published, local_only)"
+				  " VALUES ($1, $2, $3, $4, $5, $6)";
 
 	TRY(store_intern_new(tx, r->room_id, r->room));
-	return tx_run(tx, sql, BIND(B(r->room), B(r->version), B(r->creator), B(r->created), B((int64_t)r->published)));
+	return tx_run(tx, sql,
+		      BIND(B(r->room), B(r->version), B(r->creator), B(r->created), B((int64_t)r->published),
+			   B((int64_t)r->local_only)));
 }
 
 err *store_room_set_published(struct tx *tx, int64_t room, bool published)
@@ -213,15 +216,18 @@ err *store_public_places(struct tx *tx, const struct public_query *q, struct pub
 {
 	static const char onward[] =
 		"SELECT r.room, h.joined FROM rooms r JOIN room_heads h ON h.room = r.room WHERE r.published = 1"
-		" AND (h.joined < $1 OR (h.joined = $1 AND r.room > $2)) ORDER BY h.joined DESC, r.room LIMIT $3";
+		" AND r.local_only <= $4 AND (h.joined < $1 OR (h.joined = $1 AND r.room > $2))"
+		" ORDER BY h.joined DESC, r.room LIMIT $3";
 	static const char back[] =
 		"SELECT r.room, h.joined FROM rooms r JOIN room_heads h ON h.room = r.room WHERE r.published = 1"
-		" AND (h.joined > $1 OR (h.joined = $1 AND r.room < $2)) ORDER BY h.joined, r.room DESC LIMIT $3";
+		" AND r.local_only <= $4 AND (h.joined > $1 OR (h.joined = $1 AND r.room < $2))"
+		" ORDER BY h.joined, r.room DESC LIMIT $3";
 	const int64_t joined = q->from_start ? INT64_MAX : q->joined;
 	VEC(struct public_place) list = { 0 };
 	struct rows *rs;
 
-	TRY(tx_query(tx, q->backwards ? back : onward, BIND(B(joined), B(q->room), B((int64_t)q->limit)), &rs));
+	TRY(tx_query(tx, q->backwards ? back : onward,
+		     BIND(B(joined), B(q->room), B((int64_t)q->limit), B((int64_t)!q->for_servers)), &rs));
 	while (rows_next(rs))
 		vec_push(tx_arena(tx), &list, (struct public_place){ rows_i64(rs, 0), rows_i64(rs, 1) });
 	TRY(rows_end(&rs));
@@ -280,11 +286,12 @@ err *store_public_rooms(struct tx *tx, const struct public_place *places, size_t
 	return NULL;
 }
 
-err *store_public_count(struct tx *tx, int64_t *out)
+err *store_public_count(struct tx *tx, bool for_servers, int64_t *out)
 {
+	static const char sql[] = "SELECT COUNT(*) FROM rooms WHERE published = 1 AND local_only <= $1";
 	struct row *row;
 
-	TRY(tx_one(tx, "SELECT COUNT(*) FROM rooms WHERE published = 1", NO_BIND, &row));
+	TRY(tx_one(tx, sql, BIND(B((int64_t)!for_servers)), &row));
 	*out = row ? row_i64(row, 0) : 0;
 	return NULL;
 }

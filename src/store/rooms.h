@@ -14,6 +14,7 @@ struct room_row {
 	int64_t creator; /* sender of m.room.create */
 	int64_t created; /* ms */
 	bool published;  /* in the room directory */
+	bool local_only; /* m.federate is false */
 };
 /* A new room; its id gets the number that was drawn for it (SEQ_INTERN). */
 NODISCARD err *store_room_insert(struct tx *tx, const struct room_row *r);
@@ -82,13 +83,14 @@ struct public_query {
 	bool backwards, from_start;
 	int64_t joined, room; /* the position, unless from_start */
 	size_t limit;
+	bool for_servers; /* without rooms that are local only */
 };
 NODISCARD err *store_public_places(struct tx *tx, const struct public_query *q, struct public_place **out,
 				   size_t *out_n);
 /* In the order of the places. Rooms that are not there any more are left out. */
 NODISCARD err *store_public_rooms(struct tx *tx, const struct public_place *places, size_t n, struct public_row **out,
 				  size_t *out_n);
-NODISCARD err *store_public_count(struct tx *tx, int64_t *out);
+NODISCARD err *store_public_count(struct tx *tx, bool for_servers, int64_t *out);
 
 /* How many joined members a server has in the room. stream: the position of what changed it, by which is known what the
  * server is to get (store/outbox.h); for this server itself minus the position: it is no destination. */

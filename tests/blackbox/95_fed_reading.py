@@ -221,6 +221,26 @@ def test_the_list_of_rooms(each_fed, anna, peer):
     assert room_id in [r["room_id"] for r in found]
 
 
+def test_a_room_that_is_for_this_server_alone(each_fed, anna, peer):
+    # Not joinable from elsewhere: neither listed there, nor shown in a space, nor read, whatever its history's visibility.
+    top = anna.create_room(preset="public_chat", name="top", creation_content={"type": "m.space"})
+    ours = room_of(anna, visibility="world_readable", name="Ours alone", creation_content={"m.federate": False})
+    event_id = anna.send(ours, "secret")
+    anna.put(f"/directory/list/room/{q(ours)}", {"visibility": "public"})
+    child(anna, top, ours, [each_fed.name])
+    assert ours in [r["room_id"] for r in anna.get("/publicRooms", limit=500)["chunk"]]
+
+    for listed in (peer.get(each_fed, "/v1/publicRooms?limit=500"),
+                   peer.ask("POST", each_fed, f"{FED}/v1/publicRooms", {"filter": {"generic_search_term": "Ours alone"}})):
+        assert ours not in [r["room_id"] for r in listed["chunk"]]
+    got = peer.get(each_fed, f"/v1/hierarchy/{q(top)}")
+    assert got["children"] == [] and got["inaccessible_children"] == [ours]
+    refused(peer, each_fed, f"/v1/hierarchy/{q(ours)}", 404, "M_NOT_FOUND")
+    refused(peer, each_fed, f"/v1/event/{q(event_id)}", 403, "M_FORBIDDEN")
+    refused(peer, each_fed, f"/v1/backfill/{q(ours)}?v={q(event_id)}&limit=5", 403, "M_FORBIDDEN")
+    refused(peer, each_fed, f"/v1/make_join/{q(ours)}/{q(peer.user())}?ver=10", 403, "M_FORBIDDEN")
+
+
 def test_names_of_others(each_fed, anna, peer):
     gert, room_id, alias = f"@gert:{peer.name}", "!room:peer", f"#alias:{peer.name}"
     peer.profiles[gert] = {"displayname": "Gert", "org.example.x": 1, "avatar_url": 7}
@@ -270,6 +290,8 @@ def test_a_space_for_other_servers(each_fed, anna, peer):
     refused(peer, each_fed, "/v1/hierarchy/%21none%3Ax", 404, "M_NOT_FOUND")
     anna.set_state(shown, "m.room.server_acl", {"allow": ["*"], "deny": ["localhost"]})
     refused(peer, each_fed, f"/v1/hierarchy/{q(shown)}", 403, "M_FORBIDDEN")
+    got = peer.get(each_fed, f"/v1/hierarchy/{q(top)}")
+    assert got["children"] == [] and sorted(got["inaccessible_children"]) == sorted([shown, hidden])
 
 
 def test_a_space_with_rooms_elsewhere(each_fed, anna, peer):

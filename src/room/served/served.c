@@ -69,11 +69,13 @@ static err *find_in_room(struct served *s)
 static err *check_access(struct served *s)
 {
 	struct summary_row summary;
+	struct room_row *row;
 
 	if (s->in_room)
 		return NULL;
+	TRY(store_room_by_nid(s->tx, s->room, &row));
 	TRY(store_summary_load(s->tx, s->room, &summary));
-	if (history_visibility_parse(summary.history_visibility) == HISTORY_WORLD_READABLE)
+	if (row && !row->local_only && history_visibility_parse(summary.history_visibility) == HISTORY_WORLD_READABLE)
 		return NULL;
 	return err_new(s->a, ERR_FORBIDDEN, "your server is not in this room");
 }

@@ -11,7 +11,8 @@
 
 struct served;
 enum served_access {
-	SERVED_IN_ROOM, /* a server with a joined user, or anybody where the history is world-readable */
+	SERVED_IN_ROOM, /* a server with a joined user, or anybody where the history is world-readable and the room is
+			 * for others (m.federate) */
 	SERVED_ANY,     /* whoever the ACL allows: events say for themselves who may see them */
 };
 /* ERR_NOT_FOUND: no such room here. ERR_FORBIDDEN: by the ACL, or not in the room. */

@@ -2,6 +2,7 @@
 #include "federation/query.h"
 #include "room/client_event.h"
 #include "room/internal_room.h"
+#include "room/server_acl.h"
 #include "room/space/space.h"
 
 #include <stdlib.h>
@@ -125,10 +126,28 @@ static const struct json *allowed_rooms(struct arena *a, const struct room_versi
 	return rooms;
 }
 
+/* A server that is shut out of a room is not told of it either. */
+static err *is_for_server(struct look *l, bool *out)
+{
+	struct room_row *row;
+
+	TRY(room_acl_allows(l->rs, l->a, l->room_id, l->viewer->server, out));
+	if (!*out)
+		return NULL;
+	TRY(store_room_by_nid(l->tx, l->room, &row));
+	*out = row && !row->local_only;
+	return NULL;
+}
+
 static err *is_shown(struct look *l, bool *out)
 {
 	const str rule = json_get_str(l->rules, S("join_rule"));
 
+	*out = true;
+	if (!l->viewer->user)
+		TRY(is_for_server(l, out));
+	if (!*out)
+		return NULL;
 	*out = str_eq(rule, S("public")) || (l->rv->knock && str_eq(rule, S("knock"))) ||
 	       (l->rv->knock_restricted && str_eq(rule, S("knock_restricted"))) ||
 	       history_visibility_parse(l->summary.history_visibility) == HISTORY_WORLD_READABLE;
