@@ -37,16 +37,6 @@ static bool answer(struct visit *v)
 	return SAY(v, "HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n");
 }
 
-static size_t everybody_is_here(void *ctx, str host, struct ip *out, size_t max)
-{
-	(void)ctx;
-	(void)max;
-	if (str_eq(host, S("nowhere.example")))
-		return 0;
-	assert_true(ip_parse(S("127.0.0.1"), out));
-	return 1;
-}
-
 struct world {
 	struct arena *a;
 	struct site *site;

@@ -320,7 +320,7 @@ static inline void scene_begin(struct scene *s, struct world *w, const char *ver
 	cond_init(&s->cond);
 	s->a = arena_new();
 	s->site = site_open(S("127.0.0.1"), scene_answer);
-	s->client = client_with(w->a, (struct client_options){ .resolve = fed_everybody_is_here });
+	s->client = client_with(w->a, (struct client_options){ .resolve = everybody_is_here });
 	s->discovery = discovery_new(
 		&(struct discovery_options){ .client = s->client, .nets = &here, .plain_port = s->site->port });
 	s->pool = pool_new(1);
