@@ -17,6 +17,7 @@
 #include "base/map.h"
 #include "base/thread.h"
 #include "federation/well_known.h"
+#include "http/client_url.h"
 #include "matrix/id.h"
 
 #include <assert.h>
@@ -145,16 +146,37 @@ static void let_go(struct discovery *d, struct entry *e)
 	cond_broadcast(&d->left);
 }
 
-static void prepare(const struct discovery_options *opt, struct discovery_search *s)
+/* "a regular HTTPS request": who can change what passes on the way must not name another server by a redirect. */
+static bool is_safe(void *discovery, const struct client_url *url)
 {
+	const struct discovery *d = discovery;
+
+	return url->tls || d->opt.plain_port;
+}
+
+static const struct client_tls *tls_of(void *discovery, str host)
+{
+	const struct discovery *d = discovery;
+
+	return tls_rules_for(d->opt.tls, host);
+}
+
+static void prepare(struct discovery *d, struct discovery_search *s)
+{
+	const struct discovery_options *opt = &d->opt;
+	const uint16_t port = opt->plain_port ? opt->plain_port : opt->tls_port;
+
 	s->call = (struct client_call){
 		.url = arena_join3(s->arena, opt->plain_port ? S("http://") : S("https://"), s->host,
 				   S("/.well-known/matrix/server")),
 		.nets = opt->nets,
 		.tls = tls_rules_for(opt->tls, s->host),
-		.connect_host = opt->plain_port ? s->host : STR_NONE,
-		.connect_port = opt->plain_port,
+		.connect_host = port ? s->host : STR_NONE,
+		.connect_port = port,
 		.max_redirects = WELL_KNOWN_REDIRECTS,
+		.may_follow = is_safe,
+		.tls_of = tls_of,
+		.follow_ctx = d,
 		.max_bytes = WELL_KNOWN_MAX_BYTES,
 	};
 	s->asked_us = clock_mono_us();
@@ -267,7 +289,7 @@ err *discovery_look(struct discovery *d, struct arena *a, str server_name, int64
 	if (*out == DISCOVERY_FOUND)
 		go_on(d, s, delegated);
 	if (*out == DISCOVERY_ASK)
-		prepare(&d->opt, s);
+		prepare(d, s);
 	return NULL;
 }
 

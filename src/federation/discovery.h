@@ -16,7 +16,8 @@ struct discovery_options { /* borrowed for the life of the service */
 	const struct tls_rules *tls; /* NULL: as usual */
 	size_t max_known;            /* servers; 0: chosen */
 	/* For tests: */
-	uint16_t plain_port;  /* /.well-known is asked for there, without TLS; 0: https, as it must be */
+	uint16_t plain_port;  /* /.well-known is asked for there, without TLS; 0: https, as it must be, */
+	uint16_t tls_port;    /* there; 0: where https is */
 	int64_t (*now)(void); /* ms since 1970; NULL: the clock */
 };
 struct discovery;

@@ -47,7 +47,7 @@ enum client_failure {
 struct client_tls {
 	str ca_pem;      /* these authorities, and no others; STR_NONE: the client's own */
 	bool only_13;    /* TLS 1.3; else 1.2 as well */
-	bool unverified; /* the URL's host may show any certificate; who is asked by its redirects may not */
+	bool unverified; /* the host may show any certificate; a redirect's may not, but for client_call.tls_of */
 };
 struct client_url;
 struct client_header {
@@ -79,6 +79,8 @@ struct client_call {
 	unsigned max_redirects; /* followed for GET and HEAD alone; one more is an error. 0: a redirect is the answer */
 	/* Asked about each address that a redirect leads to; false: CLIENT_REFUSED. NULL: all may be followed. */
 	bool (*may_follow)(void *ctx, const struct client_url *url);
+	/* What is asked of the TLS of the host that a redirect leads to. NULL: as `tls`, and it is verified. */
+	const struct client_tls *(*tls_of)(void *ctx, str host);
 	void *follow_ctx;
 	size_t max_bytes; /* of the body, decompressed */
 	unsigned slow_ms; /* as in client_options, for who may think for long before he answers; 0: that one */

@@ -114,6 +114,17 @@ static struct client_loop *loop_of(const struct client *cl, str host)
 	return &cl->loops[hash_str(host) % cl->opt.loops];
 }
 
+/* Who is not verified is whom the caller named: no redirect leads to another such host by itself. */
+static struct client_tls tls_for(const struct client_call *c, str host, bool same_origin)
+{
+	const struct client_tls usual = { .ca_pem = STR_NONE };
+	const struct client_tls *said = same_origin || !c->tls_of ? c->tls : c->tls_of(c->follow_ctx, host);
+	struct client_tls tls = said ? *said : usual;
+
+	tls.unverified = tls.unverified && (same_origin || c->tls_of);
+	return tls;
+}
+
 static void submit(struct client_batch *b, struct client_hop *h, const struct client_url *url, bool same_origin)
 {
 	const struct client_call *c = h->call;
@@ -121,6 +132,7 @@ static void submit(struct client_batch *b, struct client_hop *h, const struct cl
 
 	h->url = *url;
 	h->same_origin = same_origin;
+	h->tls = tls_for(c, url->host, same_origin);
 	h->connect_host = elsewhere ? c->connect_host : url->host;
 	h->connect_port = elsewhere ? c->connect_port : url->port;
 	h->srv = c->connect_srv;

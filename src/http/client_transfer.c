@@ -129,7 +129,7 @@ static void set_habits(CURL *e, const struct client *cl)
 }
 
 /* libcurl takes no connection up again that was made with other authorities, or without them. */
-static void set_tls(CURL *e, const struct client_tls *tls, bool same_origin)
+static void set_tls(CURL *e, const struct client_tls *tls)
 {
 	struct curl_blob ca = { .flags = CURL_BLOB_NOCOPY };
 
@@ -140,7 +140,7 @@ static void set_tls(CURL *e, const struct client_tls *tls, bool same_origin)
 	}
 	if (tls->only_13)
 		curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
-	if (tls->unverified && same_origin) {
+	if (tls->unverified) {
 		curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
@@ -153,8 +153,7 @@ static void set_up(struct client_hop *h)
 	set_habits(h->easy, h->loop->cl);
 	curl_easy_setopt(h->easy, CURLOPT_LOW_SPEED_TIME,
 			 (long)MAX((h->call->slow_ms ? h->call->slow_ms : h->loop->cl->opt.slow_ms) / 1000, 1));
-	if (h->call->tls)
-		set_tls(h->easy, h->call->tls, h->same_origin);
+	set_tls(h->easy, &h->tls);
 	set_headers(h);
 	set_method(h);
 	curl_easy_setopt(h->easy, CURLOPT_URL, h->url.text.p);

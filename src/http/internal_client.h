@@ -52,6 +52,7 @@ struct client_hop {
 	const str *srv; /* names of SRV records */
 	size_t n_srv;
 	bool same_origin; /* as the call's own URL */
+	struct client_tls tls;
 	bool may_redirect;
 	int64_t deadline_us;
 
