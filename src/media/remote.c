@@ -238,9 +238,15 @@ static err *ask_as_before(struct fetch *f)
 
 static err *fetch(struct fetch *f)
 {
-	err *e = ask_signed(f);
+	const struct media_row *row;
 	str mxc;
+	err *e;
 
+	/* Who was before us may have brought it since our caller looked; and what is withheld is not fetched anew. */
+	TRY(media_row_get(f->m, f->a, f->server_name, f->media_id, &row));
+	if (row)
+		return NULL;
+	e = ask_signed(f);
 	if (e && e->code == ERR_UNRECOGNIZED)
 		e = ask_as_before(f);
 	if (!e && !str_is_none(f->location))

@@ -25,6 +25,7 @@ from fed.rooms import PeerRoom
 
 FED = "/_matrix/federation"
 _serial = itertools.count()
+_ports = set()  # of all peers so far: a Hearth that outlives one still knows the keys of that name
 
 
 def q(text):
@@ -126,9 +127,13 @@ class Peer:
                 return self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), address
 
         self.server = Server(("127.0.0.1", self.port or 0), Handler)
+        while not self.port and self.server.server_address[1] in _ports:
+            used, self.server = self.server, Server(("127.0.0.1", 0), Handler)
+            used.server_close()
         self.server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.server.tls.load_cert_chain(*map(str, self.cert))
         self.port = self.server.server_address[1]
+        _ports.add(self.port)
 
     def start(self):
         """Answers (again)."""
