@@ -160,10 +160,10 @@ struct rooms {
 	} erased;                 /* erased.c */
 	struct lock upgrade_lock; /* upgrade.c */
 	struct cond upgrade_done;
-	struct map upgrading;                        /* room id -> struct upgrade */
-	struct metric *resets;                       /* of state, see flat.c */
-	struct metric *dropped_extremities, *merges; /* append.c, merge.c */
-	void (*crowded)(void *ctx, str room_id);     /* rooms_on_crowded; or NULL */
+	struct map upgrading;                                   /* room id -> struct upgrade */
+	struct metric *resets;                                  /* of state, see flat.c */
+	struct metric *dropped_extremities, *merges;            /* append.c, merge.c */
+	void (*crowded)(void *ctx, str room_id, bool newcomer); /* rooms_on_crowded; or NULL */
 	void *crowded_ctx;
 	struct metric *outliers[OUTLIER_OUTCOMES];
 	struct policies *policies; /* that asks policy servers; NULL: nobody does */

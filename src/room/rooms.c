@@ -203,7 +203,7 @@ void rooms_on_stored(struct rooms *rs, void (*hook)(void *ctx, const struct room
 	rs->stored[rs->n_stored++].ctx = ctx;
 }
 
-void rooms_on_crowded(struct rooms *rs, void (*fn)(void *ctx, str room_id), void *ctx)
+void rooms_on_crowded(struct rooms *rs, void (*fn)(void *ctx, str room_id, bool newcomer), void *ctx)
 {
 	assert(!rs->crowded);
 	rs->crowded = fn;

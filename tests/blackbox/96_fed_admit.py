@@ -99,6 +99,18 @@ def test_join_talk_leave(each_fed, peer, version):
     assert e.value.status == 403
 
 
+@pytest.mark.parametrize("version", ["1", "12"])
+def test_what_is_said_while_somebody_enters(fed, peer, alice, version):
+    # Their join stands beside it, so they are told by what comes next: we see to it that something does.
+    room = alice.create_room(preset="public_chat", room_version=version)
+    event, event_id = finished(peer, template(peer, fed, "join", room, peer.user()))
+    said = alice.send(room, "while she enters")
+    submit(peer, fed, "join", room, event, event_id)
+    merge = peer.wait_pdu(lambda e: e["type"] == "org.matrix.dummy_event")
+    assert set(events.ids(version, merge["prev_events"])) == {event_id, said}
+    assert not [e for e in alice.get(f"/rooms/{q(room)}/messages", dir="b")["chunk"] if e["type"] == merge["type"]]
+
+
 def test_the_first_versions_of_the_endpoints(fed, peer, alice):
     room = alice.create_room(preset="public_chat", room_version="10")
     zoe = peer.user()

@@ -131,7 +131,12 @@ static err *append(struct sending *s, struct room *room, struct arrival *how, st
 		return err_new(s->a, ERR_FORBIDDEN, "%s",
 			       outcome == APPEND_REJECTED ? "the room's rules do not allow it"
 							  : "the room's current state does not allow it");
-	return draft_queue(&d, out_ticket);
+	TRY(draft_queue(&d, out_ticket));
+	/* What happened since the template was made stands beside the event: a server that comes in with it has no way
+	 * to know. */
+	if (s->cmd->to == MEMBER_JOIN && room->tip.n_ext > 1 && room->rs->crowded)
+		room->rs->crowded(room->rs->crowded_ctx, room->room_id, true);
+	return NULL;
 }
 
 /* Under the room's lock. *out_known: it was part of the room before, or is queued. */

@@ -222,25 +222,45 @@ void inbound_nap(struct inbound *in, struct inbound_room *room, int64_t until_us
 }
 
 /*
- * Rooms with many extremities: a while later, by chance, so that servers do not all merge at once.
+ * Rooms with many extremities: a while later, by chance, so that servers do not all merge at once. A newcomer waits
+ * for less, while it takes in what it was told, and only we know of it: the next to say something spares us that.
  */
 enum { CROWDED_MOST = 1000 };
-#define CROWDED_US INT64_C(60000000)
+#define CROWDED_US  INT64_C(60000000)
+#define NEWCOMER_US INT64_C(3000000)
 
-void inbound_note_crowded(void *ctx, str room_id)
+static struct crowded *add_crowded(struct inbound *in, str room_id)
 {
-	struct inbound *in = ctx;
 	struct crowded *c;
 	str text;
 
-	LOCKED(&in->lock);
-	if (map_get(&in->crowded, room_id) || in->crowded.n >= CROWDED_MOST)
-		return;
+	if (in->crowded.n >= CROWDED_MOST)
+		return NULL;
 	c = new_named(sizeof(*c), room_id, &text);
 	c->room_id = text;
-	c->due_us = clock_mono_us() + CROWDED_US + (int64_t)(rand_u64() % (uint64_t)CROWDED_US);
+	c->due_us = INT64_MAX;
+	c->newcomer = false;
 	(void)map_put(&in->crowded, c->room_id, c);
 	list_add_tail(&in->crowds, &c->node);
+	return c;
+}
+
+void inbound_note_crowded(void *ctx, str room_id, bool newcomer)
+{
+	const int64_t pause = newcomer ? NEWCOMER_US : CROWDED_US + (int64_t)(rand_u64() % (uint64_t)CROWDED_US);
+	struct inbound *in = ctx;
+	struct crowded *c;
+
+	LOCKED(&in->lock);
+	c = map_get(&in->crowded, room_id);
+	if (c && (c->newcomer || !newcomer))
+		return;
+	if (!c)
+		c = add_crowded(in, room_id);
+	if (!c)
+		return;
+	c->newcomer = newcomer;
+	c->due_us = MIN(c->due_us, clock_mono_us() + pause);
 	in->nap_until_us = MIN(in->nap_until_us, c->due_us);
 	cond_signal(&in->work);
 }

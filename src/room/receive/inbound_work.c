@@ -384,7 +384,7 @@ static void work(struct turn *t)
 static void merge(struct turn *t)
 {
 	bool sent;
-	err *e = room_merge(t->in->opt.rooms, t->a, t->crowded->room_id, &sent);
+	err *e = room_merge(t->in->opt.rooms, t->a, t->crowded->room_id, t->crowded->newcomer, &sent);
 
 	if (e)
 		log_warn(t->in->opt.log, "extremities were not brought together", F("room_id", t->crowded->room_id),

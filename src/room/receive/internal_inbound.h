@@ -58,7 +58,8 @@ struct inbound_room {
 struct crowded { /* a room with many extremities, to be merged when its time comes */
 	struct list node;
 	int64_t due_us;
-	str room_id; /* follows the struct */
+	bool newcomer; /* received.h */
+	str room_id;   /* follows the struct */
 };
 struct awaited { /* an event that is not known, and who stands on it */
 	struct list refs;
@@ -151,7 +152,7 @@ void inbound_nap(struct inbound *in, struct inbound_room *room, int64_t until_us
 /* A room to merge now, mem_free'd by the caller; NULL: none. */
 struct crowded *inbound_crowded_due(struct inbound *in, int64_t now);
 /* A rooms_on_crowded function; the lock is not held. */
-void inbound_note_crowded(void *in, str room_id);
+void inbound_note_crowded(void *in, str room_id, bool newcomer);
 bool inbound_has_enough(const struct inbound *in, const struct inbound_origin *origin);
 
 /* The event is known now: who waits for it is one further. A rooms_on_stored hook. */

@@ -13,7 +13,7 @@
 enum { USERS_TRIED = 20 };
 
 /* *out_ticket is NULL where there is nothing to do any more. ERR_FORBIDDEN: this user may not. */
-static err *queue_merge(struct rooms *rs, struct arena *a, str room_id, const struct proposal *p,
+static err *queue_merge(struct rooms *rs, struct arena *a, str room_id, size_t most, const struct proposal *p,
 			struct ticket **out_ticket)
 {
 	AUTO_ROOM room = NULL;
@@ -21,12 +21,12 @@ static err *queue_merge(struct rooms *rs, struct arena *a, str room_id, const st
 
 	*out_ticket = NULL;
 	TRY(room_hold(rs, a, room_id, &room));
-	if (!room || room->tip.n_ext <= rs->opt.most_extremities)
+	if (!room || room->tip.n_ext <= most)
 		return NULL;
 	return room_queue_one(room, p, NULL, &event_id, out_ticket);
 }
 
-static err *merge_by(struct rooms *rs, struct arena *a, str room_id, int64_t user, bool *out_sent)
+static err *merge_by(struct rooms *rs, struct arena *a, str room_id, size_t most, int64_t user, bool *out_sent)
 {
 	struct proposal p = {
 		.type = EVENT_TYPE_DUMMY,
@@ -41,7 +41,7 @@ static err *merge_by(struct rooms *rs, struct arena *a, str room_id, int64_t use
 
 	TRY(store_intern_text(rs->opt.store, a, user, &p.sender));
 	TRY(proposal_number(rs, a, &p));
-	TRY(queue_merge(rs, a, room_id, &p, &ticket));
+	TRY(queue_merge(rs, a, room_id, most, &p, &ticket));
 	if (!ticket)
 		return NULL;
 	TRY(store_wait(a, ticket));
@@ -50,15 +50,16 @@ static err *merge_by(struct rooms *rs, struct arena *a, str room_id, int64_t use
 	return NULL;
 }
 
-err *room_merge(struct rooms *rs, struct arena *a, str room_id, bool *out_sent)
+err *room_merge(struct rooms *rs, struct arena *a, str room_id, bool newcomer, bool *out_sent)
 {
+	const size_t most = newcomer ? 1 : rs->opt.most_extremities;
 	const int64_t *users;
 	size_t n;
 
 	*out_sent = false;
 	TRY(room_local_users(rs, a, room_id, &users, &n));
 	for (size_t i = 0; i < n && i < USERS_TRIED; i++) {
-		err *e = merge_by(rs, a, room_id, users[i], out_sent);
+		err *e = merge_by(rs, a, room_id, most, users[i], out_sent);
 
 		if (!e || e->code != ERR_FORBIDDEN)
 			return e;

@@ -262,7 +262,7 @@ static err *attempt(struct batch *b, const size_t *places, size_t n, struct atte
 	note_staged(b, at, d->job);
 	TRY(draft_queue(&d, &at->ticket));
 	if (room->tip.n_ext > b->rs->opt.most_extremities && b->rs->crowded)
-		b->rs->crowded(b->rs->crowded_ctx, b->room_id);
+		b->rs->crowded(b->rs->crowded_ctx, b->room_id, false);
 	return NULL;
 }
 

@@ -45,9 +45,12 @@ NODISCARD err *rooms_append_events(struct rooms *rs, struct arena *a, str room_i
 				   size_t n);
 
 /*
- * Forward extremities (merge.c). What is received may leave a room with many, each of which every event costs. `fn` is
- * told, under the room's lock, of one that has more than rooms_options.most_extremities: quick. At start only.
+ * Forward extremities (merge.c). What is received may leave a room with many, each of which every event costs. And a
+ * server that joined beside an event knows nothing of that, until another stands upon both: a newcomer. `fn` is told,
+ * under the room's lock, of a room with more than rooms_options.most_extremities, or with several and a newcomer:
+ * quick. At start only.
  */
-void rooms_on_crowded(struct rooms *rs, void (*fn)(void *ctx, str room_id), void *ctx);
-/* An event that names them, by a user of this server who may send one; clients are not shown it. *out_sent: it was. */
-NODISCARD err *room_merge(struct rooms *rs, struct arena *a, str room_id, bool *out_sent);
+void rooms_on_crowded(struct rooms *rs, void (*fn)(void *ctx, str room_id, bool newcomer), void *ctx);
+/* An event that names them if they are as many, by a user of this server who may send one; clients are not shown it.
+ * *out_sent: it was. */
+NODISCARD err *room_merge(struct rooms *rs, struct arena *a, str room_id, bool newcomer, bool *out_sent);

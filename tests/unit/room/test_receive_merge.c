@@ -11,10 +11,11 @@ struct told {
 	str room_id;
 };
 
-static void on_crowded(void *ctx, str room_id)
+static void on_crowded(void *ctx, str room_id, bool newcomer)
 {
 	struct told *t = ctx;
 
+	ok(!newcomer, "nobody came");
 	t->n++;
 	same_str(room_id, t->room_id);
 }
@@ -60,11 +61,11 @@ static void a_crowded_room_is_merged(struct world *w)
 	rooms_on_crowded(w->rs, on_crowded, &told);
 	branch(&f, base, 10);
 	assert_int_equal(told.n, 0);
-	good(room_merge(w->rs, w->a, id, &sent));
+	good(room_merge(w->rs, w->a, id, false, &sent));
 	ok(!sent, "ten are not many");
 	branch(&f, base, 15);
 	assert_int_equal(told.n, 1);
-	good(room_merge(w->rs, w->a, id, &sent));
+	good(room_merge(w->rs, w->a, id, false, &sent));
 	ok(sent, "25 are");
 	assert_int_equal(n_extremities(w, id), 16);
 	row = newest(w, id);
@@ -87,6 +88,25 @@ static void a_crowded_room_is_merged(struct world *w)
 }
 WORLD(a_crowded_room_is_merged)
 
+/* A server that joined beside an event learns of it by what stands on both. */
+static void for_a_newcomer_two_are_many(struct world *w)
+{
+	const str id = open_room(w, "12"), base = say(w, who(w, "alice"), id, "base");
+	struct forge f = forge_for(w, id, "12");
+	bool sent;
+
+	branch(&f, base, 2);
+	assert_int_equal(n_extremities(w, id), 2);
+	good(room_merge(w->rs, w->a, id, false, &sent));
+	ok(!sent, "two are few");
+	good(room_merge(w->rs, w->a, id, true, &sent));
+	ok(sent, "who came needs it");
+	assert_int_equal(n_extremities(w, id), 1);
+	good(room_merge(w->rs, w->a, id, true, &sent));
+	ok(!sent, "somebody else has brought them together");
+}
+WORLD(for_a_newcomer_two_are_many)
+
 /* Who may say nothing merges nothing, and somebody else is asked. */
 static void by_one_who_may(struct world *w)
 {
@@ -104,14 +124,14 @@ static void by_one_who_may(struct world *w)
 
 		assert_int_equal(put(w, ev), APPEND_ACCEPTED);
 	}
-	good(room_merge(w->rs, w->a, id, &sent));
+	good(room_merge(w->rs, w->a, id, false, &sent));
 	ok(sent, "by alice");
 	for (size_t i = 0; i < 12; i++)
 		assert_int_equal(put(w, forge(&f, "alice", "m.room.message", NULL, "{}", &base, 1)), APPEND_ACCEPTED);
 	const struct event *gone =
 		forge(&f, "alice", "m.room.member", "@alice:test", "{'membership':'leave'}", &base, 1);
 	assert_int_equal(put(w, gone), APPEND_ACCEPTED);
-	good(room_merge(w->rs, w->a, id, &sent));
+	good(room_merge(w->rs, w->a, id, false, &sent));
 	ok(!sent, "nobody may");
 }
 WORLD(by_one_who_may)
@@ -175,6 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TESTS(a_crowded_room_is_merged),
+		WORLD_TESTS(for_a_newcomer_two_are_many),
 		WORLD_TESTS(by_one_who_may),
 		WORLD_TESTS(there_are_never_too_many),
 		WORLD_TESTS(it_stands_on_what_it_names),
