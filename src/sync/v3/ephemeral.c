@@ -38,8 +38,8 @@ static err *add_typing(struct run *r, struct task *t, struct sync_room *out)
 	    !event_filter_has_type(&r->filter.ephemeral, S("m.typing")))
 		return NULL;
 	n = typing_list(r->ss->opt.typing, t->room, users, ARRAY_LEN(users), &serial);
-	/* Who knows nothing yet need not be told that nobody types. */
-	if (n == 0 && (t->full || is_told_anew(r)))
+	/* Who is shown the room anew may still know from before that somebody types: a client that starts over. */
+	if (n == 0 && (t->full ? serial == 0 : is_told_anew(r)))
 		return NULL;
 	jw_object(&w, NULL);
 	jw_object(&w, "content");
