@@ -197,12 +197,16 @@ err *remote_invite(struct remote *r, struct arena *a, const struct room_version 
 {
 	const struct json *back = NULL;
 	struct event *both;
+	str text;
 	err *e = ask(r, a, rv, ev, stripped, server, &back);
 
 	if (e)
 		return remote_for_client(a, e);
 	if (!back)
 		return err_new(a, ERR_CONNECTION_FAILED, "%.*s gave no event back", STR_ARG(server));
+	/* "Servers MUST strictly enforce the JSON format specified in the appendices." (room version 6) */
+	if (rv->strict_json)
+		TRY(json_canonical(a, back, JSON_CANON_STRICT, &text));
 	TRY(add_signatures(a, rv, ev, back, server, &both));
 	if (!both)
 		return err_new(a, ERR_CONNECTION_FAILED, "%.*s did not sign the invitation", STR_ARG(server));
