@@ -15,8 +15,8 @@ static err *find(struct rooms *rs, struct arena *a, str old_room, str new_room, 
 static void complain(struct rooms *rs, const struct room_replaced *r, int64_t user, const err *e)
 {
 	if (e)
-		log_warn(rooms_options(rs)->log, "a user's settings did not follow into a room's successor",
-			 F("user", user), F("old_room", r->old_id), F("new_room", r->new_id), F("error", e->msg));
+		log_warn(rooms_options(rs)->log, "not everything followed into a room's successor", F("user", user),
+			 F("old_room", r->old_id), F("new_room", r->new_id), F("error", e->msg));
 }
 
 void successor_carry_over(struct users *us, struct rooms *rs, struct arena *a, str old_room, str new_room)
@@ -46,6 +46,8 @@ void successor_entered(struct users *us, struct rooms *rs, struct arena *a, int6
 		return;
 	if (!e)
 		e = find(rs, a, old_room, room_id, &r);
+	if (!e)
+		complain(rs, &r, 0, room_names_follow(rs, a, old_room, room_id));
 	if (!e)
 		e = user_room_replaced(us, a, user, &r);
 	complain(rs, &r, user, e);

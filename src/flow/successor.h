@@ -3,6 +3,8 @@
  *
  * Twice: for everybody of this server who is in the old room when it is replaced, and for who joins the successor
  * (whoever was missed, or the process ended in between). The second time nothing is done again (user/account_data.h).
+ * Of a room that was replaced on another server this one's aliases and place in the published rooms go along, too, when
+ * one of its users joins the successor.
  */
 #pragma once
 

@@ -95,6 +95,9 @@ NODISCARD err *room_upgrade(struct rooms *rs, struct arena *a, const struct upgr
 /* The room that this one replaces, where both say so; STR_NONE: none. What m.room.create says alone, anybody can say.
  */
 NODISCARD err *room_predecessor(struct rooms *rs, struct arena *a, str room_id, str *out);
+/* The first room was replaced by the second one, on another server (else this does nothing: room_upgrade did it): what
+ * this server had given it until then, aliases and a place in the published rooms, is the second one's. */
+NODISCARD err *room_names_follow(struct rooms *rs, struct arena *a, str old_room, str new_room);
 /* The other servers that have joined members in the room: whom typing, receipts and such are told. */
 NODISCARD err *room_other_servers(struct rooms *rs, struct arena *a, str room_id, const int64_t **out, size_t *out_n);
 /* The users of this server who are joined. */

@@ -11,6 +11,9 @@
  * be tried again. There is nothing in between. What users keep for the old room (tags, push rules) is not here but in
  * flow/successor.h.
  *
+ * A room that was replaced on another server gives up what this one had given it when one of our users joins the
+ * successor (room_names_follow).
+ *
  * Before room version 12 the successor names the tombstone, and the tombstone its successor. So the tombstone is built
  * in step 1 and becomes part of the old room in step 3 as an event that was made elsewhere would: what was said there
  * meanwhile is beside it.
@@ -166,17 +169,28 @@ static err *add_tombstone(struct upgrade *u, struct draft *d)
 }
 
 /* "Moves any local aliases to the new room." */
-static err *move_names(struct tx *tx, void *arg)
+struct names {
+	int64_t from, to; /* rooms */
+	int64_t upto;     /* aliases given later stay; ms */
+};
+
+static err *move_names(struct tx *tx, const struct names *n)
 {
-	const struct upgrade *u = arg;
 	struct room_row *old;
 
-	TRY(store_aliases_move(tx, u->old.nid, u->successor_nid));
-	TRY(store_room_by_nid(tx, u->old.nid, &old));
+	TRY(store_aliases_move(tx, n->from, n->to, n->upto));
+	TRY(store_room_by_nid(tx, n->from, &old));
 	if (!old || !old->published)
 		return NULL;
-	TRY(store_room_set_published(tx, u->old.nid, false));
-	return store_room_set_published(tx, u->successor_nid, true);
+	TRY(store_room_set_published(tx, n->from, false));
+	return store_room_set_published(tx, n->to, true);
+}
+
+static err *move_all_names(struct tx *tx, void *arg)
+{
+	const struct upgrade *u = arg;
+
+	return move_names(tx, &(struct names){ u->old.nid, u->successor_nid, INT64_MAX });
 }
 
 /* All closing events but those left out (by bit). out_refused: the rules refuse this one, by index; CLOSING_EVENTS:
@@ -202,7 +216,7 @@ static err *queue_closing(struct upgrade *u, unsigned without, size_t *out_refus
 		if (e)
 			return e;
 	}
-	d->job->extra = move_names;
+	d->job->extra = move_all_names;
 	d->job->extra_arg = u; /* close_old waits for the ticket */
 	return draft_queue(&d, out_ticket);
 }
@@ -332,6 +346,29 @@ err *room_predecessor(struct rooms *rs, struct arena *a, str room_id, str *out)
 	if (tombstone && str_eq(json_get_str(tombstone->content, S("replacement_room")), room_id))
 		*out = named;
 	return NULL;
+}
+
+static err *run_move_names(struct tx *tx, void *arg) { return move_names(tx, arg); }
+
+err *room_names_follow(struct rooms *rs, struct arena *a, str old_room, str new_room)
+{
+	struct names n = { 0 };
+
+	{
+		AUTO_ROOM room = NULL;
+		const struct event *tombstone = NULL;
+
+		TRY(room_hold(rs, a, old_room, &room));
+		if (room)
+			TRY(room_current_text(room, S("m.room.tombstone"), S(""), &tombstone));
+		if (!tombstone || !str_eq(json_get_str(tombstone->content, S("replacement_room")), new_room) ||
+		    id_is_of(tombstone->sender, rs->opt.signer.server_name))
+			return NULL;
+		n.from = room->nid;
+		n.upto = tombstone->origin_server_ts;
+	}
+	TRY(rooms_find(rs, a, new_room, &n.to, NULL));
+	return n.to ? store_do(rs->opt.store, a, run_move_names, &n) : NULL;
 }
 
 err *room_local_users(struct rooms *rs, struct arena *a, str room_id, const int64_t **out, size_t *out_n)

@@ -381,9 +381,10 @@ err *store_alias_delete(struct tx *tx, str alias)
 	return tx_run(tx, "DELETE FROM aliases WHERE alias = $1", BIND(B(alias)));
 }
 
-err *store_aliases_move(struct tx *tx, int64_t from, int64_t to)
+err *store_aliases_move(struct tx *tx, int64_t from, int64_t to, int64_t upto)
 {
-	return tx_run(tx, "UPDATE aliases SET room = $2 WHERE room = $1", BIND(B(from), B(to)));
+	return tx_run(tx, "UPDATE aliases SET room = $2 WHERE room = $1 AND created <= $3",
+		      BIND(B(from), B(to), B(upto)));
 }
 
 err *store_alias_find(struct tx *tx, str alias, struct alias_row **out)

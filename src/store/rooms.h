@@ -117,7 +117,7 @@ struct alias_row {
 NODISCARD err *store_alias_insert(struct tx *tx, str alias, int64_t room, int64_t creator, int64_t now,
 				  bool *out_taken);
 NODISCARD err *store_alias_delete(struct tx *tx, str alias);
-/* All names of one room become another's. */
-NODISCARD err *store_aliases_move(struct tx *tx, int64_t from, int64_t to);
+/* The names that one room was given up to then (ms) become another's. */
+NODISCARD err *store_aliases_move(struct tx *tx, int64_t from, int64_t to, int64_t upto);
 NODISCARD err *store_alias_find(struct tx *tx, str alias, struct alias_row **out); /* NULL: none */
 NODISCARD err *store_aliases_of(struct tx *tx, int64_t room, str **out, size_t *out_n);

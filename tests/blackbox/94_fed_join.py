@@ -1,4 +1,5 @@
 """Our users enter, leave, and knock at rooms of another homeserver, and invite its users into ours."""
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -261,8 +262,45 @@ def test_their_server_does_not_want_the_invitation(fed, peer, alice):
     drop = peer.on("PUT", "/invite/", lambda r: (200, {"event": r.body["event"]}))
     alice.fails(502, "M_CONNECTION_FAILED", "POST", f"/rooms/{q(room)}/invite", {"user_id": zoe})
     drop()
+    # And an event at all.
+    drop = peer.on("PUT", "/invite/", lambda r: (200, {"event": r.body["event"] | {"more": 1.1}}))
+    alice.fails(400, "M_BAD_JSON", "POST", f"/rooms/{q(room)}/invite", {"user_id": zoe})
+    drop()
     assert {e["state_key"] for e in alice.get(f"/rooms/{q(room)}/members")["chunk"]} == {alice.user_id}
     alice.invite(room, zoe)
+
+
+def test_names_follow_into_a_room_that_replaces_another(each_fed, peer):
+    """What our server gave the room: its aliases, and its place among the published ones."""
+    alice, bob, carol = (register(each_fed) for _ in range(3))
+    old = peer.create_room("10", power={"users_default": 50})
+    for user in (alice, bob, carol):
+        join(user, old.room_id, peer.name)
+    names = [f"#{n}{alice.device_id}:{each_fed.name}" for n in ("before", "after")]
+    alice.put(f"/directory/room/{q(names[0])}", {"room_id": old.room_id})
+    alice.put(f"/directory/list/room/{q(old.room_id)}", {"visibility": "public"})
+
+    def listed(room):
+        return alice.get(f"/directory/list/room/{q(room.room_id)}")["visibility"] == "public"
+
+    def leads_to(alias):
+        return alice.get(f"/directory/room/{q(alias)}")["room_id"]
+
+    replaced = {"predecessor": {"room_id": old.room_id, "event_id": "$x"}}
+    # What only says that it replaces the room takes nothing.
+    trap, new = (peer.create_room("11", create=replaced) for _ in range(2))
+    join(alice, trap.room_id, peer.name)
+    tombstone = old.send("m.room.tombstone", {"body": "over there", "replacement_room": new.room_id}, state_key="")
+    peer.send(each_fed, [tombstone])
+    alice.sync_until(lambda answer: old.id(tombstone) in json.dumps(answer))
+    join(bob, trap.room_id, peer.name)
+    assert leads_to(names[0]) == old.room_id and listed(old) and not listed(trap)
+    join(bob, new.room_id, peer.name)
+    assert leads_to(names[0]) == new.room_id and listed(new) and not listed(old)
+    # Whoever names the old room afterwards means it.
+    alice.put(f"/directory/room/{q(names[1])}", {"room_id": old.room_id})
+    join(carol, new.room_id, peer.name)
+    assert leads_to(names[1]) == old.room_id
 
 
 def test_a_direct_chat_with_somebody_there(fed, peer, alice):

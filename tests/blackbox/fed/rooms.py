@@ -21,11 +21,11 @@ class PeerRoom:
     # How it begins
     #
     @classmethod
-    def create(cls, peer, version, creator, join_rule="public", visibility="shared", state=(), power=None):
+    def create(cls, peer, version, creator, join_rule="public", visibility="shared", state=(), power=None, create=None):
         v12 = int(version) >= 12
         room = cls(peer, version, None if v12 else f"!r{next(_serial)}:{peer.name}")
         room.creator = creator
-        content = {"room_version": version} | ({} if int(version) >= 11 else {"creator": creator})
+        content = {"room_version": version} | ({} if int(version) >= 11 else {"creator": creator}) | (create or {})
         create = room.build("m.room.create", content, sender=creator, state_key="")
         if v12:
             room.room_id = "!" + events.event_id(version, create)[1:]
