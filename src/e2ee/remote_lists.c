@@ -2,9 +2,11 @@
  * remote_lists.c - lists of other servers' users: taking updates in, fetching what is missing.
  *
  * "If the receiving server does not recognise any of the `prev_ids`, it means an EDU has been lost and the server
- * should query a snapshot of the device list". Updates are numbered upwards by their server; what is at or below the
- * number that is here is known. An update for a user whose list is not kept says no more than that it changed: clients
- * are told, and whoever then asks has it fetched.
+ * should query a snapshot of the device list". Updates are numbered upwards by their server; one at or below the number
+ * that is here, which says what is here, was repeated. If it says something else, their server counts anew (its
+ * database is an older one, or it gives all the same number so as to have the list fetched), and the snapshot is asked
+ * for as well; so it is where an update follows on nothing at all. An update for a user whose list is not kept says no
+ * more than that it changed: clients are told, and whoever then asks has it fetched.
  *
  * A fetched list is written with the position that was visible before it was asked for. It is good as long as both the
  * user and this server have been in a room together since then (store/remote_lists.c), for then their server had to
@@ -127,8 +129,9 @@ struct update {
 	str user_id;
 	int64_t user;
 	int64_t stream_id;
-	bool follows; /* on what is at or below `newest_prev` */
 	int64_t newest_prev;
+	bool follows; /* on any; the first of all does not */
+	bool deleted;
 	struct device_keys_row device;
 	bool is_identity;
 	str master, self_signing;
@@ -160,13 +163,27 @@ static err *apply_identity(struct tx *tx, struct update *u)
 					  str_is_none(u->self_signing) ? known.self_signing : u->self_signing);
 }
 
+static err *is_known(struct tx *tx, const struct update *u, bool *out)
+{
+	struct device_keys_row *here;
+	size_t n;
+
+	TRY(store_device_keys(tx, &u->user, 1, &u->device.device_id, 1, &here, &n));
+	*out = n ? device_keys_same(&here[0], &u->device) : u->deleted;
+	return NULL;
+}
+
 static err *apply(struct tx *tx, struct update *u)
 {
+	bool known = false;
+
 	if (u->is_identity)
 		return apply_identity(tx, u);
 	if (u->stream_id <= u->known.told)
-		return NULL; /* again */
-	if (u->newest_prev > u->known.told)
+		TRY(is_known(tx, u, &known));
+	if (known)
+		return NULL;
+	if (u->stream_id <= u->known.told || u->newest_prev > u->known.told || (!u->follows && u->known.told))
 		return missed(tx, u);
 	u->applied = true;
 	return store_remote_list_device(tx, u->user, u->stream_id, &u->device, REMOTE_DEVICES_MAX);
@@ -242,6 +259,7 @@ static err *read_prev(struct update *u, const struct json *list)
 		if (list->array.items[i]->kind != JSON_INT)
 			return err_new(u->a, ERR_BAD_JSON, "prev_id must be a list of numbers");
 		u->newest_prev = MAX(u->newest_prev, list->array.items[i]->i);
+		u->follows = true;
 	}
 	return NULL;
 }
@@ -259,9 +277,9 @@ err *remote_list_update(struct e2ee *e, struct arena *a, str origin, const struc
 		return err_new(a, ERR_BAD_JSON, "stream_id or device_id is lacking");
 	u.stream_id = stream_id->i;
 	u.device.display_name = shown_name(json_get_str(content, S("device_display_name")));
-	u.device.keys = json_get_bool(content, S("deleted"), false)
-				? STR_NONE
-				: device_keys_text(a, u.user_id, u.device.device_id, json_get(content, S("keys")));
+	u.deleted = json_get_bool(content, S("deleted"), false);
+	u.device.keys =
+		u.deleted ? STR_NONE : device_keys_text(a, u.user_id, u.device.device_id, json_get(content, S("keys")));
 	return take(&u);
 }
 

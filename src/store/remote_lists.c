@@ -51,11 +51,16 @@ err *store_remote_lists(struct tx *tx, int64_t own, const int64_t *users, size_t
 
 static bool same(str x, str y) { return str_is_none(x) == str_is_none(y) && str_eq(x, y); }
 
+bool device_keys_same(const struct device_keys_row *x, const struct device_keys_row *y)
+{
+	return same(x->keys, y->keys) && same(x->display_name, y->display_name);
+}
+
 static bool in_list(const struct remote_list *l, const struct device_keys_row *d)
 {
 	for (size_t i = 0; i < l->n; i++)
 		if (str_eq(l->devices[i].device_id, d->device_id))
-			return same(l->devices[i].keys, d->keys) && same(l->devices[i].display_name, d->display_name);
+			return device_keys_same(&l->devices[i], d);
 	return false;
 }
 

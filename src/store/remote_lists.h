@@ -20,6 +20,8 @@ struct remote_list_row {
 /* One for each of `users`, which rise. */
 NODISCARD err *store_remote_lists(struct tx *tx, int64_t own, const int64_t *users, size_t n,
 				  struct remote_list_row *out);
+/* Do two rows of one device say the same of it? */
+bool device_keys_same(const struct device_keys_row *x, const struct device_keys_row *y);
 /* A whole list, in place of what there was. keys.user_signing is not used. *out_changed: there was one, and it said
  * something else. */
 struct remote_list {

@@ -222,8 +222,9 @@ static void updates_that_follow_are_taken(struct both *b)
 	assert_true(newest_change(&w, w.bob) > before);
 	before = newest_change(&w, w.bob);
 	/* Again, or from before: nothing new. */
-	good(update(&w, "{'user_id':'@bob:other.org','device_id':'B','stream_id':6,'prev_id':[5],'deleted':true}"));
-	good(update(&w, "{'user_id':'@bob:other.org','device_id':'A','stream_id':3,'prev_id':[],'deleted':true}"));
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'B','stream_id':6,'prev_id':[5],"
+			"'device_display_name':'tablet','keys':" KEYS("B", "two") "}"));
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'C','stream_id':3,'prev_id':[2],'deleted':true}"));
 	assert_true(has(devices(&w), "\"one\"") && has(devices(&w), "\"two\""));
 	assert_int_equal(newest_change(&w, w.bob), before);
 	good(update(&w, "{'user_id':'@bob:other.org','device_id':'A','stream_id':7,'prev_id':[6],'deleted':true}"));
@@ -417,6 +418,57 @@ static void an_update_during_a_fetch_is_not_lost(struct both *b)
 	end(&w);
 }
 BOTH(an_update_during_a_fetch_is_not_lost)
+
+/* A server whose database is an older one counts anew, and one that wants its list fetched gives each update one number
+ * and no other before it. Updates that are no repetitions were once left out, for their numbers were known. */
+static void whoever_counts_anew_is_asked_for_the_list(struct both *b)
+{
+	static const char *const anew[] = {
+		"{'user_id':'@bob:other.org','device_id':'B','stream_id':2,'prev_id':[1],'keys':" KEYS("B", "two") "}",
+		"{'user_id':'@bob:other.org','device_id':'A','stream_id':5,'prev_id':[4],'deleted':true}",
+		"{'user_id':'@bob:other.org','device_id':'placeholder','stream_id':1,'prev_id':[]}",
+		"{'user_id':'@bob:other.org','device_id':'B','stream_id':9,'keys':" KEYS("B", "two") "}",
+	};
+	struct world w = sharing(b);
+	struct remote_user bob;
+	struct fed_call call;
+
+	for (size_t i = 0; i < ARRAY_LEN(anew); i++) {
+		assert_true(standing(&w).kept);
+		good(update(&w, anew[i]));
+		assert_false(standing(&w).kept);
+		keep_list(&w);
+	}
+	/* From then on its new numbers count. */
+	good(update(&w, anew[0]));
+	call = ask(&w, &bob);
+	answers(&w, &bob, &call, bus_position(w.bus), LIST("2", DEVICE("B", "two")));
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'C','stream_id':3,'prev_id':[2],'keys':" KEYS(
+				"C", "three") "}"));
+	assert_true(standing(&w).kept);
+	assert_true(has(devices(&w), "\"two\"") && has(devices(&w), "\"three\"") && !has(devices(&w), "\"one\""));
+	end(&w);
+}
+BOTH(whoever_counts_anew_is_asked_for_the_list)
+
+/* Nothing comes before the first of all. */
+static void the_first_update_of_all_is_taken(struct both *b)
+{
+	struct world w = begin(b);
+	struct remote_user bob;
+	struct fed_call call;
+
+	moves(&w, w.alice, true);
+	moves(&w, w.bob, true);
+	call = ask(&w, &bob);
+	answers(&w, &bob, &call, bus_position(w.bus), LIST("0", DEVICE("A", "one")));
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'B','stream_id':1,'prev_id':[],'keys':" KEYS(
+				"B", "two") "}"));
+	assert_true(standing(&w).kept);
+	assert_true(has(devices(&w), "\"one\"") && has(devices(&w), "\"two\""));
+	end(&w);
+}
+BOTH(the_first_update_of_all_is_taken)
 
 static void updates_do_not_make_a_list_endless(struct both *b)
 {
@@ -676,7 +728,8 @@ static void names_of_strangers_are_not_kept_for_nothing(struct both *b)
 }
 BOTH(names_of_strangers_are_not_kept_for_nothing)
 
-TEST_MAIN(BOTH_TESTS(an_update_during_a_fetch_is_not_lost), BOTH_TESTS(updates_do_not_make_a_list_endless),
+TEST_MAIN(BOTH_TESTS(an_update_during_a_fetch_is_not_lost), BOTH_TESTS(whoever_counts_anew_is_asked_for_the_list),
+	  BOTH_TESTS(the_first_update_of_all_is_taken), BOTH_TESTS(updates_do_not_make_a_list_endless),
 	  BOTH_TESTS(names_of_strangers_are_not_kept_for_nothing), BOTH_TESTS(a_list_is_good_while_a_room_is_shared),
 	  BOTH_TESTS(updates_that_follow_are_taken), BOTH_TESTS(a_gap_makes_the_list_stale),
 	  BOTH_TESTS(nothing_is_believed_of_others), BOTH_TESTS(who_shares_no_room_is_nobodys_news),
