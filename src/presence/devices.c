@@ -116,45 +116,72 @@ void presence_set(struct presence *p, struct arena *a, int64_t user, str device_
 	act_end(&act);
 }
 
-/* The user's number, if they are joined to a room that is known here; else 0. */
-static err *find_somewhere(struct presence *p, struct arena *a, str user_id, int64_t *out)
+/* The users' numbers, of those who are joined to a room that is known here; else 0. */
+static err *find_somewhere(struct presence *p, struct arena *a, const struct presence_elsewhere *list, size_t n,
+			   int64_t *users)
 {
-	int64_t *rooms;
-	size_t n = 0;
+	int64_t *asked = ARENA_ARRAY(a, int64_t, n), *joined;
+	struct map somewhere;
+	size_t n_asked = 0, n_joined;
 	AUTO_TX tx = NULL;
 
-	TRY(store_intern_find(p->opt.store, a, user_id, out));
-	if (!*out)
+	for (size_t i = 0; i < n; i++) {
+		TRY(store_intern_find(p->opt.store, a, list[i].user_id, &users[i]));
+		if (users[i])
+			asked[n_asked++] = users[i];
+	}
+	if (n_asked == 0)
 		return NULL;
 	TRY(store_read(p->opt.store, a, &tx));
-	TRY(store_joined_rooms(tx, *out, &rooms, &n));
-	*out = n > 0 ? *out : 0;
+	TRY(store_joined_anywhere(tx, asked, n_asked, &joined, &n_joined));
+	map_init(&somewhere, a);
+	for (size_t i = 0; i < n_joined; i++)
+		(void)map_put_i(&somewhere, joined[i], &somewhere);
+	for (size_t i = 0; i < n; i++)
+		users[i] = map_get_i(&somewhere, users[i]) ? users[i] : 0;
 	return NULL;
 }
 
-err *presence_told(struct presence *p, struct arena *a, const struct presence_elsewhere *e)
+/* Gives whether it is to be told at once. Of another server's user nothing is in the store. */
+static bool take_told(struct presence *p, int64_t user, const struct presence_elsewhere *e)
 {
+	const int64_t now = p->opt.mono_ms();
+	struct who *w = who_find(p, user);
 	struct device *d;
-	struct act act;
-	int64_t user;
 
-	if (!p->opt.enabled)
-		return NULL;
-	TRY(find_somewhere(p, a, e->user_id, &user));
-	if (!user)
-		return NULL;
-	act = act_begin(p, a, user);
-	d = act.w ? who_add_device(p, act.w, S("elsewhere")) : NULL;
+	if (!w)
+		w = who_add(p, &(struct presence_row){ .user = user, .status_msg = STR_NONE }, now);
+	if (w->gone)
+		return false;
+	d = who_add_device(p, w, S("elsewhere"));
 	if (d) {
-		act.w->elsewhere = true;
-		act.w->elsewhere_active = e->currently_active;
+		w->elsewhere = true;
+		w->elsewhere_active = e->currently_active;
 		d->asked = e->state;
-		d->synced = act.now;
+		d->synced = now;
 		if (e->last_active_ago >= 0)
-			d->active = act.w->last_active = MAX(act.now - e->last_active_ago, NEVER + 1);
-		set_status(act.w, e->status_msg);
+			d->active = w->last_active = MAX(now - e->last_active_ago, NEVER + 1);
+		set_status(w, e->status_msg);
 	}
-	act_end(&act);
+	who_note(p, w, now);
+	return who_ready(w) <= now;
+}
+
+err *presence_told(struct presence *p, struct arena *a, const struct presence_elsewhere *list, size_t n)
+{
+	int64_t *users = ARENA_ARRAY(a, int64_t, n), *ready = ARENA_ARRAY(a, int64_t, n);
+	size_t n_ready = 0;
+
+	if (!p->opt.enabled || n == 0)
+		return NULL;
+	TRY(find_somewhere(p, a, list, n, users));
+	lock_take(&p->lock);
+	for (size_t i = 0; i < n && !p->stopping; i++)
+		if (users[i] && take_told(p, users[i], &list[i]))
+			ready[n_ready++] = users[i];
+	lock_drop(&p->lock);
+	if (n_ready)
+		tell_users(p, a, ready, n_ready);
 	return NULL;
 }
 

@@ -113,7 +113,6 @@ bool who_is_news(const struct presence *p, const struct who *w, int64_t now);
 
 /* tell.c */
 void tell_users(struct presence *p, struct arena *a, const int64_t *users, size_t n);
-NODISCARD err *rooms_of(struct presence *p, struct arena *a, int64_t user, int64_t **out, size_t *out_n);
 
 /* log.c; under the lock */
 size_t log_above(const struct room_log *log, int64_t serial); /* the first entry with a higher serial */

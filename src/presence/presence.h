@@ -59,8 +59,9 @@ bool presence_sync_changes(struct presence *p, int64_t user, str device_id, enum
 void presence_set(struct presence *p, struct arena *a, int64_t user, str device_id, enum presence_state state,
 		  str status_msg);
 /*
- * What another server says of a user of its own, who is told of like ours until ELSEWHERE_MS pass without a word. The
- * caller knows that the server is the user's. Who is joined to no room here is nobody's news.
+ * What another server says of users of its own, who are told of like ours until ELSEWHERE_MS pass without a word. The
+ * caller knows that the server is theirs. Who is joined to no room here is nobody's news. Of one who stands in the list
+ * twice the last is true.
  */
 enum { PRESENCE_ELSEWHERE_MS = 30 * 60 * 1000 };
 struct presence_elsewhere {
@@ -70,7 +71,7 @@ struct presence_elsewhere {
 	int64_t last_active_ago; /* ms; below 0: not said */
 	str status_msg;          /* STR_NONE: none */
 };
-NODISCARD err *presence_told(struct presence *p, struct arena *a, const struct presence_elsewhere *e);
+NODISCARD err *presence_told(struct presence *p, struct arena *a, const struct presence_elsewhere *list, size_t n);
 /* "A pro-active event": the user wrote, read or typed. */
 void presence_acted(struct presence *p, struct arena *a, int64_t user, str device_id);
 /* After a commit: the user joined a room (of which its members hear by its event) / is in it no longer. Quick. */

@@ -19,22 +19,6 @@
 
 #include <stdlib.h>
 
-/* The bus knows the rooms of those who listen; of others they are read, and they are watched from then on. */
-err *rooms_of(struct presence *p, struct arena *a, int64_t user, int64_t **out, size_t *out_n)
-{
-	AUTO_TX tx = NULL;
-	int64_t position;
-
-	if (bus_rooms_of(p->opt.bus, a, user, out, out_n))
-		return NULL;
-	(void)bus_watch_begin(p->opt.bus, user);
-	position = bus_position(p->opt.bus);
-	TRY(store_read(p->opt.store, a, &tx));
-	TRY(store_joined_rooms(tx, user, out, out_n));
-	bus_watch_rooms(p->opt.bus, user, position, *out, *out_n);
-	return NULL;
-}
-
 struct telling {
 	int64_t user;
 	int64_t *rooms;
@@ -44,6 +28,36 @@ struct telling {
 	bool ours;
 	struct presence_view view; /* ours, with news */
 };
+
+/* The bus knows the rooms of those who listen; of others they are read, in one snapshot for all, and they are watched
+ * from then on: who comes or goes meanwhile, the bus hears of, since they are before the snapshot is. */
+static err *read_rooms(struct presence *p, struct arena *a, struct telling *list, size_t n)
+{
+	const struct bus *bus = p->opt.bus;
+	size_t n_lacking = 0;
+	int64_t position;
+	AUTO_TX tx = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		list[i].read = bus_rooms_of(p->opt.bus, a, list[i].user, &list[i].rooms, &list[i].n);
+		if (list[i].read)
+			continue;
+		(void)bus_watch_begin(p->opt.bus, list[i].user);
+		n_lacking++;
+	}
+	if (!n_lacking)
+		return NULL;
+	position = bus_position(bus);
+	TRY(store_read(p->opt.store, a, &tx));
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].read)
+			continue;
+		TRY(store_joined_rooms(tx, list[i].user, &list[i].rooms, &list[i].n));
+		bus_watch_rooms(p->opt.bus, list[i].user, position, list[i].rooms, list[i].n);
+		list[i].read = true;
+	}
+	return NULL;
+}
 
 /* The bus may know a little later. */
 static void drop_left(const struct who *w, struct telling *t)
@@ -105,11 +119,12 @@ void tell_users(struct presence *p, struct arena *a, const int64_t *users, size_
 	struct telling *list = ARENA_ARRAY(a, struct telling, n);
 	presence_fn *tell_others;
 	int64_t newest = 0;
+	const err *e;
 
-	for (size_t i = 0; i < n; i++) {
-		list[i].user = users[i];
-		list[i].read = !rooms_of(p, a, users[i], &list[i].rooms, &list[i].n);
-	}
+	for (size_t i = 0; i < n; i++)
+		list[i] = (struct telling){ .user = users[i] };
+	e = read_rooms(p, a, list, n);
+	(void)e; /* those of whom nothing was read are told of with their next change */
 	lock_take(&p->lock);
 	for (size_t i = 0; i < n; i++) {
 		const int64_t now = p->opt.mono_ms();

@@ -159,6 +159,15 @@ err *store_joined_rooms(struct tx *tx, int64_t user, int64_t **out, size_t *out_
 	return tx_ints(tx, sql, BIND(B(user)), out, out_n);
 }
 
+err *store_joined_anywhere(struct tx *tx, const int64_t *users, size_t n, int64_t **out, size_t *out_n)
+{
+	static const char sql[] = "SELECT each.value FROM EACH $1 WHERE EXISTS"
+				  " (SELECT 1 FROM membership m WHERE m.member = each.value AND m.membership = 1)";
+	const struct i64s list = { users, n };
+
+	return tx_ints(tx, sql, BIND(B(list)), out, out_n);
+}
+
 err *store_share_room(struct tx *tx, int64_t user, int64_t other, bool *out)
 {
 	static const char sql[] = "SELECT 1 FROM membership a JOIN membership b ON b.room = a.room AND b.member = $2"

@@ -52,5 +52,7 @@ NODISCARD err *store_memberships_changed(struct tx *tx, int64_t user, int64_t ab
 					 struct member_row **out, size_t *out_n);
 /* Only the numbers of the rooms that the user is joined to. */
 NODISCARD err *store_joined_rooms(struct tx *tx, int64_t user, int64_t **out, size_t *out_n);
+/* Those of the users who are joined to any room. */
+NODISCARD err *store_joined_anywhere(struct tx *tx, const int64_t *users, size_t n, int64_t **out, size_t *out_n);
 /* Do the two share a room that both are joined to? */
 NODISCARD err *store_share_room(struct tx *tx, int64_t user, int64_t other, bool *out);

@@ -72,10 +72,10 @@ static void who_is_elsewhere_is_as_their_server_says(struct both *b)
 
 	there_open(&t, b);
 	good(store_intern(b->st, t.a, e.user_id, &carol));
-	good(presence_told(t.p, t.a, &e));
+	good(presence_told(t.p, t.a, &e, 1));
 	state_is(&t, carol, OFFLINE); /* in no room: nobody's news */
 	good(store_do(b->st, t.a, join_write, &carol));
-	good(presence_told(t.p, t.a, &e));
+	good(presence_told(t.p, t.a, &e, 1));
 	v = there_view(&t, carol);
 	ok(v.state == PRESENCE_ONLINE && !v.currently_active && v.last_active_ago == 5000, "as told");
 	same_str(v.status_msg, S("here"));
@@ -83,10 +83,49 @@ static void who_is_elsewhere_is_as_their_server_says(struct both *b)
 	state_is(&t, carol, ONLINE);
 	e.state = PRESENCE_UNAVAILABLE;
 	e.last_active_ago = -1;
-	good(presence_told(t.p, t.a, &e));
+	good(presence_told(t.p, t.a, &e, 1));
 	state_is(&t, carol, UNAVAILABLE);
 	there_pass(&t, PRESENCE_ELSEWHERE_MS + 1000);
 	state_is(&t, carol, OFFLINE);
+	there_close(&t);
+}
+
+/* One look into the store for all users of an EDU, not three for each. */
+static void an_edu_of_many_users_costs_little(struct both *b)
+{
+	enum { N = 50 };
+	struct presence_elsewhere all[N + 1];
+	uint64_t before;
+	struct there t;
+
+	there_open(&t, b);
+	for (int i = 0; i < N; i++) {
+		int64_t user;
+
+		all[i] = (struct presence_elsewhere){ .user_id = arena_printf(t.a, "@u%d:elsewhere.org", i),
+						      .state = PRESENCE_ONLINE,
+						      .last_active_ago = 0 };
+		good(store_intern(b->st, t.a, all[i].user_id, &user));
+		if (i != 7)
+			good(store_do(b->st, t.a, join_write, &user));
+	}
+	all[N] = all[3];
+	all[N].state = PRESENCE_UNAVAILABLE;
+	before = store_statements_here();
+	good(presence_told(t.p, t.a, all, N + 1));
+	ok(store_statements_here() - before <= N + 3, "%d", (int)(store_statements_here() - before));
+	for (int i = 0; i < N; i++) {
+		int64_t user;
+
+		good(store_intern_find(b->st, t.a, all[i].user_id, &user));
+		assert_int_equal(there_view(&t, user).state, i == 7   ? PRESENCE_OFFLINE
+							     : i == 3 ? PRESENCE_UNAVAILABLE
+								      : PRESENCE_ONLINE);
+	}
+	assert_int_equal(presence_count(t.p).changes, N - 1);
+	before = store_statements_here();
+	good(presence_told(t.p, t.a, all, N));
+	ok(store_statements_here() - before <= 2, "%d", (int)(store_statements_here() - before));
 	there_close(&t);
 }
 
@@ -575,6 +614,7 @@ static void switched_off_nobody_is_there(struct both *b)
 LITE(the_most_present_device_wins)
 LITE(who_waits_is_online_and_who_left_is_not)
 BOTH(who_is_elsewhere_is_as_their_server_says)
+BOTH(an_edu_of_many_users_costs_little)
 LITE(who_does_nothing_is_idle_and_an_action_ends_it)
 LITE(a_limited_client_stays_what_it_was)
 LITE(changes_are_told_once_to_those_in_the_room)
@@ -594,7 +634,7 @@ LITE(switched_off_nobody_is_there)
 
 TEST_MAIN(cmocka_unit_test(the_most_present_device_wins_on_sqlite),
 	  cmocka_unit_test(who_waits_is_online_and_who_left_is_not_on_sqlite),
-	  BOTH_TESTS(who_is_elsewhere_is_as_their_server_says),
+	  BOTH_TESTS(who_is_elsewhere_is_as_their_server_says), BOTH_TESTS(an_edu_of_many_users_costs_little),
 	  cmocka_unit_test(who_does_nothing_is_idle_and_an_action_ends_it_on_sqlite),
 	  cmocka_unit_test(a_limited_client_stays_what_it_was_on_sqlite),
 	  cmocka_unit_test(changes_are_told_once_to_those_in_the_room_on_sqlite),
