@@ -55,9 +55,10 @@ struct waiting_request {
 
 struct key_ring {
 	struct key_ring_options opt;
+	struct lock lock; /* of the following */
+	struct arena *own_arena;
 	const struct named_key *own;
 	size_t n_own;
-	struct lock lock; /* of the following */
 	struct cond news;
 	struct map servers;
 	struct list by_use; /* the newest last */

@@ -37,15 +37,25 @@ static void count_outcomes(void)
 }
 
 /* Its own key, and those that it gave up. */
-static void take_own(struct key_ring *k, struct arena *a)
+void key_ring_set_old(struct key_ring *k, const struct json *own_old_keys)
 {
 	const struct signer *own = k->opt.own;
+	struct arena *a = arena_new(), *before;
 	struct named_key *keys = ARENA_ARRAY(a, struct named_key, SERVER_KEYS_MAX + 1);
+	const size_t n = 1 + server_keys_old(a, own_old_keys, keys + 1);
 
 	keys[0] = (struct named_key){ own->key_id, { .until = INT64_MAX } };
 	memcpy(keys[0].key.public_key, own->key->public_key, sizeof(keys[0].key.public_key));
+	for (size_t i = 0; i < n; i++)
+		keys[i].key_id = arena_keep(a, keys[i].key_id);
+	lock_take(&k->lock);
+	before = k->own_arena;
+	k->own_arena = a;
 	k->own = keys;
-	k->n_own = 1 + server_keys_old(a, k->opt.own_old_keys, keys + 1);
+	k->n_own = n;
+	lock_drop(&k->lock);
+	if (before)
+		arena_free(&before);
 }
 
 err *key_ring_new(struct arena *a, const struct key_ring_options *opt, struct key_ring **out)
@@ -62,7 +72,7 @@ err *key_ring_new(struct arena *a, const struct key_ring_options *opt, struct ke
 	map_init(&k->servers, NULL);
 	list_init(&k->by_use);
 	list_init(&k->waiting);
-	take_own(k, a);
+	key_ring_set_old(k, opt->own_old_keys);
 	*out = k;
 	return NULL;
 }
@@ -72,6 +82,7 @@ void key_ring_free(struct key_ring **k)
 	if (!*k)
 		return;
 	key_cache_clear(*k);
+	arena_free(&(*k)->own_arena);
 	cond_done(&(*k)->news);
 	lock_done(&(*k)->lock);
 	mem_free(*k);

@@ -22,7 +22,7 @@ struct key_ring_options { /* borrowed for the life of the service */
 	struct fed *fed;
 	const struct log *log;
 	const struct signer *own;
-	const struct json *own_old_keys; /* as old_verify_keys; or NULL */
+	const struct json *own_old_keys; /* as old_verify_keys; or NULL: until key_ring_set_old */
 	const struct key_notary *notaries;
 	size_t n_notaries;
 	size_t max_known; /* keys in memory; 0: chosen */
@@ -30,6 +30,8 @@ struct key_ring_options { /* borrowed for the life of the service */
 };
 NODISCARD err *key_ring_new(struct arena *a, const struct key_ring_options *opt, struct key_ring **out);
 void key_ring_free(struct key_ring **k);
+/* What this server has signed with before, from now on. Any thread. */
+void key_ring_set_old(struct key_ring *k, const struct json *own_old_keys);
 
 struct key_want {
 	str server, key_id; /* key_id STR_NONE: any that the server signs with now */

@@ -22,6 +22,7 @@
 #include "room/policy.h"
 #include "room/remote/remote.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -120,19 +121,35 @@ static err *check_notary(struct server *s, const struct config_notary *n)
 		       STR_ARG(n->server_name));
 }
 
+static err *read_old_keys(struct server *s, struct json **out)
+{
+	const str text = s->config->federation.old_signing_keys;
+
+	*out = NULL;
+	return str_is_none(text) ? NULL : json_parse(s->a, text, &json_limits_request, out);
+}
+
+void server_reload_federation(struct server *s)
+{
+	struct json *old;
+	const err *e = read_old_keys(s, &old);
+
+	assert(!e); /* the settings were checked */
+	key_ring_set_old(s->services.keys, old);
+}
+
 static err *open_keys(struct server *s)
 {
 	const struct config_federation *c = &s->config->federation;
 	struct key_notary *notaries = ARENA_ARRAY(s->a, struct key_notary, c->n_notaries);
-	struct json *old = NULL;
+	struct json *old;
 
 	for (size_t i = 0; i < c->n_notaries; i++) {
 		TRY(check_notary(s, &c->notaries[i]));
 		notaries[i] = (struct key_notary){ c->notaries[i].server_name, c->notaries[i].key_id, { 0 } };
 		memcpy(notaries[i].public_key, c->notaries[i].public_key, sizeof(notaries[i].public_key));
 	}
-	if (!str_is_none(c->old_signing_keys))
-		TRY(json_parse(s->a, c->old_signing_keys, &json_limits_request, &old));
+	TRY(read_old_keys(s, &old));
 	return key_ring_new(s->a,
 			    &(struct key_ring_options){ .store = s->store,
 							.fed = s->services.fed,

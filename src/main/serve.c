@@ -153,6 +153,7 @@ static void reload(struct server *s)
 		log_setup(s->config->log_level, s->config->log_format);
 		server_rates(s->config, rates);
 		http_set_rates(s->http, rates);
+		server_reload_federation(s);
 	}
 	log_notes(s, &notes);
 	certificates_reload(s);

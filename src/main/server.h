@@ -48,6 +48,8 @@ void server_close_services(struct server *s);
 NODISCARD err *server_open_federation(struct server *s);
 /* What stands on both: rooms that other servers are in. After the rooms. */
 NODISCARD err *server_open_shared_rooms(struct server *s);
+/* What of it follows the settings. */
+void server_reload_federation(struct server *s);
 /* The threads of the two, once every service is made that hears of events; and their end, before any of those goes. */
 void server_start_shared_rooms(struct server *s);
 void server_stop_shared_rooms(struct server *s);

@@ -59,6 +59,12 @@ static void own_keys_are_known(struct both *b)
 	key = get(&w, (struct key_want){ OWN, S("ed25519:0ld"), 0, false }, soon());
 	assert_true(key->old && key->until == INT64_C(1500000000000));
 	assert_null(get(&w, (struct key_want){ OWN, S("ed25519:no"), 0, false }, soon()));
+	/* The operator takes them out of the settings, or writes them in, while all runs. */
+	key_ring_set_old(w.k, NULL);
+	assert_null(get(&w, (struct key_want){ OWN, S("ed25519:0ld"), 0, false }, soon()));
+	assert_non_null(get(&w, (struct key_want){ OWN, S("ed25519:own"), NOW, false }, soon()));
+	key_ring_set_old(w.k, json);
+	assert_non_null(get(&w, (struct key_want){ OWN, S("ed25519:0ld"), 0, false }, soon()));
 	ring_end(&w);
 }
 
