@@ -1,7 +1,8 @@
 /* internal_key_ring.h - the key ring as its own files see it: key_ring.c (asking), key_cache.c (memory), key_fetch.c
- * (the network), key_save.c (the store). */
+ * (the network), key_save.c (the store), key_refresh.c (before they end). */
 #pragma once
 
+#include "base/chore.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/metrics.h"
@@ -24,6 +25,7 @@ enum {
 	KEY_RING_SAVE = 8,                    /* lists in a piece */
 	KEY_RING_NOTARISING = 4,              /* questions to us as a notary that may make us ask others, at once */
 	KEY_RING_HANDED_ON = 2 * 1024 * 1024, /* bytes of lists in an answer to one */
+	KEY_RING_DUE = 1000,                  /* keys that wait for being asked for anew, before they end */
 	KEY_RING_STRANGERS = 20000,           /* servers in none of our rooms whose keys are kept */
 };
 #define KEY_RING_FURTHEST_MS INT64_C(604800000) /* "7 days into the future": nothing is valid for longer */
@@ -34,6 +36,7 @@ struct ring_server {
 	struct named_key *keys; /* their texts are the entry's own */
 	size_t n;
 	bool busy;        /* somebody is finding out */
+	bool is_due;      /* is in key_ring.due, or was taken from there to be asked for anew */
 	int64_t asked_at; /* ms: when the server itself was asked last; 0: not yet */
 	int64_t since;    /* ms: has been asked `lately` times from then on */
 	unsigned lately;
@@ -66,6 +69,9 @@ struct key_ring {
 	struct list waiting;
 	unsigned notarising;
 	unsigned n_saved; /* lists since strangers were last counted */
+	struct list due;  /* key_refresh.c's */
+	size_t n_due;
+	struct chore *refresher;
 };
 
 /* One server's part of what somebody wants. */
@@ -88,6 +94,7 @@ bool key_ring_is_vain(struct key_ring *k, const struct key_want *wants, size_t n
 struct ring_server *key_cache_find(struct key_ring *k, str server);
 struct ring_server *key_cache_make(struct key_ring *k, str server);
 void key_cache_clear(struct key_ring *k);
+const struct server_key *key_cache_key(const struct ring_server *s, str key_id);
 bool key_cache_has(const struct ring_server *s, const struct key_ask *ask, int64_t now);
 /* May the server itself be asked now? */
 bool key_cache_may_ask(const struct ring_server *s, const struct key_ask *ask, int64_t now);
@@ -99,6 +106,12 @@ void key_cache_learn(struct key_ring *k, struct arena *a, struct ring_server *s,
 
 /* key_fetch.c: asks for all that are `ours`, whose entries are busy; none is afterwards. */
 void key_fetch(struct key_ring *k, struct key_ask *const *asks, size_t n, int64_t deadline_us);
+
+/* key_refresh.c */
+void key_refresh_start(struct key_ring *k);
+void key_refresh_stop(struct key_ring *k);
+/* A request was proved with it: if it ends soon, it is asked for anew, and nobody waits for that. */
+void key_refresh_soon(struct key_ring *k, str server, str key_id);
 
 /* key_save.c */
 struct key_saving {

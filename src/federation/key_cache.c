@@ -78,6 +78,13 @@ static struct named_key *find_key(const struct ring_server *s, str key_id)
 	return NULL;
 }
 
+const struct server_key *key_cache_key(const struct ring_server *s, str key_id)
+{
+	const struct named_key *key = find_key(s, key_id);
+
+	return key ? &key->key : NULL;
+}
+
 /* What nobody can have is not asked for: no list is believed for longer than a week. */
 static bool reaches(const struct server_key *key, int64_t valid_at, int64_t now)
 {

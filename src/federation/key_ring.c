@@ -73,6 +73,7 @@ err *key_ring_new(struct arena *a, const struct key_ring_options *opt, struct ke
 	list_init(&k->by_use);
 	list_init(&k->waiting);
 	key_ring_set_old(k, opt->own_old_keys);
+	key_refresh_start(k);
 	*out = k;
 	return NULL;
 }
@@ -81,6 +82,7 @@ void key_ring_free(struct key_ring **k)
 {
 	if (!*k)
 		return;
+	key_refresh_stop(*k);
 	key_cache_clear(*k);
 	arena_free(&(*k)->own_arena);
 	cond_done(&(*k)->news);

@@ -176,9 +176,12 @@ err *request_prove(struct key_ring *k, struct arena *a, const struct signed_requ
 	str bytes;
 
 	TRY(x_matrix_bytes(a, &signed_request, &bytes));
-	for (size_t i = 0; i < claim->n && !good; i++)
+	for (size_t i = 0; i < claim->n && !good; i++) {
 		good = claim->keys[i] &&
 		       sign_verify_bytes(a, bytes, claim->proofs[i].signature, claim->keys[i]->public_key);
+		if (good)
+			key_refresh_soon(k, claim->origin, claim->proofs[i].key_id);
+	}
 	if (!good)
 		return refuse(a, PROOF_BAD, ERR_UNAUTHORIZED, "The request is not signed by its origin");
 	TRY(store_intern(k->opt.store, a, claim->origin, &nid));

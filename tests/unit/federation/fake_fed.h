@@ -14,8 +14,11 @@
 #include "base/thread.h"
 #include "crypto/crypto.h"
 #include "federation/backoff.h"
+#include "federation/internal_key_ring.h"
 #include "federation/key_ring.h"
 #include "matrix/server_keys.h"
+
+#include <sched.h>
 
 #define DAY INT64_C(86400000)
 #define NOW INT64_C(1700000000000)
@@ -47,7 +50,7 @@ struct fed {
 	unsigned questions;       /* to notaries */
 	const struct json *query; /* the last */
 };
-static int64_t fake_now;
+static _Atomic int64_t fake_now;
 static int64_t fake_clock(void) { return fake_now; }
 
 static inline struct host *host_of(struct fed *f, str name)
@@ -228,6 +231,22 @@ err *fed_one(struct fed *f, struct arena *a, struct fed_call *call, int64_t dead
 {
 	fed_all(f, a, call, 1, deadline_us);
 	return call->error;
+}
+
+/* Until it was asked so often, and nobody is asking it any more. */
+static inline void wait_until_asked(struct fed *f, struct key_ring *k, const struct host *h, unsigned times)
+{
+	for (bool is_done = false; !is_done; sched_yield()) {
+		const struct ring_server *s;
+
+		lock_take(&k->lock);
+		s = map_get(&k->servers, h->name);
+		is_done = s && !s->busy && !s->is_due;
+		lock_drop(&k->lock);
+		lock_take(&f->lock);
+		is_done = is_done && h->asked >= times;
+		lock_drop(&f->lock);
+	}
 }
 
 /* Until so many wait for an answer; then they get it. */

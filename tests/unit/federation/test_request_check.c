@@ -19,6 +19,15 @@ static str proof(struct ring_world *w, const struct host *h, const struct json *
 	return header;
 }
 
+static bool key_refresh_is_due(struct ring_world *w)
+{
+	const struct ring_server *s;
+
+	LOCKED(&w->k->lock);
+	s = map_get(&w->k->servers, S("a.example"));
+	return s->is_due || w->k->n_due > 0;
+}
+
 struct answer {
 	enum err_code code; /* ERR_NONE: good */
 	str origin;
@@ -190,6 +199,70 @@ static void a_key_that_is_over_signs_no_requests(struct both *b)
 	ring_end(&w);
 }
 
+/* Nobody waits for a list that ends: it was asked for anew when half of its time was over. */
+static void a_key_in_use_is_refreshed_before_it_ends(struct both *b)
+{
+	struct ring_world w;
+	struct host *h;
+
+	ring_begin(&w, b);
+	h = host_add(&w.f, "a.example", "ed25519:1", 'a');
+	const str headers[] = { proof(&w, h, NULL) };
+
+	assert_int_equal(check(&w, NULL, headers, 1).code, ERR_NONE);
+	fake_now = NOW + DAY / 2 - 1;
+	assert_int_equal(check(&w, NULL, headers, 1).code, ERR_NONE);
+	assert_false(key_refresh_is_due(&w));
+	/* It fails at first: it is tried again when half of what is left is over, not for each request. */
+	fake_now = NOW + DAY / 2;
+	h->is_down = true;
+	assert_int_equal(check(&w, NULL, headers, 1).code, ERR_NONE);
+	wait_until_asked(&w.f, w.k, h, 2);
+	h->is_down = false;
+	fake_now = NOW + 3 * DAY / 4 - 1;
+	assert_int_equal(check(&w, NULL, headers, 1).code, ERR_NONE);
+	assert_false(key_refresh_is_due(&w));
+	fake_now = NOW + 3 * DAY / 4;
+	h->valid_until = fake_now + DAY;
+	assert_int_equal(check(&w, NULL, headers, 1).code, ERR_NONE);
+	wait_until_asked(&w.f, w.k, h, 3);
+	/* Behind the first list's end, with nobody to ask. */
+	h->is_down = true;
+	fake_now = NOW + DAY + 1;
+	assert_int_equal(check(&w, NULL, headers, 1).code, ERR_NONE);
+	assert_int_equal(h->asked, 3);
+	/* After a restart it is not known how old the list is: it is asked for when little is left. */
+	ring_again(&w);
+	h->is_down = false;
+	assert_int_equal(check(&w, NULL, headers, 1).code, ERR_NONE);
+	assert_false(key_refresh_is_due(&w));
+	fake_now = h->valid_until - DAY / 4;
+	assert_int_equal(check(&w, NULL, headers, 1).code, ERR_NONE);
+	wait_until_asked(&w.f, w.k, h, 4);
+	ring_end(&w);
+}
+
+/* Who is not the origin makes nobody ask. */
+static void a_bad_proof_refreshes_nothing(struct both *b)
+{
+	struct ring_world w;
+	struct host *h, *other;
+
+	ring_begin(&w, b);
+	h = host_add(&w.f, "a.example", "ed25519:1", 'a');
+	const str right[] = { proof(&w, h, NULL) };
+
+	assert_int_equal(check(&w, NULL, right, 1).code, ERR_NONE);
+	other = host_add(&w.f, "b.example", "ed25519:1", 'b');
+	other->name = h->name;
+	const str wrong[] = { proof(&w, other, NULL) };
+	fake_now = NOW + DAY - 5;
+	assert_int_equal(check(&w, NULL, wrong, 1).code, ERR_UNAUTHORIZED);
+	assert_false(key_refresh_is_due(&w));
+	assert_int_equal(h->asked, 1);
+	ring_end(&w);
+}
+
 /*
  * Strangers
  */
@@ -294,6 +367,8 @@ BOTH(a_signed_request_has_an_origin)
 BOTH(what_was_changed_is_not_the_origins)
 BOTH(headers_that_are_no_proof)
 BOTH(a_key_that_is_over_signs_no_requests)
+BOTH(a_key_in_use_is_refreshed_before_it_ends)
+BOTH(a_bad_proof_refreshes_nothing)
 BOTH(strangers_wait_a_few_at_a_time)
 BOTH(a_name_that_was_just_asked_in_vain_is_refused_at_once)
 
@@ -304,6 +379,8 @@ int main(void)
 		BOTH_TESTS(what_was_changed_is_not_the_origins),
 		BOTH_TESTS(headers_that_are_no_proof),
 		BOTH_TESTS(a_key_that_is_over_signs_no_requests),
+		BOTH_TESTS(a_key_in_use_is_refreshed_before_it_ends),
+		BOTH_TESTS(a_bad_proof_refreshes_nothing),
 		BOTH_TESTS(strangers_wait_a_few_at_a_time),
 		BOTH_TESTS(a_name_that_was_just_asked_in_vain_is_refused_at_once),
 	};
