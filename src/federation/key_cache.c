@@ -142,10 +142,13 @@ void key_cache_asked(struct ring_server *s, int64_t now, bool good)
 }
 
 /* Of a list that came by way of others nobody knows how old it is. What is valid for longer is newer; and what was
- * given up once is not taken up again. */
-static bool is_news(const struct named_key *known, const struct named_key *told, int64_t valid_until)
+ * given up once is not taken up again. Nor do they replace a key, while it is valid, by another one of its name:
+ * whoever signs a list of a server with a key that he made himself could be that server. */
+static bool is_news(const struct named_key *known, const struct named_key *told, int64_t valid_until, int64_t now)
 {
-	if (known->key.old)
+	const bool differs = memcmp(known->key.public_key, told->key.public_key, sizeof(known->key.public_key)) != 0;
+
+	if (known->key.old || (differs && known->key.until >= now))
 		return false;
 	return told->key.old ? valid_until > known->key.until : told->key.until > known->key.until;
 }
@@ -180,7 +183,7 @@ void key_cache_learn(struct key_ring *k, struct arena *a, struct ring_server *s,
 		const struct named_key *told = &keys->p[i];
 		struct named_key *known = find_key(s, told->key_id);
 
-		if (known && !direct && !is_news(known, told, keys->valid_until_ts))
+		if (known && !direct && !is_news(known, told, keys->valid_until_ts, k->opt.now()))
 			continue;
 		if (!known)
 			known = add_key(k, s, told->key_id);

@@ -45,7 +45,7 @@ static void read_list(struct reading *r, const struct json *list, bool old, int6
 	JSON_EACH (list, m) {
 		struct named_key *k = &r->keys[r->n];
 
-		if (!str_starts(m->key, algorithm))
+		if (!str_starts(m->key, algorithm) || m->key.n > SERVER_KEY_ID_MAX)
 			continue;
 		*k = (struct named_key){ m->key, { .until = until, .old = old } };
 		if (r->n == SERVER_KEYS_MAX ||

@@ -5,7 +5,10 @@
 
 #include "matrix/event_verify.h"
 
-enum { SERVER_KEYS_MAX = 100 }; /* of one server: who has more is not believed */
+enum {
+	SERVER_KEYS_MAX = 100,   /* of one server: who has more is not believed */
+	SERVER_KEY_ID_MAX = 255, /* bytes: a key of a longer name is passed over */
+};
 
 /* "ed25519:" and [a-zA-Z0-9_]+ */
 bool server_key_id_valid(str key_id);

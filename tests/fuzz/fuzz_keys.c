@@ -16,7 +16,7 @@ static void check_keys(const struct server_keys *keys)
 {
 	assert(keys->n > 0 && keys->n <= SERVER_KEYS_MAX);
 	for (size_t i = 0; i < keys->n; i++) {
-		assert(str_starts(keys->p[i].key_id, S("ed25519:")));
+		assert(str_starts(keys->p[i].key_id, S("ed25519:")) && keys->p[i].key_id.n <= SERVER_KEY_ID_MAX);
 		assert(keys->p[i].key.old || keys->p[i].key.until <= NOW + WEEK);
 	}
 }

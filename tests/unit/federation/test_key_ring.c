@@ -351,6 +351,36 @@ static void a_notary_does_not_bring_back_what_was_given_up(struct both *b)
 	ring_end(&w);
 }
 
+/* A notary can sign a list of anybody's with a key that it made itself: then it must not be that server. */
+static void a_notary_does_not_replace_a_valid_key(struct both *b)
+{
+	struct ring_world w;
+	struct host *notary, *h, forged;
+	struct key_notary notaries[1];
+	uint8_t seed[32] = { 'f' };
+
+	ring_begin(&w, b);
+	notary = host_add(&w.f, "n.example", "ed25519:n", 'n');
+	h = host_add(&w.f, "a.example", "ed25519:1", 'a');
+	key_at(&w, "a.example", "ed25519:1", NOW);
+	notaries[0] = notary_of(notary);
+	notary->is_notary = h->is_down = true;
+	w.opt.notaries = notaries;
+	w.opt.n_notaries = 1;
+	ring_again(&w);
+	fake_now += KEY_RING_PAUSE_MS;
+	forged = *h;
+	forged.valid_until = NOW + 3 * DAY;
+	ed25519_from_seed(&forged.key, seed);
+	vouch(&w.f, notary, list_of(b->a, &forged));
+	assert_true(is_key(key_at(&w, "a.example", "ed25519:1", NOW + 2 * DAY), h));
+	assert_int_equal(w.f.questions, 1);
+	/* Behind its end there is no other word than the notary's, which is trusted. */
+	fake_now = NOW + 2 * DAY;
+	assert_true(is_key(key_at(&w, "a.example", "ed25519:1", fake_now), &forged));
+	ring_end(&w);
+}
+
 /*
  * Many
  */
@@ -567,6 +597,7 @@ BOTH(a_notary_tells_of_those_it_was_asked_of)
 BOTH(a_notary_has_to_sign)
 BOTH(a_notary_without_a_key_signs_with_what_it_publishes)
 BOTH(a_notary_does_not_bring_back_what_was_given_up)
+BOTH(a_notary_does_not_replace_a_valid_key)
 BOTH(one_servers_keys_are_bounded)
 BOTH(memory_is_bounded)
 BOTH(many_servers_at_once)
@@ -591,6 +622,7 @@ int main(void)
 		BOTH_TESTS(a_notary_has_to_sign),
 		BOTH_TESTS(a_notary_without_a_key_signs_with_what_it_publishes),
 		BOTH_TESTS(a_notary_does_not_bring_back_what_was_given_up),
+		BOTH_TESTS(a_notary_does_not_replace_a_valid_key),
 		BOTH_TESTS(one_servers_keys_are_bounded),
 		BOTH_TESTS(memory_is_bounded),
 		BOTH_TESTS(many_servers_at_once),

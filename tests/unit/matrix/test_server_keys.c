@@ -99,6 +99,25 @@ static void refused_or_not(void **state)
 	}
 }
 
+/* Of what is kept of a list, most is names: they do not have to be remembered in any length. */
+static void a_name_is_bounded(void **state)
+{
+	struct json *doc = own_document(NOW + DAY), *old = json_new_object(A);
+	char id[SERVER_KEY_ID_MAX + 2];
+	struct server_keys keys;
+
+	(void)state;
+	memset(id, 'x', sizeof(id));
+	memcpy(id, "ed25519:", 8);
+	json_set(A, old, (str){ id, SERVER_KEY_ID_MAX }, parse("{\"key\":\"" K1 "\",\"expired_ts\":1}"));
+	json_set(A, old, (str){ id, SERVER_KEY_ID_MAX + 1 }, parse("{\"key\":\"" K1 "\",\"expired_ts\":1}"));
+	json_set(A, doc, S("old_verify_keys"), old);
+	must(sign_json(A, doc, &SIGNER));
+	must(server_keys_read(A, doc, S("domain"), NOW, &keys));
+	assert_int_equal(keys.n, 2);
+	assert_int_equal(keys.p[1].key_id.n, SERVER_KEY_ID_MAX);
+}
+
 static void bounded(void **state)
 {
 	struct json *doc = own_document(NOW + DAY), *many = json_new_object(A);
@@ -136,7 +155,7 @@ static void names_of_keys(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(ours_is_believed), TEST(for_a_week_at_most), TEST(refused_or_not),
+		TEST(ours_is_believed), TEST(for_a_week_at_most), TEST(refused_or_not), TEST(a_name_is_bounded),
 		TEST(bounded),          TEST(names_of_keys),
 	};
 
