@@ -337,6 +337,8 @@ void server_close_shared_rooms(struct server *s)
 void server_stop_federation(struct server *s)
 {
 	outbox_stop(s->services.outbox);
+	if (s->services.remote)
+		remote_stop(s->services.remote);
 	if (s->services.client)
 		client_stop(s->services.client);
 }

@@ -1,6 +1,5 @@
 """Our users enter, leave, and knock at rooms of another homeserver, and invite its users into ours."""
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -155,7 +154,7 @@ def test_a_room_joined_by_many_at_once_is_fetched_once(fed, peer):
     assert len(users[0].get(f"/rooms/{q(room.room_id)}/joined_members")["joined"]) == 201 + 6
 
 
-def test_other_rooms_stay_quick_while_one_is_joined(fed, peer, alice, bob):
+def test_others_go_on_while_a_room_is_joined(fed, peer, alice, bob):
     room = peer.create_room("11")
     for i in range(2000):
         user = peer.user()
@@ -163,13 +162,12 @@ def test_other_rooms_stay_quick_while_one_is_joined(fed, peer, alice, bob):
     mine = bob.create_room()
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(join, alice, room.room_id, peer.name)
-        waits = []
+        sent = 0
         while not coming.done():
-            begin = time.monotonic()
             bob.send(mine, "x")
-            waits.append(time.monotonic() - begin)
+            sent += not coming.done()
         assert coming.result() == room.room_id
-    assert len(waits) > 3 and sorted(waits)[len(waits) // 2] < 1
+    assert sent > 3  # answered while the join was not; how long each waits at most: tests/unit/room/test_import.c
     assert len(alice.get(f"/rooms/{q(room.room_id)}/joined_members")["joined"]) == 2002
 
 

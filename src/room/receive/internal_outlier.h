@@ -6,11 +6,14 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "base/map.h"
 #include "base/pool.h"
 #include "matrix/auth_index.h"
 #include "room/internal_room.h"
 #include "room/receive/outlier.h"
+#include "room/receive/pieces.h"
 #include "room/receive/spool.h"
 
 /* An event id that was met: an event of the set, or one that others name. */
@@ -55,10 +58,9 @@ struct outliers {
 	size_t n_order;
 	size_t *level_end; /* ends of levels in it: none of a level names another of it */
 	size_t n_levels;
-	size_t per_piece;   /* rows: follows the time they take */
-	int64_t longest_us; /* a piece took */
-	size_t pieces;
-	bool raced; /* somebody else stored one of them meanwhile */
+	struct pieces pieces;
+	const _Atomic bool *stop; /* the server stops: settling ends with ERR_BUSY. NULL: never */
+	bool raced;               /* somebody else stored one of them meanwhile */
 };
 /* The spool belongs to the set from here on. Everything else is borrowed. */
 struct outliers *outliers_new(struct rooms *rs, struct pool *pool, int64_t room, str room_id,

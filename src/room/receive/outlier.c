@@ -16,7 +16,7 @@
 
 #include "store/events.h"
 
-enum { TRIES = 3, FIRST_PIECE = 64, SPOOL_MEMORY = 64 << 20 };
+enum { TRIES = 3, PIECE_ROWS = 250 };
 
 struct outliers *outliers_new(struct rooms *rs, struct pool *pool, int64_t room, str room_id,
 			      const struct room_version *rv, struct spool *spool)
@@ -31,7 +31,7 @@ struct outliers *outliers_new(struct rooms *rs, struct pool *pool, int64_t room,
 	o->rv = rv;
 	o->create_id = rv->create_not_in_auth_events ? arena_join2(o->a, S("$"), str_from(o->room_id, 1)) : STR_NONE;
 	o->spool = spool;
-	o->per_piece = FIRST_PIECE;
+	pieces_init(&o->pieces, PIECE_ROWS);
 	map_init(&o->by_id, NULL);
 	return o;
 }

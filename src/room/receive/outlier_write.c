@@ -12,12 +12,11 @@
 
 #include <assert.h>
 
-#include "base/clock.h"
 #include "store/auth_index.h"
 #include "store/events.h"
 #include "store/tx.h"
 
-enum { PIECE_US = 8000, PIECE_LEAST = 8, PIECE_MOST = 1000, LATE_EDGES = 200 };
+enum { LATE_EDGES = 200 };
 
 struct batch { /* what lives until its last piece is on disk */
 	struct arena *a;
@@ -34,7 +33,7 @@ struct outlier_writer {
 	struct auth_entry *entries;
 	str *ids;
 	size_t n;
-	int64_t took_us;
+	struct piece_run run;
 	bool raced, late_more;
 };
 
@@ -52,19 +51,6 @@ static void batch_free(struct batch *b)
 		arena_free(&b->arenas[i]);
 	arena_free(&b->a);
 	*b = (struct batch){ 0 };
-}
-
-/* How many rows the next piece has. */
-static void learn(struct outlier_writer *w)
-{
-	struct outliers *o = w->o;
-
-	o->pieces++;
-	o->longest_us = MAX(o->longest_us, w->took_us);
-	if (w->took_us > PIECE_US)
-		o->per_piece = MAX(o->per_piece / 2, (size_t)PIECE_LEAST);
-	else if (w->took_us < PIECE_US / 2 && w->n == o->per_piece)
-		o->per_piece = MIN(o->per_piece * 2, (size_t)PIECE_MOST);
 }
 
 static void take_ids_back(struct outlier_writer *w)
@@ -117,7 +103,7 @@ static err *land(struct outlier_writer *w, struct arena *a)
 	}
 	if (w->late_more)
 		store_auth_catch_up(w->o->rs->opt.store);
-	learn(w);
+	pieces_learn(&w->o->pieces, &w->run, w->n);
 	return NULL;
 }
 
@@ -136,10 +122,10 @@ void outlier_writer_free(struct outlier_writer **w)
 static err *write_piece(struct tx *tx, void *arg)
 {
 	struct outlier_writer *w = arg;
-	const int64_t start = clock_mono_us();
 	struct event_mark *marks;
 	size_t n_marks;
 
+	piece_begin(&w->run);
 	w->late_more = w->raced = false;
 	TRY(store_event_marks(tx, w->ids, w->n, &marks, &n_marks));
 	if (n_marks > 0) {
@@ -150,7 +136,7 @@ static err *write_piece(struct tx *tx, void *arg)
 		TRY(store_event_insert(tx, &w->rows[i]));
 	TRY(store_auth_add(tx, w->entries, w->n));
 	TRY(store_auth_late(tx, w->ids, w->n, LATE_EDGES, &w->late_more));
-	w->took_us = clock_mono_us() - start;
+	piece_end(&w->o->pieces, &w->run);
 	return NULL;
 }
 
@@ -179,6 +165,8 @@ static err *queue_piece(struct outlier_writer *w, struct arena *a, struct event_
 	err *e;
 
 	TRY(land(w, a));
+	if (w->o->stop && atomic_load(w->o->stop))
+		return err_new(a, ERR_BUSY, "the server stops");
 	w->rows = rows;
 	w->entries = entries;
 	w->ids = ids;
@@ -262,8 +250,10 @@ err *outlier_writer_add(struct outlier_writer *w, struct arena *a, const struct 
 		ids[i] = rows[i].event_id;
 	}
 	for (size_t at = 0; at < n;) {
-		const size_t some = MIN(w->o->per_piece, n - at);
+		size_t some = 0, bytes = 0;
 
+		while (some < MIN(w->o->pieces.rows, n - at) && bytes < PIECE_BYTES)
+			bytes += rows[at + some++].json.n;
 		TRY(queue_piece(w, a, rows + at, entries + at, ids + at, some));
 		at += some;
 	}

@@ -57,6 +57,7 @@ struct reading {
 	struct cond more;
 	struct kept_list came; /* lock */
 	bool ended, failed;    /* lock: nothing more comes; what came is of no use */
+	bool given_up;         /* lock: nothing more is checked */
 
 	/* the checking thread's */
 	struct arena *check_a;
@@ -84,10 +85,13 @@ static err *take_event(struct reading *x, bool is_state, str value)
 {
 	struct kept k = { .size = (uint32_t)value.n, .is_state = is_state };
 
+	TRY(remote_go_on(x->r, x->a));
 	if (x->came.n == EVENTS_MOST) /* this thread alone adds to it */
 		return err_new(x->a, ERR_TOO_LARGE, "the room has more than %d events of state", EVENTS_MOST);
 	TRY(spool_put(x->raw, x->a, value, &k.at));
 	LOCKED(&x->lock);
+	if (x->given_up)
+		return err_new(x->a, ERR_STORE, "what came cannot be checked");
 	keep(&x->came, k);
 	if (x->came.n % AT_ONCE == 0)
 		cond_signal(&x->more);
@@ -247,6 +251,7 @@ static err *check_scratch(struct reading *x, struct arena *scratch, const struct
 	const err *e;
 
 	arena_reset(scratch);
+	TRY(remote_go_on(x->r, x->check_a));
 	e = check_some(x, scratch, list, n, last);
 	return e ? err_keep(x->check_a, e) : NULL;
 }
@@ -288,6 +293,8 @@ static void check_main(void *arg)
 	struct reading *x = arg;
 
 	x->error = check_all(x);
+	LOCKED(&x->lock);
+	x->given_up = x->error != NULL;
 }
 
 /*
@@ -358,7 +365,7 @@ static err *call_server(struct reading *x, str server)
 	cond_broadcast(&x->more);
 	lock_drop(&x->lock);
 	thread_join(&checker);
-	if (!e && x->error)
+	if (x->error) /* it is why the reading ended */
 		e = err_keep(x->a, x->error);
 	if (!e && x->omitted)
 		e = err_new(x->a, ERR_CONNECTION_FAILED, "%.*s left members out of the room's state", STR_ARG(server));

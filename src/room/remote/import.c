@@ -23,7 +23,7 @@
 
 #include <assert.h>
 
-enum { PIECE_US = 8000, PIECE_LEAST = 8, PIECE_MOST = 2000, LOCALS_MOST = 500 };
+enum { PIECE_ROWS = 500, LOCALS_MOST = 500 };
 
 struct member { /* of the state */
 	enum membership membership;
@@ -47,6 +47,8 @@ struct import {
 	int64_t joined, invited;
 	struct map servers;          /* server -> joined members; as numbers */
 	VEC(struct change) locals;   /* our users' rows */
+	size_t n_out;                /* those of them who are not in */
+	struct pieces pieces;        /* of all but the outliers */
 	struct state_root old, root; /* the head's when we began; the new state's */
 	int64_t old_next, next_node;
 	const struct node_row *rows;
@@ -56,21 +58,25 @@ struct import {
 /*
  * Pieces: work(tx, im, at) does what it does for `n` items from `at` on.
  */
+struct kind { /* of what is written */
+	err *(*work)(struct tx *tx, struct import *im, const void *list, size_t from, size_t to);
+	size_t (*bytes)(const void *list, size_t i); /* of one, about; NULL: few */
+};
 struct portion {
 	struct import *im;
-	err *(*work)(struct tx *tx, struct import *im, const void *list, size_t from, size_t to);
+	const struct kind *kind;
 	const void *list;
 	size_t from, to;
-	int64_t took_us;
+	struct piece_run run;
 };
 
 static err *portion_run(struct tx *tx, void *arg)
 {
 	struct portion *p = arg;
-	const int64_t start = clock_mono_us();
 
-	TRY(p->work(tx, p->im, p->list, p->from, p->to));
-	p->took_us = clock_mono_us() - start;
+	piece_begin(&p->run);
+	TRY(p->kind->work(tx, p->im, p->list, p->from, p->to));
+	piece_end(&p->im->pieces, &p->run);
 	return NULL;
 }
 
@@ -81,26 +87,26 @@ static err *write_one(struct import *im, struct arena *scratch, store_fn *run, s
 	err *e;
 
 	arena_reset(scratch);
+	TRY(remote_go_on(im->r, im->a));
 	e = store_write(im->rs->opt.store, scratch, &piece, &ticket);
 	if (!e)
 		e = store_wait(scratch, ticket);
 	return e ? err_keep(im->a, e) : NULL;
 }
 
-static err *write_all(struct import *im, const void *list, size_t n,
-		      err *(*work)(struct tx *tx, struct import *im, const void *list, size_t from, size_t to))
+static err *write_all(struct import *im, const struct kind *kind, const void *list, size_t n)
 {
-	struct portion p = { .im = im, .work = work, .list = list };
+	struct portion p = { .im = im, .kind = kind, .list = list };
 	AUTO_ARENA scratch = arena_new();
-	size_t some = 64;
 
 	for (p.from = 0; p.from < n; p.from = p.to) {
-		p.to = p.from + MIN(some, n - p.from);
+		const size_t end = p.from + MIN(im->pieces.rows, n - p.from);
+		size_t bytes = 0;
+
+		for (p.to = p.from; p.to < end && bytes < PIECE_BYTES; p.to++)
+			bytes += kind->bytes ? kind->bytes(list, p.to) : 0;
 		TRY(write_one(im, scratch, portion_run, NULL, &p));
-		if (p.took_us > PIECE_US)
-			some = MAX(some / 2, (size_t)PIECE_LEAST);
-		else if (p.took_us < PIECE_US / 2)
-			some = MIN(some * 2, (size_t)PIECE_MOST);
+		pieces_learn(&im->pieces, &p.run, p.to - p.from);
 	}
 	return NULL;
 }
@@ -183,13 +189,18 @@ static err *collect_state(struct import *im)
 	for (size_t i = 0; i < im->j->n_state; i++) {
 		const struct outlier_rec *r = &o->recs.p[im->j->state[i]];
 		const struct outlier_name *name = &o->names.p[r->name];
-		int64_t *key = ARENA_ARRAY(im->a, int64_t, 2);
+		int64_t *key = ARENA_ARRAY(im->a, int64_t, 3);
+		const int64_t *twin;
 
 		if (!name->usable || name->rejected)
 			continue;
 		key[0] = r->type;
 		key[1] = r->key;
-		if (map_put(&seen, (str){ (const char *)key, 2 * sizeof(*key) }, key))
+		key[2] = name->nid;
+		twin = map_put(&seen, (str){ (const char *)key, 2 * sizeof(*key) }, key);
+		if (twin && twin[2] == name->nid) /* the same event, sent twice */
+			continue;
+		if (twin)
 			return err_new(im->a, ERR_CONNECTION_FAILED, "the room's state has a key twice");
 		has_create = has_create || str_eq(name->event_id, o->create_id);
 		vec_push(im->a, &im->entries, (struct state_entry){ r->type, r->key, name->nid });
@@ -287,6 +298,10 @@ static err *write_nodes(struct tx *tx, struct import *im, const void *list, size
 	return store_nodes_save(tx, im->room, rows + from, to - from);
 }
 
+static size_t bytes_of_node(const void *list, size_t i) { return ((const struct node_row *)list)[i].bytes.n; }
+
+static const struct kind nodes_kind = { write_nodes, bytes_of_node };
+
 /*
  * The flat tables
  */
@@ -329,6 +344,17 @@ static err *write_flat(struct tx *tx, struct import *im, const void *list, size_
 	return NULL;
 }
 
+static size_t bytes_of_text(str s) { return str_is_none(s) ? 0 : s.n; }
+
+static size_t bytes_of_flat(const void *list, size_t i)
+{
+	const struct flat *f = ((const struct flat *const *)list)[i];
+
+	return bytes_of_text(f->displayname) + bytes_of_text(f->avatar_url) + bytes_of_text(f->value);
+}
+
+static const struct kind flat_kind = { write_flat, bytes_of_flat };
+
 static void count_member(struct import *im, enum membership m, int64_t server)
 {
 	im->joined += m == MEMBER_JOIN;
@@ -339,11 +365,15 @@ static void count_member(struct import *im, enum membership m, int64_t server)
 	(void)map_put_i(&im->servers, server, (void *)(uintptr_t)(n + 1));
 }
 
-/* Our own users' rows are for the last piece; no more of them than it can hold, those who are in first of all. */
-static void note_local(struct import *im, const struct flat *f)
+/*
+ * Our own users' rows are for the last piece. Of those who are in, all: their events have our signature. Of others no
+ * more than it can hold, for who made the state may have invited whomever he liked: the rest have rows like other
+ * servers' users, which they see with their next whole /sync.
+ */
+static bool note_local(struct import *im, const struct flat *f)
 {
-	if (im->locals.n >= LOCALS_MOST && f->membership != MEMBER_JOIN && f->membership != MEMBER_INVITE)
-		return;
+	if (f->membership != MEMBER_JOIN && im->n_out++ >= LOCALS_MOST)
+		return false;
 	vec_push(im->a, &im->locals,
 		 (struct change){
 			 .type = im->rs->type_member,
@@ -355,6 +385,7 @@ static void note_local(struct import *im, const struct flat *f)
 			 .displayname = arena_keep(im->a, f->displayname),
 			 .avatar_url = arena_keep(im->a, f->avatar_url),
 		 });
+	return true;
 }
 
 static err *describe(struct import *im, struct arena *scratch, const struct event *ev, struct flat *f)
@@ -400,11 +431,10 @@ static err *write_slice(struct import *im, struct arena *scratch, const struct m
 		TRY(describe(im, scratch, ev, f));
 		if (old && old->event == e->event)
 			continue;
-		if (f->is_local)
-			note_local(im, f);
+		f->is_local = f->is_local && note_local(im, f);
 		list[n++] = f;
 	}
-	return write_all(im, list, n, write_flat);
+	return write_all(im, &flat_kind, list, n);
 }
 
 /* What the table has and the state has not. */
@@ -434,11 +464,10 @@ static err *write_gone(struct import *im, struct arena *scratch, const struct ma
 		if (f->is_member)
 			TRY(store_intern_text(im->rs->opt.store, scratch, old->state_key, &text));
 		f->is_local = !str_is_none(text) && id_is_of(text, im->rs->opt.signer.server_name);
-		if (f->is_local)
-			note_local(im, f);
+		f->is_local = f->is_local && note_local(im, f);
 		vec_push(scratch, &list, f);
 	}
-	return write_all(im, list.p, list.n, write_flat);
+	return write_all(im, &flat_kind, list.p, list.n);
 }
 
 static err *write_servers(struct tx *tx, struct import *im, const void *list, size_t from, size_t to)
@@ -450,6 +479,8 @@ static err *write_servers(struct tx *tx, struct import *im, const void *list, si
 					  (int64_t)(uintptr_t)map_get_i(&im->servers, servers[i]), im->since));
 	return NULL;
 }
+
+static const struct kind servers_kind = { write_servers, NULL };
 
 /* Those that are in, and those that were. Who of this server is in is counted with the last piece. */
 static err *make_servers(struct import *im)
@@ -474,7 +505,7 @@ static err *make_servers(struct import *im)
 			vec_push(scratch, &list, before[i]);
 	for (size_t i = 0; map_next_i(&im->servers, &i, &server, &count);)
 		vec_push(scratch, &list, server);
-	return write_all(im, list.p, list.n, write_servers);
+	return write_all(im, &servers_kind, list.p, list.n);
 }
 
 static err *read_flat(struct import *im, struct arena *a, struct map *out)
@@ -524,21 +555,24 @@ static err *last_run(struct tx *tx, void *arg)
 /* Those who were invited here or knocked, and of whom the state knows nothing: it is as if that had been taken back. */
 static err *add_outsiders(struct import *im, struct room *room)
 {
+	struct map unknown;
 	int64_t *users;
 	struct tx *tx;
 	size_t n;
 
 	TRY(room_tx(room, &tx));
 	TRY(store_outsiders_in(tx, im->room, &users, &n));
-	for (size_t i = 0; i < n && i < LOCALS_MOST; i++) {
-		bool known = users[i] == im->p.key_nid;
-
-		for (size_t k = 0; k < im->entries.n && !known; k++)
-			known = im->entries.p[k].type == im->rs->type_member && im->entries.p[k].key == users[i];
-		if (!known)
+	map_init(&unknown, room->a);
+	for (size_t i = 0; i < MIN(n, (size_t)LOCALS_MOST); i++)
+		(void)map_put_i(&unknown, users[i], im);
+	(void)map_del_i(&unknown, im->p.key_nid);
+	for (size_t i = 0; i < im->entries.n && unknown.n; i++)
+		if (im->entries.p[i].type == im->rs->type_member)
+			(void)map_del_i(&unknown, im->entries.p[i].key);
+	for (size_t i = 0; i < n && i < LOCALS_MOST; i++)
+		if (map_get_i(&unknown, users[i]))
 			vec_push(im->a, &im->locals,
 				 (struct change){ .type = im->rs->type_member, .key = users[i], .is_member = true });
-	}
 	return NULL;
 }
 
@@ -676,7 +710,7 @@ static err *import(struct import *im)
 	TRY(read_create(im));
 	TRY(build_tree(im));
 	TRY(reserve_nodes(im));
-	TRY(write_all(im, im->rows, im->n_rows, write_nodes));
+	TRY(write_all(im, &nodes_kind, im->rows, im->n_rows));
 	e = make_flat(im, scratch);
 	if (e)
 		return err_keep(im->a, e);
@@ -697,58 +731,19 @@ err *remote_import(struct remote *r, struct arena *a, const struct room_version 
 		.p = { .type = j->event->type, .state_key = j->event->state_key, .sender = j->event->sender },
 	};
 	const int64_t start = clock_mono_us();
-	err *e = import(&im);
+	err *e;
+
+	pieces_init(&im.pieces, PIECE_ROWS);
+	im.pieces.times = r->times;
+	im.pieces.each = r->opt.on_piece;
+	im.pieces.ctx = r->opt.piece_ctx;
+	e = import(&im);
 
 	if (!e)
 		log_info(r->opt.log, "room joined", F("room_id", im.room_id), F("through", server),
 			 F("state", im.entries.n), F("events", j->set->recs.n), F("dropped", j->dropped),
-			 F("longest_piece_us", j->set->longest_us), F("ms", (clock_mono_us() - start) / 1000));
+			 F("pieces", j->set->pieces.n + im.pieces.n),
+			 F("longest_piece_us", MAX(j->set->pieces.longest_us, im.pieces.longest_us)),
+			 F("ms", (clock_mono_us() - start) / 1000));
 	return e;
-}
-
-/*
- * What is left of one that was not finished
- */
-struct dropping {
-	int64_t room;
-	size_t limit;
-	bool more;
-	int64_t took_us;
-};
-
-static err *drop_run(struct tx *tx, void *arg)
-{
-	struct dropping *d = arg;
-	const int64_t start = clock_mono_us();
-
-	TRY(store_join_drop_piece(tx, d->room, d->limit, &d->more));
-	if (!d->more)
-		TRY(store_join_end(tx, d->room));
-	d->took_us = clock_mono_us() - start;
-	return NULL;
-}
-
-err *remote_drop(struct remote *r, struct arena *a, int64_t room)
-{
-	struct dropping d = { .room = room, .limit = 32, .more = true };
-	AUTO_ARENA scratch = arena_new();
-
-	node_cache_forget(r->rs->node_cache, room);
-	while (d.more) {
-		const struct piece piece = { .run = drop_run, .arg = &d, .shard = room };
-		struct ticket *ticket;
-		err *e;
-
-		arena_reset(scratch);
-		e = store_write(r->opt.store, scratch, &piece, &ticket);
-		if (!e)
-			e = store_wait(scratch, ticket);
-		if (e)
-			return err_keep(a, e);
-		if (d.took_us > PIECE_US)
-			d.limit = MAX(d.limit / 2, (size_t)PIECE_LEAST);
-		else if (d.took_us < PIECE_US / 2)
-			d.limit = MIN(d.limit * 2, (size_t)PIECE_MOST);
-	}
-	return NULL;
 }

@@ -1,6 +1,8 @@
 /* internal_remote.h - what the files of remote/ share. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "base/chore.h"
 #include "room/internal_job.h"
 #include "room/remote/remote.h"
@@ -11,8 +13,9 @@ struct remote {
 	struct lock lock;
 	struct cond moved;
 	struct map busy; /* room id -> struct busy: a room on its way in, or out of the store */
-	bool stopping;
-	struct chore *sweeper; /* takes away what a restart interrupted */
+	_Atomic bool stopping;
+	struct chore *sweeper; /* takes away what was begun and came to nothing */
+	struct metric *times;  /* of an import's pieces */
 };
 
 enum {
@@ -20,7 +23,7 @@ enum {
 	REMOTE_MAKE_MS = 20000,   /* for a template, and for what is small */
 	REMOTE_HASTY_MS = 4000,   /* for all of a leave that nobody waits for */
 	REMOTE_KEYS_MS = 15000,   /* for keys that are lacking */
-	REMOTE_JOIN_MS = 600000,  /* for the answer to a join */
+	REMOTE_JOIN_MS = 600000,  /* for the answer to a join; and for as long one server after the other is asked */
 };
 
 /*
@@ -37,6 +40,10 @@ NODISCARD err *remote_servers(struct remote *r, struct arena *a, const struct re
 /* Of two failures the one that says more to a user: what a server in the room decided, before that none could be
  * reached. NULL is no failure yet. */
 err *remote_telling(err *before, err *now);
+/* No other server will do better: what failed is ours. */
+bool remote_is_final(const struct err *e);
+/* ERR_BUSY once the server stops. */
+NODISCARD err *remote_go_on(struct remote *r, struct arena *a);
 /* A failure as a client is told: "If M_MISSING_PARAM or M_INVALID_PARAM is returned [...] the Client-Server API
  * request SHOULD fail with a 5xx error". */
 err *remote_for_client(struct arena *a, err *e);
@@ -83,7 +90,7 @@ NODISCARD err *remote_send_join(struct remote *r, struct arena *a, const struct 
 /* Its events, state and members are written, and it is there with the event. */
 NODISCARD err *remote_import(struct remote *r, struct arena *a, const struct room_version *rv, const struct joined *j,
 			     str server);
-/* What an unfinished one left goes. */
+/* What an unfinished one left goes (drop.c). */
 NODISCARD err *remote_drop(struct remote *r, struct arena *a, int64_t room);
 /*
  * Invitations (invite.c): p is an invitation of a user of another server, not numbered yet. It is built and authorised

@@ -27,8 +27,8 @@ struct busy {
  * One at a time
  */
 
-/* False: somebody else was at it, and has ended. */
-static bool enter(struct remote *r, str room_id)
+/* False: somebody else was at it, and has ended; or, without patience, is still. */
+static bool enter(struct remote *r, str room_id, bool patient)
 {
 	struct busy *b;
 
@@ -40,6 +40,8 @@ static bool enter(struct remote *r, str room_id)
 		(void)map_put(&r->busy, b->room_id, b);
 		return true;
 	}
+	if (!patient)
+		return false;
 	b->waiting++;
 	while (!b->ended)
 		cond_wait(&r->moved, &r->lock);
@@ -72,8 +74,13 @@ static err *fetch_and_import(struct remote *r, struct arena *a, const struct mad
 	struct outliers *set = outliers_new(r->rs, r->opt.pool, 0, made->event->room_id, made->rv,
 					    spool_new(r->opt.spool_folder, SET_MEMORY));
 	struct joined j;
-	err *e = remote_send_join(r, a, made, server, set, &j);
+	err *e;
 
+	set->stop = &r->stopping;
+	set->pieces.times = r->times;
+	set->pieces.each = r->opt.on_piece;
+	set->pieces.ctx = r->opt.piece_ctx;
+	e = remote_send_join(r, a, made, server, set, &j);
 	if (!e)
 		e = remote_import(r, a, made->rv, &j, server);
 	outliers_free(&set);
@@ -122,12 +129,6 @@ static err *join_through(struct remote *r, struct arena *a, const struct making 
 	return (inside ? join_inside : import_answer)(r, a, &made, server);
 }
 
-/* No other server will do better. */
-static bool is_final(const struct err *e)
-{
-	return e->code == ERR_STORE || e->code == ERR_DISK_FULL || e->code == ERR_BUSY || e->code == ERR_INTERNAL;
-}
-
 static err *try_all(struct remote *r, struct arena *a, const struct remote_cmd *cmd, bool inside)
 {
 	struct making m = { .what = "make_join",
@@ -135,6 +136,7 @@ static err *try_all(struct remote *r, struct arena *a, const struct remote_cmd *
 			    .user_id = cmd->by.user_id,
 			    .to = MEMBER_JOIN,
 			    .patience = FED_ANYWAY };
+	const int64_t until = clock_mono_us() + INT64_C(1000) * REMOTE_JOIN_MS;
 	struct server_names servers;
 	int64_t room;
 	err *worst = NULL;
@@ -151,7 +153,7 @@ static err *try_all(struct remote *r, struct arena *a, const struct remote_cmd *
 		log_info(r->opt.log, "a server did not let us join", F("room_id", cmd->room_id),
 			 F("server", servers.p[i]), F("why", e->msg), F("where", str_c(e->where)));
 		worst = remote_telling(worst, err_keep(a, e));
-		if (is_final(e))
+		if (remote_is_final(e) || clock_mono_us() > until)
 			break;
 	}
 	if (!worst)
@@ -163,11 +165,13 @@ err *remote_enter(struct remote *r, struct arena *a, const struct remote_cmd *cm
 {
 	err *e;
 
-	*out_joined = enter(r, cmd->room_id);
+	*out_joined = enter(r, cmd->room_id, true);
 	if (!*out_joined)
 		return NULL;
 	e = try_all(r, a, cmd, inside);
 	leave(r, cmd->room_id);
+	if (e)
+		chore_kick(r->sweeper);
 	return e;
 }
 
@@ -191,15 +195,35 @@ err *remote_join(struct remote *r, struct arena *a, const struct remote_cmd *cmd
 /*
  * The service
  */
+static err *read_begun(struct remote *r, struct arena *a, int64_t **out_rooms, size_t *out_n)
+{
+	AUTO_TX tx = NULL;
+
+	TRY(store_read(r->opt.store, a, &tx));
+	return store_joins(tx, out_rooms, out_n);
+}
+
+static err *drop_if_begun(struct remote *r, struct arena *a, int64_t room)
+{
+	int64_t *rooms;
+	size_t n;
+
+	TRY(read_begun(r, a, &rooms, &n));
+	for (size_t i = 0; i < n; i++)
+		if (rooms[i] == room)
+			return remote_drop(r, a, room);
+	return NULL;
+}
+
 static err *sweep_one(struct remote *r, struct arena *a, int64_t room)
 {
 	str room_id;
 	err *e;
 
 	TRY(store_intern_text(r->opt.store, a, room, &room_id));
-	if (!enter(r, room_id))
-		return NULL; /* it is being joined, which began with this */
-	e = remote_drop(r, a, room);
+	if (!enter(r, room_id, false))
+		return NULL; /* it is being joined, which began with this; if that fails we are called again */
+	e = drop_if_begun(r, a, room);
 	leave(r, room_id);
 	return e;
 }
@@ -210,32 +234,38 @@ static err *sweep(struct chore *c, void *ctx, struct arena *a)
 	int64_t *rooms;
 	size_t n;
 
-	{
-		AUTO_TX tx = NULL;
+	TRY(read_begun(r, a, &rooms, &n));
+	for (size_t i = 0; i < n && !chore_stopping(c); i++) {
+		err *e = sweep_one(r, a, rooms[i]);
 
-		TRY(store_read(r->opt.store, a, &tx));
-		TRY(store_joins(tx, &rooms, &n));
+		if (e && !atomic_load(&r->stopping))
+			return e;
 	}
-	for (size_t i = 0; i < n && !chore_stopping(c); i++)
-		TRY(sweep_one(r, a, rooms[i]));
 	return NULL;
 }
 
 err *remote_new(struct arena *a, const struct remote_options *opt, struct remote **out)
 {
+	static struct metric *times;
 	struct remote *r = MEM_NEW(struct remote);
 
 	(void)a;
+	if (!times)
+		times = metric_histogram("hearth_room_import_piece_seconds",
+					 "How long a piece of a room that comes as a whole held the writer", "");
+	r->times = times;
 	r->opt = *opt;
 	r->rs = opt->rooms;
 	lock_init(&r->lock, RANK_SERVICE);
 	cond_init(&r->moved);
 	map_init(&r->busy, NULL);
-	r->sweeper = chore_new("joins", sweep, r, opt->log, "what a restart left of joins could not be taken away");
+	r->sweeper = chore_new("joins", sweep, r, opt->log, "what is left of joins could not be taken away");
 	r->rs->remote = r;
 	*out = r;
 	return NULL;
 }
+
+void remote_stop(struct remote *r) { atomic_store(&r->stopping, true); }
 
 void remote_free(struct remote **remote)
 {
@@ -243,6 +273,7 @@ void remote_free(struct remote **remote)
 
 	if (!r)
 		return;
+	remote_stop(r);
 	chore_free(&r->sweeper);
 	r->rs->remote = NULL;
 	map_done(&r->busy);

@@ -73,6 +73,8 @@ err *remote_knock(struct remote *r, struct arena *a, const struct remote_cmd *cm
 		if (!e)
 			return NULL;
 		worst = remote_telling(worst, e);
+		if (remote_is_final(e))
+			break;
 	}
 	return worst ? remote_for_client(a, worst)
 		     : err_new(a, ERR_NOT_FOUND, "no server is known that is in the room");

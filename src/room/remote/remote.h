@@ -11,6 +11,7 @@
 #include "room/room.h"
 
 struct inbound;
+struct piece_run;
 struct pool;
 struct queries;
 struct remote;
@@ -24,8 +25,13 @@ struct remote_options { /* borrowed for the life of the service */
 	struct inbound *inbound; /* takes a join into a room that this server is in; or NULL */
 	const struct log *log;
 	str spool_folder; /* where what does not fit memory is kept meanwhile; STR_NONE: nowhere */
+	/* For tests: in each piece of an import, on the writer's thread (room/receive/pieces.h). */
+	void (*on_piece)(void *ctx, const struct piece_run *run);
+	void *piece_ctx;
 };
 NODISCARD err *remote_new(struct arena *a, const struct remote_options *opt, struct remote **out);
+/* The server stops: what is under way ends soon, with ERR_BUSY; what it wrote goes with the next start. */
+void remote_stop(struct remote *r);
 void remote_free(struct remote **r);
 
 struct remote_cmd {

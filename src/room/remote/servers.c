@@ -84,6 +84,16 @@ static int weight(const err *e)
 	}
 }
 
+bool remote_is_final(const struct err *e)
+{
+	return e->code == ERR_STORE || e->code == ERR_DISK_FULL || e->code == ERR_BUSY || e->code == ERR_INTERNAL;
+}
+
+err *remote_go_on(struct remote *r, struct arena *a)
+{
+	return atomic_load(&r->stopping) ? err_new(a, ERR_BUSY, "the server stops") : NULL;
+}
+
 err *remote_telling(err *before, err *now)
 {
 	if (!before || !now)

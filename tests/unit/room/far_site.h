@@ -40,6 +40,9 @@ struct scene {
 	str template_text; /* instead of the right one, or STR_NONE */
 	str join_answer;
 	bool no_voucher_signature;
+	/* Of the service; from the next scene_restart on. */
+	void (*on_piece)(void *ctx, const struct piece_run *run);
+	void *piece_ctx;
 	/* what was asked: under lock */
 	struct lock lock;
 	struct cond cond;
@@ -299,7 +302,9 @@ static inline void scene_open(struct scene *s)
 						  .keys = s->keys,
 						  .queries = s->queries,
 						  .pool = s->pool,
-						  .log = &quiet },
+						  .log = &quiet,
+						  .on_piece = s->on_piece,
+						  .piece_ctx = s->piece_ctx },
 			&s->remote));
 }
 
