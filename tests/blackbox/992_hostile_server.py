@@ -1,59 +1,16 @@
 """A hostile server sends what homeservers have suffered: every case of the corpus (tests/vectors/hostile), in transactions between good
 events. Whatever it is: the good ones arrive, what is to be refused is nowhere, and the server and the room go on."""
 import json
-import re
 
 import pytest
 
 from client import q, register
 from fed import events
-from fed.peer import Peer
-from server import TOP
+from fed.hostile import corpus, expand, is_for, read
 
-HOSTILE = TOP / "tests" / "vectors" / "hostile"
-FORMAT = json.loads((HOSTILE / "format.json").read_text())["rows"]
-AUTH = json.loads((HOSTILE / "auth.json").read_text())
+FORMAT = corpus("format")["rows"]
 VERSIONS = [str(n) for n in range(1, 13)]
 SEND = "/_matrix/federation/v1/send/"
-
-
-def is_for(row, version):
-    first, _, last = row["versions"].partition("-")
-    return int(first) <= int(version) <= int(last or first)
-
-
-def expand(text, pad=0):
-    """The rows' macros: <<x*n>> is x n times (# in it the number of the turn), <<hex:..>> bytes, <<pad>> fills up."""
-    def macro(m):
-        word = m[1]
-        if word == b"pad":
-            return b"a" * pad
-        if word.startswith(b"hex:"):
-            return bytes.fromhex(word[4:].decode())
-        unit, _, n = word.rpartition(b"*")
-        return b"".join(unit.replace(b"#", b"%d" % i) for i in range(int(n))) if b"#" in unit else unit * int(n)
-    return re.sub(rb"<<(.*?)>>", macro, text.encode(), flags=re.S)
-
-
-def no_duplicates(pairs):
-    assert len({k for k, _ in pairs}) == len(pairs)
-    return dict(pairs)
-
-
-def no_float(text):
-    raise ValueError(text)
-
-
-def read(text):
-    """The value, where there can be no two opinions about it; else None."""
-    if len(text) > 1 << 18:
-        return None
-    try:
-        value = json.loads(text.decode(), object_pairs_hook=no_duplicates, parse_float=no_float, parse_constant=no_float)
-        events.canonical(value).decode()
-        return value
-    except (ValueError, AssertionError, RecursionError):
-        return None
 
 
 class Row:
@@ -153,14 +110,6 @@ def id_of(version, value):
         return None
 
 
-@pytest.fixture
-def peer_b():
-    p = Peer()
-    yield p
-    p.close()
-    assert not p.faults, p.faults
-
-
 def test_events_of_every_wrong_form_on_postgres(pg_fed, peer):
     every_wrong_form(pg_fed, peer, "11")
 
@@ -193,58 +142,4 @@ def every_wrong_form(hs, peer, version):
     seen = scene.seen()
     assert set(scene.good) <= seen
     assert not (refused - passed) & seen
-    scene.goes_on()
-
-
-def placed(value, domains):
-    """The rows' users and ids (:a, :b, :n) as those of real servers."""
-    if isinstance(value, dict):
-        return {placed(k, domains): placed(v, domains) for k, v in value.items()}
-    if isinstance(value, list):
-        return [placed(v, domains) for v in value]
-    if isinstance(value, str) and (m := re.fullmatch(r"([@$!#][^:]*):([abn])", value)):
-        return f"{m[1]}:{domains[m[2]]}"
-    return value
-
-
-@pytest.mark.parametrize("version", ["6", "11"])
-def test_events_against_the_rules(fed, peer, peer_b, version):
-    """The cases on authorisation that need no other state than the room's: each built on the same event, so that each is judged by the same
-    state. What is forbidden is nowhere; the room's state is afterwards what the allowed ones made of it."""
-    scene = Scene(fed, peer, version)
-    mod, bob = peer.user("mod"), peer_b.user("bob")
-    peer.join(fed, scene.room_id, mod)
-    usual = AUTH["named"]["the usual power levels"]["content"]
-    scene.alice.set_state(scene.room_id, "m.room.power_levels", {**usual, "users": {scene.alice.user_id: 100, mod: 50}})
-    peer_b.join(fed, scene.room_id, bob)
-    there = {peer.name: peer.join(fed, scene.room_id, peer.user()), peer_b.name: peer_b.join(fed, scene.room_id, peer_b.user())}
-    scene.room = there[peer.name]
-    base = [scene.room.events[t] for t in scene.room.tips]
-    domains = {"a": peer.name, "b": peer_b.name, "n": peer_b.name}
-    forbidden, allowed = {}, {}
-    for row in AUTH["rows"]:
-        e = row["event"]
-        if not is_for(row, version) or set(row) & {"state", "auth", "auth_more", "auth_less"} or set(e) & {"forge", "signed", "room_id", "event_id", "prev"}:
-            continue
-        content = placed((AUTH["named"][e["over"]]["content"] if "over" in e else {}) | e["content"], domains)
-        sender = placed(e["sender"], domains)
-        if sender not in (mod, bob):
-            continue
-        by = peer if sender == mod else peer_b
-        more = {"redacts": placed(e["redacts"], domains)} if "redacts" in e else {}
-        event = scene.room.build(e["type"], content, sender=sender, state_key=placed(e.get("key"), domains), prev=base, by=by.key, **more)
-        (allowed if row["expect"] == "allow" else forbidden)[events.event_id(version, event)] = row["what"], event, by
-    assert len(forbidden) > 20
-    before = {(e["type"], e["state_key"]): e["event_id"] for e in scene.alice.get(f"/rooms/{q(scene.room_id)}/state")}
-    for by in (peer, peer_b):
-        mine = [event for _, event, whose in forbidden.values() if whose is by]
-        for i in range(0, len(mine), 40):
-            by.send(fed, mine[i:i + 40])
-    scene.transaction([])
-    seen = scene.seen()
-    assert not {forbidden[i][0] for i in seen & set(forbidden)}
-    after = {(e["type"], e["state_key"]): e["event_id"] for e in scene.alice.get(f"/rooms/{q(scene.room_id)}/state")}
-    assert after == before
-    for event_id, (what, event, by) in allowed.items():
-        assert by.send(fed, [event]) == {event_id: {}}, what
     scene.goes_on()

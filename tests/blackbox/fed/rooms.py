@@ -101,8 +101,14 @@ class PeerRoom:
             keys.append(("m.room.member", state_key))
             if content.get("membership") in ("join", "invite", "knock"):
                 keys.append(("m.room.join_rules", ""))
-            if "join_authorised_via_users_server" in content:
-                keys.append(("m.room.member", content["join_authorised_via_users_server"]))
+            allowed_by = content.get("join_authorised_via_users_server")
+            if isinstance(allowed_by, str) and int(self.version) >= 8:
+                keys.append(("m.room.member", allowed_by))
+            signed = content.get("third_party_invite")
+            for name in ("signed", "token"):
+                signed = signed.get(name) if isinstance(signed, dict) else None
+            if isinstance(signed, str):
+                keys.append(("m.room.third_party_invite", signed))
         found = []
         for k in keys:
             i = state.get(k)
