@@ -114,8 +114,7 @@ static void a_refusal_by_begin_needs_no_body(void **state)
 
 static void the_user_is_known_and_the_allowance_taken_before_the_body(void **state)
 {
-	static const char *const head =
-		"PUT " C "mine?access_token=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n";
+	static const char head[] = "PUT " C "mine?access_token=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n";
 	AUTO_ARENA a = arena_new();
 	struct http *h = start((struct http_options){ .rates = { [RATE_LOGIN] = { 0.001, 2 } } });
 	struct answer an;
