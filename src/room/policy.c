@@ -3,22 +3,24 @@
  *
  * A room names one, and by that makes every server in it ask it. It may be slow, dead, or an enemy's: so a call has a
  * few seconds, one that did not answer lately is not asked, and few threads wait for the same one, or for any; who
- * comes on top of that is told to come again. An event that its policy server did not sign is not sent, and soft-failed
+ * comes on top of that is told to come again. Our users have places of their own: servers that make us ask for their
+ * events cannot keep them out. An event that its policy server did not sign is not sent, and soft-failed
  * where it came from elsewhere: an event fails closed.
  */
 #include "room/internal_policy.h"
 
 #include "base/clock.h"
+#include "room/waiting.h"
 
-enum { WAIT_MS = 10000, WAITING_MOST = 24, WAITING_FOR_ONE = 6, ANSWER_MOST = 64 << 10, WORDS_MOST = 1000 };
+enum { WAIT_MS = 10000, ANSWER_MOST = 64 << 10, WORDS_MOST = 1000 };
+static const struct waiting_bounds for_ours = { 0, 16, 10 }, for_theirs = { 16, WAITING_PLACES, 4 };
 
 enum outcome { VET_SIGNED, VET_REFUSED, VET_NO_ANSWER, VET_BAD_SIGNATURE, VET_BUSY, OUTCOMES };
 static struct metric *outcomes[OUTCOMES];
 
 struct policies {
 	struct policies_options opt;
-	struct lock lock;
-	str waiting[WAITING_MOST]; /* whom each waiting thread waits for (its own text); STR_NONE: free */
+	struct waiting waiting; /* by the policy server's name */
 };
 
 static struct metric *count(const char *labels)
@@ -33,7 +35,7 @@ err *policies_new(struct arena *a, const struct policies_options *opt, struct po
 
 	(void)a;
 	ps->opt = *opt;
-	lock_init(&ps->lock, RANK_SERVICE);
+	waiting_init(&ps->waiting);
 	if (!outcomes[0]) { /* metrics live for ever, services do not have to */
 		outcomes[VET_SIGNED] = count("outcome=\"signed\"");
 		outcomes[VET_REFUSED] = count("outcome=\"refused\"");
@@ -51,7 +53,7 @@ void policies_free(struct policies **ps)
 	if (!*ps)
 		return;
 	(*ps)->opt.rooms->policies = NULL;
-	lock_done(&(*ps)->lock);
+	waiting_done(&(*ps)->waiting);
 	mem_free(*ps);
 	*ps = NULL;
 }
@@ -111,29 +113,20 @@ err *policy_wants(struct room *room, const struct proposal *p, struct vetting *v
 /*
  * Asking
  */
-static err *begin_waiting(struct policies *ps, struct arena *a, str name, size_t *out_place)
-{
-	size_t n = 0, place = WAITING_MOST;
+static int64_t until(int64_t deadline_us) { return MIN(deadline_us, clock_mono_us() + (int64_t)WAIT_MS * 1000); }
 
-	LOCKED(&ps->lock);
-	for (size_t i = 0; i < WAITING_MOST; i++) {
-		n += str_eq(ps->waiting[i], name);
-		if (str_is_none(ps->waiting[i]))
-			place = i;
-	}
-	if (place == WAITING_MOST || n >= WAITING_FOR_ONE) {
+static err *ask(struct policies *ps, struct arena *a, const struct waiting_bounds *bounds, struct fed_call *calls,
+		size_t n, int64_t deadline_us)
+{
+	size_t place;
+
+	if (!waiting_begin(&ps->waiting, bounds, calls[0].destination, &place)) {
 		metric_add(outcomes[VET_BUSY], 1);
 		return err_new(a, ERR_BUSY, "too many events wait for the policy server already");
 	}
-	ps->waiting[place] = name;
-	*out_place = place;
+	ps->opt.ask(ps->opt.fed, a, calls, n, until(deadline_us));
+	waiting_end(&ps->waiting, place);
 	return NULL;
-}
-
-static void end_waiting(struct policies *ps, size_t place)
-{
-	LOCKED(&ps->lock);
-	ps->waiting[place] = STR_NONE;
 }
 
 /* "The PDU to request a signature for." */
@@ -186,19 +179,14 @@ static err *take_signature(struct arena *a, const struct room_version *rv, const
 	return err_new(a, ERR_FORBIDDEN, "the room's policy server gave no good signature");
 }
 
-static int64_t until(int64_t deadline_us) { return MIN(deadline_us, clock_mono_us() + (int64_t)WAIT_MS * 1000); }
-
 err *policy_vet(struct rooms *rs, struct arena *a, struct vetting *v)
 {
 	struct fed_call call = call_for(&v->by, v->event);
 	struct policies *ps = rs->policies;
-	size_t place;
 
 	if (!ps)
 		return err_new(a, ERR_CONNECTION_FAILED, "the room's policy server cannot be asked");
-	TRY(begin_waiting(ps, a, v->by.name, &place));
-	ps->opt.ask(ps->opt.fed, a, &call, 1, until(INT64_MAX));
-	end_waiting(ps, place);
+	TRY(ask(ps, a, &for_ours, &call, 1, INT64_MAX));
 	v->wanted = false;
 	return take_signature(a, v->version, &v->by, &call, &v->event);
 }
@@ -237,7 +225,6 @@ err *policy_obtain(struct rooms *rs, struct arena *a, str room_id, struct event 
 {
 	struct lacking l = { .n = 0 };
 	struct fed_call *calls;
-	size_t place;
 
 	if (!rs->policies || n == 0)
 		return NULL;
@@ -247,9 +234,7 @@ err *policy_obtain(struct rooms *rs, struct arena *a, str room_id, struct event 
 	calls = ARENA_ARRAY(a, struct fed_call, l.n);
 	for (size_t i = 0; i < l.n; i++)
 		calls[i] = call_for(&l.by, events[l.places[i]]);
-	TRY(begin_waiting(rs->policies, a, l.by.name, &place));
-	rs->policies->opt.ask(rs->policies->opt.fed, a, calls, l.n, until(deadline_us));
-	end_waiting(rs->policies, place);
+	TRY(ask(rs->policies, a, &for_theirs, calls, l.n, deadline_us));
 	for (size_t i = 0; i < l.n; i++) {
 		struct event **ev = &events[l.places[i]];
 		const err *e = take_signature(a, l.version, &l.by, &calls[i], ev);

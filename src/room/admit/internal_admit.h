@@ -3,11 +3,13 @@
 
 #include "room/admit/admit.h"
 #include "room/internal_job.h"
+#include "room/waiting.h"
 
 enum { ADMIT_KEYS_MS = 15000 }; /* for keys that are lacking */
 
 struct admit {
 	struct admit_options opt;
+	struct waiting waiting; /* for keys, by the server that asks */
 };
 /* ERR_NOT_FOUND unless a user of this server is joined. Under the room's lock. */
 NODISCARD err *admit_inside(struct room *room);
@@ -22,8 +24,12 @@ NODISCARD err *admit_parse(struct arena *a, const struct room_version *rv, const
 			   str event_id, struct event **out);
 /* An m.room.member by a user of origin, with this membership. */
 NODISCARD err *admit_is_member(struct arena *a, const struct event *ev, str origin, enum membership to);
+/* events_check, for the server that asks: where keys are lacking few may wait for them. ERR_BUSY. */
+NODISCARD err *admit_check(struct admit *ad, struct arena *a, const struct room_version *rv, str origin, str room_id,
+			   struct checked_event *evs, size_t n);
 /* All whose signature it needs have signed it well: ERR_INVALID_PARAM. */
-NODISCARD err *admit_signed(struct admit *ad, struct arena *a, const struct room_version *rv, const struct event *ev);
+NODISCARD err *admit_signed(struct admit *ad, struct arena *a, const struct room_version *rv, str origin,
+			    const struct event *ev);
 /* The same event with our signature added; its id stays. */
 NODISCARD err *admit_cosign(struct admit *ad, struct arena *a, const struct room_version *rv, const struct event *ev,
 			    struct event **out);

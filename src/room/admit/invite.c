@@ -7,7 +7,6 @@
  */
 #include "room/admit/internal_admit.h"
 
-#include "base/clock.h"
 #include "room/outsider.h"
 #include "room/server_acl.h"
 #include "user/user.h"
@@ -49,7 +48,7 @@ static err *check_event(struct inviting *v)
 	/* "The state_key is not a user ID on the receiving server." */
 	if (!id_user_valid(v->ev->state_key) || !id_is_of(v->ev->state_key, rs->opt.signer.server_name))
 		return err_new(v->a, ERR_INVALID_PARAM, "the invited user is not of this server");
-	return admit_signed(v->ad, v->a, v->rv, v->ev);
+	return admit_signed(v->ad, v->a, v->rv, v->cmd->origin, v->ev);
 }
 
 static err *check_user(struct inviting *v)
@@ -89,8 +88,7 @@ static err *check_stripped(struct inviting *v)
 	checked = ARENA_ARRAY(v->a, struct checked_event, n);
 	for (size_t i = 0; i < n; i++)
 		checked[i].json = events[i]->json;
-	events_check(v->ad->opt.keys, v->ad->opt.pool, v->a, v->rv, v->ev->room_id, checked, n,
-		     clock_mono_us() + (int64_t)ADMIT_KEYS_MS * 1000);
+	TRY(admit_check(v->ad, v->a, v->rv, v->cmd->origin, v->ev->room_id, checked, n));
 	for (size_t i = 0; i < n; i++)
 		if (!checked[i].event)
 			return err_new(v->a, ERR_INVALID_PARAM, "entry %zu of invite_room_state: %.*s", i,

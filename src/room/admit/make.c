@@ -14,11 +14,17 @@ err *admit_new(struct arena *a, const struct admit_options *opt, struct admit **
 	struct admit *ad = ARENA_NEW(a, struct admit);
 
 	ad->opt = *opt;
+	waiting_init(&ad->waiting);
 	*out = ad;
 	return NULL;
 }
 
-void admit_free(struct admit **ad) { *ad = NULL; }
+void admit_free(struct admit **ad)
+{
+	if (*ad)
+		waiting_done(&(*ad)->waiting);
+	*ad = NULL;
+}
 
 err *admit_inside(struct room *room)
 {

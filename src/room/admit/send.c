@@ -49,12 +49,38 @@ err *admit_is_member(struct arena *a, const struct event *ev, str origin, enum m
 	return NULL;
 }
 
-err *admit_signed(struct admit *ad, struct arena *a, const struct room_version *rv, const struct event *ev)
+static bool lacks_keys(const struct checked_event *evs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (evs[i].error && evs[i].error->code == ERR_CONNECTION_FAILED)
+			return true;
+	return false;
+}
+
+/* Whose keys are needed is the asker's choice (who vouches for a join, whose events an invitation shows): servers that
+ * never answer, a new one each time, must not take all threads there are for other servers. */
+err *admit_check(struct admit *ad, struct arena *a, const struct room_version *rv, str origin, str room_id,
+		 struct checked_event *evs, size_t n)
+{
+	static const struct waiting_bounds bounds = { 0, 6, 2 };
+	size_t place;
+
+	events_check(ad->opt.keys, ad->opt.pool, a, rv, room_id, evs, n, 0);
+	if (!lacks_keys(evs, n))
+		return NULL;
+	if (!waiting_begin(&ad->waiting, &bounds, origin, &place))
+		return err_new(a, ERR_BUSY, "too many requests wait for the keys of servers already");
+	events_check(ad->opt.keys, ad->opt.pool, a, rv, room_id, evs, n,
+		     clock_mono_us() + (int64_t)ADMIT_KEYS_MS * 1000);
+	waiting_end(&ad->waiting, place);
+	return NULL;
+}
+
+err *admit_signed(struct admit *ad, struct arena *a, const struct room_version *rv, str origin, const struct event *ev)
 {
 	struct checked_event c = { .json = ev->json };
 
-	events_check(ad->opt.keys, ad->opt.pool, a, rv, ev->room_id, &c, 1,
-		     clock_mono_us() + (int64_t)ADMIT_KEYS_MS * 1000);
+	TRY(admit_check(ad, a, rv, origin, ev->room_id, &c, 1));
 	if (c.event && !c.event->hash_failed)
 		return NULL;
 	/* "The join event fails a signature check." */
@@ -108,7 +134,7 @@ static err *check(struct sending *s)
 	if (!str_eq(s->ev->state_key, s->ev->sender))
 		return err_new(s->a, ERR_INVALID_PARAM, "the event is not about its sender");
 	TRY(vouch(s));
-	TRY(admit_signed(s->ad, s->a, s->rv, s->ev));
+	TRY(admit_signed(s->ad, s->a, s->rv, cmd->origin, s->ev));
 	return policy_obtain(rs, s->a, cmd->room_id, &s->ev, 1, clock_mono_us() + (int64_t)ADMIT_KEYS_MS * 1000);
 }
 

@@ -2,6 +2,7 @@
 #include "admitted.h"
 #include "forge.h"
 
+#include "room/admit/internal_admit.h"
 #include "room/server_acl.h"
 
 static const char *const versions[] = { "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12" };
@@ -303,6 +304,38 @@ static void nobody_vouches_for_who_is_outside(struct admitted *t)
 }
 ADMITTED(nobody_vouches_for_who_is_outside)
 
+/* Who vouches is the asker's to say, and so is whose key we have to ask for. */
+static void few_wait_for_keys(struct admitted *t)
+{
+	static const struct waiting_bounds all = { 0, 6, 6 };
+	struct world *w = t->w;
+	const str id = restricted(t, "11", room_with(t, "11", PUBLIC));
+	const struct room_version *rv = version_of(t, id);
+	const struct host dead = { .name = S("dead"), .key_id = S("ed25519:dead"), .key = t->other.key };
+	const struct signer signer = signer_of(&dead);
+	const struct json *template;
+	const struct event *out;
+	struct json *event;
+	struct event *ev;
+	size_t place[2];
+
+	set_state(w, who(w, "alice"), id, "m.room.join_rules", "", "{'join_rule':'public'}");
+	good(try_make(t, id, "zoe", MEMBER_JOIN, &template));
+	json_set(w->a, (struct json *)(template = json_copy(w->a, template)), S("content"),
+		 js(w->a, "{'membership':'join','join_authorised_via_users_server':'@x:dead'}"));
+	event = completed(t, rv, template, &t->far);
+	good(event_parse_json(w->a, rv, event, &ev));
+	good(event_sign(w->a, rv, ev, &signer, &ev));
+	event = json_copy(w->a, ev->json);
+	for (size_t i = 0; i < ARRAY_LEN(place); i++)
+		assert_true(waiting_begin(&t->ad->waiting, &all, S("far"), &place[i]));
+	fails_with(try_send_as(t, "far", id, ev->event_id, MEMBER_JOIN, event, &out), ERR_BUSY);
+	good(try_pass(t, id, "zoe", MEMBER_JOIN, &out)); /* whose keys are known wait for nobody */
+	for (size_t i = 0; i < ARRAY_LEN(place); i++)
+		waiting_end(&t->ad->waiting, place[i]);
+}
+ADMITTED(few_wait_for_keys)
+
 static void what_cannot_be_said_is_for_another_server(struct admitted *t)
 {
 	struct world *w = t->w;
@@ -363,4 +396,5 @@ TEST_MAIN(ADMITTED_TESTS(who_may_enter_does), ADMITTED_TESTS(the_room_hears_of_i
 	  ADMITTED_TESTS(versions_must_fit), ADMITTED_TESTS(what_is_no_such_join_is_refused),
 	  ADMITTED_TESTS(the_path_names_the_event), ADMITTED_TESTS(what_the_room_forbids_by_now_is_refused),
 	  ADMITTED_TESTS(restricted_joins_are_vouched_for), ADMITTED_TESTS(nobody_vouches_for_who_is_outside),
-	  ADMITTED_TESTS(what_cannot_be_said_is_for_another_server), ADMITTED_TESTS(who_knocks_is_shown_the_room))
+	  ADMITTED_TESTS(few_wait_for_keys), ADMITTED_TESTS(what_cannot_be_said_is_for_another_server),
+	  ADMITTED_TESTS(who_knocks_is_shown_the_room))
