@@ -10,7 +10,7 @@ from client import Client, q, register
 from history import ids, messages
 from server import Server
 
-SECONDS, WRITERS, SYNCERS = 30, 8, 8
+SECONDS, WRITERS, SYNCERS = 15, 8, 8
 
 
 class Writer(threading.Thread):

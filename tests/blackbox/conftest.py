@@ -11,6 +11,13 @@ from fed.hearth import FedServer  # noqa: E402
 from fed.peer import Peer  # noqa: E402
 from server import Server  # noqa: E402
 
+# Files that take a minute or more: begun first, so that none of them is what everybody waits for in the end.
+LONGEST = ["990_synapse.py", "60_bad_input.py", "71_race.py", "991_three_hearths.py", "96_fed_admit.py", "61_hostile_state.py", "992_hostile_server.py"]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def hs():

@@ -6,6 +6,7 @@ import os
 import pathlib
 import pwd
 import secrets
+import select
 import shutil
 import signal
 import socket
@@ -117,16 +118,18 @@ class Server:
 
     @contextlib.contextmanager
     def ready(self, otherwise):
-        """Waits, after what is done inside, until the server says that it is ready."""
+        """Waits, after what is done inside, until the server says that it is ready, or has ended."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
             s.bind(str(self.dir / "notify"))
-            s.settimeout(30)
             try:
                 yield
-                while b"READY=1" not in s.recv(4096):
-                    pass
-            except socket.timeout:
-                raise AssertionError(f"the server {otherwise}:\n" + self.output()) from None
+                end = os.pidfd_open(self.process.pid)
+                try:
+                    while s in (readable := select.select([s, end], [], [], 30)[0]) and b"READY=1" not in s.recv(4096):
+                        pass
+                finally:
+                    os.close(end)
+                assert s in readable, f"the server {otherwise}:\n" + self.output()
             finally:
                 (self.dir / "notify").unlink()
 
