@@ -14,6 +14,7 @@ from fed.synapse import Synapse
 from nio_party import PASSWORD, Party, good, settle, spread
 
 V1 = "/_matrix/client/v1"
+VERSIONS = [str(n) for n in range(1, 13)]
 _serial = itertools.count()
 
 
@@ -72,7 +73,7 @@ def same_state(room, *followers):
 #
 # Rooms
 #
-@pytest.mark.parametrize("version", [str(n) for n in range(1, 13)])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_room_of_every_version(pair, version):
     a, b = pair
     room = a.client.create_room(preset="public_chat", room_version=version, name="shared", topic="first")
@@ -108,40 +109,42 @@ def test_a_room_of_every_version(pair, version):
     same_state(room, a, b)
 
 
-def test_invitations(pair, sides):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_invitations(pair, sides, version):
+    """Rejected, taken back, taken up."""
     a, b = pair
-    room = a.client.create_room(preset="private_chat", name="by invitation")
+    room = a.client.create_room(preset="private_chat", room_version=version, name="by invitation")
     a.client.invite(room, b.client)
     stripped = b.until(lambda: b.invited.get(room), "the invitation")
     assert ("m.room.name", "by invitation") in {(e["type"], e["content"].get("name")) for e in stripped}
+    assert "m.room.member" in {e["type"] for e in stripped}
+    b.client.leave(room)
+    b.until(lambda: room not in b.invited, "no invitation")
+    a.sees_member(room, b.client, "leave")
+
+    a.client.invite(room, b.client)
+    b.until(lambda: room in b.invited, "the invitation")
+    a.client.post(f"/rooms/{q(room)}/kick", {"user_id": b.client.user_id, "reason": "a mistake"})
+    b.until(lambda: room not in b.invited, "no invitation")
+    assert room in b.left and b.state[room, "m.room.member", b.client.user_id]["content"].get("reason") == "a mistake"
+    refused(b, room, a.client.server)
+
+    a.client.invite(room, b.client)
+    b.until(lambda: room in b.invited, "the invitation")
     b.client.join(room)
     a.sees_member(room, b.client, "join")
     b.until(lambda: room in b.joined, "one's own join")
     b.client.send(room, "thank you")
     a.hears(room, "thank you")
+    a.client.send(room, "welcome")
+    b.hears(room, "welcome")
     same_state(room, a, b)
 
-    refuses = user(sides[1])
-    a.client.invite(room, refuses.client)
-    refuses.until(lambda: room in refuses.invited, "the invitation")
-    refuses.client.leave(room)
-    refuses.until(lambda: room not in refuses.invited, "no invitation")
-    a.sees_member(room, refuses.client, "leave")
 
-
-def test_an_invitation_taken_back(pair):
+@pytest.mark.parametrize("version", ["7", "10", "11", "12"])
+def test_knocking(pair, sides, version):
     a, b = pair
-    room = a.client.create_room(preset="private_chat")
-    a.client.invite(room, b.client)
-    b.until(lambda: room in b.invited, "the invitation")
-    a.client.post(f"/rooms/{q(room)}/kick", {"user_id": b.client.user_id, "reason": "a mistake"})
-    b.until(lambda: room not in b.invited, "no invitation")
-    refused(b, room, a.client.server)
-
-
-def test_knocking(pair, sides):
-    a, b = pair
-    room = a.client.create_room(preset="private_chat", room_version="10", name="closed", initial_state=[
+    room = a.client.create_room(preset="private_chat", room_version=version, name="closed", initial_state=[
         {"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": "knock"}}])
     knock(b.client, room, a.client.server, reason="please")
     b.until(lambda: room in b.knocked, "one's own knock")
@@ -165,10 +168,11 @@ def test_knocking(pair, sides):
     c.until(lambda: room not in c.knocked, "the refusal")
 
 
-def test_a_restricted_room(pair, sides):
+@pytest.mark.parametrize("version", ["8", "10", "11", "12"])
+def test_a_restricted_room(pair, sides, version):
     a, b = pair
-    parent = meet(a, b)
-    room = a.client.create_room(preset="private_chat", room_version="10", initial_state=[
+    parent = meet(a, b, room_version=version)
+    room = a.client.create_room(preset="private_chat", room_version=version, initial_state=[
         {"type": "m.room.join_rules", "state_key": "", "content": {
             "join_rule": "restricted", "allow": [{"type": "m.room_membership", "room_id": parent}]}}])
     stranger = user(sides[1])
