@@ -6,7 +6,8 @@
  * that is here, which says what is here, was repeated. If it says something else, their server counts anew (its
  * database is an older one, or it gives all the same number so as to have the list fetched), and the snapshot is asked
  * for as well; so it is where an update follows on nothing at all. An update for a user whose list is not kept says no
- * more than that it changed: clients are told, and whoever then asks has it fetched.
+ * more than that it changed: clients are told, and the list is fetched, once; where that fails, whoever asks has it
+ * fetched.
  *
  * A fetched list is written with the position that was visible before it was asked for. It is good as long as both the
  * user and this server have been in a room together since then (store/remote_lists.c), for then their server had to
@@ -201,8 +202,8 @@ static err *update_run(struct tx *tx, void *arg)
 		return apply(tx, u);
 	/* Not here, or no longer good: it changed, that is all. */
 	u->applied = true;
-	u->missed = u->known.told != 0;
-	return u->missed ? store_remote_list_stale(tx, u->user) : NULL;
+	u->missed = u->known.told > 0;
+	return u->missed ? store_remote_list_stale(tx, u->user) : store_remote_list_want(tx, u->user);
 }
 
 static err *update_late(struct tx *tx, void *arg)
@@ -221,7 +222,7 @@ static void update_after(void *arg, const err *result)
 		return;
 	if (u->applied && !u->missed)
 		device_list_note_tell(u->e->opt.bus, &u->note);
-	if (u->missed && u->e->remote_lists)
+	if ((u->missed || !u->known.kept) && u->e->remote_lists)
 		chore_kick(u->e->remote_lists);
 }
 
@@ -415,8 +416,35 @@ void remote_lists_take(struct e2ee *e, struct arena *a, struct remote_user *user
 }
 
 /*
- * Stale ones
+ * Stale ones, and those that are not here yet
  */
+struct users {
+	const struct remote_user *p;
+	size_t n;
+};
+
+static err *give_up_run(struct tx *tx, void *arg)
+{
+	const struct users *not_fetched = arg;
+
+	for (size_t i = 0; i < not_fetched->n; i++)
+		if (!not_fetched->p[i].fetched)
+			TRY(store_remote_list_unwant(tx, not_fetched->p[i].user));
+	return NULL;
+}
+
+/* A list that was here is fetched until it comes; one that never was is not, however many a server tells of. */
+static err *give_up(struct e2ee *e, struct arena *a, const struct remote_user *users, size_t n, size_t *failed)
+{
+	struct users all = { users, n };
+	size_t lacking = 0;
+
+	for (size_t i = 0; i < n; i++)
+		lacking += !users[i].fetched;
+	*failed += lacking;
+	return lacking ? store_do(e->opt.store, a, give_up_run, &all) : NULL;
+}
+
 static err *fetch_stale(struct e2ee *e, struct arena *a, int64_t *above, size_t *out_n, size_t *failed)
 {
 	struct remote_user *users;
@@ -441,9 +469,7 @@ static err *fetch_stale(struct e2ee *e, struct arena *a, int64_t *above, size_t 
 	at = bus_position(e->opt.bus);
 	fed_all(e->fed, a, calls, *out_n, clock_mono_us() + FETCH_US);
 	remote_lists_take(e, a, users, *out_n, calls, at);
-	for (size_t i = 0; i < *out_n; i++)
-		*failed += !users[i].fetched;
-	return NULL;
+	return give_up(e, a, users, *out_n, failed);
 }
 
 /* An error makes the chore try again a while later. */

@@ -13,6 +13,8 @@
 #define SHARED_SINCE(who, at) "EXISTS (" ROOMS_SHARED(who) " AND m.since <= " at " AND s.since >= 0 - " at ")"
 #define SHARED_NOW(who)       "EXISTS (" ROOMS_SHARED(who) ")"
 
+enum { WANTED = -1 }; /* as `told`: the list was never here */
+
 static int by_user(const void *x, const void *y)
 {
 	const struct remote_list_row *p = x, *q = y;
@@ -107,7 +109,7 @@ err *store_remote_list_replace(struct tx *tx, const struct remote_list *l, bool 
 	TRY(tx_one(tx, "SELECT told FROM remote_lists WHERE user_nid = $1", BIND(B(l->user)), &before));
 	TRY(tx_run(tx, save, BIND(B(l->user), B(l->told), B(l->at), B((int64_t)l->stale))));
 	TRY(says_the_same(tx, l, &equal));
-	*out_changed = before && !equal;
+	*out_changed = before && row_i64(before, 0) != WANTED && !equal;
 	if (equal)
 		return NULL;
 	TRY(tx_run(tx, "DELETE FROM device_keys WHERE user_nid = $1", BIND(B(l->user))));
@@ -133,6 +135,20 @@ err *store_remote_list_device(struct tx *tx, int64_t user, int64_t told, const s
 err *store_remote_list_stale(struct tx *tx, int64_t user)
 {
 	return tx_run(tx, "UPDATE remote_lists SET stale = 1 WHERE user_nid = $1", BIND(B(user)));
+}
+
+err *store_remote_list_want(struct tx *tx, int64_t user)
+{
+	return tx_run(tx,
+		      "INSERT INTO remote_lists (user_nid, told, at, stale) VALUES ($1, $2, 0, 1)"
+		      " ON CONFLICT (user_nid) DO UPDATE SET stale = 1",
+		      BIND(B(user), B((int64_t)WANTED)));
+}
+
+err *store_remote_list_unwant(struct tx *tx, int64_t user)
+{
+	return tx_run(tx, "DELETE FROM remote_lists WHERE user_nid = $1 AND told = $2",
+		      BIND(B(user), B((int64_t)WANTED)));
 }
 
 err *store_remote_lists_to_fetch(struct tx *tx, int64_t own, int64_t above, size_t limit, int64_t **out, size_t *out_n)

@@ -13,7 +13,7 @@
 /* Users of other servers, as they stand to us. `own` is this server's interned name. */
 struct remote_list_row {
 	int64_t user;
-	int64_t told; /* 0: their list is not here */
+	int64_t told; /* 0 or less: their list is not here */
 	bool kept;    /* it is, and nothing was missed: a room has been shared since before it was fetched */
 	bool shares;  /* a room, now */
 };
@@ -37,6 +37,9 @@ NODISCARD err *store_remote_list_device(struct tx *tx, int64_t user, int64_t tol
 					size_t most);
 NODISCARD err *store_remote_list_identity(struct tx *tx, int64_t user, str master, str self_signing);
 NODISCARD err *store_remote_list_stale(struct tx *tx, int64_t user);
+/* A list that is not here, or no longer good, is to be fetched; it is not, if it was never here. */
+NODISCARD err *store_remote_list_want(struct tx *tx, int64_t user);
+NODISCARD err *store_remote_list_unwant(struct tx *tx, int64_t user);
 /* Users above a number whose list must be fetched again and who share a room with us, at most limit, by number. */
 NODISCARD err *store_remote_lists_to_fetch(struct tx *tx, int64_t own, int64_t above, size_t limit, int64_t **out,
 					   size_t *out_n);

@@ -63,6 +63,20 @@ def test_a_list_is_asked_for_once_and_kept_up(shared):
     assert list(shared.bobs_devices()) == ["TABLET"]
 
 
+def test_who_changes_is_fetched_before_anybody_asks(shared):
+    shared.peer.edu(shared.hs, "m.device_list_update", update(shared.bob, "PHONE", 5, [4]))
+    shared.peer.wait(shared.asked, "/user/devices")
+    shared.await_changed()
+    assert list(shared.bobs_devices()) == ["PHONE"]
+    # Whose server does not answer is asked for no more.
+    carol = shared.peer.user()
+    shared.peer.join(shared.hs, shared.room, carol)
+    shared.peer.edu(shared.hs, "m.device_list_update", update(carol, "A", 5, [4]))
+    shared.peer.wait(lambda: len(shared.asked()) == 2, "/user/devices of who has none")
+    shared.peer.devices[carol] = device_list(carol, 5, "A")
+    assert list(shared.alice.post(QUERY, {"device_keys": {carol: []}})["device_keys"][carol]) == ["A"]
+
+
 def test_a_gap_has_the_list_fetched_again(shared):
     shared.bobs_devices()
     shared.peer.devices[shared.bob] = device_list(shared.bob, 9, "NEW")

@@ -3,7 +3,7 @@
 -- Whose list their server keeps us told about, for they share a room with us.
 CREATE TABLE remote_lists (
 	user_nid  BIGINT NOT NULL PRIMARY KEY,
-	told      BIGINT NOT NULL,             -- stream_id of the newest update that is in, a number of their server's
+	told      BIGINT NOT NULL,             -- stream_id of the newest update that is in, a number of their server's; -1: none was ever
 	at        BIGINT NOT NULL,             -- our stream position before it was fetched as a whole
 	stale     INTEGER NOT NULL             -- 1: an update was missed, it must be fetched again
 );

@@ -290,6 +290,62 @@ static void who_shares_no_room_is_nobodys_news(struct both *b)
 }
 BOTH(who_shares_no_room_is_nobodys_news)
 
+struct wanted {
+	int64_t own;
+	size_t n;
+};
+
+static err *wanted_read(struct tx *tx, void *arg)
+{
+	struct wanted *wanted = arg;
+	int64_t *users;
+
+	return store_remote_lists_to_fetch(tx, wanted->own, 0, 10, &users, &wanted->n);
+}
+
+static size_t to_fetch(struct world *w)
+{
+	struct wanted wanted = { .own = w->own };
+
+	good(store_do(w->b->st, w->a, wanted_read, &wanted));
+	return wanted.n;
+}
+
+static err *unwant(struct tx *tx, void *arg) { return store_remote_list_unwant(tx, *(int64_t *)arg); }
+
+static void a_list_that_was_never_here_is_wanted_once(struct both *b)
+{
+	static const char news[] = "{'user_id':'@bob:other.org','device_id':'A','stream_id':7,'prev_id':[6]}";
+	struct world w = begin(b);
+	int64_t before;
+
+	moves(&w, w.alice, true);
+	assert_int_equal(to_fetch(&w), 0);
+	good(update(&w, news));
+	assert_int_equal(to_fetch(&w), 0); /* he shares no room */
+	moves(&w, w.bob, true);
+	good(update(&w, news));
+	assert_int_equal(to_fetch(&w), 1);
+	assert_false(standing(&w).kept);
+	assert_true(str_is_none(devices(&w)));
+	/* His server did not give it: only his next change, or who asks, has it fetched. */
+	good(store_do(w.b->st, w.a, unwant, &w.bob));
+	assert_int_equal(to_fetch(&w), 0);
+	good(update(&w, news));
+	/* That he changed, clients heard then. */
+	before = newest_change(&w, w.bob);
+	keep_list(&w);
+	assert_true(standing(&w).kept);
+	assert_int_equal(to_fetch(&w), 0);
+	assert_int_equal(newest_change(&w, w.bob), before);
+	/* Of one that is here nothing is given up. */
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'A','stream_id':9,'prev_id':[8]}"));
+	good(store_do(w.b->st, w.a, unwant, &w.bob));
+	assert_int_equal(to_fetch(&w), 1);
+	end(&w);
+}
+BOTH(a_list_that_was_never_here_is_wanted_once)
+
 static void identity_keys_come_with_updates(struct both *b)
 {
 	struct world w = sharing(b);
@@ -733,7 +789,8 @@ TEST_MAIN(BOTH_TESTS(an_update_during_a_fetch_is_not_lost), BOTH_TESTS(whoever_c
 	  BOTH_TESTS(names_of_strangers_are_not_kept_for_nothing), BOTH_TESTS(a_list_is_good_while_a_room_is_shared),
 	  BOTH_TESTS(updates_that_follow_are_taken), BOTH_TESTS(a_gap_makes_the_list_stale),
 	  BOTH_TESTS(nothing_is_believed_of_others), BOTH_TESTS(who_shares_no_room_is_nobodys_news),
-	  BOTH_TESTS(identity_keys_come_with_updates), BOTH_TESTS(an_identity_key_alone_leaves_the_other),
+	  BOTH_TESTS(a_list_that_was_never_here_is_wanted_once), BOTH_TESTS(identity_keys_come_with_updates),
+	  BOTH_TESTS(an_identity_key_alone_leaves_the_other),
 	  BOTH_TESTS(a_self_signing_key_of_nobody_known_has_the_list_fetched),
 	  BOTH_TESTS(others_hear_of_each_device_once), BOTH_TESTS(a_restart_tells_what_is_left_and_nothing_twice),
 	  BOTH_TESTS(who_comes_into_a_room_is_told_of), BOTH_TESTS(messages_go_out_once_each_server),
