@@ -93,5 +93,5 @@ NODISCARD err *admit_invite(struct admit *ad, struct arena *a, const struct admi
  * make. ERR_FORBIDDEN: the identity server's signature is not what the room asks for. */
 NODISCARD err *admit_exchange(struct admit *ad, struct arena *a, str origin, str room_id, const struct json *event);
 /* An identity server says that `user_id` has an address, to which these invitations came: body.invites. Each is
- * exchanged by itself; what cannot be is logged. */
+ * exchanged by itself; what cannot be, or not in time, is logged. ERR_INVALID_PARAM: not of this server. ERR_BUSY. */
 NODISCARD err *admit_bound(struct admit *ad, struct arena *a, str user_id, const struct json *invites);

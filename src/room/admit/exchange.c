@@ -26,12 +26,13 @@ enum {
 	KEYS_MOST = 4,   /* that signed and are asked about */
 	TRIES_MOST = 50, /* signatures that are verified, as in the authorisation rules */
 	INVITES_MOST = 50,
-	ASK_MS = 20000,
+	BOUND_MS = 30000, /* for all invitations that an identity server tells of */
 };
 
 struct exchange {
 	struct admit *ad;
 	struct arena *a;
+	int64_t deadline_us;
 	str room_id, sender, user_id, display_name;
 	const struct json *signed_part;
 	str token;
@@ -122,7 +123,8 @@ static err *check_validity(struct exchange *x, const struct signing_keys *keys)
 			.max_bytes = VALIDITY_BYTES,
 		};
 	}
-	client_all(x->ad->opt.client, x->a, calls, keys->n, clock_mono_us() + (int64_t)VALIDITY_MS * 1000);
+	client_all(x->ad->opt.client, x->a, calls, keys->n,
+		   MIN(x->deadline_us, clock_mono_us() + (int64_t)VALIDITY_MS * 1000));
 	for (size_t i = 0; i < keys->n; i++)
 		if (says_valid(x->a, &calls[i]))
 			return NULL;
@@ -217,6 +219,7 @@ err *admit_exchange(struct admit *ad, struct arena *a, str origin, str room_id, 
 	struct exchange x = {
 		.ad = ad,
 		.a = a,
+		.deadline_us = INT64_MAX,
 		.room_id = room_id,
 		.sender = json_get_str(event, S("sender")),
 		.user_id = json_get_str(event, S("state_key")),
@@ -258,7 +261,7 @@ static err *ask_inviter(struct exchange *x)
 	json_set(x->a, event, S("sender"), json_new_str(x->a, x->sender));
 	json_set(x->a, event, S("state_key"), json_new_str(x->a, x->user_id));
 	json_set(x->a, event, S("content"), content_of(x));
-	return fed_one(x->ad->opt.fed, x->a, &call, clock_mono_us() + (int64_t)ASK_MS * 1000);
+	return fed_one(x->ad->opt.fed, x->a, &call, x->deadline_us);
 }
 
 static err *is_inside(struct exchange *x, bool *out)
@@ -275,11 +278,12 @@ static err *is_inside(struct exchange *x, bool *out)
 	return NULL;
 }
 
-static err *take_invite(struct admit *ad, struct arena *a, str user_id, const struct json *invite)
+static err *take_invite(struct admit *ad, struct arena *a, str user_id, const struct json *invite, int64_t deadline_us)
 {
 	struct exchange x = {
 		.ad = ad,
 		.a = a,
+		.deadline_us = deadline_us,
 		.room_id = json_get_str(invite, S("room_id")),
 		.sender = json_get_str(invite, S("sender")),
 		.user_id = user_id,
@@ -290,6 +294,8 @@ static err *take_invite(struct admit *ad, struct arena *a, str user_id, const st
 		return err_new(a, ERR_INVALID_PARAM, "there is no room id");
 	TRY(read_proof(&x, json_get(invite, S("signed"))));
 	TRY(is_inside(&x, &inside));
+	if (clock_mono_us() >= deadline_us)
+		return err_new(a, ERR_CONNECTION_FAILED, "the others took all the time there is");
 	if (inside)
 		return exchange(&x);
 	if (id_is_of(x.sender, ad->opt.rooms->opt.signer.server_name))
@@ -297,24 +303,38 @@ static err *take_invite(struct admit *ad, struct arena *a, str user_id, const st
 	return ask_inviter(&x);
 }
 
-err *admit_bound(struct admit *ad, struct arena *a, str user_id, const struct json *invites)
+static void take_invites(struct admit *ad, struct arena *a, str user_id, const struct json *invites)
 {
-	const struct account *account = NULL;
+	const int64_t deadline_us = clock_mono_us() + (int64_t)BOUND_MS * 1000;
 
-	if (id_user_valid(user_id) && users_is_local(ad->opt.users, user_id))
-		TRY(users_find(ad->opt.users, a, user_id, &account));
-	if (!account || account->deactivated_at)
-		return err_new(a, ERR_INVALID_PARAM, "mxid is no user of this server");
-	if (json_is(invites, JSON_ARRAY) && invites->array.n > INVITES_MOST)
-		return err_new(a, ERR_INVALID_PARAM, "more than %d invites", INVITES_MOST);
 	JSON_ITEMS (invites, i) {
 		const struct json *invite = invites->array.items[i];
-		const err *e = take_invite(ad, a, user_id, invite);
+		const err *e = take_invite(ad, a, user_id, invite, deadline_us);
 
 		if (e)
 			log_info(ad->opt.log, "third-party invite not taken",
 				 F("room_id", json_get_str(invite, S("room_id"))), F("user_id", user_id),
 				 F("why", e->msg));
 	}
+}
+
+/* Anybody may say that, and name any servers to be asked: it has places and time of its own. */
+err *admit_bound(struct admit *ad, struct arena *a, str user_id, const struct json *invites)
+{
+	static const struct waiting_bounds bounds = { ADMIT_KEYS_PLACES, WAITING_PLACES, 2 };
+	const struct account *account;
+	size_t place;
+
+	if (!id_user_valid(user_id) || !users_is_local(ad->opt.users, user_id))
+		return err_new(a, ERR_INVALID_PARAM, "mxid is no user of this server");
+	if (json_is(invites, JSON_ARRAY) && invites->array.n > INVITES_MOST)
+		return err_new(a, ERR_INVALID_PARAM, "more than %d invites", INVITES_MOST);
+	TRY(users_find(ad->opt.users, a, user_id, &account));
+	if (!account || account->deactivated_at) /* who has an account is not told */
+		return NULL;
+	if (!waiting_begin(&ad->waiting, &bounds, user_id, &place))
+		return err_new(a, ERR_BUSY, "too many invitations are being looked at already");
+	take_invites(ad, a, user_id, invites);
+	waiting_end(&ad->waiting, place);
 	return NULL;
 }

@@ -5,11 +5,14 @@
 #include "room/internal_job.h"
 #include "room/waiting.h"
 
-enum { ADMIT_KEYS_MS = 15000 }; /* for keys that are lacking */
+enum {
+	ADMIT_KEYS_MS = 15000, /* for keys that are lacking */
+	ADMIT_KEYS_PLACES = 6, /* who may wait for them */
+};
 
 struct admit {
 	struct admit_options opt;
-	struct waiting waiting; /* for keys, by the server that asks */
+	struct waiting waiting; /* for keys, by the server that asks; and for others by the user who was bound */
 };
 /* ERR_NOT_FOUND unless a user of this server is joined. Under the room's lock. */
 NODISCARD err *admit_inside(struct room *room);

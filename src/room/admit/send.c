@@ -62,7 +62,7 @@ static bool lacks_keys(const struct checked_event *evs, size_t n)
 err *admit_check(struct admit *ad, struct arena *a, const struct room_version *rv, str origin, str room_id,
 		 struct checked_event *evs, size_t n)
 {
-	static const struct waiting_bounds bounds = { 0, 6, 2 };
+	static const struct waiting_bounds bounds = { 0, ADMIT_KEYS_PLACES, 2 };
 	size_t place;
 
 	events_check(ad->opt.keys, ad->opt.pool, a, rv, room_id, evs, n, 0);

@@ -4,6 +4,7 @@
 
 #include "room/admit/internal_admit.h"
 #include "room/server_acl.h"
+#include "user/user.h"
 
 static const char *const versions[] = { "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12" };
 
@@ -336,6 +337,31 @@ static void few_wait_for_keys(struct admitted *t)
 }
 ADMITTED(few_wait_for_keys)
 
+/* Anybody may say that an address is bound, and name the servers that are then asked. */
+static void few_look_at_who_was_bound(struct admitted *t)
+{
+	static const struct waiting_bounds all = { ADMIT_KEYS_PLACES, WAITING_PLACES, WAITING_PLACES };
+	const struct json *none = js(t->w->a, "{'l':[]}");
+	size_t place[2];
+	str alice = S("@alice:test");
+	bool exists;
+
+	none = json_get_array(none, S("l"));
+	good(users_exists(t->n.us, t->w->a, alice, &exists));
+	if (!exists)
+		good(users_add(t->n.us, t->w->a, S("alice"), STR_NONE, false, &alice));
+	for (size_t i = 0; i < ARRAY_LEN(place); i++)
+		assert_true(waiting_begin(&t->ad->waiting, &all, S("@alice:test"), &place[i]));
+	fails_with(admit_bound(t->ad, t->w->a, S("@alice:test"), none), ERR_BUSY);
+	good(admit_bound(t->ad, t->w->a, S("@bob:test"), none));
+	good(admit_bound(t->ad, t->w->a, S("@nobody:test"), none)); /* nobody is told who has an account */
+	fails_with(admit_bound(t->ad, t->w->a, S("@alice:elsewhere"), none), ERR_INVALID_PARAM);
+	waiting_end(&t->ad->waiting, place[0]);
+	good(admit_bound(t->ad, t->w->a, S("@alice:test"), none));
+	waiting_end(&t->ad->waiting, place[1]);
+}
+ADMITTED(few_look_at_who_was_bound)
+
 static void what_cannot_be_said_is_for_another_server(struct admitted *t)
 {
 	struct world *w = t->w;
@@ -396,5 +422,5 @@ TEST_MAIN(ADMITTED_TESTS(who_may_enter_does), ADMITTED_TESTS(the_room_hears_of_i
 	  ADMITTED_TESTS(versions_must_fit), ADMITTED_TESTS(what_is_no_such_join_is_refused),
 	  ADMITTED_TESTS(the_path_names_the_event), ADMITTED_TESTS(what_the_room_forbids_by_now_is_refused),
 	  ADMITTED_TESTS(restricted_joins_are_vouched_for), ADMITTED_TESTS(nobody_vouches_for_who_is_outside),
-	  ADMITTED_TESTS(few_wait_for_keys), ADMITTED_TESTS(what_cannot_be_said_is_for_another_server),
-	  ADMITTED_TESTS(who_knocks_is_shown_the_room))
+	  ADMITTED_TESTS(few_wait_for_keys), ADMITTED_TESTS(few_look_at_who_was_bound),
+	  ADMITTED_TESTS(what_cannot_be_said_is_for_another_server), ADMITTED_TESTS(who_knocks_is_shown_the_room))
