@@ -61,10 +61,11 @@ struct fed_call {
 	str path;                   /* path and query as they are sent and signed: fed_path makes it */
 	const struct json *content; /* the body; NULL: none */
 	enum fed_patience patience;
-	bool is_unsigned; /* /key/v2, which is asked without proof */
-	bool any_type;    /* the answer is no JSON: collected, not parsed */
-	size_t max_bytes; /* 0: FED_ANSWER_MAX */
-	bool patient;     /* the answer takes long to make: waited for until the deadline, in silence, too */
+	bool is_unsigned;    /* /key/v2, which is asked without proof */
+	bool any_type;       /* the answer is no JSON: collected, not parsed */
+	size_t max_bytes;    /* 0: FED_ANSWER_MAX */
+	bool patient;        /* the answer takes long to make: waited for until the deadline, in silence, too */
+	unsigned silence_ms; /* else the server is given up after so much of it; 0: as all are */
 	err *(*take)(void *ctx, str bytes); /* as client_call.take: the body piece by piece */
 	void *take_ctx;
 	const struct client_call *http; /* from the first byte on, for client_answer_header in `take` */

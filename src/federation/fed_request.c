@@ -54,6 +54,13 @@ static err *set_headers(struct fed_flight *fl)
 	return NULL;
 }
 
+static unsigned silence(const struct fed_flight *fl)
+{
+	if (fl->call->patient)
+		return UINT32_MAX;
+	return fl->call->silence_ms ? fl->call->silence_ms : (unsigned)fl->fed->opt.silence_ms;
+}
+
 err *fed_request(struct fed_flight *fl)
 {
 	const struct server_place *place = &fl->search.place;
@@ -71,7 +78,7 @@ err *fed_request(struct fed_flight *fl)
 		.connect_srv = place->srv,
 		.n_connect_srv = place->n_srv,
 		.max_bytes = call->max_bytes ? call->max_bytes : FED_ANSWER_MAX,
-		.slow_ms = call->patient ? UINT32_MAX : (unsigned)fl->fed->opt.silence_ms,
+		.slow_ms = silence(fl),
 		.take = call->take ? take : NULL,
 		.take_ctx = fl,
 		.owner = fl,

@@ -45,6 +45,22 @@ static bool collect(struct multipart *m, str *bytes, bool (*is_whole)(str held))
 
 static bool line_ends(str held) { return held.n >= 2 && str_eq(str_from(held, held.n - 2), S("\r\n")); }
 
+static str without_blanks(str line)
+{
+	while (line.n > 0 && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t'))
+		line.n--;
+	return line;
+}
+
+/* A CR within would begin a delimiter anew in the middle of one. */
+static bool is_printed(str line)
+{
+	for (size_t i = 0; i < line.n; i++)
+		if (line.p[i] < ' ' || line.p[i] == 127)
+			return false;
+	return true;
+}
+
 /* "--boundary": what separates the parts from here on. */
 static err *first_line(struct multipart *m, struct arena *a, str *bytes)
 {
@@ -52,12 +68,13 @@ static err *first_line(struct multipart *m, struct arena *a, str *bytes)
 
 	if (!collect(m, bytes, line_ends))
 		return m->held.overflow ? broken(a, "no first line") : NULL;
-	line = str_head(buf_str(&m->held), m->held.n - 2);
+	/* "may have had ... white space [which] must be presumed to have been added by a gateway" */
+	line = without_blanks(str_head(buf_str(&m->held), m->held.n - 2));
 	if (line.n == 0) { /* an empty line may stand before it */
 		buf_reset(&m->held);
 		return NULL;
 	}
-	if (!str_starts(line, S("--")) || line.n < 3 || line.n > MULTIPART_BOUNDARY_MAX + 2)
+	if (!str_starts(line, S("--")) || line.n < 3 || line.n > MULTIPART_BOUNDARY_MAX + 2 || !is_printed(line))
 		return broken(a, "no boundary");
 	buf_add(&m->border, S("\r\n"));
 	buf_add(&m->border, line);

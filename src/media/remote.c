@@ -18,6 +18,8 @@
 
 enum { REDIRECTS = 3, LOCATION_MAX = 4096, FAILED_MOST = 10000 };
 #define FAILED_US INT64_C(60000000) /* so long a failure is remembered: many look at one broken picture */
+#define FETCH_US  INT64_C(120000000)
+#define SPARE_MS  10000 /* that a server may take beyond what it is asked to wait */
 
 struct media_remote {
 	struct media_remote_options opt;
@@ -89,7 +91,7 @@ struct fetch {
 	struct media *m;
 	struct arena *a;
 	str server_name, media_id;
-	int64_t deadline_us;
+	int64_t deadline_us, wait_ms;
 	struct media_upload *up;
 	struct multipart parts;
 	str location; /* STR_NONE: the file itself came */
@@ -156,13 +158,13 @@ static err *no_file(struct fetch *f)
 
 static err *ask_signed(struct fetch *f)
 {
-	const int64_t left_ms = MAX((f->deadline_us - clock_mono_us()) / 1000, (int64_t)0);
 	struct fed_call call = {
 		.destination = f->server_name,
 		.path = fed_query(f->a,
 				  fed_path(f->a, S("/_matrix/federation/v1/media/download/"), f->media_id, STR_NONE),
-				  "timeout_ms", arena_printf(f->a, "%" PRId64, left_ms)),
+				  "timeout_ms", arena_printf(f->a, "%" PRId64, f->wait_ms)),
 		.any_type = true,
+		.silence_ms = (unsigned)f->wait_ms + SPARE_MS,
 		.max_bytes = most_bytes(f),
 		.take = take_multipart,
 		.take_ctx = f,
@@ -190,6 +192,15 @@ static err *take_file(struct fetch *f, const struct client_call *c, str bytes)
 
 static err *take_bytes(void *f, struct client_call *c, str bytes) { return take_file(f, c, bytes); }
 
+/* What is wrong with the address is the server's fault, and not our user's. */
+static err *blame_server(struct fetch *f, const err *e)
+{
+	if (e->detail != CLIENT_BAD_URL && e->detail != CLIENT_REFUSED)
+		return (err *)(uintptr_t)e;
+	return err_new(f->a, ERR_CONNECTION_FAILED, "%.*s has it where it is not asked for: %.*s",
+		       STR_ARG(f->server_name), STR_ARG(e->msg));
+}
+
 static err *ask_at(struct fetch *f, str url)
 {
 	struct client_call call = {
@@ -200,8 +211,10 @@ static err *ask_at(struct fetch *f, str url)
 		.take = take_bytes,
 		.take_ctx = f,
 	};
+	const err *e = client_one(f->m->remote->opt.client, f->a, &call, f->deadline_us);
 
-	TRY(client_one(f->m->remote->opt.client, f->a, &call, f->deadline_us));
+	if (e)
+		return blame_server(f, e);
 	if (call.status == 404)
 		return err_new(f->a, ERR_NOT_FOUND, "Not found");
 	if (call.status / 100 != 2)
@@ -226,6 +239,7 @@ static err *ask_as_before(struct fetch *f)
 			"allow_remote", S("false")),
 		.is_unsigned = true,
 		.any_type = true,
+		.silence_ms = (unsigned)f->wait_ms + SPARE_MS,
 		.max_bytes = most_bytes(f),
 		.take = take_plain,
 		.take_ctx = f,
@@ -317,13 +331,15 @@ static void land(struct media_remote *r, struct flight *f, enum err_code code)
 }
 
 static err *fetch_alone(struct media *m, struct arena *a, struct flight *flight, str server_name, str media_id,
-			int64_t deadline_us)
+			int64_t wait_until_us)
 {
+	const int64_t now = clock_mono_us();
 	struct fetch f = { .m = m,
 			   .a = a,
 			   .server_name = server_name,
 			   .media_id = media_id,
-			   .deadline_us = deadline_us,
+			   .deadline_us = now + FETCH_US,
+			   .wait_ms = MIN(MAX((wait_until_us - now) / 1000, (int64_t)0), (int64_t)MEDIA_MAX_WAIT_MS),
 			   .location = STR_NONE };
 	err *e = fetch(&f);
 
@@ -335,7 +351,7 @@ static err *fetch_alone(struct media *m, struct arena *a, struct flight *flight,
 	return e;
 }
 
-err *media_fetch(struct media *m, struct arena *a, str server_name, str media_id, int64_t deadline_us)
+err *media_fetch(struct media *m, struct arena *a, str server_name, str media_id, int64_t wait_until_us)
 {
 	struct media_remote *r = m->remote;
 	const str key = arena_join3(a, server_name, S("/"), media_id);
@@ -354,7 +370,7 @@ err *media_fetch(struct media *m, struct arena *a, str server_name, str media_id
 		return e;
 	}
 	if (f) {
-		e = wait_for(r, a, f, deadline_us);
+		e = wait_for(r, a, f, clock_mono_us() + FETCH_US);
 		lock_drop(&r->lock);
 		return e;
 	}
@@ -362,5 +378,5 @@ err *media_fetch(struct media *m, struct arena *a, str server_name, str media_id
 	*f = (struct flight){ .key = key }; /* in the arena of who fetches, which outlives it in the map */
 	(void)map_put(&r->under_way, key, f);
 	lock_drop(&r->lock);
-	return fetch_alone(m, a, f, server_name, media_id, deadline_us);
+	return fetch_alone(m, a, f, server_name, media_id, wait_until_us);
 }

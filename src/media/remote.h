@@ -19,8 +19,9 @@ struct media_remote_options { /* borrowed for the life of the service */
 void media_federate(struct media *m, const struct media_remote_options *opt);
 
 /*
- * Fetches an item, until the deadline (clock_mono_us); whoever asks for one that is being fetched waits for the same
- * outcome. Afterwards media_find has it. ERR_NOT_FOUND: the server does not have it, or is not asked; ERR_TOO_LARGE,
- * ERR_NOT_YET_UPLOADED, ERR_CONNECTION_FAILED, ERR_CONNECTION_TIMEOUT. Waits: no lock may be held.
+ * Fetches an item, which takes two minutes at most; whoever asks for one that is being fetched waits for the same
+ * outcome. One that is not uploaded yet is waited for until wait_until_us (clock_mono_us). Afterwards media_find has
+ * it. ERR_NOT_FOUND: the server does not have it, or is not asked; ERR_TOO_LARGE, ERR_NOT_YET_UPLOADED,
+ * ERR_CONNECTION_FAILED, ERR_CONNECTION_TIMEOUT. Waits: no lock may be held.
  */
-NODISCARD err *media_fetch(struct media *m, struct arena *a, str server_name, str media_id, int64_t deadline_us);
+NODISCARD err *media_fetch(struct media *m, struct arena *a, str server_name, str media_id, int64_t wait_until_us);

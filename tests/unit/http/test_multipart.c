@@ -57,6 +57,9 @@ static void bodies_are_read_however_they_are_cut(void **state)
 		{ "--b\r\n\r\ncut off\r\n--", "0[]cut off", false },
 		{ "--b\r\n\r\ncut off\r\n--b", "0[]cut off", false },
 		{ "no boundary\r\n", NULL, false },
+		{ "--b \t \r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--", "0[]one1[]two", true },
+		{ "--a\rb\r\n\r\nx\r\n--a\rb--", NULL, false },
+		{ "-- \r\n\r\nx\r\n---", NULL, false },
 		{ "--b\r\n\r\nx\r\n--bXX\r\n", NULL, false },
 		{ "--b\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b\r\n\r\n3\r\n--b\r\n\r\n4\r\n--b\r\n\r\n5\r\n--b\r\n\r\n6\r\n"
 		  "--b\r\n\r\n7\r\n--b\r\n\r\n8\r\n--b\r\n\r\n9\r\n--b--",
