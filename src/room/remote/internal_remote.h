@@ -12,7 +12,8 @@ struct remote {
 	struct rooms *rs;
 	struct lock lock;
 	struct cond moved;
-	struct map busy; /* room id -> struct busy: a room on its way in, or out of the store */
+	struct map busy;    /* room id -> struct busy: a room on its way in, or out of the store */
+	struct map joining; /* user -> how many joins of theirs are under way, in place of a pointer */
 	_Atomic bool stopping;
 	struct chore *sweeper; /* takes away what was begun and came to nothing */
 	struct metric *times;  /* of an import's pieces */

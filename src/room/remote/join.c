@@ -15,7 +15,7 @@
 #include "room/receive/internal_outlier.h"
 #include "store/joins.h"
 
-enum { SET_MEMORY = 16 << 20 };
+enum { SET_MEMORY = 16 << 20, JOINS_OF_USER = 5 };
 
 struct busy {
 	str room_id;
@@ -64,6 +64,33 @@ static void leave(struct remote *r, str room_id)
 		return; /* the last of them frees it */
 	mem_free((void *)b->room_id.p);
 	mem_free(b);
+}
+
+/* A slow server holds a thread for minutes: nobody has all of them held. */
+static err *begin_for(struct remote *r, struct arena *a, int64_t user)
+{
+	LOCKED(&r->lock);
+	const uintptr_t n = (uintptr_t)map_get_i(&r->joining, user);
+	err *e;
+
+	if (n < JOINS_OF_USER) {
+		(void)map_put_i(&r->joining, user, (void *)(n + 1));
+		return NULL;
+	}
+	e = err_new(a, ERR_LIMIT_EXCEEDED, "you are joining %d rooms of other servers already", JOINS_OF_USER);
+	e->extra = S("\"retry_after_ms\":5000");
+	return e;
+}
+
+static void end_for(struct remote *r, int64_t user)
+{
+	LOCKED(&r->lock);
+	const uintptr_t n = (uintptr_t)map_get_i(&r->joining, user);
+
+	if (n > 1)
+		(void)map_put_i(&r->joining, user, (void *)(n - 1));
+	else
+		(void)map_del_i(&r->joining, user);
 }
 
 /*
@@ -163,15 +190,17 @@ static err *try_all(struct remote *r, struct arena *a, const struct remote_cmd *
 
 err *remote_enter(struct remote *r, struct arena *a, const struct remote_cmd *cmd, bool inside, bool *out_joined)
 {
-	err *e;
+	err *e = NULL;
 
+	TRY(begin_for(r, a, cmd->by.user));
 	*out_joined = enter(r, cmd->room_id, true);
-	if (!*out_joined)
-		return NULL;
-	e = try_all(r, a, cmd, inside);
-	leave(r, cmd->room_id);
-	if (e)
-		chore_kick(r->sweeper);
+	if (*out_joined) {
+		e = try_all(r, a, cmd, inside);
+		leave(r, cmd->room_id);
+		if (e)
+			chore_kick(r->sweeper);
+	}
+	end_for(r, cmd->by.user);
 	return e;
 }
 
@@ -259,6 +288,7 @@ err *remote_new(struct arena *a, const struct remote_options *opt, struct remote
 	lock_init(&r->lock, RANK_SERVICE);
 	cond_init(&r->moved);
 	map_init(&r->busy, NULL);
+	map_init(&r->joining, NULL);
 	r->sweeper = chore_new("joins", sweep, r, opt->log, "what is left of joins could not be taken away");
 	r->rs->remote = r;
 	*out = r;
@@ -277,6 +307,7 @@ void remote_free(struct remote **remote)
 	chore_free(&r->sweeper);
 	r->rs->remote = NULL;
 	map_done(&r->busy);
+	map_done(&r->joining);
 	cond_done(&r->moved);
 	lock_done(&r->lock);
 	mem_free(r);

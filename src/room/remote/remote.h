@@ -49,7 +49,7 @@ NODISCARD err *remote_alias(struct remote *r, struct arena *a, str alias, str *o
 			    size_t *out_n);
 /* Joins through one of the servers, the first that lets us. The same room joined twice at once is fetched once. The
  * room is whole when this returns. ERR_NOT_FOUND, ERR_FORBIDDEN, ERR_CONNECTION_FAILED: what the servers said, the most
- * telling of it. */
+ * telling of it. ERR_LIMIT_EXCEEDED: the user is at several already. */
 NODISCARD err *remote_join(struct remote *r, struct arena *a, const struct remote_cmd *cmd);
 NODISCARD err *remote_knock(struct remote *r, struct arena *a, const struct remote_cmd *cmd);
 /* Rejects an invitation, or takes back a knock: tells the other servers; where none of them answers the user is out

@@ -50,6 +50,7 @@ struct scene {
 	VEC(str) asked; /* "far make_join" */
 	str sent;       /* the newest body of a PUT */
 	int hold;       /* requests for a join wait until it is 0 */
+	bool hold_make; /* ... those for its template, too */
 	int held;
 };
 static struct scene *on_stage;
@@ -261,7 +262,7 @@ static bool scene_answer(struct visit *v)
 			s->sent = arena_keep(s->a, scene_body(v));
 		s->held++;
 		cond_broadcast(&s->cond);
-		while (s->hold && str_eq(kind, S("send_join")))
+		while (s->hold && (str_eq(kind, S("send_join")) || (s->hold_make && str_eq(kind, S("make_join")))))
 			cond_wait(&s->cond, &s->lock);
 		s->held--;
 		lock_drop(&s->lock);

@@ -321,6 +321,46 @@ SCENE(a_room_is_fetched_once, "11")
 	check_room(s, both_of_us, 2);
 }
 
+static void join_another(void *arg)
+{
+	struct scene *s = arg;
+	static atomic_int number;
+	AUTO_ARENA a = arena_new();
+	struct actor by = { .user_id = S("@bob:test"), .device_id = S("D") };
+	const str room = arena_printf(a, "!other%d:%.*s", atomic_fetch_add(&number, 1), STR_ARG(s->far_name));
+	str id;
+
+	good(store_intern(s->w->b->st, a, by.user_id, &by.user));
+	assert_non_null(room_join(
+		s->w->rs, a, &(struct member_cmd){ .by = by, .room_id = room, .via = &s->far_name, .n_via = 1 }, &id));
+}
+
+/* One user's joins at a slow server do not hold all threads. */
+SCENE(a_user_joins_few_rooms_at_once, "11")
+{
+	struct world *w = s->w;
+	struct thread *t[5];
+
+	lock_take(&s->lock);
+	s->hold = 1;
+	s->hold_make = true;
+	lock_drop(&s->lock);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++)
+		t[i] = thread_start("bob", join_another, s);
+	lock_take(&s->lock);
+	while (s->held < (int)ARRAY_LEN(t))
+		cond_wait(&s->cond, &s->lock);
+	lock_drop(&s->lock);
+	fails_with(join_far(s, who(w, "bob")), ERR_LIMIT_EXCEEDED);
+	lock_take(&s->lock);
+	s->hold = 0;
+	cond_broadcast(&s->cond);
+	lock_drop(&s->lock);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++)
+		thread_join(&t[i]);
+	good(join_far(s, who(w, "bob")));
+}
+
 /* What a member more costs, in statements: the event, its place in the index of auth chains and links from there, two
  * flat rows, the name of the user. */
 SCENE(what_a_large_room_costs, "11")
@@ -553,7 +593,7 @@ TEST_MAIN(WORLD_TESTS(joins_1), WORLD_TESTS(joins_3), WORLD_TESTS(joins_6), WORL
 	  WORLD_TESTS(the_template_is_checked), WORLD_TESTS(servers_are_asked_in_turn),
 	  WORLD_TESTS(a_bad_answer_is_refused), WORLD_TESTS(bad_events_are_left_out),
 	  WORLD_TESTS(a_restricted_room_signs_for_us), WORLD_TESTS(a_room_is_fetched_once),
-	  WORLD_TESTS(what_a_large_room_costs), WORLD_TESTS(coming_back_to_a_room_that_moved_on),
-	  WORLD_TESTS(a_room_where_nobody_is), WORLD_TESTS(a_failure_leaves_no_half_room),
-	  WORLD_TESTS(a_restart_takes_away_what_was_begun), WORLD_TESTS(by_a_name_of_another_server),
-	  WORLD_TESTS(who_may_not_wait_is_told))
+	  WORLD_TESTS(a_user_joins_few_rooms_at_once), WORLD_TESTS(what_a_large_room_costs),
+	  WORLD_TESTS(coming_back_to_a_room_that_moved_on), WORLD_TESTS(a_room_where_nobody_is),
+	  WORLD_TESTS(a_failure_leaves_no_half_room), WORLD_TESTS(a_restart_takes_away_what_was_begun),
+	  WORLD_TESTS(by_a_name_of_another_server), WORLD_TESTS(who_may_not_wait_is_told))
