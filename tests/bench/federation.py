@@ -6,12 +6,13 @@
 join      a user enters rooms of 10,000 and 50,000 members of a scripted server, beside the bare cost of checking as many signatures
 inbound   events that a scripted server pushes, and how long one takes from its receipt to a client's /sync
 outbound  a message to 500 scripted servers, 100 of which take connections and never answer: how long until the others have it
-FED_MEMBERS (10000,50000), FED_SYNAPSE (1: the join of 10,000 by Synapse, too)
+FED_MEMBERS (10000,50000), FED_SYNAPSE (1: Synapse, too), FED_SYNAPSE_MEMBERS (10000: of the rooms it joins, one after the other)
 """
 import json
 import os
 import pathlib
 import queue
+import re
 import socket
 import ssl
 import statistics
@@ -23,6 +24,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "blackbox"))
 
 import nacl.bindings  # noqa: E402
+import requests  # noqa: E402
 
 import client  # noqa: E402
 from client import q, register  # noqa: E402
@@ -52,6 +54,7 @@ class Meter:
 
 
 def row(what, **figures):
+    figures["load"] = f"{os.getloadavg()[0]:.1f}"
     print(f"| {what} | " + " | ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items()) + " |", flush=True)
 
 
@@ -92,6 +95,13 @@ def bare_signatures(peer, members):
     return time.process_time() - began
 
 
+def pieces(server):
+    """How many pieces a room came in, and how many of them held the writer for more than 10 and 25 ms."""
+    text = requests.get(f"{server.url}/metrics", timeout=30).text
+    upto = {b: int(n) for b, n in re.findall(r'^hearth_room_import_piece_seconds_bucket\{le="([^"]+)"\} (\d+)$', text, re.M)}
+    return {"pieces": upto["+Inf"], "over_10_ms": upto["+Inf"] - upto["0.01"], "over_25_ms": upto["+Inf"] - upto["0.025"]} if upto else {}
+
+
 def join_by(server, name, members):
     peer = Peer()
     try:
@@ -102,13 +112,14 @@ def join_by(server, name, members):
         local = other.create_room(preset="public_chat")
         peer.aliases[f"#large:{peer.name}"] = made.room.room_id
         other.sync()
-        slowest, stop = [0.0], threading.Event()
+        waits, stop = [], threading.Event()
 
         def others_go_on():
             while not stop.is_set():
                 began = time.monotonic()
                 other.send(local)
-                slowest[0] = max(slowest[0], time.monotonic() - began)
+                waits.append((time.monotonic() - began) * 1000)
+                time.sleep(0.02)  # their cost is in the figure, too
         meanwhile = threading.Thread(target=others_go_on)
         meter = Meter(server)
         meanwhile.start()
@@ -117,7 +128,7 @@ def join_by(server, name, members):
         stop.set()
         meanwhile.join()
         row(f"join of {members} members, {name}", s=got["s"], cpu_s=got["cpu"], bare_signatures_s=bare, ratio=got["cpu"] / bare,
-            peak_MB=got["peak"], slowest_send_elsewhere_ms=slowest[0] * 1000)
+            peak_MB=got["peak"], sends_elsewhere=len(waits), p50_ms=statistics.median(waits), slowest_ms=max(waits), **pieces(server))
     finally:
         peer.close()
 
@@ -133,7 +144,8 @@ def join():
         from fed.synapse import Synapse
         server = Synapse()
         try:
-            join_by(server, "Synapse", 10000)
+            for members in map(int, os.environ.get("FED_SYNAPSE_MEMBERS", "10000").split(",")):
+                join_by(server, "Synapse", members)
         finally:
             server.close()
 
