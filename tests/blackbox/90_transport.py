@@ -12,6 +12,7 @@ import requests
 from client import register
 from fed import ca
 from fed.dns import DNS
+from fed.follower import enter
 from fed.hearth import FedServer
 from fed.peer import FED, Peer, q
 
@@ -151,6 +152,53 @@ def test_a_record_may_not_lead_to_another_name():
         server.close()
         names.close()
         peer.close()
+
+
+@pytest.mark.parametrize("host, address", [("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")])
+def test_servers_without_names(host, address):
+    """Both are what they are called: addresses, which their certificates have to be for."""
+    peer = Peer(host, address=address)
+    server = FedServer(start=False)
+    server.name = server.config["server_name"] = f"{host}:{server.fed_port}"
+    cert, key = server.authority.issue(host)
+    server.config.update(tls_certificate_path=str(cert), tls_private_key_path=str(key))
+    server.config["listeners"][1]["bind_addresses"] = [address]
+    try:
+        server.start()
+        alice = register(server)
+        room = peer.join(server, alice.create_room(preset="public_chat"), peer.user())
+        said = alice.send(room.room_id, "hello")
+        assert peer.wait_pdu(lambda e: e.get("content", {}).get("body") == "hello")["sender"].endswith(f":{server.name}")
+        heard = room.message("hello yourself", prev=[room.take(peer.wait_pdu(lambda e: room.id(e) == said))])
+        assert peer.send(server, [heard]) == {room.id(heard): {}}
+        theirs = peer.create_room()
+        assert enter(alice, theirs.room_id, peer) == theirs.room_id
+    finally:
+        server.close()
+        peer.close()
+    assert not peer.faults, peer.faults
+
+
+@pytest.mark.parametrize("delegated", ["to a port", "to a name with a record"])
+def test_a_server_is_found_where_it_says_itself(delegated):
+    """By /.well-known/matrix/server, behind a redirect: at another name, for which the certificate has to be."""
+    try:
+        web = Peer("site.test", address="127.0.77.1", port=443)
+    except PermissionError:
+        pytest.skip("port 443 of this machine is not for everybody, and delegation knows no other")
+    peer = Peer("peer.test", name="site.test")
+    names = DNS({"site.test": "127.0.77.1", "peer.test": "127.0.0.1", "_matrix-fed._tcp.peer.test": [(10, 0, peer.port, "peer.test")]})
+    web.on("GET", "/.well-known/matrix/server", lambda request: (302, "/said/elsewhere"))
+    web.on("GET", "/said/elsewhere", lambda request: (200, {"m.server": f"peer.test:{peer.port}" if delegated == "to a port" else "peer.test"}))
+    server = FedServer(dns_servers=[names.address])
+    try:
+        assert asked_by(peer, server) == 200
+        assert [r.path for r in web.requests] == ["/.well-known/matrix/server", "/said/elsewhere"]
+        assert [r.path for r in peer.requests] == ["/_matrix/key/v2/server"]
+        assert ("_matrix-fed._tcp.site.test", 33) not in names.asked
+    finally:
+        for s in (server, names, web, peer):
+            s.close()
 
 
 def test_a_stop_does_not_wait_for_another_server(fed_server, peer):

@@ -12,6 +12,7 @@ import http.server
 import itertools
 import json
 import re
+import socket
 import ssl
 import threading
 import time
@@ -66,7 +67,8 @@ NOT_FOUND = 404, {"errcode": "M_NOT_FOUND", "error": "not here"}
 
 
 class Peer:
-    def __init__(self, host="localhost", start=True, name=None):
+    def __init__(self, host="localhost", start=True, name=None, address="127.0.0.1", port=None):
+        """host is what its certificate says; address and port where it listens."""
         self.authority = ca.shared()
         self.cert = self.authority.issue(host)
         self.requests, self.pdus, self.edus, self.faults = [], [], [], []
@@ -76,7 +78,7 @@ class Peer:
         self.verify, self.answers_txn = True, lambda request: (200, {"pdus": {}})
         self.http, self.server = requests.Session(), None
         self.http.verify, self.http.trust_env = str(self.authority.pem), False
-        self.port = None
+        self.address, self.port = address, port
         self._listen()
         self.name = name or f"{host}:{self.port}"
         self.key = events.Key(self.name)
@@ -102,11 +104,16 @@ class Peer:
                     self.close_connection = True
                     return
                 kind = "application/json"
+                more = {}
+                if isinstance(answer, str):  # a redirect
+                    more, answer = {"Location": answer}, b""
                 if isinstance(answer, tuple):
                     kind, data = answer
                 else:
                     data = answer if isinstance(answer, bytes) else json.dumps(answer, ensure_ascii=False).encode()
                 self.send_response(status)
+                for name, value in more.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
@@ -117,6 +124,7 @@ class Peer:
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 128
+            address_family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
 
             def handle_error(self, request, client_address):
                 pass
@@ -126,7 +134,7 @@ class Peer:
                 sock.settimeout(60)
                 return self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), address
 
-        self.server = Server(("127.0.0.1", self.port or 0), Handler)
+        self.server = Server((self.address, self.port or 0), Handler)
         while not self.port and self.server.server_address[1] in _ports:
             used, self.server = self.server, Server(("127.0.0.1", 0), Handler)
             used.server_close()
