@@ -26,8 +26,12 @@ static void ask(struct fetch *f, struct fed_call *calls, size_t n)
 		fed_all(f->opt->fed, f->a, calls, n, call_deadline(f));
 }
 
-/* No answer at all, or a failure of the server's own: another time it may say something else. */
-static bool is_silence(const struct fed_call *c) { return c->error && (c->status == 0 || c->status >= 500); }
+/* No answer at all, none that says anything of what was asked for (our proof was not believed, what came is no JSON),
+ * or a failure of the server's own: another time it may say something else. */
+static bool is_silence(const struct fed_call *c)
+{
+	return c->error && (c->status < 400 || c->status >= 500 || c->status == 401 || c->status == 429);
+}
 
 err *fetch_ask(struct fetch *f, struct fed_call *call)
 {

@@ -202,6 +202,7 @@ static void fetched(void *ctx, const err *why)
 		/* Nobody has it: looked at anew, it finds so and goes. Else it is asked for again, a while later. */
 		if (why && why->code == ERR_NOT_FOUND)
 			s->fetches = FETCHES_MOST;
+		s->rest_us = clock_mono_us() + pause_us(s->fetches - 1, NAP_FIRST_S, FETCH_MOST_S);
 		if (s->waits && (!why || why->code == ERR_NOT_FOUND)) {
 			staged_unwait(in, s);
 			staged_ready(in, s);
@@ -236,9 +237,10 @@ static void wait_for(struct turn *t, size_t i, bool *out_fetch)
 	if (s->hopes || s->fetching || !in->begin)
 		return;
 	/* What was fetched did not help: not again at once. */
-	if (s->fetches > 0) {
-		s->again_us = clock_mono_us() + pause_us(s->fetches - 1, NAP_FIRST_S, FETCH_MOST_S);
+	if (s->rest_us > clock_mono_us()) {
+		s->again_us = s->rest_us;
 		inbound_nap(in, s->room, s->again_us);
+		return;
 	}
 	s->fetching = true;
 	*out_fetch = true;

@@ -80,7 +80,8 @@ struct staged {
 	unsigned fetches, failures;
 	bool waits, fetching;
 	bool hopes;       /* waits: for what is on its way */
-	int64_t again_us; /* waits: fetched again then; 0: not */
+	int64_t again_us; /* waits: looked at again then; 0: not */
+	int64_t rest_us;  /* what was fetched did not help: nothing is fetched before then */
 	struct ref *refs; /* waits: what for. n of them, `lacking` still are */
 	size_t n_refs, lacking;
 	str event_id; /* follows the struct */

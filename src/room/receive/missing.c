@@ -26,7 +26,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "room/internal_room.h"
+#include "room/internal_job.h"
 #include "room/policy.h"
 #include "room/receive/internal_fetch.h"
 
@@ -136,6 +136,7 @@ struct work {
 	struct map placed;     /* prev_events that have a place */
 	struct map states;     /* event id > struct prev_state */
 	size_t n_states;
+	bool busy; /* some of them are just being stored by somebody else */
 };
 
 static bool is_missing(const struct errand *e, str id)
@@ -289,6 +290,34 @@ static err *ask_by_id(struct work *w, str server)
 }
 
 /*
+ * What was missing may have come by another way while somebody was asked: such an event is not in `got`, and where it
+ * is an extremity by now, who was asked has left it out of the answer. Queued is as good as stored: who looks at the
+ * event again sees the same.
+ */
+static err *look_again(struct work *w)
+{
+	AUTO_ROOM room = NULL;
+
+	TRY(room_hold(w->m->opt.rooms, w->f.a, w->f.room_id, &room));
+	if (!room)
+		return err_new(w->f.a, ERR_NOT_FOUND, "no such room");
+	for (size_t i = 0; i < w->got.list.n; i++) {
+		const struct event *ev = w->got.list.p[i];
+
+		for (size_t k = 0; k < ev->n_prev_events; k++) {
+			const struct event_row *row;
+
+			if (is_there(w, ev->prev_events[k]))
+				continue;
+			TRY(room_row_by_id(room, ev->prev_events[k], &row));
+			if (row && !(row->flags & EVENT_OUTLIER) && !room_forgets_prev(room, row))
+				map_put(&w->placed, ev->prev_events[k], w);
+		}
+	}
+	return NULL;
+}
+
+/*
  * "What prev_events does it stand on?" An event that nobody says that of is not taken: with nothing but a state that
  * its sender made up below it, it could become the room's only extremity.
  */
@@ -311,6 +340,7 @@ static err *get_prevs(struct work *w)
 			e = ask_down(w, w->f.servers[i], earliest, n_earliest);
 		if (e && (e->code == ERR_STORE || e->code == ERR_INTERNAL))
 			return err_keep(w->f.a, e);
+		TRY(look_again(w));
 	}
 	return lacks_prevs(w, w->event) ? fetch_failed(&w->f, "what the event stands on", w->event->event_id) : NULL;
 }
@@ -369,10 +399,47 @@ static err *put_into_room(struct work *w)
 	for (size_t i = 0; i < n; i++)
 		list[i].event = vetted[i];
 	TRY(rooms_append_events(w->m->opt.rooms, w->f.a, w->f.room_id, list, n));
-	for (size_t i = 0; i < n; i++)
-		if (list[i].error)
-			log_info(w->m->opt.log, "an event that was fetched is not taken", F("room_id", w->f.room_id),
-				 F("event_id", list[i].event->event_id), F("why", list[i].error->msg));
+	for (size_t i = 0; i < n; i++) {
+		if (!list[i].error)
+			continue;
+		w->busy = w->busy || list[i].error->code == ERR_BUSY || list[i].error->code == ERR_STORE;
+		log_info(w->m->opt.log, "an event that was fetched is not taken", F("room_id", w->f.room_id),
+			 F("event_id", list[i].event->event_id), F("why", list[i].error->msg));
+	}
+	return NULL;
+}
+
+static bool is_prev(const struct event *ev, str id)
+{
+	for (size_t i = 0; i < ev->n_prev_events; i++)
+		if (str_eq(ev->prev_events[i], id))
+			return true;
+	return false;
+}
+
+/* Does the event still lack what it lacked? That nobody answered must not look as if there was nothing to be had. */
+static err *lacks_still(struct work *w)
+{
+	const struct errand *e = w->errand;
+	AUTO_ROOM room = NULL;
+	struct map known;
+
+	if (w->busy)
+		return NULL;
+	TRY(room_hold(w->m->opt.rooms, w->f.a, w->f.room_id, &room));
+	if (!room || map_get(&room->pending_ids, w->event->event_id))
+		return NULL;
+	TRY(fetch_known(&w->f, &w->event->event_id, 1, &known));
+	if (mark_has_place(&w->f, map_get(&known, w->event->event_id)))
+		return NULL;
+	TRY(fetch_known(&w->f, e->missing, e->n_missing, &known));
+	for (size_t i = 0; i < e->n_missing; i++) {
+		const struct event_mark *mark = map_get(&known, e->missing[i]);
+		const bool found = is_prev(w->event, e->missing[i]) ? mark_has_place(&w->f, mark) : mark != NULL;
+
+		if (!found && !map_get(&room->pending_ids, e->missing[i]) && !map_get(&room->storing, e->missing[i]))
+			return fetch_failed(&w->f, "some of what the event stands on", w->event->event_id);
+	}
 	return NULL;
 }
 
@@ -387,9 +454,11 @@ static err *run(struct missing *m, const struct errand *e, struct arena *a)
 	map_init(&w.states, a);
 	event_list_add(a, &w.got, w.event);
 	TRY(get_prevs(&w));
+	TRY(look_again(&w));
 	TRY(get_states(&w));
 	TRY(fetch_auth(&w.f, w.got.list.p, w.got.list.n, &w.got));
-	return put_into_room(&w);
+	TRY(put_into_room(&w));
+	return lacks_still(&w);
 }
 
 /*

@@ -18,6 +18,7 @@ struct fake_state {
 struct fake_server {
 	str name;
 	bool silent;
+	int refuses;                      /* every request, with this status; 0: does not */
 	VEC(const struct event *) events; /* by id, and for /backfill and /get_missing_events */
 	struct map hidden;                /* ids that it does not give to /get_missing_events and /backfill */
 	VEC(struct fake_state) states;
@@ -30,6 +31,8 @@ struct fake_fed {
 	VEC(str) asked;
 	struct lock lock;
 	struct fetch_hooks hooks;
+	void (*meanwhile)(void *ctx); /* done once, while the next question is under way; or NULL */
+	void *meanwhile_ctx;
 };
 
 static inline const struct event *fake_event(const struct fake_server *s, str id)
@@ -258,7 +261,12 @@ static inline void fake_ask(void *ctx, struct arena *a, struct fed_call *calls, 
 {
 	struct fake_fed *f = ctx;
 
+	void (*meanwhile)(void *) = f->meanwhile;
+
 	(void)deadline_us;
+	f->meanwhile = NULL;
+	if (meanwhile)
+		meanwhile(f->meanwhile_ctx);
 	LOCKED(&f->lock);
 	for (size_t i = 0; i < n; i++) {
 		const struct fake_server *s = NULL;
@@ -266,12 +274,15 @@ static inline void fake_ask(void *ctx, struct arena *a, struct fed_call *calls, 
 		for (size_t k = 0; k < f->n_servers; k++)
 			if (str_eq(f->server[k].name, calls[i].destination))
 				s = &f->server[k];
-		if (s && !s->silent) {
+		if (s && s->refuses) {
+			calls[i].status = s->refuses;
+			calls[i].error = err_new(a, ERR_CONNECTION_FAILED, "not now");
+		} else if (s && !s->silent) {
 			fake_answer(f, a, s, &calls[i]);
-			continue;
+		} else {
+			vec_push(f->a, &f->asked, arena_printf(f->a, "%.*s in vain", STR_ARG(calls[i].destination)));
+			calls[i].error = err_new(a, ERR_CONNECTION_FAILED, "no answer");
 		}
-		vec_push(f->a, &f->asked, arena_printf(f->a, "%.*s in vain", STR_ARG(calls[i].destination)));
-		calls[i].error = err_new(a, ERR_CONNECTION_FAILED, "no answer");
 	}
 }
 

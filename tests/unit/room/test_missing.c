@@ -249,6 +249,66 @@ static void others_are_asked(struct world *w)
 }
 WORLD(others_are_asked)
 
+struct arriving {
+	struct scene *s;
+	const struct event *event;
+};
+
+static void arrives(void *arg)
+{
+	const struct arriving *x = arg;
+
+	good(receive_one(x->s, x->event).error);
+}
+
+/* One of two that it stands on comes by /send while both are asked for: that one is not given up for the other's sake.
+ */
+static void some_of_it_comes_meanwhile(struct world *w)
+{
+	struct scene s;
+	const struct event *one, *other, *ev;
+
+	begin(&s, w, "11");
+	one = said(&s, s.base);
+	other = said(&s, s.base);
+	const str prevs[] = { one->event_id, other->event_id };
+	ev = forge_by(&s.f, S("@u:far"), "m.room.message", NULL, "{'body':'both'}", prevs, 2);
+	vec_push(w->a, &s.far->events, ev);
+	s.fed.meanwhile = arrives;
+	s.fed.meanwhile_ctx = &(struct arriving){ &s, one };
+	comes(&s, ev);
+	assert_int_equal(n_gaps(&s), 0);
+	assert_int_equal(n_extremities(w, s.id), 1);
+	end(&s);
+}
+WORLD(some_of_it_comes_meanwhile)
+
+/* Who has no time, or does not believe that it is us, has not said that there is no such event: it is asked again. */
+static void a_refusal_is_no_answer(struct world *w)
+{
+	static const struct {
+		int status;
+		enum err_code why;
+	} cases[] = {
+		{ 401, ERR_CONNECTION_FAILED }, { 429, ERR_CONNECTION_FAILED }, { 200, ERR_CONNECTION_FAILED },
+		{ 502, ERR_CONNECTION_FAILED }, { 403, ERR_NOT_FOUND },         { 404, ERR_NOT_FOUND },
+	};
+	struct scene s;
+	const struct event *c, *d;
+
+	begin(&s, w, "11");
+	c = said(&s, s.base);
+	d = said(&s, c->event_id);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		s.far->refuses = cases[i].status;
+		ok(fetch_for(&s, d, "far") == cases[i].why, "status %d", cases[i].status);
+	}
+	s.far->refuses = 0;
+	comes(&s, d);
+	end(&s);
+}
+WORLD(a_refusal_is_no_answer)
+
 /* What an answer holds beside what was asked for goes nowhere. */
 static void chatter_is_ignored(struct world *w)
 {
@@ -383,6 +443,9 @@ static void auth_events_are_asked_for(struct world *w)
 	};
 
 	good(event_build(w->a, s.f.rv, &fields, &w->opt.signer, &ev));
+	s.far->silent = true;
+	assert_int_equal(fetch_for(&s, ev, "far"), ERR_CONNECTION_FAILED);
+	s.far->silent = false;
 	comes(&s, ev);
 	assert_int_equal(fake_asked(&s.fed, "missing"), 0);
 	ok(event_row(w, named->event_id)->flags & EVENT_OUTLIER, "what it names is known now");
@@ -534,6 +597,8 @@ int main(void)
 		WORLD_TESTS(a_known_gap_is_no_news),
 		WORLD_TESTS(what_is_in_force_is_not_judged_anew),
 		WORLD_TESTS(others_are_asked),
+		WORLD_TESTS(some_of_it_comes_meanwhile),
+		WORLD_TESTS(a_refusal_is_no_answer),
 		WORLD_TESTS(chatter_is_ignored),
 		WORLD_TESTS(bad_states),
 		WORLD_TESTS(large_states_come_as_a_whole),

@@ -202,7 +202,7 @@ static bool fetch(void *ctx, const struct missing_want *want)
 		good(rooms_append_events(f->s->rw.w->rs, a, f->s->id, &r, 1));
 		good(r.error);
 	}
-	want->done(want->ctx, f->brings ? NULL : err_new(a, f->why, "no"));
+	want->done(want->ctx, f->brings || f->why == ERR_NONE ? NULL : err_new(a, f->why, "no"));
 	return true;
 }
 
@@ -260,6 +260,29 @@ static void what_is_missing_is_fetched(struct world *w)
 	inbound_end(&s.rw);
 }
 WORLD(what_is_missing_is_fetched)
+
+/* What was fetched is not what was lacking: it is not asked for again and again at once, and given up for that. */
+static void in_vain_is_not_at_once_again(struct world *w)
+{
+	struct fetcher f = { .why = ERR_NONE };
+	struct scene s;
+
+	begin(&s, w);
+	f.s = &s;
+	inbound_on_missing(s.rw.in, fetch, &f);
+	inbound_start(s.rw.in);
+	const struct event *lost = message(&s, "lost", s.base), *after = message(&s, "after", lost->event_id);
+
+	send_events(&s.rw, &after, 1);
+	inbound_await_idle(s.rw.in);
+	assert_int_equal(f.n_asked, 1);
+	assert_int_equal(n_staged(&s.rw), 1);
+	send_events(&s.rw, &lost, 1);
+	inbound_await_idle(s.rw.in);
+	ok(is_here(&s, lost) && is_here(&s, after), "both");
+	inbound_end(&s.rw);
+}
+WORLD(in_vain_is_not_at_once_again)
 
 static void a_restart_goes_on_where_it_was(struct world *w)
 {
@@ -421,17 +444,12 @@ WORLD(what_comes_during_a_join_is_kept)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD_TESTS(what_was_answered_is_in_the_room),
-		WORLD_TESTS(each_stands_for_itself),
-		WORLD_TESTS(the_acl_is_for_who_sends),
-		WORLD_TESTS(nobody_here_is_in_the_room),
-		WORLD_TESTS(others_overtake_what_waits),
-		WORLD_TESTS(what_is_missing_is_fetched),
-		WORLD_TESTS(a_restart_goes_on_where_it_was),
-		WORLD_TESTS(failing_commits_lose_nothing),
-		WORLD_TESTS(what_waits_is_bounded),
-		WORLD_TESTS(a_flood_delays_no_other_room),
-		WORLD_TESTS(what_comes_during_a_join_is_kept),
+		WORLD_TESTS(what_was_answered_is_in_the_room), WORLD_TESTS(each_stands_for_itself),
+		WORLD_TESTS(the_acl_is_for_who_sends),         WORLD_TESTS(nobody_here_is_in_the_room),
+		WORLD_TESTS(others_overtake_what_waits),       WORLD_TESTS(what_is_missing_is_fetched),
+		WORLD_TESTS(in_vain_is_not_at_once_again),     WORLD_TESTS(a_restart_goes_on_where_it_was),
+		WORLD_TESTS(failing_commits_lose_nothing),     WORLD_TESTS(what_waits_is_bounded),
+		WORLD_TESTS(a_flood_delays_no_other_room),     WORLD_TESTS(what_comes_during_a_join_is_kept),
 	};
 
 	crypto_init();
