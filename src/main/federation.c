@@ -320,6 +320,7 @@ void server_start_shared_rooms(struct server *s)
 
 void server_stop_shared_rooms(struct server *s)
 {
+	server_tell_no_presence(s);
 	if (s->services.inbound)
 		inbound_stop(s->services.inbound);
 	if (s->missing)

@@ -2,18 +2,14 @@
  * outgoing.c - what happens here and goes to other servers: each kind in the form that the specification gives it.
  *
  * The outbox knows no rooms, and rooms know no outbox: here is who hears of what. Events say themselves to whom they
- * go; news of users goes to the servers in the room (typing, receipts), or in any of their rooms (presence).
+ * go; news of users goes to the servers in the room (typing, receipts), or in any of their rooms (outgoing_presence.c).
  */
 #include "base/buf.h"
-#include "base/clock.h"
 #include "federation/outbox.h"
 #include "json/writer.h"
 #include "main/server.h"
-#include "matrix/id.h"
-#include "presence/presence.h"
 #include "room/receipt.h"
 #include "room/typing.h"
-#include "store/outbox.h"
 
 err *server_open_outbox(struct server *s)
 {
@@ -119,64 +115,6 @@ static void on_receipt(void *ctx, const struct receipt_cmd *cmd, int64_t ts)
 }
 
 /*
- * Presence. What it costs is bounded: so many servers are told of a user, and so many times a second anybody is told
- * of anybody; what is beyond that is left out, and the user's next change tells of it.
- */
-enum { PRESENCE_SERVERS = 2000, PRESENCE_A_SECOND = 1000, PRESENCE_AT_ONCE = 20000 };
-
-static bool may_tell(struct server *s, size_t n)
-{
-	const int64_t now = clock_mono_ms(), most = INT64_C(1000) * PRESENCE_AT_ONCE;
-
-	s->presence_allowance = MIN(s->presence_allowance + (now - s->presence_allowed_at) * PRESENCE_A_SECOND, most);
-	s->presence_allowed_at = now;
-	if (s->presence_allowance < (int64_t)n * 1000)
-		return false;
-	s->presence_allowance -= (int64_t)n * 1000;
-	return true;
-}
-
-static err *tell_presence(struct server *s, struct arena *a, const struct presence_view *v, const int64_t *rooms,
-			  size_t n_rooms)
-{
-	AUTO_BUF buf = BUF_INIT(16384);
-	struct jw w = jw_to(&buf);
-	AUTO_TX tx = NULL;
-	int64_t *servers;
-	str user_id;
-	size_t n;
-
-	TRY(store_read(s->store, a, &tx));
-	TRY(store_servers_of_rooms(tx, rooms, n_rooms, PRESENCE_SERVERS, &servers, &n));
-	if (n == 0 || !may_tell(s, n))
-		return NULL;
-	TRY(store_intern_text(s->store, a, v->user, &user_id));
-	jw_object(&w, NULL);
-	jw_array(&w, "push");
-	jw_object(&w, NULL);
-	jw_str(&w, "user_id", user_id);
-	jw_str(&w, "presence", presence_state_text(v->state));
-	jw_int(&w, "last_active_ago", MAX(v->last_active_ago, 0));
-	if (v->state == PRESENCE_ONLINE)
-		jw_bool(&w, "currently_active", v->currently_active);
-	if (!str_is_empty(v->status_msg))
-		jw_str(&w, "status_msg", v->status_msg);
-	while (w.depth)
-		jw_end(&w);
-	outbox_edu(s->services.outbox, servers, n, S("m.presence"), user_id, buf_str(&buf));
-	return NULL;
-}
-
-static void on_presence(void *ctx, struct arena *a, const struct presence_view *who, const int64_t *rooms, size_t n)
-{
-	struct server *s = ctx;
-	const err *e = tell_presence(s, a, who, rooms, n);
-
-	if (e)
-		log_warn(s->log, "other servers were not told of presence", F("error", e->msg));
-}
-
-/*
  * In the order of the server's life
  */
 void server_tell_of_events(struct server *s)
@@ -187,8 +125,6 @@ void server_tell_of_events(struct server *s)
 
 void server_tell_of_users(struct server *s)
 {
-	s->presence_allowed_at = clock_mono_ms();
-	s->presence_allowance = INT64_C(1000) * PRESENCE_AT_ONCE;
 	typing_on_change(s->services.typing, on_typing, s);
-	presence_on_change(s->services.presence, on_presence, s);
+	server_tell_of_presence(s);
 }

@@ -30,7 +30,7 @@ struct server {
 	struct pool *pool; /* verifies signatures along with whoever asks */
 	struct policies *policies;
 	struct missing *missing;
-	int64_t presence_allowance, presence_allowed_at; /* outgoing.c's */
+	struct outgoing_presence *outgoing_presence;
 	struct http *http;
 	size_t n_listening;                          /* sockets */
 	struct file_mark certificate_mark, key_mark; /* as they were last read */
@@ -65,6 +65,10 @@ void server_close_federation(struct server *s);
 NODISCARD err *server_open_outbox(struct server *s);
 void server_tell_of_events(struct server *s);
 void server_tell_of_users(struct server *s);
+/* outgoing_presence.c: part of it; its thread's end; after the store has closed. */
+void server_tell_of_presence(struct server *s);
+void server_tell_no_presence(struct server *s);
+void server_close_presence(struct server *s);
 
 /* networks.c: an operator's lists as networks. `deny` not said: what is no part of the public internet. */
 struct client_nets server_networks(struct arena *a, const struct config_list *deny, const struct config_list *allow);

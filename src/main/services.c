@@ -328,6 +328,7 @@ void server_close_services(struct server *s)
 	if (all->e2ee)
 		e2ee_free(&all->e2ee);
 	server_close_shared_rooms(s);
+	server_close_presence(s);
 	presence_free(&all->presence); /* the last commits told them what became of the rooms' events */
 	typing_free(&all->typing);
 	notify_free(&all->notify);

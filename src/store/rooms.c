@@ -322,6 +322,16 @@ err *store_room_server_once(struct tx *tx, int64_t room, int64_t server, int64_t
 		      BIND(B(server), B(room), B(stream)));
 }
 
+err *store_room_server_since(struct tx *tx, int64_t room, int64_t server, int64_t *out)
+{
+	struct row *row;
+
+	TRY(tx_one(tx, "SELECT since FROM room_servers WHERE room = $1 AND server = $2 AND since > 0 AND members > 0",
+		   BIND(B(room), B(server)), &row));
+	*out = row ? row_i64(row, 0) : 0;
+	return NULL;
+}
+
 err *store_room_others(struct tx *tx, int64_t room, struct room_server_row **out, size_t *out_n)
 {
 	VEC(struct room_server_row) list = { 0 };

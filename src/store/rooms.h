@@ -104,6 +104,8 @@ struct room_server_row {
 NODISCARD err *store_room_others(struct tx *tx, int64_t room, struct room_server_row **out, size_t *out_n);
 /* Has the server a joined member in the room? */
 NODISCARD err *store_room_has_server(struct tx *tx, int64_t room, int64_t server, bool *out);
+/* Since which position another server has been in the room without a break; 0: it is not. */
+NODISCARD err *store_room_server_since(struct tx *tx, int64_t room, int64_t server, int64_t *out);
 /* All, this one among them. */
 NODISCARD err *store_room_servers(struct tx *tx, int64_t room, int64_t **out, size_t *out_n);
 /* Those with most members first, at most `limit`. */

@@ -223,8 +223,29 @@ def test_typing(fed, alice, peer):
     assert peer.wait_edu("m.typing", lambda c: c["typing"]) == {"room_id": room, "user_id": alice.user_id, "typing": True}
     alice.put(f"/rooms/{q(room)}/typing/{q(alice.user_id)}", {"typing": False})
     assert peer.wait_edu("m.typing", lambda c: not c["typing"]) == {"room_id": room, "user_id": alice.user_id, "typing": False}
+    said = len(peer.edus)
     alice.put(f"/rooms/{q(room)}/typing/{q(alice.user_id)}", {"typing": True, "timeout": 100})
-    peer.wait_edu("m.typing", lambda c: c["typing"])
+    peer.wait(lambda: [e["content"]["typing"] for e in peer.edus[said:] if e["edu_type"] == "m.typing"] == [True, False], "its end by itself")
+
+
+def test_what_others_tell_is_theirs_to_spread(fed, alice, peer):
+    other = Peer()
+    try:
+        room, zoe, _ = shared(alice, fed, peer, other)
+        said = alice.send(room, "read this")
+        wait_said(peer, room, "read this")
+        peer.edu(fed, "m.typing", {"room_id": room, "user_id": zoe, "typing": True})
+        peer.edu(fed, "m.receipt", {room: {"m.read": {zoe: {"event_ids": [said], "data": {"ts": 1}}}}})
+        alice.put(f"/rooms/{q(room)}/typing/{q(alice.user_id)}", {"typing": True})
+        bob = register(fed)
+        bob.join(room)
+        bob.post(f"/rooms/{q(room)}/receipt/m.read/{q(said)}", {})
+        other.wait_edu("m.receipt", lambda c: bob.user_id in str(c))
+        other.wait_edu("m.typing")
+        assert zoe not in str(other.edus)
+    finally:
+        other.close()
+    assert not other.faults
 
 
 def test_receipts_public_ones_with_their_threads(fed, alice, peer):
@@ -235,6 +256,7 @@ def test_receipts_public_ones_with_their_threads(fed, alice, peer):
     own = alice.send(room, "my own")
     alice.post(f"/rooms/{q(room)}/receipt/m.read.private/{q(said)}", {})
     alice.post(f"/rooms/{q(room)}/receipt/m.read/{q(said)}", {"thread_id": "main"})
+    alice.post(f"/rooms/{q(room)}/receipt/m.read/{q(own)}", {})     # sending it said as much
     bob.post(f"/rooms/{q(room)}/receipt/m.read/{q(own)}", {})
     mine = peer.wait_edu("m.receipt", lambda c: alice.user_id in c.get(room, {}).get("m.read", {}))[room]
     assert set(mine) == {"m.read"}
@@ -243,6 +265,7 @@ def test_receipts_public_ones_with_their_threads(fed, alice, peer):
     his = peer.wait_edu("m.receipt", lambda c: bob.user_id in c.get(room, {}).get("m.read", {}))[room]["m.read"][bob.user_id]
     assert his["event_ids"] == [own] and "thread_id" not in his["data"]
     assert not [e for e in peer.edus if "m.read.private" in str(e)]
+    assert not [e for e in peer.edus if own in str(e["content"].get(room, {}).get("m.read", {}).get(alice.user_id))]
 
 
 def test_presence_of_who_shares_a_room(fed, alice, peer):
@@ -254,6 +277,29 @@ def test_presence_of_who_shares_a_room(fed, alice, peer):
     update, = content["push"]
     assert update["user_id"] == alice.user_id and update["presence"] == "unavailable" and update["last_active_ago"] >= 0
     assert not [e for e in peer.edus if stranger.user_id in str(e)]
+
+
+def test_presence_of_who_meets(each_fed, peer):
+    """Nobody changes: who is there is told to a server that comes into a room, and to those in a room that somebody comes into."""
+    alice, bob, carol = register(each_fed), register(each_fed), register(each_fed)
+    for user in (alice, bob, carol):
+        user.put(f"/presence/{q(user.user_id)}/status", {"presence": "unavailable", "status_msg": f"of {user.user_id}"})
+    room_id = alice.create_room(preset="public_chat")
+    carol.join(room_id)
+    peer.join(each_fed, room_id)
+
+    def said_of(user):
+        return peer.wait_edu("m.presence", lambda c: any(p["user_id"] == user.user_id for p in c["push"]))["push"][0]
+
+    assert [said_of(u)["status_msg"] for u in (alice, carol)] == [f"of {u.user_id}" for u in (alice, carol)]
+    assert not [e for e in peer.edus if bob.user_id in str(e)]
+    bob.join(room_id)
+    assert (said_of(bob)["presence"], said_of(bob)["status_msg"]) == ("unavailable", f"of {bob.user_id}")
+    # A room of theirs.
+    dora = register(each_fed)
+    dora.put(f"/presence/{q(dora.user_id)}/status", {"presence": "online"})
+    dora.post(f"/join/{q(peer.create_room('10').room_id)}?server_name={q(peer.name)}", {})
+    assert said_of(dora)["presence"] == "online"
 
 
 #

@@ -179,9 +179,9 @@ static inline void check_no_leak(struct world *w, int64_t room)
 static inline void check_nothing_left(struct world *w, int64_t room)
 {
 	static const char *const tables[] = {
-		"events",       "state_nodes",  "room_roots",   "current_state", "membership",
-		"room_servers", "room_summary", "room_heads",   "rooms",         "aliases",
-		"receipts",     "notify",       "account_data",
+		"events",       "state_nodes",  "room_roots", "current_state", "membership",
+		"room_servers", "room_summary", "room_heads", "rooms",         "aliases",
+		"outbox_left",  "receipts",     "notify",     "account_data",
 	};
 
 	ok(counted(w, "SELECT count(*) FROM auth_places WHERE 0 <> $1 AND event NOT IN (SELECT nid FROM events)",

@@ -227,12 +227,71 @@ static void a_server_speaks_for_its_own(struct world *w)
 }
 WORLD(a_server_speaks_for_its_own)
 
+/* Who is told of our users: on whichever thread, without a lock. */
+struct told {
+	struct lock lock;
+	struct cond cond;
+	str text; /* in `a` */
+	struct arena *a;
+};
+static void on_change(void *ctx, int64_t room, int64_t user, bool typing)
+{
+	struct told *told = ctx;
+
+	assert_false(lock_any_held());
+	LOCKED(&told->lock);
+	told->text =
+		arena_printf(told->a, "%.*s%d/%d%c ", STR_ARG(told->text), (int)room, (int)user, typing ? '+' : '-');
+	cond_broadcast(&told->cond);
+}
+
+static void others_are_told_of_our_users_alone(struct world *w)
+{
+	const struct actor alice = who(w, "alice"), bob = who(w, "bob");
+	const str room = make_room(w, alice, "{'preset':'public_chat'}");
+	struct told told = { .text = S(""), .a = w->a };
+	struct typing *t = typing_new(w->bus, w->rs);
+
+	good(join(w, bob, room));
+	lock_init(&told.lock, RANK_LEAF - 1);
+	cond_init(&told.cond);
+	typing_on_change(t, on_change, &told);
+	typing_set(t, 1, 10, 0); /* never began */
+	typing_set(t, 1, 10, 60000);
+	typing_set(t, 1, 10, 60000); /* goes on: is told of now and then, not each time */
+	typing_set(t, 1, 10, 0);
+	same_str(told.text, S("1/10+ 1/10- "));
+	/* Another server told of it: it tells others itself, and of its end. */
+	good(typing_told(t, w->rs, w->a, S("test"), room, bob.user_id, true));
+	good(typing_told(t, w->rs, w->a, S("test"), room, bob.user_id, false));
+	/* Who leaves says so by that. */
+	typing_set(t, room_nid(w, room), bob.user, 60000);
+	told.text = S("");
+	const struct member_cmd leave = { .by = bob, .room_id = room };
+	good(room_leave(w->rs, w->a, &leave));
+	same_str(told.text, S(""));
+	/* It ends by itself. */
+	typing_set(t, 2, 11, 1);
+	lock_take(&told.lock);
+	while (!str_eq(told.text, S("2/11+ 2/11- ")))
+		assert_true(cond_wait_until(&told.cond, &told.lock, clock_mono_us() + INT64_C(60000000)));
+	lock_drop(&told.lock);
+	typing_set(t, 2, 11, 60000);
+	typing_stop(t);
+	store_close(&w->b->st);
+	typing_free(&t);
+	cond_done(&told.cond);
+	lock_done(&told.lock);
+}
+WORLD(others_are_told_of_our_users_alone)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_list_changes_with_who_types), cmocka_unit_test(what_is_not_ended_ends_by_itself),
 		cmocka_unit_test(a_room_shows_only_so_many),     cmocka_unit_test(many_type_at_once),
 		WORLD_TESTS(who_leaves_types_no_more),           WORLD_TESTS(a_server_speaks_for_its_own),
+		WORLD_TESTS(others_are_told_of_our_users_alone),
 	};
 
 	crypto_init();

@@ -120,6 +120,42 @@ static void who_shares_a_room(struct both *b)
 }
 BOTH(who_shares_a_room)
 
+/*
+ * A server's time in a room
+ */
+struct change {
+	int64_t delta, stream, since; /* since: what is told afterwards */
+};
+
+static err *add_servers(struct tx *tx, void *arg)
+{
+	const struct change *c = arg;
+
+	return store_room_server_add(tx, 7, 9, c->delta, c->stream);
+}
+
+static void a_server_is_there_since_its_first_member_came(struct both *b)
+{
+	/* This server's own stand without a position. */
+	struct change changes[] = { { 1, 5, 5 },   { 1, 6, 5 },   { -1, 7, 5 }, { -1, 8, 0 },
+				    { 1, 11, 11 }, { -1, 12, 0 }, { 1, 0, 0 } };
+	int64_t since;
+
+	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+		AUTO_TX tx = NULL;
+
+		both_ok(store_do(b->st, b->a, add_servers, &changes[i]));
+		both_ok(store_read(b->st, b->a, &tx));
+		both_ok(store_room_server_since(tx, 7, 9, &since));
+		assert_int_equal(since, changes[i].since);
+		both_ok(store_room_server_since(tx, 8, 9, &since));
+		assert_int_equal(since, 0);
+		both_ok(store_room_server_since(tx, 7, 10, &since));
+		assert_int_equal(since, 0);
+	}
+}
+BOTH(a_server_is_there_since_its_first_member_came)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +163,7 @@ int main(void)
 		cmocka_unit_test(packed_numbers_come_back),
 		BOTH_TESTS(old_transactions_go_a_few_at_a_time),
 		BOTH_TESTS(who_shares_a_room),
+		BOTH_TESTS(a_server_is_there_since_its_first_member_came),
 	};
 
 	crypto_init();
