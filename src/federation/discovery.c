@@ -180,7 +180,9 @@ static void prepare(struct discovery *d, struct discovery_search *s)
 		.max_bytes = WELL_KNOWN_MAX_BYTES,
 	};
 	s->asked_us = clock_mono_us();
-	s->call_deadline_us = MIN(s->deadline_us, s->asked_us + WELL_KNOWN_TIME_US);
+	/* Many a server's host says nothing there (nobody listens, a firewall drops it): that leaves time to ask the
+	 * server itself. */
+	s->call_deadline_us = s->asked_us + MIN((s->deadline_us - s->asked_us) / 2, (int64_t)WELL_KNOWN_TIME_US);
 }
 
 /* In a: what is known, if it is to be believed still. Else the entry is marked as ours, or we wait at it. */

@@ -207,6 +207,29 @@ static void a_bounded_number_is_kept(void **state)
 	world_end(&w);
 }
 
+/* A host that says nothing takes half of the time at most: there is a server to be asked in the rest. */
+static void a_silent_host_leaves_time_for_the_server(void **state)
+{
+	static const struct {
+		int64_t given_s, taken_s;
+	} rows[] = { { 1, 0 }, { 10, 5 }, { 60, 10 } };
+	struct world w;
+
+	(void)state;
+	world_begin(&w, 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct discovery_search s = { 0 };
+		enum discovery_step step;
+		const int64_t second = 1000000;
+
+		good(discovery_look(w.d, w.a, S("wk.example"), clock_mono_us() + rows[i].given_s * second, &s, &step));
+		assert_int_equal(step, DISCOVERY_ASK);
+		ok((s.call_deadline_us - s.asked_us + second / 4) / second == rows[i].taken_s, "row %zu", i);
+		discovery_leave(w.d, &s);
+	}
+	world_end(&w);
+}
+
 struct asker {
 	struct world *w;
 	struct thread *thread;
@@ -247,4 +270,4 @@ static void many_ask_at_once(void **state)
 TEST_MAIN(cmocka_unit_test(every_step), cmocka_unit_test(answers_are_kept),
 	  cmocka_unit_test(a_passing_failure_keeps_the_delegation),
 	  cmocka_unit_test(failures_are_kept_for_longer_each_time), cmocka_unit_test(a_bounded_number_is_kept),
-	  cmocka_unit_test(many_ask_at_once))
+	  cmocka_unit_test(a_silent_host_leaves_time_for_the_server), cmocka_unit_test(many_ask_at_once))
