@@ -62,6 +62,12 @@ struct metric *metric_counter(const char *name, const char *help, const char *la
 	return add(name, help, labels, COUNTER);
 }
 
+void metric_counters(struct metric **out, size_t n, const char *name, const char *help, const char *const *labels)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = out[i] ? out[i] : metric_counter(name, help, labels[i]);
+}
+
 struct metric *metric_gauge(const char *name, const char *help, const char *labels)
 {
 	return add(name, help, labels, GAUGE);

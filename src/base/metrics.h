@@ -12,6 +12,8 @@ struct metric;
 
 /* help and labels are borrowed for ever; labels may be "". The same name with other labels is a further series. */
 struct metric *metric_counter(const char *name, const char *help, const char *labels);
+/* One for each label, the first time that it is called. */
+void metric_counters(struct metric **out, size_t n, const char *name, const char *help, const char *const *labels);
 struct metric *metric_gauge(const char *name, const char *help, const char *labels);
 /* Durations in microseconds, shown in seconds: buckets 100 us to 60 s. */
 struct metric *metric_histogram(const char *name, const char *help, const char *labels);

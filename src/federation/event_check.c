@@ -35,10 +35,8 @@ void events_check_count(void)
 		[CHECK_BAD_SIGNATURE] = "outcome=\"bad_signature\"",
 	};
 
-	for (size_t i = 0; i < OUTCOMES && !outcomes[i]; i++)
-		outcomes[i] = metric_counter("hearth_federation_events_checked_total",
-					     "Events of other servers by what their format, signatures and hash say",
-					     labels[i]);
+	metric_counters(outcomes, OUTCOMES, "hearth_federation_events_checked_total",
+			"Events of other servers by what their format, signatures and hash say", labels);
 }
 
 /* Those that must be good for an event to be well signed: a part of check.claims. */

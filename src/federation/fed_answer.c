@@ -46,9 +46,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void register_once(void)
 {
-	for (size_t i = 0; i < ARRAY_LEN(labels); i++)
-		outcomes[i] = metric_counter("hearth_federation_requests_total", "Requests to other servers, signed",
-					     labels[i]);
+	metric_counters(outcomes, ARRAY_LEN(labels), "hearth_federation_requests_total",
+			"Requests to other servers, signed", labels);
 }
 
 void fed_count_outcomes(void) { pthread_once(&once, register_once); }

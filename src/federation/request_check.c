@@ -38,9 +38,8 @@ void request_check_count(void)
 		[PROOF_BAD] = "outcome=\"bad_signature\"",
 	};
 
-	for (size_t i = 0; i < OUTCOMES && !outcomes[i]; i++)
-		outcomes[i] = metric_counter("hearth_federation_requests_checked_total",
-					     "Requests of other servers by what their proof is worth", labels[i]);
+	metric_counters(outcomes, OUTCOMES, "hearth_federation_requests_checked_total",
+			"Requests of other servers by what their proof is worth", labels);
 }
 
 struct request_claim {

@@ -75,9 +75,8 @@ static void register_metrics(void)
 
 	if (seconds)
 		return;
-	for (int i = 0; i < OUTCOMES; i++)
-		outcomes[i] = metric_counter("hearth_thumbnails_total", "Thumbnails asked of the process that decodes",
-					     labels[i]);
+	metric_counters(outcomes, OUTCOMES, "hearth_thumbnails_total", "Thumbnails asked of the process that decodes",
+			labels);
 	seconds = metric_histogram("hearth_thumbnail_seconds", "Making a thumbnail, waiting included", "");
 	now_at_work = metric_gauge("hearth_image_workers", "Images being decoded", "");
 	starts = metric_counter("hearth_image_keeper_starts_total", "Starts of the process that decodes", "");

@@ -27,12 +27,10 @@ static void register_metrics(void)
 		[DROP_FAILED] = "reason=\"failed\"",     [DROP_NO_ROOM] = "reason=\"no_room\"",
 	};
 
-	for (size_t i = 0; i < PDU_OUTCOMES; i++)
-		outcomes[i] = metric_counter("hearth_federation_pdus_received_total",
-					     "Events that other servers sent: what was answered", taken[i]);
-	for (size_t i = 0; i < DROP_REASONS; i++)
-		dropped[i] = metric_counter("hearth_federation_pdus_dropped_total",
-					    "Received events that did not get into a room", reasons[i]);
+	metric_counters(outcomes, PDU_OUTCOMES, "hearth_federation_pdus_received_total",
+			"Events that other servers sent: what was answered", taken);
+	metric_counters(dropped, DROP_REASONS, "hearth_federation_pdus_dropped_total",
+			"Received events that did not get into a room", reasons);
 	staged_now = metric_gauge("hearth_federation_pdus_staged", "Received events on their way into the rooms", "");
 	waiting_now = metric_gauge("hearth_federation_pdus_waiting", "Those of them that wait for other events", "");
 	seconds = metric_histogram("hearth_federation_pdu_seconds", "From receipt until the event is in its room", "");

@@ -80,11 +80,8 @@ static struct metric *const *outcome_counters(void)
 	};
 	static struct metric *counters[OUTCOMES];
 
-	for (size_t i = 0; i < OUTCOMES; i++)
-		if (!counters[i])
-			counters[i] = metric_counter("hearth_missing_events_total",
-						     "Received events whose ancestors were fetched, by what came of it",
-						     labels[i]);
+	metric_counters(counters, OUTCOMES, "hearth_missing_events_total",
+			"Received events whose ancestors were fetched, by what came of it", labels);
 	return counters;
 }
 

@@ -323,9 +323,8 @@ static void register_metrics(void)
 		[TOLD_MISSING] = "outcome=\"waits\"",       [TOLD_FAILED] = "outcome=\"failed\"",
 	};
 
-	for (size_t i = 0; i < TOLD; i++)
-		told[i] = metric_counter("hearth_room_received_total",
-					 "Events of other servers: what became of them in their rooms", labels[i]);
+	metric_counters(told, TOLD, "hearth_room_received_total",
+			"Events of other servers: what became of them in their rooms", labels);
 }
 
 static void count(const struct batch *b)

@@ -55,11 +55,8 @@ static struct metric *const *outcome_counters(void)
 	};
 	static struct metric *counters[OUTCOMES];
 
-	for (size_t i = 0; i < OUTCOMES; i++)
-		if (!counters[i])
-			counters[i] = metric_counter("hearth_backfills_total",
-						     "Gaps in rooms' histories that other servers were asked about",
-						     labels[i]);
+	metric_counters(counters, OUTCOMES, "hearth_backfills_total",
+			"Gaps in rooms' histories that other servers were asked about", labels);
 	return counters;
 }
 

@@ -88,5 +88,19 @@ static void misuse_dies(void **state)
 	assert_true(dies(same_series_again));
 }
 
+/* A service that is made once more goes on counting with the same. */
+static void one_for_each_label_once(void **state)
+{
+	static const char *const labels[] = { "by=\"a\"", "by=\"b\"" };
+	struct metric *all[2] = { NULL }, *first;
+
+	(void)state;
+	metric_counters(all, 2, "labelled_total", "Labelled.", labels);
+	first = all[1];
+	assert_true(all[0] && first && all[0] != first);
+	metric_counters(all, 2, "labelled_total", "Labelled.", labels);
+	assert_ptr_equal(all[1], first);
+}
+
 TEST_MAIN(cmocka_unit_test(the_whole_text), cmocka_unit_test(histograms), cmocka_unit_test(counting_loses_nothing),
-	  cmocka_unit_test(misuse_dies))
+	  cmocka_unit_test(one_for_each_label_once), cmocka_unit_test(misuse_dies))
