@@ -17,12 +17,8 @@
  */
 #include "matrix/internal_auth.h"
 
-#include "base/b64.h"
 #include "matrix/id.h"
-
-/* The signatures of a third-party invite times its public keys: far beyond what is in use, and no peer shall have us
- * verify for seconds. */
-enum { MAX_THIRD_PARTY_VERIFICATIONS = 128 };
+#include "matrix/third_party.h"
 
 static str join_rule(const struct auth *au)
 {
@@ -102,54 +98,6 @@ static err *check_join(struct auth *au)
 	return auth_reject(au, RULE_JOIN_OTHERWISE, "This room has an unknown join rule");
 }
 
-struct tries {
-	const struct auth *au;
-	const struct json *signed_part;
-	str bytes; /* what was signed */
-	size_t left;
-};
-
-/* Has any key of any server in `signed` signed with this public key? */
-static bool is_signed_with(struct tries *t, str public_key_text)
-{
-	const str public_key = public_key_text.n <= 44 ? b64_decode(t->au->a, public_key_text) : STR_NONE;
-
-	if (public_key.n != 32)
-		return false;
-	JSON_EACH (json_get(t->signed_part, S("signatures")), server) {
-		JSON_EACH (server->value, key) {
-			if (!str_starts(key->key, S("ed25519:")) || t->left == 0)
-				continue;
-			t->left--;
-			if (sign_verify_bytes(t->au->a, t->bytes, json_str(key->value), (const uint8_t *)public_key.p))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* "If any signature in signed matches any public key in the m.room.third_party_invite event, allow. The public
- * keys are in content of m.room.third_party_invite as: 1. A single public key in the public_key property. 2. A list of
- * public keys in the public_keys property." */
-static bool third_party_signed(const struct auth *au, const struct json *signed_part, const struct event *invite)
-{
-	struct tries t = { .au = au, .signed_part = signed_part, .left = MAX_THIRD_PARTY_VERIFICATIONS };
-	const struct json *keys = json_get_array(invite->content, S("public_keys"));
-	const str single = json_get_str(invite->content, S("public_key"));
-
-	if (sign_bytes(au->a, signed_part, &t.bytes))
-		return false;
-	if (!str_is_none(single) && is_signed_with(&t, single))
-		return true;
-	JSON_ITEMS (keys, i) {
-		const str key = json_get_str(keys->array.items[i], S("public_key"));
-
-		if (!str_is_none(key) && is_signed_with(&t, key))
-			return true;
-	}
-	return false;
-}
-
 /* "If content has a third_party_invite property" */
 static err *check_third_party_invite(struct auth *au, const struct json *third_party)
 {
@@ -179,7 +127,8 @@ static err *check_third_party_invite(struct auth *au, const struct json *third_p
 	/* "If sender does not match sender of the m.room.third_party_invite, reject." */
 	if (!str_eq(ev->sender, invite->sender))
 		return auth_reject(au, RULE_INVITE_3PID_SENDER, "The third-party invite was sent by another user");
-	if (third_party_signed(au, signed_part, invite))
+	/* "If any signature in signed matches any public key in the m.room.third_party_invite event, allow." */
+	if (third_party_signers(au->a, signed_part, invite->content, &(struct third_party_key){ 0 }, 1))
 		return auth_allow(au, RULE_INVITE_3PID_SIGNATURE);
 	/* "Otherwise, reject." */
 	return auth_reject(au, RULE_INVITE_3PID_OTHERWISE, "The third-party invite has no valid signature");

@@ -85,6 +85,14 @@ void event_parts_of(str json, struct event_parts *out)
 	assert(p == end - 1);
 }
 
+err *event_content_of(struct arena *a, const struct event_row *row, struct json **out)
+{
+	struct event_parts parts;
+
+	event_parts_of(row->json, &parts);
+	return json_parse(a, parts.content, &json_limits_event, out);
+}
+
 static err *wanted_rows(struct tx *tx, struct arena *a, const struct event_row *const *rows, size_t n,
 			struct event_row ***out, size_t *out_n)
 {

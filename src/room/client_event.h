@@ -20,6 +20,7 @@ struct event_parts {
 };
 /* Asserts that the bytes are an object of our own store. */
 void event_parts_of(str canonical, struct event_parts *out);
+NODISCARD err *event_content_of(struct arena *a, const struct event_row *row, struct json **out);
 
 /* For whom and how. */
 struct client_view {

@@ -41,9 +41,9 @@ static err *row_read(struct rooms *rs, struct arena *a, const struct outsider_ro
 	return NULL;
 }
 
-err *outsider_find(struct rooms *rs, struct arena *a, str room_id, int64_t user, struct outsider **out)
+/* Of this user, or of anybody (0). */
+static err *row_find(struct rooms *rs, struct arena *a, str room_id, int64_t user, struct outsider_row **out)
 {
-	struct outsider_row *row;
 	AUTO_TX tx = NULL;
 	int64_t room;
 
@@ -52,22 +52,24 @@ err *outsider_find(struct rooms *rs, struct arena *a, str room_id, int64_t user,
 	if (!room)
 		return NULL;
 	TRY(store_read(rs->opt.store, a, &tx));
-	TRY(store_outsider(tx, room, user, &row));
+	return user ? store_outsider(tx, room, user, out) : store_outsider_of_room(tx, room, out);
+}
+
+err *outsider_find(struct rooms *rs, struct arena *a, str room_id, int64_t user, struct outsider **out)
+{
+	struct outsider_row *row = NULL;
+
+	*out = NULL;
+	if (user)
+		TRY(row_find(rs, a, room_id, user, &row));
 	return row ? row_read(rs, a, row, room_id, out) : NULL;
 }
 
 err *outsider_room_version(struct rooms *rs, struct arena *a, str room_id, const struct room_version **out)
 {
 	struct outsider_row *row;
-	AUTO_TX tx = NULL;
-	int64_t room;
 
-	*out = NULL;
-	TRY(store_intern_find(rs->opt.store, a, room_id, &room));
-	if (!room)
-		return NULL;
-	TRY(store_read(rs->opt.store, a, &tx));
-	TRY(store_outsider_of_room(tx, room, &row));
+	TRY(row_find(rs, a, room_id, 0, &row));
 	*out = row ? room_version_find(row->version) : NULL;
 	return NULL;
 }

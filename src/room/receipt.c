@@ -16,36 +16,30 @@ struct lookup {
 	int64_t room;
 };
 
-static err *content_of_row(struct arena *a, const struct event_row *row, const struct json **out)
-{
-	struct event_parts parts;
-	struct json *content;
-
-	event_parts_of(row->json, &parts);
-	TRY(json_parse(a, parts.content, &json_limits_event, &content));
-	*out = content;
-	return NULL;
-}
-
 static err *content_by_id(void *ctx, str event_id, const struct json **out)
 {
 	const struct lookup *l = ctx;
 	struct event_row *row;
+	struct json *content;
 
 	*out = NULL;
 	TRY(store_event_by_id(l->tx, event_id, &row));
-	return row && row->room == l->room ? content_of_row(l->a, row, out) : NULL;
+	if (!row || row->room != l->room)
+		return NULL;
+	TRY(event_content_of(l->a, row, &content));
+	*out = content;
+	return NULL;
 }
 
 /* The root of the event's thread; NULL for the main timeline: also where what is called the root is not there. */
 static err *thread_of(struct tx *tx, struct arena *a, const struct event_row *row, struct event_row **out_root)
 {
 	struct lookup l = { tx, a, row->room };
-	const struct json *content;
+	struct json *content;
 	str root;
 
 	*out_root = NULL;
-	TRY(content_of_row(a, row, &content));
+	TRY(event_content_of(a, row, &content));
 	TRY(thread_root_of(content, content_by_id, &l, &root));
 	if (str_is_none(root))
 		return NULL;

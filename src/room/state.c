@@ -175,11 +175,9 @@ static err *members_then(struct room_view *v, struct rooms *rs, struct state_roo
 	if (wanted == MEMBER_ANY)
 		return NULL;
 	for (size_t i = 0; i < out->n; i++) {
-		struct event_parts parts;
 		struct json *content;
 
-		event_parts_of(out->p[i]->json, &parts);
-		TRY(json_parse(room_view_arena(v), parts.content, &json_limits_event, &content));
+		TRY(event_content_of(room_view_arena(v), out->p[i], &content));
 		if (wanted & MEMBER_MASK(membership_of_text(json_get_str(content, S("membership")))))
 			out->p[n++] = out->p[i];
 	}

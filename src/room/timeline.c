@@ -134,7 +134,6 @@ struct page {
 static err *passes_filter(struct page *p, const struct event_row *row, bool *out)
 {
 	struct json *content = NULL;
-	struct event_parts parts;
 	str type, sender;
 
 	*out = true;
@@ -142,10 +141,8 @@ static err *passes_filter(struct page *p, const struct event_row *row, bool *out
 		return NULL;
 	TRY(store_intern_text(p->rs->opt.store, p->a, row->type, &type));
 	TRY(store_intern_text(p->rs->opt.store, p->a, row->sender, &sender));
-	if (p->filter->contains_url != URL_ANY) {
-		event_parts_of(row->json, &parts);
-		TRY(json_parse(p->a, parts.content, &json_limits_event, &content));
-	}
+	if (p->filter->contains_url != URL_ANY)
+		TRY(event_content_of(p->a, row, &content));
 	*out = event_filter_match(p->filter, type, sender, content) &&
 	       event_filter_has_room(p->filter, room_view_room_id(p->view));
 	return NULL;

@@ -86,11 +86,9 @@ static err *parse_row(struct room_view *v, const struct event_row *row, struct e
 /* What an event that decides about visibility says under `member` of its content. */
 static err *said_by(struct room_view *v, const struct event_row *row, str member, str *out)
 {
-	struct event_parts parts;
 	struct json *content;
 
-	event_parts_of(row->json, &parts);
-	TRY(json_parse(v->a, parts.content, &json_limits_event, &content));
+	TRY(event_content_of(v->a, row, &content));
 	*out = json_get_str(content, member);
 	return NULL;
 }

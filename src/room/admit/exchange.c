@@ -11,10 +11,10 @@
  */
 #include "room/admit/internal_admit.h"
 
-#include "base/b64.h"
 #include "base/clock.h"
 #include "federation/fed.h"
 #include "http/client.h"
+#include "matrix/third_party.h"
 #include "room/internal_policy.h"
 #include "room/remote/internal_remote.h"
 #include "room/server_acl.h"
@@ -23,8 +23,7 @@
 enum {
 	VALIDITY_MS = 10000,
 	VALIDITY_BYTES = 16 << 10,
-	KEYS_MOST = 4,   /* that signed and are asked about */
-	TRIES_MOST = 50, /* signatures that are verified, as in the authorisation rules */
+	KEYS_MOST = 4, /* that signed and are asked about */
 	INVITES_MOST = 50,
 	BOUND_MS = 30000, /* for all invitations that an identity server tells of */
 };
@@ -41,37 +40,10 @@ struct exchange {
 /*
  * The identity server's signature
  */
-struct signing_key {
-	str public_key, url; /* url STR_NONE: "the key must be considered valid indefinitely" */
-};
 struct signing_keys {
-	struct signing_key p[KEYS_MOST];
-	size_t n, tries;
-	str bytes; /* what was signed */
+	struct third_party_key p[KEYS_MOST];
+	size_t n;
 };
-
-static bool has_signed(struct exchange *x, struct signing_keys *keys, const uint8_t public_key[32])
-{
-	JSON_EACH (json_get(x->signed_part, S("signatures")), server) {
-		JSON_EACH (server->value, key) {
-			if (!str_starts(key->key, S("ed25519:")) || keys->tries++ >= TRIES_MOST)
-				continue;
-			if (sign_verify_bytes(x->a, keys->bytes, json_str(key->value), public_key))
-				return true;
-		}
-	}
-	return false;
-}
-
-static void consider(struct exchange *x, struct signing_keys *keys, const struct json *entry)
-{
-	const str text = json_get_str(entry, S("public_key")), key = text.n <= 44 ? b64_decode(x->a, text) : STR_NONE;
-
-	if (key.n != 32 || keys->n == KEYS_MOST || !has_signed(x, keys, (const uint8_t *)key.p))
-		return;
-	keys->p[keys->n++] = (struct signing_key){ arena_keep(x->a, text),
-						   arena_keep(x->a, json_get_str(entry, S("key_validity_url"))) };
-}
 
 /* Of the invitation as the room has it: those of its keys that signed, and how who is invited is called. */
 static err *read_invitation(struct exchange *x, struct signing_keys *keys)
@@ -80,7 +52,6 @@ static err *read_invitation(struct exchange *x, struct signing_keys *keys)
 	const struct event *invite;
 	str name;
 
-	TRY(sign_bytes(x->a, x->signed_part, &keys->bytes));
 	TRY(room_hold(x->ad->opt.rooms, x->a, x->room_id, &room));
 	if (!room)
 		return err_new(x->a, ERR_NOT_FOUND, "there is no such room here");
@@ -88,9 +59,10 @@ static err *read_invitation(struct exchange *x, struct signing_keys *keys)
 	TRY(room_current_text(room, S("m.room.third_party_invite"), x->token, &invite));
 	if (!invite || !str_eq(invite->sender, x->sender))
 		return err_new(x->a, ERR_FORBIDDEN, "there is no such third-party invite in the room");
-	consider(x, keys, invite->content);
-	JSON_ITEMS (json_get_array(invite->content, S("public_keys")), i)
-		consider(x, keys, json_get_array(invite->content, S("public_keys"))->array.items[i]);
+	keys->n = third_party_signers(x->a, x->signed_part, invite->content, keys->p, KEYS_MOST);
+	for (size_t i = 0; i < keys->n; i++) /* the room's text goes with the room */
+		keys->p[i] = (struct third_party_key){ arena_keep(x->a, keys->p[i].public_key),
+						       arena_keep(x->a, keys->p[i].url) };
 	name = json_get_str(invite->content, S("display_name"));
 	if (!str_is_none(name))
 		x->display_name = arena_keep(x->a, name);
@@ -112,7 +84,7 @@ static err *check_validity(struct exchange *x, const struct signing_keys *keys)
 	struct client_call *calls = ARENA_ARRAY(x->a, struct client_call, keys->n);
 
 	for (size_t i = 0; i < keys->n; i++) {
-		const struct signing_key *k = &keys->p[i];
+		const struct third_party_key *k = &keys->p[i];
 
 		if (str_is_none(k->url))
 			return NULL;

@@ -119,11 +119,9 @@ err *served_open(struct rooms *rs, struct arena *a, struct tx *tx, str room_id, 
  */
 static err *said_by(struct served *s, const struct event_row *row, str member, str *out)
 {
-	struct event_parts parts;
 	struct json *content;
 
-	event_parts_of(row->json, &parts);
-	TRY(json_parse(s->a, parts.content, &json_limits_event, &content));
+	TRY(event_content_of(s->a, row, &content));
 	*out = json_get_str(content, member);
 	return NULL;
 }

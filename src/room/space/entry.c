@@ -19,19 +19,8 @@ struct look {
 	str room_id;
 	const struct room_version *rv;
 	struct summary_row summary;
-	const struct json *rules; /* content of m.room.join_rules; NULL: none */
+	struct json *rules; /* content of m.room.join_rules; NULL: none */
 };
-
-static err *content_of_row(struct look *l, const struct event_row *row, const struct json **out)
-{
-	struct event_parts parts;
-	struct json *content;
-
-	event_parts_of(row->json, &parts);
-	TRY(json_parse(l->a, parts.content, &json_limits_event, &content));
-	*out = content;
-	return NULL;
-}
 
 static err *read_rules(struct look *l)
 {
@@ -41,7 +30,7 @@ static err *read_rules(struct look *l)
 	TRY(store_state_get(l->tx, l->room, l->rs->summary_types[SUMMARY_JOIN_RULE], l->rs->empty, &nid));
 	if (nid)
 		TRY(store_event_by_nid(l->tx, nid, &row));
-	return row ? content_of_row(l, row, &l->rules) : NULL;
+	return row ? event_content_of(l->a, row, &l->rules) : NULL;
 }
 
 /*
@@ -314,10 +303,10 @@ static err *read_children(struct look *l, bool suggested_only, struct space_entr
 	TRY(store_events_by_nids(l->tx, nids, n, &rows, &n_rows));
 	list = ARENA_ARRAY(l->a, struct child, n_rows);
 	for (size_t i = 0; i < n_rows; i++) {
-		const struct json *content;
+		struct json *content;
 		str room_id, sender;
 
-		TRY(content_of_row(l, rows[i], &content));
+		TRY(event_content_of(l->a, rows[i], &content));
 		TRY(store_intern_text(st, l->a, rows[i]->state_key, &room_id));
 		TRY(store_intern_text(st, l->a, rows[i]->sender, &sender));
 		if (make_child(l->a, room_id, sender, content, rows[i]->origin_server_ts, suggested_only, &list[found]))
@@ -413,12 +402,7 @@ err *space_entry_remote(struct rooms *rs, struct arena *a, struct tx *tx, const 
 	return NULL;
 }
 
-/*
- * For other servers
- */
-enum { CHILDREN_TOLD = 50 };
-
-static void write_room(struct jw *w, const char *key, const struct space_entry *e)
+void space_entry_write(struct jw *w, const char *key, const struct space_entry *e)
 {
 	jw_object(w, key);
 	JSON_EACH (e->room, m) {
@@ -432,6 +416,11 @@ static void write_room(struct jw *w, const char *key, const struct space_entry *
 	jw_end(w);
 }
 
+/*
+ * For other servers
+ */
+enum { CHILDREN_TOLD = 50 };
+
 err *space_write_for_server(struct rooms *rs, struct arena *a, str room_id, str origin, bool suggested_only,
 			    struct jw *w)
 {
@@ -444,7 +433,7 @@ err *space_write_for_server(struct rooms *rs, struct arena *a, str room_id, str 
 	TRY(space_entry_local(rs, a, tx, room_id, &viewer, suggested_only, true, &root));
 	if (!root.room)
 		return err_new(a, ERR_NOT_FOUND, "Room does not exist.");
-	write_room(w, "room", &root);
+	space_entry_write(w, "room", &root);
 	jw_array(w, "children");
 	for (size_t i = 0; i < MIN(root.n_children, (size_t)CHILDREN_TOLD); i++) {
 		const str id = json_get_str(root.children[i], S("state_key"));

@@ -175,16 +175,7 @@ static void open_children(struct walk *w, const struct step *step, const struct 
 
 static void write_entry(struct walk *w, struct jw *out, const struct space_entry *e)
 {
-	jw_object(out, NULL);
-	JSON_EACH (e->room, m) {
-		jw_key(out, m->key);
-		jw_json(out, NULL, m->value);
-	}
-	jw_array(out, "children_state");
-	for (size_t i = 0; i < e->n_children; i++)
-		jw_json(out, NULL, e->children[i]);
-	jw_end(out);
-	jw_end(out);
+	space_entry_write(out, NULL, e);
 	w->last = json_get_str(e->room, S("room_id"));
 	w->shown++;
 }

@@ -31,6 +31,9 @@ NODISCARD err *space_entry_local(struct rooms *rs, struct arena *a, struct tx *t
 NODISCARD err *space_entry_remote(struct rooms *rs, struct arena *a, struct tx *tx, const struct json *given,
 				  const struct space_viewer *viewer, bool suggested_only, struct space_entry *out);
 
+/* The summary with its children_state, as both APIs have it. */
+void space_entry_write(struct jw *w, const char *key, const struct space_entry *e);
+
 /* GET /hierarchy/{roomId} of another server: writes room, children, inaccessible_children. ERR_NOT_FOUND. */
 NODISCARD err *space_write_for_server(struct rooms *rs, struct arena *a, str room_id, str origin, bool suggested_only,
 				      struct jw *w);

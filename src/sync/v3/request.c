@@ -86,7 +86,6 @@ err *run_begin(struct run *r, const struct filter *filter)
 err *row_passes(struct run *r, const struct event_filter *f, const struct event_row *row, bool *out)
 {
 	struct json *content = NULL;
-	struct event_parts parts;
 	str type, sender;
 
 	*out = true;
@@ -94,10 +93,8 @@ err *row_passes(struct run *r, const struct event_filter *f, const struct event_
 		return NULL;
 	TRY(store_intern_text(r->ss->opt.store, r->a, row->type, &type));
 	TRY(store_intern_text(r->ss->opt.store, r->a, row->sender, &sender));
-	if (f->contains_url != URL_ANY) {
-		event_parts_of(row->json, &parts);
-		TRY(json_parse(r->a, parts.content, &json_limits_event, &content));
-	}
+	if (f->contains_url != URL_ANY)
+		TRY(event_content_of(r->a, row, &content));
 	*out = event_filter_match(f, type, sender, content);
 	return NULL;
 }

@@ -69,14 +69,12 @@ err *task_member_at(struct run *r, struct task *t, struct state_root root, int64
 
 err *row_membership(struct run *r, const struct event_row *row, enum membership *out)
 {
-	struct event_parts parts;
 	struct json *content;
 
 	*out = MEMBER_NONE;
 	if (!row)
 		return NULL;
-	event_parts_of(row->json, &parts);
-	TRY(json_parse(r->a, parts.content, &json_limits_event, &content));
+	TRY(event_content_of(r->a, row, &content));
 	*out = membership_of_text(json_get_str(content, S("membership")));
 	return NULL;
 }
