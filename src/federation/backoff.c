@@ -257,6 +257,8 @@ void backoff_heard(struct fed *f, str server_name)
 	lock_drop(&b->lock);
 	if (ends)
 		tell(f, server_name);
+	if (b->heard)
+		b->heard(b->heard_ctx, server_name);
 }
 
 /* ---- the operator ---- */
@@ -325,6 +327,13 @@ void backoff_on_return(struct fed *f, void (*fn)(void *ctx, str server_name), vo
 	assert(b->n_hooks < BACKOFF_HOOKS);
 	b->hooks[b->n_hooks].fn = fn;
 	b->hooks[b->n_hooks++].ctx = ctx;
+}
+
+void backoff_on_heard(struct fed *f, void (*fn)(void *ctx, str server_name), void *ctx)
+{
+	assert(!f->backoff.heard);
+	f->backoff.heard = fn;
+	f->backoff.heard_ctx = ctx;
 }
 
 /* ---- start ---- */

@@ -37,3 +37,5 @@ NODISCARD err *backoff_all(struct fed *f, struct arena *a, struct destination_st
 /* Called when a pause ends before its time (an answer came all the same, the server talked to us, the operator's
  * reset): no lock is held, any thread, quick. To be set at start, at most BACKOFF_HOOKS. */
 void backoff_on_return(struct fed *f, void (*fn)(void *ctx, str server_name), void *ctx);
+/* Called with each backoff_heard, under the same conditions. One at most. */
+void backoff_on_heard(struct fed *f, void (*fn)(void *ctx, str server_name), void *ctx);

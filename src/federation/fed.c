@@ -171,6 +171,7 @@ void fed_batch_start(struct fed_batch *b, struct arena *a, struct fed_call *call
 	call->flight = fl;
 	call->error = NULL;
 	call->status = 0;
+	call->retry_after_ms = -1;
 	call->answer = NULL;
 	call->body = call->content_type = STR_NONE;
 	e = check(b->f, a, call);

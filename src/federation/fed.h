@@ -77,6 +77,7 @@ struct fed_call {
 	 * otherwise than Matrix. */
 	err *error;
 	int status;                /* 0: none came */
+	int64_t retry_after_ms;    /* of 429: when it is to be asked again, from then on; else, or not said: -1 */
 	struct json *answer;       /* parsed, also of an error (then maybe NULL); NULL with `take`, any_type */
 	str body;                  /* any_type: as it came */
 	str content_type;          /* of the answer */

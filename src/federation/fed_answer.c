@@ -265,6 +265,8 @@ static enum outcome read_answer(struct fed_flight *fl)
 		return good(fl);
 	if (!parse(fl, &call->answer))
 		call->answer = NULL;
+	if (call->status == 429)
+		call->retry_after_ms = retry_after(fl);
 	call->error = said_no(fl);
 	if (call->status < 400)
 		return NO_MATRIX;

@@ -16,6 +16,8 @@ struct backoff {
 		void *ctx;
 	} hooks[BACKOFF_HOOKS];
 	size_t n_hooks;
+	void (*heard)(void *ctx, str server_name); /* or NULL */
+	void *heard_ctx;
 };
 struct fed {
 	struct fed_options opt;

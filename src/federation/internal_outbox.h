@@ -15,6 +15,8 @@
 #include "federation/outbox.h"
 #include "store/outbox.h"
 
+#include <stdatomic.h>
+
 enum {
 	/* "Transactions are limited in size; they can have at most 50 PDUs and 100 EDUs." */
 	TXN_PDUS = 50,
@@ -24,6 +26,7 @@ enum {
 	PENDING_ALL = 500000,
 	CATCH_UP_ALL = 2000, /* more than these: the newest of each room */
 	EDUS_MOST = 300,     /* of a destination */
+	EDUS_ALL = 200000,   /* of all: beyond it those that fail get no more */
 	EDUS_BYTES = 32 << 20,
 	ROWS_KEPT = 1000,      /* durable EDUs of a kind that a destination can ask for anew (device lists) */
 	MESSAGES_KEPT = 10000, /* messages to its devices */
@@ -38,6 +41,8 @@ enum {
 	STALE_MS = 30000, /* typing; presence ten times as long */
 	PAUSE_LEAST_MS = 2000,
 	PAUSE_MOST_MS = 3600000,
+	HEARD_SHARE = 8,        /* of a pause of ours that has to be over before a word from there ends it ... */
+	HEARD_MOST_MS = 300000, /* ... but not more of it than this */
 	REPEAT_MS =
 		600000,   /* so long a transaction is repeated as it was; afterwards what waits is put together anew */
 	REFUSED_MOST = 3, /* 500 for one event alone, until it is taken for what is wrong */
@@ -107,7 +112,8 @@ struct destination {
 	unsigned refused; /* how often the same was */
 	int refused_status;
 	int64_t failing_since, retry_at, pause_ms, last_sent; /* ms */
-	str last_error;                                       /* owned */
+	int64_t paused_at; /* ms; since when it is left alone by ourselves, not by back-off or its own wish; else 0 */
+	str last_error;    /* owned */
 };
 
 struct outbox {
@@ -118,7 +124,8 @@ struct outbox {
 	struct map by_server, by_name;
 	struct list ready, doubtful; /* struct destination by `queue` */
 	struct list busy, idle;      /* by `all` */
-	size_t n_idle, n_flights, n_doubtful_flights, n_items, edu_bytes, n_failing;
+	size_t n_idle, n_flights, n_doubtful_flights, n_items, n_edus, edu_bytes;
+	_Atomic size_t n_failing;
 	struct wheel wheel;
 	int64_t told; /* the newest position that was told */
 	bool sleeping, stopping;
@@ -145,6 +152,8 @@ struct outbox {
 
 /* outbox.c; under the lock: the thread, where it sleeps. */
 void outbox_wake(struct outbox *o);
+/* Without it; ctx: the outbox. The server talks to us. */
+void outbox_heard(void *ctx, str server_name);
 
 /* outbox_destination.c; under the lock */
 struct destination *destination_of(struct outbox *o, int64_t server);
@@ -161,6 +170,8 @@ void destination_drop_edus(struct outbox *o, struct destination *d);
 /* It is left alone until `until` (ms; 0: for a while, longer each time), and what waits is left in the store. why: NULL
  * where nothing new is known. */
 void destination_failed(struct outbox *o, struct destination *d, const err *why, int64_t until);
+/* It talks to us. Gives whether it is asked again now. */
+bool destination_heard(struct outbox *o, struct destination *d);
 void destination_recovered(struct outbox *o, struct destination *d);
 /* Nothing waits for it any more. */
 void destination_forget(struct outbox *o, struct destination *d);

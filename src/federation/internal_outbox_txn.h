@@ -30,6 +30,10 @@ struct txn *txn_new(struct outbox *o, struct destination *d);
 void txn_landed(struct outbox *o, struct destination *d); /* it is nobody's turn any more */
 void txn_done(struct outbox *o, struct destination *d);   /* d->txn arrived, or there was nothing to say */
 
+/* outbox_tidy.c; on the thread, without the lock */
+void outbox_tidy(struct outbox *o, struct destination *d);    /* it has been away for long */
+void outbox_discard(struct outbox *o, struct destination *d); /* it is never spoken to: its rows go */
+
 /* outbox_cache.c; on the thread */
 struct sent {
 	struct list idle;

@@ -112,6 +112,19 @@ static void on_return(void *ctx, str server_name)
 	outbox_wake(o);
 }
 
+void outbox_heard(void *ctx, str server_name)
+{
+	struct outbox *o = ctx;
+	struct destination *d;
+
+	if (!o->n_failing) /* nearly always; with each request that comes in */
+		return;
+	LOCKED(&o->lock);
+	d = map_get(&o->by_name, server_name);
+	if (d && destination_heard(o, d))
+		outbox_wake(o);
+}
+
 err *outbox_new(struct arena *a, const struct outbox_options *opt, struct outbox **out)
 {
 	struct outbox *o = MEM_NEW(struct outbox);
@@ -146,8 +159,10 @@ err *outbox_new(struct arena *a, const struct outbox_options *opt, struct outbox
 		outbox_free(&o);
 		return e;
 	}
-	if (!opt->wire)
+	if (!opt->wire) {
 		backoff_on_return(opt->fed, on_return, o);
+		backoff_on_heard(opt->fed, outbox_heard, o);
+	}
 	*out = o;
 	return NULL;
 }
@@ -313,6 +328,19 @@ static struct edu_body *body_new(struct outbox *o, str type, str key, str conten
 	return b;
 }
 
+/* What happens this moment is of no use to one who hears of it much later; and what the dead will hear of once they
+ * live may not take the place of what the living are to hear. */
+static bool is_of_use(const struct outbox *o, const struct destination *d, str type, int64_t now)
+{
+	const int64_t failing_for = d->failing_since ? now - d->failing_since : 0;
+
+	if (!d->failing_since)
+		return true;
+	if (!str_eq(type, S("m.receipt")))
+		return failing_for <= STALE_MS;
+	return failing_for <= REPEAT_MS && o->n_edus < EDUS_ALL && o->edu_bytes < EDUS_BYTES / 2;
+}
+
 void outbox_edu(struct outbox *o, const int64_t *servers, size_t n, str type, str key, str content)
 {
 	const bool at_once = str_eq(type, S("m.typing"));
@@ -329,8 +357,7 @@ void outbox_edu(struct outbox *o, const int64_t *servers, size_t n, str type, st
 	for (size_t i = 0; i < n; i++) {
 		struct destination *d = destination_of(o, servers[i]);
 
-		/* What happens this moment is of no use to one who hears of it much later. */
-		if (d->failing_since && now - d->failing_since > STALE_MS && !str_eq(type, S("m.receipt"))) {
+		if (!is_of_use(o, d, type, now)) {
 			metric_add(outbox_metrics.edus_dropped, 1);
 			continue;
 		}

@@ -140,6 +140,7 @@ static void drop_edu(struct outbox *o, struct destination *d, struct edu *edu)
 	(void)map_del(&d->edus_by_name, edu->body->name);
 	list_del(&edu->node);
 	d->n_edus--;
+	o->n_edus--;
 	edu_unref(o, edu->body);
 	mem_free(edu);
 }
@@ -160,6 +161,7 @@ void destination_add_edu(struct outbox *o, struct destination *d, struct edu_bod
 	list_add_tail(&d->edus, &edu->node);
 	(void)map_put(&d->edus_by_name, body->name, edu);
 	d->n_edus++;
+	o->n_edus++;
 }
 
 struct edu_body *destination_take_edu(struct outbox *o, struct destination *d)
@@ -185,6 +187,7 @@ void destination_failed(struct outbox *o, struct destination *d, const err *why,
 		metric_set(outbox_metrics.failing, (int64_t)++o->n_failing);
 	}
 	d->retry_at = until;
+	d->paused_at = until ? 0 : now;
 	if (!until) {
 		/* Not all at the same time: an eighth more or less. */
 		d->pause_ms = MIN(MAX(2 * d->pause_ms, PAUSE_LEAST_MS), PAUSE_MOST_MS);
@@ -216,11 +219,24 @@ void destination_forget(struct outbox *o, struct destination *d)
 	save_soon(o);
 }
 
+/* What it answered may be over: a proxy before it that said 404, a database that was put back. But who refuses us and
+ * talks on is not asked each time. */
+bool destination_heard(struct outbox *o, struct destination *d)
+{
+	const int64_t now = o->opt.now();
+
+	if (!d->paused_at || d->retry_at <= now || now - d->paused_at < MIN(d->pause_ms / HEARD_SHARE, HEARD_MOST_MS))
+		return false;
+	d->retry_at = 0;
+	destination_schedule(o, d);
+	return true;
+}
+
 void destination_recovered(struct outbox *o, struct destination *d)
 {
 	if (d->failing_since)
 		metric_set(outbox_metrics.failing, (int64_t)--o->n_failing);
-	d->failing_since = d->retry_at = d->pause_ms = 0;
+	d->failing_since = d->retry_at = d->pause_ms = d->paused_at = 0;
 	mem_free((void *)d->last_error.p);
 	d->last_error = STR_NONE;
 }

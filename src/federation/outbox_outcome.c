@@ -178,85 +178,12 @@ static void release_flight(struct outbox *o, struct txn *t)
 	arena_free(&t->a);
 }
 
-/*
- * What waits for one who has been away for long
- */
-struct trim {
-	struct outbox *o;
-	int64_t server, now;
-	bool forget;
-	int64_t lists, messages;
-};
-
-static err *trim_run(struct tx *tx, void *arg)
-{
-	static const str lists[] = { STR("m.device_list_update"), STR("m.signing_key_update") };
-	struct trim *t = arg;
-	int64_t n;
-
-	t->lists = t->messages = 0;
-	if (t->forget)
-		return store_outbox_forget(tx, t->server);
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		TRY(store_outbox_edus_trim(tx, t->server, lists[i], ROWS_KEPT, t->now - WEEK_MS, 500, &n));
-		t->lists += n;
-	}
-	return store_outbox_edus_trim(tx, t->server, S("m.direct_to_device"), MESSAGES_KEPT, t->now - 4 * WEEK_MS, 500,
-				      &t->messages);
-}
-
-static void trim_after(void *arg, const err *result)
-{
-	struct trim *t = arg;
-
-	if (!result) {
-		metric_add(outbox_metrics.edus_dropped, t->lists);
-		metric_add(outbox_metrics.messages_dropped, t->messages);
-	}
-	mem_free(t);
-}
-
-/* Device lists are asked for anew by who missed some; messages wait longer. A server that shares no room any more, and
- * has not been there for a week, is forgotten. */
-static void tidy(struct outbox *o, struct destination *d)
-{
-	const int64_t now = o->opt.now();
-	AUTO_ARENA a = arena_new();
-	struct trim *t;
-	bool anywhere = true, old;
-	err *e = NULL;
-
-	lock_take(&o->lock);
-	old = d->listed && now - d->listed_since > WEEK_MS;
-	lock_drop(&o->lock);
-	if (old) {
-		AUTO_TX tx = NULL;
-
-		e = store_read(o->opt.store, a, &tx);
-		if (!e)
-			e = store_server_is_anywhere(tx, d->server, &anywhere);
-	}
-	t = MEM_NEW(struct trim);
-	*t = (struct trim){ .o = o, .server = d->server, .now = now, .forget = !e && !anywhere };
-	if (t->forget) {
-		LOCKED(&o->lock);
-		destination_forget(o, d);
-	}
-	if (!e)
-		e = store_write(o->opt.store, a, &(struct piece){ .run = trim_run, .after = trim_after, .arg = t },
-				NULL);
-	if (e)
-		mem_free(t);
-}
-
 /* "429": when it wants to be asked again; 0: it does not say. */
 static int64_t wished(const struct outbox *o, const struct fed_call *call)
 {
-	int64_t ms;
-
-	if (call->status != 429 || !json_get_int(call->answer, S("retry_after_ms"), &ms) || ms <= 0)
+	if (call->status != 429 || call->retry_after_ms < 0)
 		return 0;
-	return o->opt.now() + MIN(MAX(ms, PAUSE_LEAST_MS), PAUSE_MOST_MS);
+	return o->opt.now() + MIN(MAX(call->retry_after_ms, PAUSE_LEAST_MS), PAUSE_MOST_MS);
 }
 
 void txn_ended(struct outbox *o, struct fed_call *call)
@@ -277,7 +204,7 @@ void txn_ended(struct outbox *o, struct fed_call *call)
 	long_gone = d->failing_since && o->opt.now() - d->failing_since > PAUSE_MOST_MS;
 	lock_drop(&o->lock);
 	if (long_gone)
-		tidy(o, d);
+		outbox_tidy(o, d);
 	LOCKED(&o->lock);
 	txn_landed(o, d);
 }

@@ -312,8 +312,15 @@ static err *prepare(struct outbox *o, struct destination *d, struct arena *a, st
 /* Nothing goes to servers that we do not speak with. */
 static void renounce(struct outbox *o, struct destination *d)
 {
-	LOCKED(&o->lock);
+	bool had_rows;
+
+	lock_take(&o->lock);
+	had_rows = d->has_rows;
 	destination_forget(o, d);
+	lock_drop(&o->lock);
+	if (had_rows)
+		outbox_discard(o, d);
+	LOCKED(&o->lock);
 	txn_landed(o, d);
 }
 

@@ -296,6 +296,14 @@ err *store_outbox_edu_count(struct tx *tx, int64_t server, int64_t *out)
 	return count(tx, "SELECT COUNT(*) FROM outbox_edus WHERE server = $1", server, out);
 }
 
+err *store_outbox_edus_drop(struct tx *tx, int64_t server, size_t limit, int64_t *out_gone)
+{
+	static const char sql[] = "DELETE FROM outbox_edus WHERE id IN"
+				  " (SELECT id FROM outbox_edus WHERE server = $1 ORDER BY id LIMIT $2)";
+
+	return tx_run_count(tx, sql, BIND(B(server), B((int64_t)limit)), out_gone);
+}
+
 err *store_outbox_edus_trim(struct tx *tx, int64_t server, str type, size_t keep, int64_t before, size_t limit,
 			    int64_t *out_gone)
 {

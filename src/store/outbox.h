@@ -74,6 +74,8 @@ NODISCARD err *store_outbox_edus(struct tx *tx, int64_t server, int64_t above, s
 				 struct outbox_edu_row **out, size_t *out_n);
 NODISCARD err *store_outbox_edu_servers(struct tx *tx, int64_t **out, size_t *out_n);
 NODISCARD err *store_outbox_edu_count(struct tx *tx, int64_t server, int64_t *out);
+/* Some of them, the oldest first; out_gone: how many. */
+NODISCARD err *store_outbox_edus_drop(struct tx *tx, int64_t server, size_t limit, int64_t *out_gone);
 /* Of one type all but the newest `keep` go, and those made before `before` (ms); at most `limit`, oldest first. */
 NODISCARD err *store_outbox_edus_trim(struct tx *tx, int64_t server, str type, size_t keep, int64_t before,
 				      size_t limit, int64_t *out_gone);

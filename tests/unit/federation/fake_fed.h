@@ -137,6 +137,10 @@ void backoff_on_return(struct fed *f, void (*fn)(void *ctx, str server_name), vo
 {
 	(void)f, (void)fn, (void)ctx;
 }
+void backoff_on_heard(struct fed *f, void (*fn)(void *ctx, str server_name), void *ctx)
+{
+	(void)f, (void)fn, (void)ctx;
+}
 void fed_batch_wake(struct fed_batch *b) { (void)b; }
 
 struct fed_batch {

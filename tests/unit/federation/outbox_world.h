@@ -27,7 +27,7 @@ struct peer { /* another server; `lock` of the world */
 	bool loses;     /* takes it, and the answer does not come back */
 	bool holds;     /* its answers wait */
 	bool backed_off;
-	int64_t backed_off_until;
+	int64_t backed_off_until, retry_after_ms; /* the latter: 0: it does not say */
 	struct fed_call *held;
 
 	int64_t got[GOT_MOST]; /* events by number, the first time each */
@@ -168,8 +168,11 @@ static inline void ow_end(struct ow *w, struct fed_call *call, int status)
 {
 	struct answer *answer = ARENA_NEW(w->a, struct answer);
 
+	const int64_t retry_after_ms = ow_peer(w, call->destination)->retry_after_ms;
+
 	call->status = status;
 	call->error = NULL;
+	call->retry_after_ms = status == 429 && retry_after_ms ? retry_after_ms : -1;
 	if (status != 200)
 		call->error = err_new(w->a, ERR_CONNECTION_FAILED, status ? "it said %d" : "it did not answer", status);
 	answer->call = call;

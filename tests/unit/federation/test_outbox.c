@@ -165,6 +165,56 @@ static void back_off_is_asked_and_its_end_wakes(struct ow *w)
 }
 OUTBOX(back_off_is_asked_and_its_end_wakes)
 
+/* "429": as it wishes, within bounds, in a member or a header; and a word from there does not shorten it. */
+static void who_is_asked_too_often_says_when_to_ask(struct ow *w)
+{
+	struct peer *one = &w->peers[0];
+	int64_t e;
+
+	enter(w, 0, one);
+	WITH(w, one->status = 429; one->retry_after_ms = 600000);
+	e = say(w, 0);
+	settle(w);
+	assert_int_equal(one->n_txns, 1);
+	pass(w, 599000);
+	outbox_heard(w->o, S("one"));
+	settle(w);
+	assert_int_equal(one->n_txns, 1);
+	WITH(w, one->retry_after_ms = INT64_C(1) << 50);
+	pass(w, 2000);
+	assert_int_equal(one->n_txns, 2);
+	WITH(w, one->status = 200);
+	pass(w, PAUSE_MOST_MS + 1000);
+	assert_int_equal(one->n_txns, 3);
+	got(w, one, e);
+}
+OUTBOX(who_is_asked_too_often_says_when_to_ask)
+
+/* A proxy said 404 for an hour: where its server talks to us, it is there again. */
+static void who_answered_otherwise_and_talks_to_us_is_asked_again(struct ow *w)
+{
+	struct peer *one = &w->peers[0];
+	size_t n;
+	int64_t e;
+
+	enter(w, 0, one);
+	WITH(w, one->status = 404);
+	e = say(w, 0);
+	for (int i = 0; i < 120; i++)
+		pass(w, 60000);
+	n = one->n_txns;
+	outbox_heard(w->o, S("one"));
+	outbox_heard(w->o, S("never met"));
+	settle(w);
+	ok(one->n_txns <= n + 1, "not with each of its requests");
+	WITH(w, one->status = 200);
+	pass(w, HEARD_MOST_MS);
+	outbox_heard(w->o, S("one"));
+	settle(w);
+	got(w, one, e);
+}
+OUTBOX(who_answered_otherwise_and_talks_to_us_is_asked_again)
+
 static void the_dead_hold_up_nobody(struct ow *w)
 {
 	struct peer *live = &w->peers[5];
@@ -508,6 +558,35 @@ static void news_for_the_dead_is_bounded_and_ends(struct ow *w)
 }
 OUTBOX(news_for_the_dead_is_bounded_and_ends)
 
+/* Those who are dead for long do not gather news between their attempts, nor take the room of the living. */
+static void news_for_the_dead_leaves_room_for_the_living(struct ow *w)
+{
+	struct peer *dead = &w->peers[0], *live = &w->peers[1];
+	const int64_t to_dead[] = { dead->nid }, to_live[] = { live->nid };
+
+	enter(w, 0, dead);
+	WITH(w, dead->status = 0);
+	(void)say(w, 0);
+	pass(w, 1000);
+	lock_take(&w->o->lock);
+	w->o->edu_bytes += EDUS_BYTES / 2;
+	lock_drop(&w->o->lock);
+	outbox_edu(w->o, to_dead, 1, S("m.receipt"), S("a"), S("{}"));
+	outbox_edu(w->o, to_live, 1, S("m.receipt"), S("a"), S("{}"));
+	lock_take(&w->o->lock);
+	w->o->edu_bytes -= EDUS_BYTES / 2;
+	assert_int_equal(w->o->n_edus, 1);
+	lock_drop(&w->o->lock);
+	for (int i = 0; i < 90; i++)
+		pass(w, 60000);
+	assert_int_equal(live->n_edus, 1);
+	outbox_edu(w->o, to_dead, 1, S("m.receipt"), S("a"), S("{}"));
+	lock_take(&w->o->lock);
+	assert_int_equal(w->o->n_edus, 0);
+	lock_drop(&w->o->lock);
+}
+OUTBOX(news_for_the_dead_leaves_room_for_the_living)
+
 struct edu_write {
 	int64_t server;
 	str key, content;
@@ -571,6 +650,61 @@ static void many_rows_go_a_hundred_at_a_time(struct ow *w)
 }
 OUTBOX(many_rows_go_a_hundred_at_a_time)
 
+struct many_edus {
+	int64_t server, n;
+	str content;
+};
+static err *many_late(struct tx *tx, void *arg)
+{
+	const struct many_edus *m = arg;
+
+	for (int64_t i = 0; i < m->n; i++)
+		TRY(outbox_edu_write(tx, m->server, S("m.direct_to_device"), STR_NONE, m->content));
+	return NULL;
+}
+
+static void write_many(struct ow *w, const struct peer *p, int64_t n)
+{
+	struct many_edus m = { p->nid, n, S("{}") };
+	struct ticket *ticket;
+
+	good(store_write(w->b->st, w->a, &(struct piece){ .late = many_late, .arg = &m, .positions = n }, &ticket));
+	good(store_wait(w->a, ticket));
+	outbox_edu_tell(w->o, &p->nid, 1);
+}
+
+static err *nothing(struct tx *tx, void *arg) { return (void)tx, (void)arg, NULL; }
+
+/* What nobody waits for is written before this returns. */
+static void written(struct ow *w) { good(store_do(w->b->st, w->a, nothing, NULL)); }
+
+/* More than 500 a day was never caught up with, for one attempt a day let 500 go. */
+static void messages_to_the_dead_are_bounded(struct ow *w)
+{
+	struct peer *one = &w->peers[0];
+
+	WITH(w, one->status = 0);
+	write_many(w, one, MESSAGES_KEPT + 1700);
+	for (int i = 0; i < 4; i++)
+		pass(w, PAUSE_MOST_MS + 600000);
+	written(w);
+	assert_int_equal(counted(w, "SELECT COUNT(*) FROM outbox_edus"), MESSAGES_KEPT);
+}
+OUTBOX(messages_to_the_dead_are_bounded)
+
+static void what_is_for_those_we_do_not_speak_with_goes(struct ow *w)
+{
+	write_many(w, &w->peers[7], 30);
+	pass(w, SAVE_MS);
+	write_edu(w, &w->peers[7], STR_NONE, "{}");
+	ow_restart(w, true);
+	pass(w, SAVE_MS);
+	written(w);
+	assert_int_equal(counted(w, "SELECT COUNT(*) FROM outbox_edus"), 0);
+	assert_int_equal(w->peers[7].n_txns, 0);
+}
+OUTBOX(what_is_for_those_we_do_not_speak_with_goes)
+
 static void its_status_says_what_waits(struct ow *w)
 {
 	struct peer *one = &w->peers[0];
@@ -611,4 +745,8 @@ TEST_MAIN(OUTBOX_TESTS(everybody_in_a_room_gets_its_events_in_order),
 	  OUTBOX_TESTS(who_is_not_spoken_with_gets_nothing), OUTBOX_TESTS(news_of_the_same_replaces_what_waits),
 	  OUTBOX_TESTS(receipts_wait_for_company), OUTBOX_TESTS(news_for_the_dead_is_bounded_and_ends),
 	  OUTBOX_TESTS(what_must_not_be_lost_is_there_after_a_crash), OUTBOX_TESTS(many_rows_go_a_hundred_at_a_time),
-	  OUTBOX_TESTS(its_status_says_what_waits))
+	  OUTBOX_TESTS(its_status_says_what_waits), OUTBOX_TESTS(messages_to_the_dead_are_bounded),
+	  OUTBOX_TESTS(what_is_for_those_we_do_not_speak_with_goes),
+	  OUTBOX_TESTS(news_for_the_dead_leaves_room_for_the_living),
+	  OUTBOX_TESTS(who_answered_otherwise_and_talks_to_us_is_asked_again),
+	  OUTBOX_TESTS(who_is_asked_too_often_says_when_to_ask))
