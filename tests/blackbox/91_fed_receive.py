@@ -118,6 +118,35 @@ def test_the_acl_shuts_a_server_out(shared, each_fed, peer):
     sync_bodies(alice, room.room_id, "denied")
 
 
+def test_the_acl_shuts_out_what_is_no_event(each_fed, peer):
+    """Typing and receipts of who may not be there: those who come after them are shown, they are not."""
+    alice, room = enter(each_fed, peer)
+    shut, let = room.creator, peer.user()
+    said = alice.send(room.room_id, "read this")
+    peer.join(each_fed, room.room_id, let)
+
+    def both(user):
+        receipt = {room.room_id: {"m.read": {user: {"event_ids": [said], "data": {"ts": 1}}}}}
+        peer.send(each_fed, edus=[{"edu_type": "m.typing", "content": {"room_id": room.room_id, "user_id": user, "typing": True}},
+                                  {"edu_type": "m.receipt", "content": receipt}])
+
+    alice.set_state(room.room_id, "m.room.server_acl", {"allow": ["*"], "deny": ["localhost*"]})
+    both(shut)
+    alice.set_state(room.room_id, "m.room.server_acl", {"allow": ["*"]})
+    both(let)
+    typing, readers = set(), set()
+
+    def want(answer):
+        for e in answer["rooms"].get("join", {}).get(room.room_id, {}).get("ephemeral", {}).get("events", []) if "rooms" in answer else []:
+            if e["type"] == "m.typing":
+                typing.update(e["content"]["user_ids"])
+            else:
+                readers.update(u for kinds in e["content"].values() for u in kinds.get("m.read", {}))
+        return let in typing and let in readers
+    alice.sync_until(want)
+    assert typing == {let} and readers == {let}
+
+
 def test_others_overtake_what_lacks_its_ancestors(shared, each_fed, peer):
     """The lost event is at the peer, which answers everybody that it has nothing: only what stands on it waits."""
     alice, room = shared

@@ -310,6 +310,20 @@ def test_events_against_the_rules(fed, peer, peer_b, version):
     stage.send([e for _, e in allowed.values()])
     stage.settle(rooms)
     assert not [what for i, (what, _) in allowed.items() if not stage.stands(i)]
+
+    # What was allowed where it stands, and is not any more: kept for what builds on it, and shown to nobody.
+    theirs = [(room, row) for room in rooms for row in room.rows
+              if row["expect"] == "allow" and row["event"]["sender"] == "@bob:b" and "key" not in row["event"]]
+    where = list({room.room_id: room for room, _ in theirs}.values())
+    stage.send([r.build("m.room.member", {"membership": "ban"}, sender=stage.alice, state_key=stage.bob, prev=[r.base]) for r in where])
+    stage.settle(where)
+    late = {room.id(e): (row["what"], e) for room, row in theirs for e in [room.row_event(row)]}
+    assert late and not late.keys() & allowed.keys()
+    stage.send([e for _, e in late.values()])
+    stage.settle(where)
+    assert not [what for i, (what, _) in late.items() if not stage.stands(i)]
+    shown = {i for found in stage.guest.events.values() for i in found}
+    assert not [what for i, (what, _) in late.items() if i in shown]
     stage.unharmed()
 
 
