@@ -12,8 +12,8 @@ struct remote {
 	struct rooms *rs;
 	struct lock lock;
 	struct cond moved;
-	struct map busy;    /* room id -> struct busy: a room on its way in, or out of the store */
-	struct map joining; /* user -> how many joins of theirs are under way, in place of a pointer */
+	struct map busy;     /* room id -> struct busy: a room on its way in, or out of the store */
+	struct map entering; /* user -> how many joins and knocks of theirs are under way, in place of a pointer */
 	_Atomic bool stopping;
 	struct chore *sweeper; /* takes away what was begun and came to nothing */
 	struct metric *times;  /* of an import's pieces */
@@ -23,6 +23,7 @@ enum {
 	REMOTE_SERVERS_MOST = 20, /* that are asked for one thing */
 	REMOTE_MAKE_MS = 20000,   /* for a template, and for what is small */
 	REMOTE_HASTY_MS = 4000,   /* for all of a leave that nobody waits for */
+	REMOTE_KNOCK_MS = 60000,  /* for as long one server after the other is asked */
 	REMOTE_KEYS_MS = 15000,   /* for keys that are lacking */
 	REMOTE_JOIN_MS = 600000,  /* for the answer to a join; and for as long one server after the other is asked */
 };
@@ -99,6 +100,11 @@ NODISCARD err *remote_drop(struct remote *r, struct arena *a, int64_t room);
  */
 NODISCARD err *remote_invite_user(struct rooms *rs, struct arena *a, str room_id, struct proposal *p,
 				  str *out_event_id);
+
+/* Of a user's joins and knocks only so many are under way at once: a slow server holds a thread for minutes, and nobody
+ * has all of them held. ERR_LIMIT_EXCEEDED; else remote_entered follows. */
+NODISCARD err *remote_entering(struct remote *r, struct arena *a, int64_t user);
+void remote_entered(struct remote *r, int64_t user);
 
 /* remote_join's, which says whether it was this call that joined: else somebody else's brought the room here, and the
  * door is open as in any room. */

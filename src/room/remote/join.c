@@ -15,7 +15,7 @@
 #include "room/receive/internal_outlier.h"
 #include "store/joins.h"
 
-enum { SET_MEMORY = 16 << 20, JOINS_OF_USER = 5 };
+enum { SET_MEMORY = 16 << 20, ENTERING_MOST = 5 };
 
 struct busy {
 	str room_id;
@@ -66,31 +66,30 @@ static void leave(struct remote *r, str room_id)
 	mem_free(b);
 }
 
-/* A slow server holds a thread for minutes: nobody has all of them held. */
-static err *begin_for(struct remote *r, struct arena *a, int64_t user)
+err *remote_entering(struct remote *r, struct arena *a, int64_t user)
 {
 	LOCKED(&r->lock);
-	const uintptr_t n = (uintptr_t)map_get_i(&r->joining, user);
+	const uintptr_t n = (uintptr_t)map_get_i(&r->entering, user);
 	err *e;
 
-	if (n < JOINS_OF_USER) {
-		(void)map_put_i(&r->joining, user, (void *)(n + 1));
+	if (n < ENTERING_MOST) {
+		(void)map_put_i(&r->entering, user, (void *)(n + 1));
 		return NULL;
 	}
-	e = err_new(a, ERR_LIMIT_EXCEEDED, "you are joining %d rooms of other servers already", JOINS_OF_USER);
+	e = err_new(a, ERR_LIMIT_EXCEEDED, "you are at the doors of %d rooms of other servers already", ENTERING_MOST);
 	e->extra = S("\"retry_after_ms\":5000");
 	return e;
 }
 
-static void end_for(struct remote *r, int64_t user)
+void remote_entered(struct remote *r, int64_t user)
 {
 	LOCKED(&r->lock);
-	const uintptr_t n = (uintptr_t)map_get_i(&r->joining, user);
+	const uintptr_t n = (uintptr_t)map_get_i(&r->entering, user);
 
 	if (n > 1)
-		(void)map_put_i(&r->joining, user, (void *)(n - 1));
+		(void)map_put_i(&r->entering, user, (void *)(n - 1));
 	else
-		(void)map_del_i(&r->joining, user);
+		(void)map_del_i(&r->entering, user);
 }
 
 /*
@@ -192,7 +191,7 @@ err *remote_enter(struct remote *r, struct arena *a, const struct remote_cmd *cm
 {
 	err *e = NULL;
 
-	TRY(begin_for(r, a, cmd->by.user));
+	TRY(remote_entering(r, a, cmd->by.user));
 	*out_joined = enter(r, cmd->room_id, true);
 	if (*out_joined) {
 		e = try_all(r, a, cmd, inside);
@@ -200,7 +199,7 @@ err *remote_enter(struct remote *r, struct arena *a, const struct remote_cmd *cm
 		if (e)
 			chore_kick(r->sweeper);
 	}
-	end_for(r, cmd->by.user);
+	remote_entered(r, cmd->by.user);
 	return e;
 }
 
@@ -288,7 +287,7 @@ err *remote_new(struct arena *a, const struct remote_options *opt, struct remote
 	lock_init(&r->lock, RANK_SERVICE);
 	cond_init(&r->moved);
 	map_init(&r->busy, NULL);
-	map_init(&r->joining, NULL);
+	map_init(&r->entering, NULL);
 	r->sweeper = chore_new("joins", sweep, r, opt->log, "what is left of joins could not be taken away");
 	r->rs->remote = r;
 	*out = r;
@@ -307,7 +306,7 @@ void remote_free(struct remote **remote)
 	chore_free(&r->sweeper);
 	r->rs->remote = NULL;
 	map_done(&r->busy);
-	map_done(&r->joining);
+	map_done(&r->entering);
 	cond_done(&r->moved);
 	lock_done(&r->lock);
 	mem_free(r);

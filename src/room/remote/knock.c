@@ -53,13 +53,14 @@ static err *knock_through(struct remote *r, struct arena *a, const struct making
 	return outsider_put(r->rs, a, &cmd, &inside);
 }
 
-err *remote_knock(struct remote *r, struct arena *a, const struct remote_cmd *cmd)
+static err *knock(struct remote *r, struct arena *a, const struct remote_cmd *cmd)
 {
 	struct making m = { .what = "make_knock",
 			    .room_id = cmd->room_id,
 			    .user_id = cmd->by.user_id,
 			    .to = MEMBER_KNOCK,
 			    .patience = FED_ANYWAY };
+	const int64_t until = clock_mono_us() + INT64_C(1000) * REMOTE_KNOCK_MS;
 	struct server_names servers;
 	err *worst = NULL;
 	int64_t room;
@@ -68,14 +69,25 @@ err *remote_knock(struct remote *r, struct arena *a, const struct remote_cmd *cm
 	TRY(member_content(r->rs, a, cmd->by.user_id, MEMBER_KNOCK, cmd->reason, cmd->extra, &m.content));
 	TRY(remote_servers(r, a, cmd, &servers));
 	for (size_t i = 0; i < servers.n; i++) {
-		err *e = knock_through(r, a, &m, servers.p[i]);
+		AUTO_ARENA one = arena_new();
+		err *e = knock_through(r, one, &m, servers.p[i]);
 
 		if (!e)
 			return NULL;
-		worst = remote_telling(worst, e);
-		if (remote_is_final(e))
+		worst = remote_telling(worst, err_keep(a, e));
+		if (remote_is_final(e) || clock_mono_us() > until)
 			break;
 	}
 	return worst ? remote_for_client(a, worst)
 		     : err_new(a, ERR_NOT_FOUND, "no server is known that is in the room");
+}
+
+err *remote_knock(struct remote *r, struct arena *a, const struct remote_cmd *cmd)
+{
+	err *e;
+
+	TRY(remote_entering(r, a, cmd->by.user));
+	e = knock(r, a, cmd);
+	remote_entered(r, cmd->by.user);
+	return e;
 }

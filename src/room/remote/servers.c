@@ -110,6 +110,8 @@ err *remote_for_client(struct arena *a, err *e)
 	case ERR_NOT_JSON:
 	case ERR_UNRECOGNIZED:
 		return err_new(a, ERR_CONNECTION_FAILED, "%.*s", STR_ARG(e->msg));
+	case ERR_TOO_LARGE: /* what it said, not what was asked of us */
+		return err_new(a, ERR_REMOTE_TOO_LARGE, "%.*s", STR_ARG(e->msg));
 	default:
 		return e;
 	}

@@ -10,6 +10,8 @@
 
 #include "base/clock.h"
 
+enum { TEMPLATE_MOST = 256 << 10 }; /* an event, with white space and escapes */
+
 static err *bad(struct arena *a, str server, const char *what)
 {
 	return err_new(a, ERR_CONNECTION_FAILED, "%.*s gave an event to sign that %s", STR_ARG(server), what);
@@ -137,7 +139,9 @@ static err *build(struct remote *r, struct arena *a, const struct making *m, str
 
 err *remote_make(struct remote *r, struct arena *a, const struct making *m, str server, struct made *out)
 {
-	struct fed_call call = { .destination = server, .path = make_path(a, m), .patience = m->patience };
+	struct fed_call call = {
+		.destination = server, .path = make_path(a, m), .patience = m->patience, .max_bytes = TEMPLATE_MOST
+	};
 	const struct json *t;
 
 	TRY(fed_one(r->opt.fed, a, &call,

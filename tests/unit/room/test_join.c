@@ -160,6 +160,10 @@ SCENE(the_template_is_checked, "11")
 		   i, e ? err_errcode(e->code) : "none");
 		ok(!scene_was_asked(s, "far.example send_join"), "lie %zu", i);
 	}
+	/* Nobody gives a megabyte to sign. */
+	s->template_text = arena_printf(w->a, "{%*s%.*s", 300000, "", STR_ARG(str_from(right, 1)));
+	fails_with(join_far(s, by), ERR_REMOTE_TOO_LARGE);
+	ok(!scene_was_asked(s, "far.example send_join"), "signed");
 	/* Of the content nothing is taken over. */
 	const char *at = memmem(right.p, right.n, "\"membership\":\"join\"", 19);
 	s->template_text = arena_printf(w->a, "%.*s\"displayname\":\"Eve\",%s", (int)(at - right.p), right.p, at);
@@ -225,6 +229,8 @@ SCENE(a_bad_answer_is_refused, "11")
 		fails_with(join_far(s, by), ERR_CONNECTION_FAILED);
 		assert_int_equal(room_nid(w, s->f.room_id), 0);
 	}
+	s->join_answer = arena_printf(w->a, "{\"state\":[{%*s}]}", 300000, "");
+	fails_with(join_far(s, by), ERR_REMOTE_TOO_LARGE);
 	/* The join rules are not as they were signed: then the room lets nobody in. */
 	at = memmem(right.p, right.n, "\"join_rule\":\"public\"", 20);
 	s->join_answer = arena_printf(w->a, "%.*s\"join_rule\":\"invite\"%s", (int)(at - right.p), right.p, at + 20);
@@ -340,6 +346,7 @@ SCENE(a_user_joins_few_rooms_at_once, "11")
 {
 	struct world *w = s->w;
 	struct thread *t[5];
+	str id;
 
 	lock_take(&s->lock);
 	s->hold = 1;
@@ -352,6 +359,11 @@ SCENE(a_user_joins_few_rooms_at_once, "11")
 		cond_wait(&s->cond, &s->lock);
 	lock_drop(&s->lock);
 	fails_with(join_far(s, who(w, "bob")), ERR_LIMIT_EXCEEDED);
+	fails_with(room_knock(w->rs, w->a,
+			      &(struct member_cmd){
+				      .by = who(w, "bob"), .room_id = s->f.room_id, .via = &s->far_name, .n_via = 1 },
+			      &id),
+		   ERR_LIMIT_EXCEEDED);
 	lock_take(&s->lock);
 	s->hold = 0;
 	cond_broadcast(&s->cond);
