@@ -54,6 +54,15 @@ def test_servers_are_not_served_where_they_should_not_be(path):
         server.close()
 
 
+def test_behind_a_proxy_that_has_the_certificate(fed, peer):
+    """Without TLS, on the listener that clients use as well: the proof is of what was asked, however it came."""
+    user = register(fed)
+    target = f"{FED}/v1/query/profile?user_id={q(user.user_id)}"
+    proof = {"Authorization": peer.authorization("GET", fed.name, target), "X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    assert requests.get(fed.url + target, headers=proof, timeout=30).status_code == 200
+    assert requests.get(fed.url + target.replace("profile", "directory"), headers=proof, timeout=30).status_code == 401
+
+
 def shown(port):
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

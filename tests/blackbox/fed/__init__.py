@@ -8,5 +8,6 @@ hearth.py a Hearth that speaks federation over TLS
 synapse.py a Synapse from PyPI, as a living peer
 dns.py    names on loopback: A and SRV records
 follower.py all that a client has heard, whenever it came
+hostile.py the security corpus as a server sends it
 net.py    a wire in front of a server, which can be cut
 """
