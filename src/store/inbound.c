@@ -86,26 +86,40 @@ err *store_inbound_unstage(struct tx *tx, const int64_t *ids, size_t n)
 	return n ? tx_run(tx, "DELETE FROM inbound_events WHERE id IN $1", BIND(B(list))) : NULL;
 }
 
+/* The first five columns are what both readers have. */
+static err *read_rows(struct rows **rs, struct arena *a, bool with_json, struct inbound_row **out, size_t *out_n)
+{
+	VEC(struct inbound_row) list = { 0 };
+
+	while (rows_next(*rs)) {
+		struct inbound_row row = {
+			.id = rows_i64(*rs, 0),
+			.room = rows_i64(*rs, 1),
+			.origin = rows_i64(*rs, 2),
+			.received = rows_i64(*rs, 3),
+			.event_id = rows_str(*rs, 4),
+		};
+
+		if (with_json)
+			row.json = rows_str(*rs, 5);
+		else
+			row.size = rows_i64(*rs, 5);
+		vec_push(a, &list, row);
+	}
+	TRY(rows_end(rs));
+	*out = list.p;
+	*out_n = list.n;
+	return NULL;
+}
+
 err *store_inbound_list(struct tx *tx, int64_t above, size_t limit, struct inbound_row **out, size_t *out_n)
 {
 	static const char sql[] = "SELECT id, room, origin, received, event_id, length(json) FROM inbound_events"
 				  " WHERE id > $1 ORDER BY id LIMIT $2";
-	VEC(struct inbound_row) list = { 0 };
 	struct rows *rs;
 
 	TRY(tx_query(tx, sql, BIND(B(above), B((int64_t)limit)), &rs));
-	while (rows_next(rs))
-		vec_push(tx_arena(tx), &list,
-			 (struct inbound_row){ .id = rows_i64(rs, 0),
-					       .room = rows_i64(rs, 1),
-					       .origin = rows_i64(rs, 2),
-					       .received = rows_i64(rs, 3),
-					       .event_id = rows_str(rs, 4),
-					       .size = rows_i64(rs, 5) });
-	TRY(rows_end(&rs));
-	*out = list.p;
-	*out_n = list.n;
-	return NULL;
+	return read_rows(&rs, tx_arena(tx), false, out, out_n);
 }
 
 err *store_inbound_read(struct tx *tx, const int64_t *ids, size_t n, struct inbound_row **out, size_t *out_n)
@@ -113,20 +127,8 @@ err *store_inbound_read(struct tx *tx, const int64_t *ids, size_t n, struct inbo
 	static const char sql[] = "SELECT id, room, origin, received, event_id, json FROM inbound_events"
 				  " WHERE id IN $1 ORDER BY id";
 	const struct i64s wanted = { ids, n };
-	VEC(struct inbound_row) list = { 0 };
 	struct rows *rs;
 
 	TRY(tx_query(tx, sql, BIND(B(wanted)), &rs));
-	while (rows_next(rs))
-		vec_push(tx_arena(tx), &list,
-			 (struct inbound_row){ .id = rows_i64(rs, 0),
-					       .room = rows_i64(rs, 1),
-					       .origin = rows_i64(rs, 2),
-					       .received = rows_i64(rs, 3),
-					       .event_id = rows_str(rs, 4),
-					       .json = rows_str(rs, 5) });
-	TRY(rows_end(&rs));
-	*out = list.p;
-	*out_n = list.n;
-	return NULL;
+	return read_rows(&rs, tx_arena(tx), true, out, out_n);
 }
