@@ -2,6 +2,8 @@
 #include "flat.h"
 #include "forge.h"
 
+#include "room/view.h"
+
 static void fork_and_meet(struct world *w, const char *version)
 {
 	const str id = open_room(w, version), base = say(w, who(w, "alice"), id, "base");
@@ -151,7 +153,7 @@ static void what_is_queued_has_its_name(struct world *w)
 		good(queue_only(w, first, &ticket));
 		fails_with(queue_only(w, second, &none), ERR_FORBIDDEN);
 		lock_take(&g.lock);
-		store_fault(w->b->st, FAULT_COMMIT, failing);
+		store_fault(w->b->st, FAULT_STATEMENT, failing); /* the gate has none, whichever batch it is in */
 		g.open = true;
 		cond_broadcast(&g.cond);
 		lock_drop(&g.lock);
@@ -338,6 +340,80 @@ static void many_branches(struct world *w)
 }
 WORLD(many_branches)
 
+static bool is_seen(struct world *w, str room_id, str event_id)
+{
+	const struct event_row *row;
+	struct room_view *v;
+	AUTO_TX tx = NULL;
+
+	good(store_read(w->b->st, w->a, &tx));
+	good(room_view_open(w->rs, w->a, tx, room_id, who(w, "bob").user, S("@bob:test"), VIEW_JOINED, &v));
+	return !room_view_event(v, event_id, &row);
+}
+
+/* One that touches nothing, for it names an event of another room, is shown to nobody; one that comes too late is. */
+static void a_redaction_that_does_not_apply(struct world *w)
+{
+	const str id = open_room(w, "11"), other = open_room(w, "11"), base = say(w, who(w, "alice"), id, "base"),
+		  there = say(w, who(w, "alice"), other, "there");
+	struct forge f = forge_for(w, id, "11");
+	const struct {
+		str redacts;
+		const char *by;
+		bool seen;
+	} cases[] = {
+		{ there, "alice", false },
+		{ base, "alice", true },
+		{ base, "bob", true }, /* of the same server: who may not is of another */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const str content = arena_printf(w->a, "{'redacts':'%.*s'}", STR_ARG(cases[i].redacts));
+		const struct event *ev = forge(&f, cases[i].by, "m.room.redaction", NULL, content.p, &base, 1);
+
+		assert_int_equal(put(w, ev), APPEND_ACCEPTED);
+		ok(is_seen(w, id, ev->event_id) == cases[i].seen, "%zu", i);
+	}
+	ok(!event_row(w, there)->redacted_by, "the other room's is whole");
+}
+WORLD(a_redaction_that_does_not_apply)
+
+/* v1: names are chosen, so that two redactions may name each other. The second comes to the first, and is shown so. */
+static void two_that_redact_each_other(struct world *w)
+{
+	const str id = open_room(w, "1"), base = say(w, who(w, "alice"), id, "base"),
+		  base_hash = hash_of(&(struct forge){ w, id, room_version_find(S("1")), 0, 0 }, base);
+	const str names[] = { S("$one:test"), S("$two:test") };
+	struct forge f = forge_for(w, id, "1");
+	str auth[2] = { current(w, id, "m.room.create", "")->event_id,
+			current(w, id, "m.room.member", "@bob:test")->event_id };
+	const str auth_hashes[2] = { hash_of(&f, auth[0]), hash_of(&f, auth[1]) };
+
+	for (size_t i = 0; i < 2; i++) {
+		const struct event_fields fields = { .event_id = names[i],
+						     .room_id = id,
+						     .sender = S("@bob:test"),
+						     .type = S("m.room.redaction"),
+						     .redacts = names[1 - i],
+						     .content = js(w->a, "{}"),
+						     .depth = 9,
+						     .prev_events = &base,
+						     .prev_hashes = &base_hash,
+						     .n_prev_events = 1,
+						     .auth_events = auth,
+						     .auth_hashes = auth_hashes,
+						     .n_auth_events = 2 };
+		struct event *ev;
+
+		good(event_build(w->a, f.rv, &fields, &w->opt.signer, &ev));
+		assert_int_equal(put(w, ev), APPEND_ACCEPTED);
+	}
+	ok(is_seen(w, id, names[0]) && is_seen(w, id, names[1]), "both are shown");
+	assert_int_equal(event_row(w, names[1])->redacted_by, event_row(w, names[0])->nid);
+	say(w, who(w, "bob"), id, "goes on");
+}
+WORLD(two_that_redact_each_other)
+
 static void a_redaction_before_its_target(struct world *w)
 {
 	const str id = open_room(w, "12"), base = say(w, who(w, "alice"), id, "base");
@@ -406,6 +482,8 @@ int main(void)
 		WORLD_TESTS(who_is_not_in_is_rejected),
 		WORLD_TESTS(what_its_auth_events_do_not_allow_is_rejected),
 		WORLD_TESTS(many_branches),
+		WORLD_TESTS(a_redaction_that_does_not_apply),
+		WORLD_TESTS(two_that_redact_each_other),
 		WORLD_TESTS(a_redaction_before_its_target),
 		WORLD_TESTS(renumbering_keeps_the_order),
 	};

@@ -213,6 +213,48 @@ static void every_outcome(struct world *w)
 }
 WORLD(every_outcome)
 
+/* An outlier authorises, and so is part of the auth chain that others are given; being in no state, it is not in one.
+ */
+static void an_outlier_is_served_with_what_it_authorises(struct world *w)
+{
+	struct scene sc = open_scene(w, "11");
+	struct event *named = forge_by(&sc.f, S("@gert:other"), "m.room.member", "@gert:other",
+				       "{'membership':'join','displayname':'G'}", &sc.base, 1),
+		     *ev;
+	const str auth[] = { current(w, sc.id, "m.room.create", "")->event_id,
+			     current(w, sc.id, "m.room.power_levels", "")->event_id, named->event_id };
+	const struct event_fields fields = {
+		.room_id = sc.id,
+		.sender = S("@gert:other"),
+		.type = S("m.room.message"),
+		.content = js(w->a, "{'body':'x'}"),
+		.origin_server_ts = 5,
+		.depth = 60,
+		.prev_events = &sc.base,
+		.n_prev_events = 1,
+		.auth_events = auth,
+		.n_auth_events = 3,
+	};
+	struct served_state st;
+	const struct event_row *row;
+	bool in_chain = false, in_state = false;
+
+	keep_outlier(&sc, named);
+	good(event_build(w->a, sc.f.rv, &fields, &w->opt.signer, &ev));
+	receive(&sc, ev, APPEND_ACCEPTED);
+	row = event_row(w, named->event_id);
+	ok(row->flags & EVENT_OUTLIER, "still");
+	good(served_auth_chain(w->rs, w->a, sc.id, S("other"), ev->event_id, &st));
+	for (size_t i = 0; i < st.n_chain; i++)
+		in_chain |= st.chain[i] == row->nid;
+	ok(in_chain, "among what authorises");
+	good(served_state_before(w->rs, w->a, sc.id, S("other"), ev->event_id, &st));
+	for (size_t i = 0; i < st.n_state; i++)
+		in_state |= st.state[i] == row->nid;
+	ok(!in_state, "in no state");
+}
+WORLD(an_outlier_is_served_with_what_it_authorises)
+
 /* "It is possible for such events to appear in the current state of the room. In that case the client should be told
  * about the soft failed event in the usual way (e.g. by sending it down in the state section of a sync response)." */
 static void what_soft_failed_may_become_current(struct world *w)
@@ -258,6 +300,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TESTS(every_outcome),
+		WORLD_TESTS(an_outlier_is_served_with_what_it_authorises),
 		WORLD_TESTS(what_soft_failed_may_become_current),
 	};
 
