@@ -3,8 +3,10 @@
  *
  * Whoever changes a list does no more than they always did: note the user's newest change. A thread goes through the
  * notes in their order, compares each user's devices with what was told of them (a digest each), and puts an EDU for
- * each difference into the outbox of every server that shares a room with the user, together with the digests, in one
- * transaction. How far it came is kept, so nothing is missed by a restart, and nothing told twice.
+ * each difference into the outbox of every server that shares a room with the user. Ten devices in a room of thousands
+ * of servers are tens of thousands of rows: they are written in pieces. The first one takes the numbers, the last one
+ * keeps the digests and how far this thread came; so after a stop in between everything is told anew, under new numbers
+ * that follow on the old ones, and who had a part of those sees a gap or nothing new. Nothing is missed by a restart.
  *
  * stream_id is a number of the list's own, one for each EDU; prev_id names the one before. A server that did not get
  * that one (it shared no room then, or its row was replaced by a newer one) sees a gap and fetches the list: so no
@@ -26,6 +28,7 @@
 #include "store/tx.h"
 
 enum { USERS_AT_ONCE = 100, DEVICES_MOST = 1000, JOINED_MOST = 10000, CURSOR_EVERY = 1000 };
+enum { ROWS_AT_ONCE = 500 }; /* of a piece, which holds up whoever wants a position */
 static const str cursor_name = STR("device_lists_told");
 static const str identity = STR(""); /* in place of a device's id */
 
@@ -72,17 +75,22 @@ err *list_sender_stream_id(struct e2ee *e, struct arena *a, str user_id, int64_t
 /*
  * One user
  */
+struct list_edu {
+	str type, key, content;
+};
 struct telling {
 	struct e2ee *e;
 	struct arena *a;
 	int64_t user, upto;
 	str user_id;
 	bool again;
-	/* of one run */
 	int64_t *servers;
 	size_t n_servers;
 	int64_t stream_id, before;
-	bool any;
+	VEC(struct list_edu) edus; /* in the order of their numbers */
+	VEC(struct told_device) told;
+	/* A piece: these of the rows, which are each EDU's for all servers, one EDU after the other. */
+	size_t from, to;
 };
 
 static str digest_of(struct arena *a, str text, str more)
@@ -94,18 +102,15 @@ static str digest_of(struct arena *a, str text, str more)
 	return arena_keep(a, (str){ (const char *)digest, sizeof(digest) });
 }
 
-static err *send(struct telling *t, struct tx *tx, str type, str about, str content)
+static void add(struct telling *t, str type, str about, str content)
 {
-	const str key = arena_join3(tx_arena(tx), t->user_id, S("\n"), about);
+	const struct list_edu edu = { type, arena_join3(t->a, t->user_id, S("\n"), about), arena_keep(t->a, content) };
 
-	for (size_t i = 0; i < t->n_servers; i++)
-		TRY(outbox_edu_write(tx, t->servers[i], type, key, content));
-	t->any = true;
-	return NULL;
+	vec_push(t->a, &t->edus, edu);
 }
 
 /* keys STR_NONE: the device is gone. */
-static err *tell_device(struct telling *t, struct tx *tx, const struct device_keys_row *d, bool is_new)
+static void tell_device(struct telling *t, const struct device_keys_row *d, bool is_new)
 {
 	AUTO_BUF buf = BUF_INIT(SIZE_MAX);
 	struct jw w = jw_to(&buf);
@@ -128,10 +133,10 @@ static err *tell_device(struct telling *t, struct tx *tx, const struct device_ke
 			jw_str(&w, "device_display_name", d->display_name);
 	}
 	jw_end(&w);
-	return send(t, tx, S("m.device_list_update"), d->device_id, arena_keep(tx_arena(tx), buf_str(&buf)));
+	add(t, S("m.device_list_update"), d->device_id, buf_str(&buf));
 }
 
-static err *tell_identity(struct telling *t, struct tx *tx, const struct cross_signing_row *keys)
+static void tell_identity(struct telling *t, const struct cross_signing_row *keys)
 {
 	AUTO_BUF buf = BUF_INIT(SIZE_MAX);
 	struct jw w = jw_to(&buf);
@@ -142,7 +147,7 @@ static err *tell_identity(struct telling *t, struct tx *tx, const struct cross_s
 	if (!str_is_none(keys->self_signing))
 		jw_raw(&w, "self_signing_key", keys->self_signing);
 	jw_end(&w);
-	return send(t, tx, S("m.signing_key_update"), identity, arena_keep(tx_arena(tx), buf_str(&buf)));
+	add(t, S("m.signing_key_update"), identity, buf_str(&buf));
 }
 
 static const struct told_device *told_of(const struct told_device *list, size_t n, str device_id)
@@ -176,17 +181,17 @@ static err *tell_devices(struct telling *t, struct tx *tx, const struct told_dev
 
 		if (!is_new && !t->again)
 			continue;
-		TRY(tell_device(t, tx, &rows[i], is_new));
+		tell_device(t, &rows[i], is_new);
 		if (is_new)
-			TRY(store_told_device(tx, t->user, &now));
+			vec_push(t->a, &t->told, now);
 	}
 	for (size_t i = 0; i < n_told; i++) {
 		const struct device_keys_row gone = { .user = t->user, .device_id = told[i].device_id };
 
 		if (str_eq(gone.device_id, identity) || is_there(rows, n, gone.device_id))
 			continue;
-		TRY(tell_device(t, tx, &gone, true));
-		TRY(store_told_device(tx, t->user, &(struct told_device){ gone.device_id, STR_NONE }));
+		tell_device(t, &gone, true);
+		vec_push(t->a, &t->told, ((struct told_device){ gone.device_id, STR_NONE }));
 	}
 	return NULL;
 }
@@ -204,8 +209,9 @@ static err *tell_keys(struct telling *t, struct tx *tx, const struct told_device
 	now.digest = digest_of(tx_arena(tx), keys.master, keys.self_signing);
 	if (before && str_eq(before->digest, now.digest) && !t->again)
 		return NULL;
-	TRY(tell_identity(t, tx, &keys));
-	return store_told_device(tx, t->user, &now);
+	tell_identity(t, &keys);
+	vec_push(t->a, &t->told, now);
+	return NULL;
 }
 
 static err *save_cursor(struct tx *tx, int64_t position)
@@ -213,53 +219,80 @@ static err *save_cursor(struct tx *tx, int64_t position)
 	return store_meta_set(tx, cursor_name, arena_printf(tx_arena(tx), "%" PRId64, position));
 }
 
+static size_t n_rows(const struct telling *t) { return t->edus.n * t->n_servers; }
+
+static err *write_end(struct tx *tx, const struct telling *t)
+{
+	if (t->n_servers == 0)
+		TRY(store_told_forget(tx, t->user));
+	for (size_t i = 0; i < t->told.n; i++)
+		TRY(store_told_device(tx, t->user, &t->told.p[i]));
+	return t->upto ? save_cursor(tx, t->upto) : NULL;
+}
+
 static err *tell_late(struct tx *tx, void *arg)
 {
-	struct telling *t = arg;
-	struct told_device *told;
-	size_t n_told;
+	const struct telling *t = arg;
 
-	t->any = false;
-	TRY(store_servers_of_user(tx, t->e->own_server, t->user, &t->servers, &t->n_servers));
-	if (t->n_servers == 0)
-		return store_told_forget(tx, t->user);
-	TRY(store_told(tx, t->user, &t->stream_id, &told, &n_told));
-	TRY(tell_devices(t, tx, told, n_told));
-	TRY(tell_keys(t, tx, told, n_told));
-	TRY(store_told_stream_id(tx, t->user, t->stream_id));
-	return t->upto ? save_cursor(tx, t->upto) : NULL;
+	if (t->from == 0 && t->edus.n)
+		TRY(store_told_stream_id(tx, t->user, t->stream_id));
+	for (size_t at = t->from, n; at < t->to; at += n) {
+		const struct list_edu *edu = &t->edus.p[at / t->n_servers];
+		const size_t first = at % t->n_servers;
+
+		n = MIN(t->n_servers - first, t->to - at);
+		TRY(outbox_edu_write_all(tx, t->servers + first, n, edu->type, edu->key, edu->content));
+	}
+	return t->to == n_rows(t) ? write_end(tx, t) : NULL;
 }
 
 static void tell_after(void *arg, const err *result)
 {
 	const struct telling *t = arg;
 
-	if (!result && t->any && t->e->outbox)
+	if (!result && t->to > 0 && t->to == n_rows(t) && t->e->outbox)
 		outbox_edu_tell(t->e->outbox, t->servers, t->n_servers);
+}
+
+/* Whoever comes into the user's rooms after this snapshot is told by list_sender_joined; what of the devices changes
+ * after it is noted behind `upto`. */
+static err *look(struct telling *t, bool *out_any)
+{
+	struct told_device *told;
+	size_t n_told;
+	AUTO_TX tx = NULL;
+
+	TRY(store_read(t->e->opt.store, t->a, &tx));
+	TRY(store_servers_of_user(tx, t->e->own_server, t->user, &t->servers, &t->n_servers));
+	TRY(store_told(tx, t->user, &t->stream_id, &told, &n_told));
+	*out_any = t->n_servers + n_told > 0; /* somebody to tell, or something to forget */
+	if (t->n_servers == 0)
+		return NULL;
+	TRY(tell_devices(t, tx, told, n_told));
+	return tell_keys(t, tx, told, n_told);
 }
 
 static err *tell(struct e2ee *e, struct arena *a, int64_t user, int64_t upto, bool again)
 {
 	struct telling t = { .e = e, .a = a, .user = user, .upto = upto, .again = again };
 	struct piece piece = { .late = tell_late, .after = tell_after, .arg = &t };
-	struct told_device *told;
 	struct ticket *ticket;
-	int64_t *servers;
-	size_t n, n_told;
-	AUTO_TX tx = NULL;
+	bool any;
 
 	TRY(store_intern_text(e->opt.store, a, user, &t.user_id));
 	if (!id_is_of(t.user_id, e->opt.server_name))
 		return NULL;
-	TRY(store_read(e->opt.store, a, &tx));
-	TRY(store_servers_of_user(tx, e->own_server, user, &servers, &n));
-	TRY(store_told(tx, user, &piece.positions, &told, &n_told));
-	store_read_end(&tx);
-	if (n == 0 && n_told == 0)
-		return NULL; /* nobody to tell, nothing to forget */
-	piece.positions = (int64_t)(n * (n_told + 4)) + 1;
-	TRY(store_write(e->opt.store, a, &piece, &ticket));
-	return store_wait(a, ticket);
+	TRY(look(&t, &any));
+	if (!any)
+		return NULL;
+	do {
+		t.from = t.to;
+		t.to = MIN(t.from + ROWS_AT_ONCE, n_rows(&t));
+		piece.positions = (int64_t)(t.to - t.from);
+		TRY(store_write(e->opt.store, a, &piece, &ticket));
+		TRY(store_wait(a, ticket));
+	} while (t.to < n_rows(&t));
+	return NULL;
 }
 
 /*

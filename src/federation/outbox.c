@@ -375,6 +375,11 @@ err *outbox_edu_write(struct tx *tx, int64_t server, str type, str key, str cont
 	return store_outbox_edu_add(tx, server, type, key, content, clock_ms());
 }
 
+err *outbox_edu_write_all(struct tx *tx, const int64_t *servers, size_t n, str type, str key, str content)
+{
+	return store_outbox_edu_add_all(tx, servers, n, type, key, content, clock_ms());
+}
+
 void outbox_edu_tell(struct outbox *o, const int64_t *servers, size_t n)
 {
 	LOCKED(&o->lock);

@@ -42,6 +42,8 @@ void outbox_edu(struct outbox *o, const int64_t *servers, size_t n, str type, st
  * (piece.positions). After the commit tell. A later one of the same destination, type and key (STR_NONE: none) replaces
  * it while it is unsent. */
 NODISCARD err *outbox_edu_write(struct tx *tx, int64_t server, str type, str key, str content);
+/* To several servers, each once; some hundreds are a piece. */
+NODISCARD err *outbox_edu_write_all(struct tx *tx, const int64_t *servers, size_t n, str type, str key, str content);
 void outbox_edu_tell(struct outbox *o, const int64_t *servers, size_t n);
 
 /* For `hearth fed`. */

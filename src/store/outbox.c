@@ -254,18 +254,25 @@ err *store_outbox_bad_count(struct tx *tx, int64_t server, int64_t *out)
 /*
  * EDUs
  */
+err *store_outbox_edu_add_all(struct tx *tx, const int64_t *servers, size_t n, str type, str key, str content,
+			      int64_t now)
+{
+	static const char replaced[] = "DELETE FROM outbox_edus WHERE server IN $1 AND edu_key = $2 AND type = $3";
+	static const char sql[] = "INSERT INTO outbox_edus (id, server, type, edu_key, created, content)"
+				  " SELECT zip.c1, zip.c2, $3, $4, $5, $6 FROM ZIP ($1, $2)";
+	int64_t *ids = ARENA_ARRAY(tx_arena(tx), int64_t, n);
+	const struct i64s c1 = { ids, n }, c2 = { servers, n };
+
+	for (size_t i = 0; i < n; i++)
+		TRY(tx_position(tx, &ids[i]));
+	if (!str_is_none(key))
+		TRY(tx_run(tx, replaced, BIND(B(c2), B(key), B(type))));
+	return tx_run(tx, sql, BIND(B(c1), B(c2), B(type), B(key), B(now), B(content)));
+}
+
 err *store_outbox_edu_add(struct tx *tx, int64_t server, str type, str key, str content, int64_t now)
 {
-	int64_t id;
-
-	TRY(tx_position(tx, &id));
-	if (!str_is_none(key))
-		TRY(tx_run(tx, "DELETE FROM outbox_edus WHERE server = $1 AND edu_key = $2 AND type = $3",
-			   BIND(B(server), B(key), B(type))));
-	return tx_run(tx,
-		      "INSERT INTO outbox_edus (id, server, type, edu_key, created, content)"
-		      " VALUES ($1, $2, $3, $4, $5, $6)",
-		      BIND(B(id), B(server), B(type), B(key), B(now), B(content)));
+	return store_outbox_edu_add_all(tx, &server, 1, type, key, content, now);
 }
 
 err *store_outbox_edus(struct tx *tx, int64_t server, int64_t above, size_t limit, struct outbox_edu_row **out,

@@ -70,6 +70,9 @@ struct outbox_edu_row {
 };
 /* In a piece's `late`: takes a position. One of the same server and key (STR_NONE: none) is replaced. */
 NODISCARD err *store_outbox_edu_add(struct tx *tx, int64_t server, str type, str key, str content, int64_t now);
+/* The same for several servers, each once; as many positions. Some hundreds are a piece. */
+NODISCARD err *store_outbox_edu_add_all(struct tx *tx, const int64_t *servers, size_t n, str type, str key, str content,
+					int64_t now);
 NODISCARD err *store_outbox_edus(struct tx *tx, int64_t server, int64_t above, size_t limit,
 				 struct outbox_edu_row **out, size_t *out_n);
 NODISCARD err *store_outbox_edu_servers(struct tx *tx, int64_t **out, size_t *out_n);
