@@ -145,6 +145,8 @@ str req_access_token(const struct req *rq);
  * own class takes from the user or the address: ERR_LIMIT_EXCEEDED with retry_after_ms when there is none left.
  */
 NODISCARD err *req_rate(struct req *rq, enum rate_class class, str key);
+/* What it took is given back: nothing came of it, and others shall not be kept waiting by who only tries. */
+void req_rate_back(struct req *rq, enum rate_class class, str key);
 
 /* The answer: one of these, once. The writer has begun the outermost object and http/ ends it. */
 struct jw *reply_json(struct req *rq, int status);

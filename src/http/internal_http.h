@@ -38,6 +38,7 @@ void rates_init(struct rates *t, const struct rate_limit limits[RATE_CLASSES]);
 void rates_done(struct rates *t);
 /* 0: taken; else after so many milliseconds there will be one. */
 int64_t rates_take(struct rates *t, enum rate_class class, str key, int64_t now_us);
+void rates_give_back(struct rates *t, enum rate_class class, str key);
 
 /* origins.c ------------------------------------------------------------------------------------------------------ */
 struct origins {

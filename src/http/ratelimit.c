@@ -51,11 +51,17 @@ static struct rate_slot *slot_of(struct rates *t, uint64_t who, int64_t now)
 	return emptiest;
 }
 
+static uint64_t who_is(enum rate_class class, str key)
+{
+	const uint64_t who = hash_str(key) ^ hash_i64((int64_t) class);
+
+	return who ? who : 1;
+}
+
 int64_t rates_take(struct rates *t, enum rate_class class, str key, int64_t now)
 {
 	struct rate_limit limit;
 	struct rate_slot *s;
-	uint64_t who;
 
 	assert(class < RATE_CLASSES);
 	LOCKED(&t->lock);
@@ -64,8 +70,7 @@ int64_t rates_take(struct rates *t, enum rate_class class, str key, int64_t now)
 		return 0;
 	if (limit.per_second <= 0)
 		return 60000;
-	who = hash_str(key) ^ hash_i64((int64_t) class);
-	s = slot_of(t, who ? who : 1, now);
+	s = slot_of(t, who_is(class, key), now);
 	s->level = level_now(s, now);
 	s->at_us = now;
 	s->per_second = limit.per_second;
@@ -73,4 +78,15 @@ int64_t rates_take(struct rates *t, enum rate_class class, str key, int64_t now)
 		return (int64_t)(MIN((s->level + 1.0 - limit.burst) / limit.per_second, 3600.0) * 1000.0) + 1;
 	s->level += 1.0;
 	return 0;
+}
+
+void rates_give_back(struct rates *t, enum rate_class class, str key)
+{
+	const uint64_t who = who_is(class, key);
+	struct rate_slot *set = t->slots + (who & (HTTP_RATE_SLOTS - 1) & ~(uint64_t)(HTTP_RATE_WAYS - 1));
+
+	LOCKED(&t->lock);
+	for (size_t i = 0; i < HTTP_RATE_WAYS; i++)
+		if (set[i].who == who)
+			set[i].level = MAX(set[i].level - 1.0, 0.0);
 }

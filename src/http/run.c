@@ -82,6 +82,8 @@ err *req_rate(struct req *rq, enum rate_class class, str key)
 	return e;
 }
 
+void req_rate_back(struct req *rq, enum rate_class class, str key) { rates_give_back(&rq->in->h->rates, class, key); }
+
 void req_keep(struct req *rq, void *thing, void (*drop)(void *thing))
 {
 	assert(thing && !rq->in->kept);

@@ -165,6 +165,22 @@ def test_what_is_refused(fed, peer, alice):
         assert (e.value.status, e.value.errcode) == (403, "M_FORBIDDEN")
 
 
+def test_who_is_refused_keeps_nobody_out(peer):
+    # A room lets so many in at a time. Trying alone is no joining.
+    limited = FedServer(rc_joins_per_room={"per_second": 0.001, "burst_count": 2})
+    try:
+        alice = register(limited)
+        room = alice.create_room(preset="public_chat", room_version="11")
+        event, event_id = finished(peer, template(peer, limited, "join", room, peer.user()))
+        for _ in range(4):
+            with pytest.raises(Refused) as e:
+                submit(peer, limited, "join", room, event | {"signatures": {}}, event_id)
+            assert e.value.errcode == "M_INVALID_PARAM"
+        submit(peer, limited, "join", room, event, event_id)
+    finally:
+        limited.close()
+
+
 def test_restricted_join(fed, peer, alice):
     space, elsewhere = alice.create_room(preset="public_chat", room_version="11"), "!elsewhere:example.org"
     zoe = peer.user()

@@ -6,14 +6,21 @@
 static err *invite(struct req *rq, struct admit_invite *cmd, const struct json **out)
 {
 	const str user = json_get_str(cmd->event, S("state_key"));
+	err *e;
 
 	cmd->origin = rq->origin;
 	cmd->room_id = req_param(rq, "roomId");
 	cmd->event_id = req_param(rq, "eventId");
 	TRY(req_rate(rq, RATE_INVITE_ROOM, cmd->room_id));
-	if (!str_is_none(user))
-		TRY(req_rate(rq, RATE_INVITE_USER, user));
-	return admit_invite(rq->services->admit, rq->arena, cmd, out);
+	e = str_is_none(user) ? NULL : req_rate(rq, RATE_INVITE_USER, user);
+	if (!e) {
+		e = admit_invite(rq->services->admit, rq->arena, cmd, out);
+		if (e && !str_is_none(user))
+			req_rate_back(rq, RATE_INVITE_USER, user);
+	}
+	if (e) /* what is refused takes nothing from those who may */
+		req_rate_back(rq, RATE_INVITE_ROOM, cmd->room_id);
+	return e;
 }
 
 static err *put_invite(struct req *rq)

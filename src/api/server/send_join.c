@@ -10,11 +10,16 @@ static err *send_join(struct req *rq, bool v1)
 	struct join_answer_cmd cmd = { 0 };
 	struct event_list_frame frame;
 	struct join_answer ja;
+	err *e;
 
 	if (!v1)
 		TRY(req_query_bool(rq, "omit_members", false, &cmd.omit_members));
 	TRY(req_rate(rq, RATE_JOIN_ROOM, room_id));
-	TRY(door_send(rq, MEMBER_JOIN, &cmd.event));
+	e = door_send(rq, MEMBER_JOIN, &cmd.event);
+	if (e) { /* whoever is refused keeps nobody else out */
+		req_rate_back(rq, RATE_JOIN_ROOM, room_id);
+		return e;
+	}
 	TRY(admit_join_answer(rq->services->admit, rq->arena, &cmd, &ja));
 	frame = (struct event_list_frame){ ja.members, v1 };
 	/* What the state rests upon comes first: who reads it as it comes can judge at once. */

@@ -75,10 +75,30 @@ static void a_flood_of_keys_does_not_free_who_is_limited(void **state)
 	rates_done(&t);
 }
 
+static void what_is_given_back_is_there_again(void **state)
+{
+	struct rates t;
+	int64_t now = 1000 * second;
+
+	(void)state;
+	rates_init(&t, limits);
+	rates_give_back(&t, RATE_MESSAGE, S("@a:x")); /* nothing was taken: it is no credit */
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(rates_take(&t, RATE_MESSAGE, S("@a:x"), now), 0);
+	assert_true(rates_take(&t, RATE_MESSAGE, S("@a:x"), now) > 0);
+	rates_give_back(&t, RATE_MESSAGE, S("@b:x"));
+	assert_true(rates_take(&t, RATE_MESSAGE, S("@a:x"), now) > 0);
+	rates_give_back(&t, RATE_MESSAGE, S("@a:x"));
+	assert_int_equal(rates_take(&t, RATE_MESSAGE, S("@a:x"), now), 0);
+	assert_true(rates_take(&t, RATE_MESSAGE, S("@a:x"), now) > 0);
+	rates_done(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(burst_then_rate),
+		cmocka_unit_test(what_is_given_back_is_there_again),
 		cmocka_unit_test(no_rate_refuses_and_no_burst_is_no_limit),
 		cmocka_unit_test(a_flood_of_keys_does_not_free_who_is_limited),
 	};
