@@ -33,7 +33,7 @@ enum {
 	CACHE_BYTES = 16 << 20,
 	CACHE_MS = 60000,
 	IDLE_MOST = 10000, /* destinations of whom there is nothing to know */
-	FLIGHTS = 128,
+	FLIGHTS = 512,     /* as many servers may die at once before the living wait for them */
 	TICK_MS = 100,
 	LINGER_MS = 1000, /* EDUs that may wait for company */
 	SAVE_MS = 1000,
