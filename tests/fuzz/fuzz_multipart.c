@@ -81,14 +81,14 @@ static void read_slowly(struct seen *s, str body)
 {
 	str line, border;
 
-	while (str_starts(body, S("\r\n")))
-		body = str_from(body, 2);
-	if (find(body, S("\r\n")) == body.n)
-		return;
-	line = str_head(body, find(body, S("\r\n")));
-	body = str_from(body, line.n + 2);
-	while (line.n > 0 && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t'))
-		line.n--;
+	do { /* empty lines may stand before it */
+		if (find(body, S("\r\n")) == body.n)
+			return;
+		line = str_head(body, find(body, S("\r\n")));
+		body = str_from(body, line.n + 2);
+		while (line.n > 0 && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t'))
+			line.n--;
+	} while (line.n == 0);
 	s->is_bad = !is_delimiter(line);
 	if (s->is_bad)
 		return;
