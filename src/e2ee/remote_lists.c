@@ -9,6 +9,9 @@
  * more than that it changed: clients are told, and the list is fetched, once; where that fails, whoever asks has it
  * fetched.
  *
+ * Clients are told of a list that comes for the first time, too: those who asked while its server was down, and were
+ * told so, ask again.
+ *
  * A fetched list is written with the position that was visible before it was asked for. It is good as long as both the
  * user and this server have been in a room together since then (store/remote_lists.c), for then their server had to
  * tell us of every change. An update that comes between the question and its answer may be newer than the answer, and

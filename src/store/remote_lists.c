@@ -109,7 +109,7 @@ err *store_remote_list_replace(struct tx *tx, const struct remote_list *l, bool 
 	TRY(tx_one(tx, "SELECT told FROM remote_lists WHERE user_nid = $1", BIND(B(l->user)), &before));
 	TRY(tx_run(tx, save, BIND(B(l->user), B(l->told), B(l->at), B((int64_t)l->stale))));
 	TRY(says_the_same(tx, l, &equal));
-	*out_changed = before && row_i64(before, 0) != WANTED && !equal;
+	*out_changed = !equal && !(before && row_i64(before, 0) == WANTED);
 	if (equal)
 		return NULL;
 	TRY(tx_run(tx, "DELETE FROM device_keys WHERE user_nid = $1", BIND(B(l->user))));

@@ -22,8 +22,9 @@ NODISCARD err *store_remote_lists(struct tx *tx, int64_t own, const int64_t *use
 				  struct remote_list_row *out);
 /* Do two rows of one device say the same of it? */
 bool device_keys_same(const struct device_keys_row *x, const struct device_keys_row *y);
-/* A whole list, in place of what there was. keys.user_signing is not used. *out_changed: there was one, and it said
- * something else. */
+/* A whole list, in place of what there was. keys.user_signing is not used. *out_changed: it says something else
+ * than what there was, or there was none; not of one that store_remote_list_want asked for: then it was told already.
+ */
 struct remote_list {
 	int64_t user, told, at;
 	bool stale; /* it changed while it was fetched */

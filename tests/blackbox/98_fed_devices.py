@@ -63,6 +63,19 @@ def test_a_list_is_asked_for_once_and_kept_up(shared):
     assert list(shared.bobs_devices()) == ["TABLET"]
 
 
+def test_a_list_that_comes_at_last_is_news(shared):
+    """Who asked while the server was down asks again."""
+    carol = register(shared.hs)
+    carol.join(shared.room)
+    drop = shared.peer.on("GET", "/user/devices/", lambda r: (400, {"errcode": "M_UNKNOWN", "error": "no"}))
+    assert not shared.bobs_devices()
+    shared.alice.sync()
+    drop()
+    carol.post(QUERY, {"device_keys": {shared.bob: []}})
+    shared.await_changed()
+    assert list(shared.bobs_devices()) == ["PHONE"]
+
+
 def test_who_changes_is_fetched_before_anybody_asks(shared):
     shared.peer.edu(shared.hs, "m.device_list_update", update(shared.bob, "PHONE", 5, [4]))
     shared.peer.wait(shared.asked, "/user/devices")

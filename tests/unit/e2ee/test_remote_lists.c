@@ -347,6 +347,39 @@ static void a_list_that_was_never_here_is_wanted_once(struct both *b)
 }
 BOTH(a_list_that_was_never_here_is_wanted_once)
 
+struct news_of_list {
+	struct remote_list list;
+	bool changed;
+};
+
+static err *replace(struct tx *tx, void *arg)
+{
+	struct news_of_list *of = arg;
+
+	return store_remote_list_replace(tx, &of->list, &of->changed);
+}
+
+static void which_list_is_news(struct both *b)
+{
+	static const char keys[] = "{}";
+	const struct device_keys_row d = { .device_id = S("A"), .keys = str_c(keys) };
+	struct world w = begin(b);
+	struct news_of_list of = { .list = { .user = w.bob, .told = 5, .devices = &d, .n = 1 } };
+
+	good(store_do(b->st, w.a, replace, &of));
+	assert_true(of.changed); /* the first one */
+	good(store_do(b->st, w.a, replace, &of));
+	assert_false(of.changed);
+	of.list.n = 0;
+	good(store_do(b->st, w.a, replace, &of));
+	assert_true(of.changed);
+	of.list.user = w.alice;
+	good(store_do(b->st, w.a, replace, &of));
+	assert_false(of.changed); /* nothing is what was known */
+	end(&w);
+}
+BOTH(which_list_is_news)
+
 static void identity_keys_come_with_updates(struct both *b)
 {
 	struct world w = sharing(b);
@@ -833,8 +866,8 @@ TEST_MAIN(BOTH_TESTS(an_update_during_a_fetch_is_not_lost), BOTH_TESTS(whoever_c
 	  BOTH_TESTS(names_of_strangers_are_not_kept_for_nothing), BOTH_TESTS(a_list_is_good_while_a_room_is_shared),
 	  BOTH_TESTS(updates_that_follow_are_taken), BOTH_TESTS(a_gap_makes_the_list_stale),
 	  BOTH_TESTS(nothing_is_believed_of_others), BOTH_TESTS(who_shares_no_room_is_nobodys_news),
-	  BOTH_TESTS(a_list_that_was_never_here_is_wanted_once), BOTH_TESTS(identity_keys_come_with_updates),
-	  BOTH_TESTS(an_identity_key_alone_leaves_the_other),
+	  BOTH_TESTS(a_list_that_was_never_here_is_wanted_once), BOTH_TESTS(which_list_is_news),
+	  BOTH_TESTS(identity_keys_come_with_updates), BOTH_TESTS(an_identity_key_alone_leaves_the_other),
 	  BOTH_TESTS(a_self_signing_key_of_nobody_known_has_the_list_fetched),
 	  BOTH_TESTS(others_hear_of_each_device_once), BOTH_TESTS(a_restart_tells_what_is_left_and_nothing_twice),
 	  BOTH_TESTS(who_comes_into_a_room_is_told_of), BOTH_TESTS(a_list_for_many_servers_is_told_in_pieces),
