@@ -234,3 +234,11 @@ void events_check(struct key_ring *k, struct pool *pool, struct arena *a, const 
 		if (evs[i].event)
 			settle(&c, &evs[i], &claimed[i]);
 }
+
+bool events_lack_keys(const struct checked_event *evs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (evs[i].error && evs[i].error->code == ERR_CONNECTION_FAILED)
+			return true;
+	return false;
+}

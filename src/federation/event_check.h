@@ -20,3 +20,5 @@ struct checked_event {
  * ERR_FORBIDDEN (signature), ERR_INVALID_PARAM (another room), ERR_CONNECTION_FAILED (a key could not be had). */
 void events_check(struct key_ring *k, struct pool *pool, struct arena *a, const struct room_version *rv, str room_id,
 		  struct checked_event *evs, size_t n, int64_t deadline_us);
+/* Is there one among them, just checked, whose key could not be had (CHECK_NO_KEY)? With more time it may be. */
+bool events_lack_keys(const struct checked_event *evs, size_t n);

@@ -12,7 +12,7 @@
 #include "federation/internal_key_ring.h"
 #include "matrix/x_matrix.h"
 
-enum { OF_ORIGIN = 2, STRANGERS_OF_ADDRESS = 3, STRANGERS = 6, ALL = 16 };
+enum { OF_ORIGIN = 2, STRANGERS_OF_ADDRESS = 3, STRANGERS = 6, ALL = 10 };
 
 enum outcome {
 	PROOF_GOOD,

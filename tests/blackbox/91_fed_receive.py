@@ -1,4 +1,5 @@
 """What /send brings: each event on its own, in order, kept through kill -9, and read by clients; EDUs beside them."""
+import concurrent.futures
 import threading
 
 import pytest
@@ -7,7 +8,7 @@ import requests
 from client import MatrixError, q, register
 from fed import events
 from fed.hearth import FedServer
-from fed.peer import FED, Refused
+from fed.peer import FED, Peer, Refused
 from history import messages
 
 VERSIONS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"]
@@ -314,3 +315,31 @@ def test_redactions_are_shown_once_they_redact(each_fed, peer, version):
     assert alice.get(f"/rooms/{q(other_room.room_id)}/event/{q(other_room.id(elsewhere))}")["content"]["body"] == "elsewhere"
     assert alice.get(f"/rooms/{q(room.room_id)}/event/{q(alices)}")["content"]["body"] == "hers"
     assert alice.get(f"/rooms/{q(room.room_id)}/event/{q(room.id(early))}")["content"] == {}
+
+
+def test_servers_that_never_tell_their_keys_hold_few(fed, peer):
+    """Two transactions of a server may wait for others' keys; its third comes again, and what needs no key is taken meanwhile."""
+    alice, room = enter(fed, peer)
+    told = threading.Event()
+    silent = [Peer() for _ in range(3)]
+    for s in silent:
+        s.on("GET", "/_matrix/key/v2/server", lambda request: told.wait() and None)
+    lines = [room.build("m.room.message", {"body": s.name}, sender=s.user(), by=s.key) for s in silent]
+    try:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            waiting = [pool.submit(peer.send, fed, [line]) for line in lines[:2]]
+            for s in silent[:2]:
+                s.wait_request("GET", "/_matrix/key/v2/server")
+            with pytest.raises(Refused) as e:
+                peer.send(fed, [lines[2]])
+            assert e.value.status == 503
+            assert not silent[2].requests
+            peer.send(fed, [room.message("heard")])
+            sync_bodies(alice, room.room_id, "heard")
+            told.set()
+            assert [list(w.result().values()) for w in waiting] == [[{}], [{}]]
+        assert list(peer.send(fed, [lines[2]]).values()) == [{}]
+    finally:
+        told.set()
+        for s in silent:
+            s.close()

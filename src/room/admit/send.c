@@ -49,14 +49,6 @@ err *admit_is_member(struct arena *a, const struct event *ev, str origin, enum m
 	return NULL;
 }
 
-static bool lacks_keys(const struct checked_event *evs, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (evs[i].error && evs[i].error->code == ERR_CONNECTION_FAILED)
-			return true;
-	return false;
-}
-
 /* Whose keys are needed is the asker's choice (who vouches for a join, whose events an invitation shows): servers that
  * never answer, a new one each time, must not take all threads there are for other servers. */
 err *admit_check(struct admit *ad, struct arena *a, const struct room_version *rv, str origin, str room_id,
@@ -66,7 +58,7 @@ err *admit_check(struct admit *ad, struct arena *a, const struct room_version *r
 	size_t place;
 
 	events_check(ad->opt.keys, ad->opt.pool, a, rv, room_id, evs, n, 0);
-	if (!lacks_keys(evs, n))
+	if (!events_lack_keys(evs, n))
 		return NULL;
 	if (!waiting_begin(&ad->waiting, &bounds, origin, &place))
 		return err_new(a, ERR_BUSY, "too many requests wait for the keys of servers already");

@@ -55,6 +55,7 @@ err *inbound_new(struct arena *a, const struct inbound_options *opt, struct inbo
 	in->opt = *opt;
 	in->n_workers = opt->workers ? opt->workers : 4;
 	lock_init(&in->lock, RANK_SERVICE);
+	waiting_init(&in->keys_waiting);
 	cond_init(&in->work);
 	cond_init(&in->idle);
 	map_init(&in->rooms, NULL);
@@ -190,6 +191,7 @@ void inbound_free(struct inbound **inp)
 	map_done(&in->by_id);
 	cond_done(&in->work);
 	cond_done(&in->idle);
+	waiting_done(&in->keys_waiting);
 	lock_done(&in->lock);
 	mem_free(in);
 	*inp = NULL;

@@ -17,6 +17,7 @@
 #include "store/tx.h"
 
 #define KEYS_MOST_US (INT64_C(10) * 1000000) /* that a transaction waits for keys of other servers */
+enum { KEYS_PLACES = 6, KEYS_OF_ONE = 2 };   /* transactions that do, at once; of one server */
 enum { PRUNE_EVERY = 500, PRUNE_MOST = 750 };
 #define TXN_KEPT_MS (INT64_C(24) * 3600 * 1000)
 
@@ -147,13 +148,31 @@ static bool is_twice(const struct taking *t, const struct pdu *p)
 	return false;
 }
 
-static void check_events(struct taking *t, struct group *g)
+/* Whose keys are needed is the sender's choice: servers that never answer, a new one each time, must not take all
+ * threads there are for other servers. Who finds no place comes again with the transaction. */
+static err *check_with_keys(struct taking *t, const struct group *g, struct checked_event *evs)
+{
+	static const struct waiting_bounds bounds = { 0, KEYS_PLACES, KEYS_OF_ONE };
+	struct inbound *in = t->in;
+	size_t place;
+
+	events_check(in->opt.keys, in->opt.pool, t->a, g->rv, g->room_id, evs, g->n, 0);
+	if (!events_lack_keys(evs, g->n))
+		return NULL;
+	if (!waiting_begin(&in->keys_waiting, &bounds, t->txn->origin, &place))
+		return err_new(t->a, ERR_BUSY, "too many transactions wait for the keys of servers already");
+	events_check(in->opt.keys, in->opt.pool, t->a, g->rv, g->room_id, evs, g->n, t->deadline_us);
+	waiting_end(&in->keys_waiting, place);
+	return NULL;
+}
+
+static err *check_events(struct taking *t, struct group *g)
 {
 	struct checked_event *evs = ARENA_ARRAY(t->a, struct checked_event, g->n);
 
 	for (size_t i = 0; i < g->n; i++)
 		evs[i].json = t->pdus[g->places[i]].json;
-	events_check(t->in->opt.keys, t->in->opt.pool, t->a, g->rv, g->room_id, evs, g->n, t->deadline_us);
+	TRY(check_with_keys(t, g, evs));
 	for (size_t i = 0; i < g->n; i++) {
 		struct pdu *p = &t->pdus[g->places[i]];
 
@@ -170,6 +189,7 @@ static void check_events(struct taking *t, struct group *g)
 			 F("event_id", str_is_none(p->event_id) ? S("") : p->event_id), F("origin", t->txn->origin),
 			 F("why", p->why->msg));
 	}
+	return NULL;
 }
 
 /* "If the Policy Server's signature is invalid or missing, the homeserver SHOULD ask for a new signature." */
@@ -229,7 +249,7 @@ static err *take_group(struct taking *t, struct group *g)
 		return NULL;
 	}
 	TRY(room_acl_allows(in->opt.rooms, t->a, g->room_id, t->txn->origin, &allowed));
-	check_events(t, g);
+	TRY(check_events(t, g));
 	if (allowed && !g->outside)
 		TRY(obtain_signatures(t, g));
 	for (size_t i = 0; i < g->n; i++) {

@@ -16,6 +16,7 @@
 #include "base/thread.h"
 #include "room/receive/inbound.h"
 #include "room/receive/missing.h"
+#include "room/waiting.h"
 #include "store/inbound.h"
 
 enum {
@@ -103,7 +104,8 @@ struct inbound {
 	struct inbound_options opt;
 	bool (*begin)(void *ctx, const struct missing_want *want);
 	void *begin_ctx;
-	int64_t own; /* this server's name */
+	int64_t own;                 /* this server's name */
+	struct waiting keys_waiting; /* by the server that sends */
 	struct lock lock;
 	struct cond work, idle;
 	size_t n_busy; /* rooms that workers have */
