@@ -86,6 +86,7 @@ struct watch {
 	size_t n_parked, cap_parked;
 	int64_t sleeps_until; /* what the thread's wait was planned for */
 	int epoll_fd, event_fd;
+	int nudge_fd; /* in the epoll of every loop: see watch.c */
 	_Atomic bool stopping;
 	bool expired; /* parked requests are run a last time, no more are parked */
 	_Atomic bool lanes_wait;
@@ -96,6 +97,8 @@ struct watch {
 	struct thread *thread;
 };
 err *watch_start(struct http *h, struct arena *a);
+/* The loop will be called now and then while there are connections. False: out of memory for it. */
+bool watch_add_loop(struct http *h, struct MHD_Daemon *d);
 void watch_add_listener(struct http *h, struct listener *l);
 /* No new connections; idle ones are closed once what they sent was read; parked requests run a last time. */
 void watch_expire(struct http *h);

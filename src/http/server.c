@@ -77,9 +77,14 @@ static bool add_loop(struct http *h, bool tls)
 {
 	struct MHD_Daemon *d = start_loop(h, tls);
 
-	if (d)
-		h->loops[tls][h->n_loops[tls]++].daemon = d;
-	return d != NULL;
+	if (!d)
+		return false;
+	if (!watch_add_loop(h, d)) {
+		MHD_stop_daemon(d);
+		return false;
+	}
+	h->loops[tls][h->n_loops[tls]++].daemon = d;
+	return true;
 }
 
 static err *start_loops(struct http *h, struct arena *a, bool tls)

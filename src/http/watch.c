@@ -8,6 +8,9 @@
  *   are compared; a connection that is late is shut down, and its loop finds that out and closes it.
  * - Parked requests whose time has come are run again. The library does not read from a suspended connection, so
  *   hang-ups come from an epoll of our own. Of uploads, too, for the library overlooks some.
+ * - Once a second the loops are nudged. The library takes 128 events at a time, and when it got exactly as many it asks
+ *   for more, without an end to that wait, before it looks at those it has: in a quiet server a whole batch of requests
+ *   would lie there until somebody else came.
  *
  * A connection is in `conns` from the moment a loop knows it until the loop closes its socket; under the lock its
  * descriptor is therefore right.
@@ -162,6 +165,24 @@ void watch_conn_closed(struct http *h, struct conn *c)
 	conn_free(c);
 }
 
+/* Nudging -------------------------------------------------------------------------------------------------------- */
+/* An event without a pointer is one that the library's loops wake for and pass over; at an edge, so nobody reads it. */
+bool watch_add_loop(struct http *h, struct MHD_Daemon *d)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = NULL };
+	const int fd = MHD_get_daemon_info(d, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+
+	return epoll_ctl(fd, EPOLL_CTL_ADD, h->watch.nudge_fd, &ev) == 0;
+}
+
+static void nudge(struct watch *w)
+{
+	const uint64_t one = 1;
+	const ssize_t n = write(w->nudge_fd, &one, sizeof(one));
+
+	assert(n == sizeof(one));
+}
+
 /* Deadlines ------------------------------------------------------------------------------------------------------ */
 static void sweep(struct watch *w, int64_t now)
 {
@@ -173,6 +194,7 @@ static void sweep(struct watch *w, int64_t now)
 	if (w->sweep_at > now)
 		return;
 	w->sweep_at = now + second;
+	nudge(w);
 	LIST_EACH (&w->conns, it) {
 		struct conn *c = LIST_ITEM(it, struct conn, node);
 		int64_t deadline = atomic_load(&c->deadline_us);
@@ -356,7 +378,8 @@ err *watch_start(struct http *h, struct arena *a)
 	w->sleeps_until = INT64_MAX;
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->epoll_fd < 0 || w->event_fd < 0)
+	w->nudge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->epoll_fd < 0 || w->event_fd < 0 || w->nudge_fd < 0)
 		return err_new(a, ERR_CONFIG, "out of file descriptors");
 	epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->event_fd, &ev);
 	w->thread = thread_start("http-watch", watch_main, h);
@@ -413,5 +436,6 @@ void watch_done(struct http *h)
 	mem_free(w->heap);
 	close(w->epoll_fd);
 	close(w->event_fd);
+	close(w->nudge_fd);
 	lock_done(&w->lock);
 }

@@ -226,6 +226,7 @@ static const struct route test_routes[] = {
 	{ "GET", C "error", get_error, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "silent", get_silent, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "gate", get_gate, AUTH_NONE, RATE_NONE, LANE_SLOW, 0 },
+	{ "GET", C "loop-gate", get_gate, AUTH_NONE, RATE_NONE, LANE_LOOP, 0 },
 	{ "GET", C "mover", get_mover, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "stuck", get_stuck, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },
 	{ "GET", C "wait", get_wait, AUTH_NONE, RATE_NONE, LANE_FAST, 0 },

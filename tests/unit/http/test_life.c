@@ -429,6 +429,44 @@ static void loops_grow_with_connections(void **state)
 	stop(h);
 }
 
+/* The library takes its events by 128, and where it gets exactly as many it waits for a further one before it serves
+ * them: which must not be long in coming. The first count is some events below, for who held the loop may have its own.
+ */
+static void a_full_batch_of_requests_is_served(void **state)
+{
+	enum { BATCH = 128, FROM = BATCH - 4 };
+	AUTO_ARENA a = arena_new();
+	int fds[BATCH], holder;
+	struct answer an;
+	struct http *h;
+
+	(void)state;
+	world_init();
+	h = start((struct http_options){ .loops = 1 });
+	for (int n = 0; n < FROM - 1; n++)
+		fds[n] = open_request(h, S(GET(C "hello")));
+	for (int n = 0; n < FROM - 1; n++)
+		get_answer(a, fds[n], false, &an);
+	for (int n = FROM; n <= BATCH; n++) {
+		fds[n - 1] = open_request(h, S(GET(C "hello")));
+		get_answer(a, fds[n - 1], false, &an);
+		holder = open_request(h, S(GET(C "loop-gate")));
+		await_inside(1);
+		for (int i = 0; i < n; i++)
+			put(fds[i], S(GET(C "loop")));
+		open_gate(1);
+		for (int i = 0; i < n; i++) {
+			get_answer(a, fds[i], false, &an);
+			assert_int_equal(an.status, 200);
+		}
+		close(holder);
+		arena_reset(a);
+	}
+	for (int n = 0; n < BATCH; n++)
+		close(fds[n]);
+	stop(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -446,6 +484,7 @@ int main(void)
 		cmocka_unit_test(listeners_serve_their_groups_alone),
 		cmocka_unit_test(many_listeners_share_one_server),
 		cmocka_unit_test(loops_grow_with_connections),
+		cmocka_unit_test(a_full_batch_of_requests_is_served),
 	};
 
 	const struct rlimit files = { 6000, 6000 };
