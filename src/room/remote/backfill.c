@@ -227,6 +227,7 @@ static err *take_connected(struct filling *g, const struct event_list *given)
 		ids[i] = given->list.p[i]->event_id;
 	TRY(fetch_known(f, ids, given->list.n, &known));
 	event_list_init(&g->got, f->a);
+	g->has_state = false;
 	for (size_t i = 0; i < g->missing.n; i++) {
 		struct event *ev = map_get(&given->by_id, g->missing.p[i]);
 

@@ -222,6 +222,35 @@ static void states_are_carried_upwards(struct world *w)
 }
 WORLD(states_are_carried_upwards)
 
+/* What one server gave in vain says nothing of the page of the next: without a state event in it, the state at its lowest
+ * is that before the event above, and nobody has to tell it. */
+static void each_page_is_judged_by_itself(struct world *w)
+{
+	struct reading r;
+	struct fake_server *near;
+	const struct event *chain[30], *member;
+	str ids[400];
+
+	open_reading(&r, w, "11");
+	near = fake_add(&r.s.fed, "near");
+	member = forge_by(&r.s.f, S("@n:near"), "m.room.member", "@n:near", "{'membership':'join'}", &r.s.base, 1);
+	assert_int_equal(put(w, member), APPEND_ACCEPTED);
+	r.s.base = member->event_id;
+	set_state(w, who(w, "alice"), r.s.id, "m.room.power_levels", "", "{'users':{'@alice:test':100,'@u:far':50}}");
+	gap_of(&r, chain, 30, 28, 10);
+	/* far gives the topic, too, and cannot say on what state its page stands; near has what is above that. */
+	for (size_t i = 0; i < 5; i++)
+		hide(&r.s, chain[i]);
+	for (size_t i = 11; i < 28; i++)
+		vec_push(w->a, &near->events, chain[i]);
+	read_all(&r, 50, ids, ARRAY_LEN(ids));
+	ok(fake_asked(&r.s.fed, "state") > 0, "far was asked for the state");
+	stands_in_order(&r, chain + 11, 19);
+	ok(!event_row(w, chain[5]->event_id), "far's page was not taken");
+	close_reading(&r);
+}
+WORLD(each_page_is_judged_by_itself)
+
 /* Who may not wait says so, and nothing is written; nobody was asked. */
 static void who_may_not_wait_asks_nobody(struct world *w)
 {
@@ -525,6 +554,7 @@ int main(void)
 		WORLD_TESTS(a_gap_is_filled),
 		WORLD_TESTS(a_gap_moves_down),
 		WORLD_TESTS(states_are_carried_upwards),
+		WORLD_TESTS(each_page_is_judged_by_itself),
 		WORLD_TESTS(who_may_not_wait_asks_nobody),
 		WORLD_TESTS(gaps_that_nobody_fills_are_passed),
 		WORLD_TESTS(stray_history_is_ignored),
