@@ -108,27 +108,42 @@ static str own_keys(struct arena *a, str user_id, str device_id, const struct js
 	return text;
 }
 
+static void write_device(struct jw *w, struct arena *a, str user_id, str device_id, const struct json *keys)
+{
+	const str text = own_keys(a, user_id, device_id, keys);
+	const str name = json_get_str(json_get(keys, S("unsigned")), S("device_display_name"));
+
+	if (str_is_none(text))
+		return;
+	jw_key(w, device_id);
+	jw_object(w, NULL);
+	jw_members(w, text);
+	jw_object(w, "unsigned");
+	if (!str_is_none(name))
+		jw_str(w, "device_display_name", name);
+	jw_end(w);
+	jw_end(w);
+}
+
+/* Each device once, however often the client asked for it, or the server gave it. */
 static str devices_text(struct arena *a, const struct absent_user *u, const struct json *devices)
 {
 	AUTO_BUF buf = BUF_INIT(SIZE_MAX);
 	struct jw w = jw_to(&buf);
+	struct map seen;
 
+	map_init(&seen, a);
 	jw_object(&w, NULL);
-	JSON_EACH (devices, d) {
-		const str text = own_keys(a, u->user_id, d->key, d->value);
-		const str name = json_get_str(json_get(d->value, S("unsigned")), S("device_display_name"));
+	JSON_ITEMS (u->asked, i) {
+		const str id = u->asked->array.items[i]->s;
 
-		if (str_is_none(text) || (u->asked->array.n && !json_lists(u->asked, d->key)))
-			continue;
-		jw_key(&w, d->key);
-		jw_object(&w, NULL);
-		jw_members(&w, text);
-		jw_object(&w, "unsigned");
-		if (!str_is_none(name))
-			jw_str(&w, "device_display_name", name);
-		jw_end(&w);
-		jw_end(&w);
+		if (!map_put(&seen, id, &seen))
+			write_device(&w, a, u->user_id, id, json_get(devices, id));
 	}
+	if (u->asked->array.n == 0)
+		JSON_EACH (devices, d)
+			if (!map_put(&seen, d->key, &seen))
+				write_device(&w, a, u->user_id, d->key, json_get(devices, d->key));
 	jw_end(&w);
 	return arena_keep(a, buf_str(&buf));
 }
@@ -151,9 +166,11 @@ static void add_strangers(struct asking *k, const struct fed_call *calls, const 
 		const struct json *given = json_get_object(calls[i].answer, S("device_keys"));
 
 		for (size_t u = 0; u < n && !calls[i].error; u++) {
-			const struct json *devices = json_get_object(given, users[u].user_id);
+			const struct json *devices = id_is_of(users[u].user_id, calls[i].destination)
+							     ? json_get_object(given, users[u].user_id)
+							     : NULL;
 
-			if (!devices || !id_is_of(users[u].user_id, calls[i].destination))
+			if (!devices)
 				continue;
 			all[out->n++] = (struct queried_user){
 				.user_id = users[u].user_id,
@@ -252,6 +269,27 @@ static void take_claim(struct arena *a, struct key_claim *c, const struct json *
 	}
 }
 
+/* What is asked for of each server. A user's claims stand together. */
+static void sort_claims(struct asking *k, const struct key_claims *claims)
+{
+	struct json *devices = NULL, *by_user;
+	str of = STR_NONE;
+
+	for (size_t i = 0; i < claims->n_remote; i++) {
+		const struct key_claim *c = &claims->remote[i];
+
+		if (!str_eq(c->user_id, of)) {
+			of = c->user_id;
+			by_user = about(k, id_server(of));
+			devices = by_user ? json_new_object(k->a) : NULL;
+			if (by_user)
+				json_set(k->a, by_user, of, devices);
+		}
+		if (devices)
+			json_set(k->a, devices, c->device_id, json_new_str(k->a, c->algorithm));
+	}
+}
+
 err *remote_keys_claim(struct e2ee *e, struct arena *a, struct key_claims *claims, int64_t deadline_us)
 {
 	struct fed_call *calls;
@@ -260,17 +298,8 @@ err *remote_keys_claim(struct e2ee *e, struct arena *a, struct key_claims *claim
 	asking_init(&k, e, a);
 	for (size_t i = 0; i < claims->n_remote && !e->fed; i++)
 		fail(&k, id_server(claims->remote[i].user_id));
-	for (size_t i = 0; i < claims->n_remote && e->fed; i++) {
-		const struct key_claim *c = &claims->remote[i];
-		struct json *by_user = about(&k, id_server(c->user_id));
-		const struct json *of = json_get(by_user, c->user_id);
-		struct json *devices = of ? json_copy(a, of) : json_new_object(a);
-
-		if (!by_user)
-			continue;
-		json_set(a, devices, c->device_id, json_new_str(a, c->algorithm));
-		json_set(a, by_user, c->user_id, devices);
-	}
+	if (e->fed)
+		sort_claims(&k, claims);
 	calls = ARENA_ARRAY(a, struct fed_call, k.list.n);
 	prepare(&k, "/_matrix/federation/v1/user/keys/claim", "one_time_keys", calls);
 	if (k.list.n)

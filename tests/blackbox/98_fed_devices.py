@@ -1,4 +1,7 @@
 """Devices, keys and messages to devices between servers: asked for once, kept up, and told."""
+import json
+import pathlib
+
 import pytest
 
 from client import q, register
@@ -133,6 +136,38 @@ def test_one_time_keys_are_claimed(shared):
     shared.peer.on("POST", "/user/keys/claim", answer)
     got = shared.alice.post("/keys/claim", {"one_time_keys": {shared.bob: {"PHONE": "signed_curve25519"}}})
     assert got["one_time_keys"] == {shared.bob: {"PHONE": {"signed_curve25519:AAAA": key}}} and got["failures"] == {}
+
+
+def test_a_claim_of_many_devices_costs_little_memory(shared):
+    user, devices = f"@stranger:{shared.peer.name}", {f"D{i}": "signed_curve25519" for i in range(4000)}
+    given = {"D7": {"signed_curve25519:A": {"key": "k", "signatures": {}}}}
+
+    def answer(request):
+        assert request.body == {"one_time_keys": {user: devices, shared.bob: {"PHONE": "x"}}}
+        return 200, {"one_time_keys": {user: given}}
+
+    def memory(what):
+        return next(int(line.split()[1]) for line in (proc / "status").read_text().splitlines() if line.startswith(what))
+    shared.peer.on("POST", "/user/keys/claim", answer)
+    proc = pathlib.Path(f"/proc/{shared.hs.process.pid}")
+    (proc / "clear_refs").write_text("5")  # the high-water mark begins anew
+    before = memory("VmRSS")
+    got = shared.alice.post("/keys/claim", {"one_time_keys": {user: devices, shared.bob: {"PHONE": "x"}}})
+    assert got["one_time_keys"] == {user: given}
+    assert memory("VmHWM") - before < 100 * 1024
+
+
+def test_a_device_that_is_given_twice_is_shown_once(shared):
+    # Who reads the first and who reads the last of two would believe in different keys.
+    user = f"@stranger:{shared.peer.name}"
+    first, last = (json.dumps(keys_of(user, "A", key)) for key in ("first", "last"))
+    shared.peer.on("POST", "/user/keys/query", lambda r: (200, f'{{"device_keys":{{"{user}":{{"A":{first},"A":{last}}}}}}}'.encode()))
+    for asked in ([], ["A"], ["A", "A"]):
+        answer = shared.alice.raw("POST", QUERY, {"device_keys": {user: asked}})
+        devices = []
+        json.loads(answer.text, object_pairs_hook=lambda pairs: devices.extend(k for k, _ in pairs if k == "A") or dict(pairs))
+        assert devices == ["A"]
+        assert answer.json()["device_keys"][user]["A"]["keys"]["ed25519:A"] == "last"
 
 
 def test_messages_to_devices_go_both_ways_once(shared):
