@@ -121,3 +121,10 @@ err *store_filter_add(struct tx *tx, int64_t user, str digest, str text, int64_t
 	TRY(tx_run(tx, add, BIND(B(user), B(*out_filter), B(digest), B(text))));
 	return tx_run(tx, trim, BIND(B(user), B(*out_filter - max)));
 }
+
+err *store_account_data_erase(struct tx *tx, int64_t user)
+{
+	TRY(tx_run(tx, "DELETE FROM account_data WHERE \"user\" = $1", BIND(B(user))));
+	TRY(tx_run(tx, "DELETE FROM push_rules WHERE \"user\" = $1", BIND(B(user))));
+	return tx_run(tx, "DELETE FROM filters WHERE \"user\" = $1", BIND(B(user)));
+}

@@ -37,3 +37,6 @@ NODISCARD err *store_push_rules_set(struct tx *tx, int64_t user, str rules, int6
 /* Filters. A text the user stored before keeps its number; of more than `max`, the oldest go. */
 NODISCARD err *store_filter(struct tx *tx, int64_t user, int64_t filter, str *out_text); /* STR_NONE: none */
 NODISCARD err *store_filter_add(struct tx *tx, int64_t user, str digest, str text, int64_t max, int64_t *out_filter);
+
+/* All of the above, of who will never ask for it again: nobody is told. */
+NODISCARD err *store_account_data_erase(struct tx *tx, int64_t user);

@@ -39,6 +39,11 @@ err *store_profile_unset(struct tx *tx, int64_t user, str field)
 	return tx_run(tx, "DELETE FROM profiles WHERE \"user\" = $1 AND field = $2", BIND(B(user), B(field)));
 }
 
+err *store_profile_erase(struct tx *tx, int64_t user)
+{
+	return tx_run(tx, "DELETE FROM profiles WHERE \"user\" = $1", BIND(B(user)));
+}
+
 err *store_spread_begin(struct tx *tx, int64_t user)
 {
 	static const char sql[] = "INSERT INTO profile_spread (\"user\", room, turn) VALUES ($1, 0, 1)"

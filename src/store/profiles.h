@@ -11,6 +11,7 @@ NODISCARD err *store_profile(struct tx *tx, int64_t user, struct profile_field *
 NODISCARD err *store_profile_field(struct tx *tx, int64_t user, str field, str *out_value); /* STR_NONE: not set */
 NODISCARD err *store_profile_set(struct tx *tx, int64_t user, str field, str value);
 NODISCARD err *store_profile_unset(struct tx *tx, int64_t user, str field);
+NODISCARD err *store_profile_erase(struct tx *tx, int64_t user);
 
 /* The spread of a new name or avatar into the user's rooms: begun (again) from the first room, moved on, ended. */
 struct spread_row {

@@ -7,6 +7,7 @@
  */
 #include "crypto/crypto.h"
 #include "matrix/id.h"
+#include "store/account_data.h"
 #include "store/cross_signing.h"
 #include "store/devices.h"
 #include "store/profiles.h"
@@ -204,12 +205,21 @@ static err *change_password(struct tx *tx, struct change *c)
 	return c->logout_devices ? delete_devices(tx, c, c->keep_device) : NULL;
 }
 
+/* "The server should additionally erase any non-event data associated with the user, such as account data" */
+static err *erase_words(struct tx *tx, int64_t user)
+{
+	TRY(store_profile_erase(tx, user));
+	return store_account_data_erase(tx, user);
+}
+
 static err *deactivate(struct tx *tx, struct change *c)
 {
 	TRY(store_account_deactivate(tx, c->nid, c->now, c->flag));
 	TRY(store_uia_delete_user(tx, c->nid));
 	TRY(store_one_time_delete_user(tx, c->nid));
 	TRY(store_user_words_set(tx, c->nid, NULL, 0)); /* out of the user directory */
+	if (c->flag)
+		TRY(erase_words(tx, c->nid));
 	TRY(store_cross_signing_delete(tx, c->nid));
 	TRY(delete_devices(tx, c, STR_NONE));
 	c->devices_changed = c->nid; /* also where there are no devices left, there were keys */

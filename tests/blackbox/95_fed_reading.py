@@ -177,6 +177,8 @@ def test_who_was_erased(each_fed, anna, peer):
     room_id = room_of(anna)
     bert.join(room_id)
     said, stays = bert.send(room_id, "forget me"), anna.send(room_id, "stays")
+    bert.put(f"/profile/{q(bert.user_id)}/displayname", {"displayname": "Bert"})
+    bert.put(f"/profile/{q(bert.user_id)}/org.example.colour", {"org.example.colour": "red"})
     entered(peer, each_fed, room_id)
     assert peer.get(each_fed, f"/v1/event/{q(said)}")["pdus"][0]["content"]["body"] == "forget me"
     bert.post("/account/deactivate", {"erase": True, "auth": {"type": "m.login.password", "password": "sesame-open-1",
@@ -186,6 +188,9 @@ def test_who_was_erased(each_fed, anna, peer):
     by_id = dict(zip(ids("10", back), back))
     assert by_id[said]["content"] == {} and by_id[stays]["content"]["body"] == "stays"
     assert [e for e in missing(peer, each_fed, room_id, [stays]) if e["content"].get("body") == "forget me"] == []
+    # Nor is told any more what he said of himself.
+    assert peer.get(each_fed, f"/v1/query/profile?user_id={q(bert.user_id)}") == {}
+    assert anna.get(f"/profile/{q(bert.user_id)}") == {}
 
 
 #

@@ -323,7 +323,40 @@ static void who_shares_a_room_or_is_in_a_public_one_is_seen(struct both *b)
 }
 BOTH(who_shares_a_room_or_is_in_a_public_one_is_seen)
 
+static err *erase_run(struct tx *tx, void *arg)
+{
+	(void)arg;
+	TRY(store_profile_erase(tx, 1));
+	return store_account_data_erase(tx, 1);
+}
+
+static void who_is_erased_leaves_nothing(struct both *b)
+{
+	struct account_data_row *rows;
+	struct profile_field *fields;
+	AUTO_TX tx = NULL;
+	struct filter_add filter = { 1, -1, STR("f") };
+	str text;
+	size_t n;
+
+	for (int64_t user = 1; user <= 2; user++)
+		(void)set(b, user, user == 1 ? 7 : 0, S("a"), S("{}"));
+	good(store_do(b->st, b->a, filter_run, &filter));
+	good(store_do(b->st, b->a, profile_run, NULL));
+	good(store_do(b->st, b->a, erase_run, NULL));
+	assert_int_equal(changed(b, 1, -1, 0, INT64_MAX, &rows), 0);
+	assert_int_equal(changed(b, 2, -1, 0, INT64_MAX, &rows), 1);
+	good(store_read(b->st, b->a, &tx));
+	good(store_filter(tx, 1, filter.id, &text));
+	same_str(text, STR_NONE);
+	good(store_profile(tx, 1, &fields, &n));
+	assert_int_equal(n, 0);
+	good(store_profile(tx, 2, &fields, &n));
+	assert_int_equal(n, 1);
+}
+BOTH(who_is_erased_leaves_nothing)
+
 TEST_MAIN(BOTH_TESTS(account_data_has_a_place_in_the_order), BOTH_TESTS(push_rules_are_one_text_a_user),
 	  BOTH_TESTS(a_filter_is_found_by_number_and_by_text), BOTH_TESTS(profiles_are_fields),
 	  BOTH_TESTS(an_older_spread_moves_nothing_on), BOTH_TESTS(users_are_found_by_the_beginnings_of_words),
-	  BOTH_TESTS(who_shares_a_room_or_is_in_a_public_one_is_seen))
+	  BOTH_TESTS(who_shares_a_room_or_is_in_a_public_one_is_seen), BOTH_TESTS(who_is_erased_leaves_nothing))
