@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/thread.h"
 
+enum { DEPTH_MOST = 100, VALUES_MOST = 1 << 18 };
 enum { QUERIES_BYTES = 16 << 20, ENTRY_SHARE = 16 /* no answer is kept that is larger than this part of it */ };
 
 /* One that is being asked for belongs to who asks; one that is kept to the table. */
@@ -17,7 +18,7 @@ struct entry {
 	int64_t until_us;
 	str text; /* the answer */
 	enum err_code code;
-	str why; /* of an error */
+	str why, body; /* of an error */
 	size_t bytes;
 };
 struct queries {
@@ -50,6 +51,7 @@ static void entry_free(struct entry *e)
 	mem_free((void *)e->key.p);
 	mem_free((void *)e->text.p);
 	mem_free((void *)e->why.p);
+	mem_free((void *)e->body.p);
 	mem_free(e);
 }
 
@@ -79,7 +81,7 @@ void queries_free(struct queries **queries)
 /* With the lock. */
 static void keep(struct queries *q, struct entry *e)
 {
-	e->bytes = sizeof(*e) + e->key.n + e->text.n + e->why.n;
+	e->bytes = sizeof(*e) + e->key.n + e->text.n + e->why.n + e->body.n;
 	q->bytes += e->bytes;
 	list_add_head(&q->lru, &e->lru);
 	while (q->bytes > q->opt.max_bytes && q->lru.prev != &q->lru) {
@@ -100,16 +102,31 @@ static str key_of(struct arena *a, const struct query_ask *ask)
 	return arena_printf(a, "%.*s %.*s %.*s", STR_ARG(ask->destination), STR_ARG(ask->path), STR_ARG(body));
 }
 
-static err *read_entry(struct arena *a, const struct entry *e, const struct json **out)
+/* What every asker is told, the first as those after it. */
+static err *read_text(struct arena *a, str text, const struct json **out)
 {
-	static const struct json_limits limits = { .max_bytes = FED_ANSWER_MAX, .max_depth = 100, .max_values = 65536 };
+	const struct json_limits limits = {
+		.max_bytes = FED_ANSWER_MAX,
+		.max_depth = DEPTH_MOST,
+		.max_values = VALUES_MOST,
+	};
 	struct json *j;
 
-	if (e->code)
-		return err_new(a, e->code, "%.*s", STR_ARG(e->why));
-	TRY(json_parse(a, arena_keep(a, e->text), &limits, &j));
+	TRY(json_parse(a, text, &limits, &j));
 	*out = j;
 	return NULL;
+}
+
+static err *read_entry(struct arena *a, const struct entry *e, const struct json **out)
+{
+	err *why;
+
+	if (!e->code)
+		return read_text(a, arena_keep(a, e->text), out);
+	why = err_new(a, e->code, "%.*s", STR_ARG(e->why));
+	if (!str_is_none(e->body))
+		why->body = arena_keep(a, e->body);
+	return why;
 }
 
 /* A no that the other server meant; trouble is for back-off to remember. */
@@ -134,7 +151,9 @@ static err *ask_server(struct queries *q, struct arena *a, const struct query_as
 	if (!json_is(call.answer, JSON_OBJECT))
 		return err_new(a, ERR_CONNECTION_FAILED, "%.*s does not answer with an object",
 			       STR_ARG(ask->destination));
-	*out = call.answer;
+	if (read_text(a, call.answer->raw, out))
+		return err_new(a, ERR_CONNECTION_FAILED, "%.*s answers with more than is kept",
+			       STR_ARG(ask->destination));
 	return NULL;
 }
 
@@ -149,6 +168,7 @@ static void settle(struct queries *q, struct entry *e, const struct query_ask *a
 	if (why) {
 		e->code = why->code;
 		e->why = str_keep(why->msg);
+		e->body = str_is_none(why->body) ? STR_NONE : str_keep(why->body);
 	} else {
 		e->text = str_keep(answer->raw);
 	}

@@ -274,6 +274,15 @@ def test_names_of_others(each_fed, anna, peer):
     dead.close()
 
 
+def test_what_is_remembered_of_others_is_what_was_said(each_fed, anna, peer):
+    deep = f"@deep:{peer.name}"
+    peer.on("GET", "/query/profile", lambda r: (200, b'{"org.example.x":' + b"[" * 500 + b"]" * 500 + b"}") if r.arg("user_id") == deep else
+            (400, {"errcode": "ORG_EXAMPLE_ODD", "error": "odd"}))
+    for _ in range(2):
+        anna.fails(502, "M_CONNECTION_FAILED", "GET", f"/profile/{q(deep)}")
+        anna.fails(400, "ORG_EXAMPLE_ODD", "GET", f"/profile/{q('@odd:' + peer.name)}")
+
+
 #
 # Spaces
 #
