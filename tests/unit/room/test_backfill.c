@@ -222,8 +222,8 @@ static void states_are_carried_upwards(struct world *w)
 }
 WORLD(states_are_carried_upwards)
 
-/* What one server gave in vain says nothing of the page of the next: without a state event in it, the state at its lowest
- * is that before the event above, and nobody has to tell it. */
+/* What one server gave in vain says nothing of the page of the next: without a state event in it, the state at its
+ * lowest is that before the event above, and nobody has to tell it. */
 static void each_page_is_judged_by_itself(struct world *w)
 {
 	struct reading r;
