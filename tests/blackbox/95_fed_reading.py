@@ -121,7 +121,6 @@ def test_what_is_not_asked_rightly(each_fed, anna, peer):
         refused(peer, each_fed, f"/v1/{path}/%21none%3Ax?event_id={q(said)}", 404, "M_NOT_FOUND")
     refused(peer, each_fed, f"/v1/event_auth/{r}/{q(elsewhere)}", 404, "M_NOT_FOUND")
     refused(peer, each_fed, "/v1/event/%24none", 404, "M_NOT_FOUND")
-    refused(peer, each_fed, f"/v1/event/{q(elsewhere)}", 403, "M_FORBIDDEN")
     refused(peer, each_fed, f"/v1/backfill/{r}?limit=5", 400, "M_MISSING_PARAM")
     refused(peer, each_fed, f"/v1/backfill/{r}?v={q(said)}", 400, "M_MISSING_PARAM")
     refused(peer, each_fed, f"/v1/backfill/{r}?v={q(said)}&limit=-1", 400, "M_INVALID_PARAM")
@@ -131,6 +130,13 @@ def test_what_is_not_asked_rightly(each_fed, anna, peer):
     refused(peer, each_fed, f"/v1/get_missing_events/{r}", 413, "M_TOO_LARGE", "POST", {"earliest_events": ["$x"] * 5000})
 
 
+def test_whether_there_is_an_event_is_not_told_to_strangers(each_fed, anna, peer):
+    said = anna.send(room_of(anna))
+    answers = [peer.raw("GET", each_fed, f"{FED}/v1/event/{q(e)}") for e in ("$" + "n" * 43, said)]
+    assert answers[0].status_code == 404
+    assert (answers[0].status_code, answers[0].json()) == (answers[1].status_code, answers[1].json())
+
+
 def test_who_is_shut_out(each_fed, anna, peer):
     room_id = room_of(anna)
     said = anna.send(room_id)
@@ -138,8 +144,9 @@ def test_who_is_shut_out(each_fed, anna, peer):
     anna.set_state(room_id, "m.room.server_acl", {"allow": ["*"], "deny": ["LOCALHOST"]})
     r = q(room_id)
     for path in (f"state/{r}?event_id={q(said)}", f"state_ids/{r}?event_id={q(said)}", f"event_auth/{r}/{q(said)}",
-                 f"backfill/{r}?v={q(said)}&limit=1", f"event/{q(said)}"):
+                 f"backfill/{r}?v={q(said)}&limit=1"):
         refused(peer, each_fed, f"/v1/{path}", 403, "M_FORBIDDEN")
+    refused(peer, each_fed, f"/v1/event/{q(said)}", 404, "M_NOT_FOUND")
     refused(peer, each_fed, f"/v1/get_missing_events/{r}", 403, "M_FORBIDDEN", "POST", {"latest_events": [said], "earliest_events": []})
 
 
@@ -241,7 +248,7 @@ def test_a_room_that_is_for_this_server_alone(each_fed, anna, peer):
     got = peer.get(each_fed, f"/v1/hierarchy/{q(top)}")
     assert got["children"] == [] and got["inaccessible_children"] == [ours]
     refused(peer, each_fed, f"/v1/hierarchy/{q(ours)}", 404, "M_NOT_FOUND")
-    refused(peer, each_fed, f"/v1/event/{q(event_id)}", 403, "M_FORBIDDEN")
+    refused(peer, each_fed, f"/v1/event/{q(event_id)}", 404, "M_NOT_FOUND")
     refused(peer, each_fed, f"/v1/backfill/{q(ours)}?v={q(event_id)}&limit=5", 403, "M_FORBIDDEN")
     refused(peer, each_fed, f"/v1/make_join/{q(ours)}/{q(peer.user())}?ver=10", 403, "M_FORBIDDEN")
 

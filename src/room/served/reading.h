@@ -20,7 +20,8 @@ struct served_texts { /* events as the origin gets them */
 	size_t n;
 };
 
-/* GET /event/{eventId}: wherever it is, outliers and what was soft-failed, too. ERR_NOT_FOUND. */
+/* GET /event/{eventId}: wherever it is, outliers and what was soft-failed, too. ERR_NOT_FOUND: there is none, or it is
+ * in a room that the origin may not read; which of them is not told. */
 NODISCARD err *served_event(struct rooms *rs, struct arena *a, str event_id, str origin, str *out);
 
 /* GET /backfill/{roomId}: the events given and those before them, the newest first, at most `limit`. */

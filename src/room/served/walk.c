@@ -246,6 +246,10 @@ err *served_missing(struct rooms *rs, struct arena *a, const struct missing_cmd 
 	return texts_of(&w, out);
 }
 
+/* The request names no room. So that there is such an event at all is for those to hear who may have it; everybody else
+ * hears the same of it as of one that never was. */
+static err *no_such_event(struct arena *a) { return err_new(a, ERR_NOT_FOUND, "there is no such event here"); }
+
 err *served_event(struct rooms *rs, struct arena *a, str event_id, str origin, str *out)
 {
 	struct event_row *row;
@@ -253,15 +257,17 @@ err *served_event(struct rooms *rs, struct arena *a, str event_id, str origin, s
 	struct served *s;
 	str room_id;
 	bool sees;
+	err *e;
 
 	TRY(store_read(rooms_options(rs)->store, a, &tx));
 	TRY(store_event_by_id(tx, event_id, &row));
 	if (!row)
-		return err_new(a, ERR_NOT_FOUND, "there is no such event here");
+		return no_such_event(a);
 	TRY(store_intern_text(rooms_options(rs)->store, a, row->room, &room_id));
-	TRY(served_open(rs, a, tx, room_id, origin, SERVED_IN_ROOM, &s));
-	if (row->flags & EVENT_REJECTED)
-		return err_new(a, ERR_NOT_FOUND, "there is no such event here");
+	e = served_open(rs, a, tx, room_id, origin, SERVED_IN_ROOM, &s);
+	if ((e && e->code == ERR_FORBIDDEN) || (!e && row->flags & EVENT_REJECTED))
+		return no_such_event(a);
+	TRY(e);
 	TRY(served_sees(s, (const struct event_row *const[]){ row }, 1, &sees));
 	return served_bytes(s, row, sees, out);
 }
