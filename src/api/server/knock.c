@@ -19,7 +19,7 @@ static err *put_send_knock(struct req *rq)
 	str state;
 
 	TRY(door_send(rq, MEMBER_KNOCK, &event));
-	TRY(admit_knock_state(rq->services->admit, rq->arena, req_param(rq, "roomId"), &state));
+	TRY(admit_knock_state(rq->services->admit, rq->arena, req_param(rq, "roomId"), event->sender, &state));
 	jw_raw(reply_json(rq, 200), "knock_room_state", state);
 	return NULL;
 }

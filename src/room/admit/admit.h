@@ -54,8 +54,9 @@ struct admit_send {
  * not well signed; else as admit_make. */
 NODISCARD err *admit_send(struct admit *ad, struct arena *a, const struct admit_send *cmd, const struct event **out);
 
-/* What a knocking user is shown of the room: events as they are, as a JSON array (answer.c). */
-NODISCARD err *admit_knock_state(struct admit *ad, struct arena *a, str room_id, str *out);
+/* What a knocking user is shown of the room: events as they are, as a JSON array (answer.c). ERR_FORBIDDEN: the knock
+ * came to nothing, a repetition of an old one among them. */
+NODISCARD err *admit_knock_state(struct admit *ad, struct arena *a, str room_id, str user_id, str *out);
 
 /*
  * The answer to a join (answer.c): the room's state before it, and the auth chains. It may be far larger than what

@@ -204,7 +204,19 @@ err *admit_join_answer(struct admit *ad, struct arena *a, const struct join_answ
 	return NULL;
 }
 
-err *admit_knock_state(struct admit *ad, struct arena *a, str room_id, str *out)
+/* A knock that was sent again, long after the first time, is answered with the room as it is now: so whoever was shut
+ * out meanwhile, or gave up, is shown nothing. Who was let in may see it all the same. */
+static err *check_knocks(struct room *room, str user_id)
+{
+	enum membership now;
+
+	TRY(room_membership(room, user_id, &now));
+	if (now == MEMBER_KNOCK || now == MEMBER_INVITE || now == MEMBER_JOIN)
+		return NULL;
+	return err_new(room->a, ERR_FORBIDDEN, "the user does not knock upon the room any more");
+}
+
+err *admit_knock_state(struct admit *ad, struct arena *a, str room_id, str user_id, str *out)
 {
 	AUTO_BUF buf = BUF_INIT((size_t)16 * EVENT_MAX_BYTES);
 	struct jw w = jw_to(&buf);
@@ -214,6 +226,7 @@ err *admit_knock_state(struct admit *ad, struct arena *a, str room_id, str *out)
 	TRY(room_hold(ad->opt.rooms, a, room_id, &room));
 	if (!room)
 		return err_new(a, ERR_NOT_FOUND, "there is no such room here");
+	TRY(check_knocks(room, user_id));
 	jw_array(&w, NULL);
 	/* "MUST contain the m.room.create event for the room. All events listed MUST additionally be formatted
 	 * according to the room version specification." */

@@ -405,7 +405,7 @@ static void who_knocks_is_shown_the_room(struct admitted *t)
 		set_state(w, who(w, "alice"), id, "m.room.join_rules", "", "{'join_rule':'knock'}");
 		good(try_pass(t, id, "zoe", MEMBER_KNOCK, &out));
 		assert_int_equal(far_is(w, id, "zoe"), MEMBER_KNOCK);
-		good(admit_knock_state(t->ad, w->a, id, &text));
+		good(admit_knock_state(t->ad, w->a, id, S("@zoe:far"), &text));
 		good(json_parse(w->a, text, &json_limits_request, &state));
 		/* As the other side reads it: all of them events of the room, m.room.create among them. */
 		good(stripped_read(w->a, rv, id, state, true, &events, &n));
@@ -418,9 +418,35 @@ static void who_knocks_is_shown_the_room(struct admitted *t)
 }
 ADMITTED(who_knocks_is_shown_the_room)
 
+/* The old event, sent again, is part of the room and harms nobody; but it is no ticket to look in for ever. */
+static void an_old_knock_shows_nothing_to_who_was_shut_out(struct admitted *t)
+{
+	static world_door *const doors[] = { room_ban, room_kick, NULL }; /* NULL: zoe gives up */
+	struct world *w = t->w;
+
+	for (size_t i = 0; i < ARRAY_LEN(doors); i++) {
+		const str id = room_with(t, "11", ",'name':'Salon'");
+		const struct member_cmd out_with_zoe = { .by = who(w, "alice"),
+							 .room_id = id,
+							 .target = S("@zoe:far") };
+		const struct event *out;
+		str text;
+
+		set_state(w, who(w, "alice"), id, "m.room.join_rules", "", "{'join_rule':'knock'}");
+		good(try_pass(t, id, "zoe", MEMBER_KNOCK, &out));
+		if (doors[i])
+			good(doors[i](w->rs, w->a, &out_with_zoe));
+		else
+			good(try_pass(t, id, "zoe", MEMBER_LEAVE, &out));
+		fails_with(admit_knock_state(t->ad, w->a, id, S("@zoe:far"), &text), ERR_FORBIDDEN);
+	}
+}
+ADMITTED(an_old_knock_shows_nothing_to_who_was_shut_out)
+
 TEST_MAIN(ADMITTED_TESTS(who_may_enter_does), ADMITTED_TESTS(the_room_hears_of_it), ADMITTED_TESTS(asking_is_refused),
 	  ADMITTED_TESTS(versions_must_fit), ADMITTED_TESTS(what_is_no_such_join_is_refused),
 	  ADMITTED_TESTS(the_path_names_the_event), ADMITTED_TESTS(what_the_room_forbids_by_now_is_refused),
 	  ADMITTED_TESTS(restricted_joins_are_vouched_for), ADMITTED_TESTS(nobody_vouches_for_who_is_outside),
 	  ADMITTED_TESTS(few_wait_for_keys), ADMITTED_TESTS(few_look_at_who_was_bound),
-	  ADMITTED_TESTS(what_cannot_be_said_is_for_another_server), ADMITTED_TESTS(who_knocks_is_shown_the_room))
+	  ADMITTED_TESTS(what_cannot_be_said_is_for_another_server), ADMITTED_TESTS(who_knocks_is_shown_the_room),
+	  ADMITTED_TESTS(an_old_knock_shows_nothing_to_who_was_shut_out))
