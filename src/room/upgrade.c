@@ -22,8 +22,8 @@
  * successor.
  */
 #include "base/clock.h"
+#include "room/internal_policy.h"
 #include "room/internal_upgrade.h"
-#include "room/policy.h"
 #include "store/tx.h"
 
 enum { SAME_MS = 5 * 60 * 1000 };
@@ -130,9 +130,11 @@ static err *wish_left(struct upgrade *u, struct room *room)
 	return NULL;
 }
 
-/* The tombstone, built on the room as it is now but not yet part of it. */
-static err *build_on_head(struct upgrade *u, struct event **out)
+/* The tombstone, built on the room as it is now but not yet part of it. Not `needed`: only if a policy server has to
+ * sign it. */
+static err *build_on_head(struct upgrade *u, bool needed, struct vetting *v)
 {
+	const struct proposal *p = &u->closing[CLOSING_TOMBSTONE];
 	AUTO_ROOM room = NULL;
 	AUTO_DRAFT d = NULL;
 	const struct event *built;
@@ -140,18 +142,23 @@ static err *build_on_head(struct upgrade *u, struct event **out)
 	TRY(room_hold(u->rs, u->a, u->cmd->room_id, &room));
 	if (!room)
 		return err_new(u->a, ERR_NOT_FOUND, "there is no such room here");
+	if (u->rs->policies)
+		TRY(policy_wants(room, p, v));
+	if (v->wanted || !needed)
+		return NULL;
 	draft_begin(room, &d);
-	TRY(draft_build(d, &u->closing[CLOSING_TOMBSTONE], &built));
-	return event_load(u->a, room->rv, arena_keep(u->a, built->event_id), arena_keep(u->a, built->bytes), out);
+	TRY(draft_build(d, p, &built));
+	return event_load(u->a, room->rv, arena_keep(u->a, built->event_id), arena_keep(u->a, built->bytes), &v->event);
 }
 
-static err *build_tombstone(struct upgrade *u)
+static err *build_tombstone(struct upgrade *u, bool needed)
 {
-	struct event *ev;
+	struct vetting v = { 0 };
 
-	TRY(build_on_head(u, &ev));
-	TRY(policy_obtain(u->rs, u->a, u->cmd->room_id, &ev, 1, INT64_MAX));
-	u->tombstone = ev;
+	TRY(build_on_head(u, needed, &v));
+	if (v.wanted)
+		TRY(policy_vet(u->rs, u->a, &v));
+	u->tombstone = v.event;
 	return NULL;
 }
 
@@ -287,15 +294,17 @@ static err *replace(struct upgrade *u)
 	if (!u->rv->room_id_is_create_hash) {
 		c.room_id = u->successor = creation_room_id(u->rs, u->a);
 		TRY(wish_closing(u));
-		TRY(build_tombstone(u));
+		TRY(build_tombstone(u, true));
 		tombstone_id = u->tombstone->event_id;
 	}
 	TRY(upgrade_wish(&c, &u->old, u->cmd->additional_creators, tombstone_id));
 	TRY(creation_make(&c));
 	u->successor = c.room_id;
 	u->successor_nid = c.row.room;
-	if (u->rv->room_id_is_create_hash)
+	if (u->rv->room_id_is_create_hash) {
 		TRY(wish_closing(u));
+		TRY(build_tombstone(u, false));
+	}
 	return close_old(u);
 }
 

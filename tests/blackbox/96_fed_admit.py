@@ -521,3 +521,27 @@ def test_policy_server(fed, peer, alice, bob, version):
     # The room gets rid of it.
     alice.set_state(room, "m.room.policy", {})
     alice.send(room, "free")
+
+
+@pytest.mark.parametrize("version", ["1", "11", "12"])
+def test_a_policy_server_is_asked_before_others_hear(fed, peer, alice, version):
+    room = alice.create_room(preset="public_chat", room_version="11")
+    policy, guest = PolicyServer(peer, "11"), peer.user()
+    peer.join(fed, room, peer.user())
+    alice.set_state(room, "m.room.policy", policy.content())
+    policy.opinion = lambda event: (400, {"errcode": "M_FORBIDDEN", "error": f"not {event['type']}"})
+    # "before sending them to clients and servers": the server of an invited user is one; and "that error SHOULD be provided to the
+    # client verbatim".
+    refusal = alice.fails(403, "M_FORBIDDEN", "POST", f"/rooms/{q(room)}/invite", {"user_id": guest})
+    assert refusal["error"] == "not m.room.member"
+    assert not [r for r in peer.requests if "/invite/" in r.path]
+    refusal = alice.fails(403, "M_FORBIDDEN", "POST", f"/rooms/{q(room)}/upgrade", {"new_version": version})
+    assert refusal["error"] == "not m.room.tombstone"
+    policy.opinion = lambda event: True
+    alice.post(f"/rooms/{q(room)}/invite", {"user_id": guest})
+    sent = peer.wait_request("PUT", "/v2/invite/").body["event"]
+    events.verify(events.redact("11", sent), peer.name, policy.key.id, policy.key.public)
+    alice.post(f"/rooms/{q(room)}/upgrade", {"new_version": version})
+    tombstone, = [e for e in policy.asked if e["type"] == "m.room.tombstone"][1:]
+    event, = peer.get(fed, f"/v1/event/{q(events.event_id('11', tombstone))}")["pdus"]
+    assert event["signatures"].keys() == {fed.name, peer.name}

@@ -5,10 +5,10 @@
  * the servers in the room by the inviting homeserver." So the event is built and authorised first, without becoming
  * part of the room; it does with the other signature, if the room lets it by then.
  */
-#include "room/policy.h"
 #include "room/remote/internal_remote.h"
 
 #include "base/clock.h"
+#include "room/internal_policy.h"
 
 static err *add_stripped(struct arena *a, const struct event *ev, const struct json *stripped, struct json **out)
 {
@@ -133,6 +133,7 @@ struct inviting {
 	const struct room_version *rv;
 	struct event *ev; /* NULL: it is so already */
 	struct json *shown;
+	struct vetting vetting;
 	bool wait;
 };
 
@@ -150,10 +151,16 @@ static err *build_invite(struct rooms *rs, struct arena *a, str room_id, struct 
 	TRY(room_same_as_current(room, p, out_event_id, &out->wait));
 	if (!str_is_none(*out_event_id))
 		return NULL;
-	draft_begin(room, &d);
-	TRY(draft_build(d, p, &ev));
 	out->rv = room->rv;
-	TRY(event_load(a, room->rv, arena_keep(a, ev->event_id), arena_keep(a, ev->bytes), &out->ev));
+	if (rs->policies)
+		TRY(policy_wants(room, p, &out->vetting));
+	if (out->vetting.wanted) {
+		out->ev = out->vetting.event;
+	} else {
+		draft_begin(room, &d);
+		TRY(draft_build(d, p, &ev));
+		TRY(event_load(a, room->rv, arena_keep(a, ev->event_id), arena_keep(a, ev->bytes), &out->ev));
+	}
 	return shown_state(room, a, out->ev, &out->shown);
 }
 
@@ -184,8 +191,13 @@ err *remote_invite_user(struct rooms *rs, struct arena *a, str room_id, struct p
 	TRY(build_invite(rs, a, room_id, p, &v, out_event_id));
 	if (!v.ev)
 		return v.wait ? room_wait_stored(rs, a, room_id, *out_event_id) : NULL;
+	/* "all servers in the room MUST ask the Policy Server to sign their events before sending them to clients and
+	 * servers": the invited user's among them. */
+	if (v.vetting.wanted) {
+		TRY(policy_vet(rs, a, &v.vetting));
+		v.ev = v.vetting.event;
+	}
 	TRY(remote_invite(rs->remote, a, v.rv, v.ev, v.shown, id_server(p->state_key), &both));
-	TRY(policy_obtain(rs, a, room_id, &both, 1, INT64_MAX));
 	p->resident = true; /* the room's other servers get it from us */
 	TRY(queue_invite(rs, a, both, p, &ticket));
 	*out_event_id = both->event_id;
