@@ -1,6 +1,15 @@
+/*
+ * successor.c - see successor.h.
+ *
+ * A tombstone that comes from another server is heard of on the store's writer, which waits for nobody. So the room is
+ * noted there, and looked at by a thread: as it is by then, not as the event said. Thus a server that replaces its room
+ * again and again costs one look at a time, and a room one place in the list.
+ */
 #include "flow/successor.h"
 
-#include "base/log.h"
+#include "base/chore.h"
+#include "base/map.h"
+#include "base/thread.h"
 #include "room/room.h"
 #include "user/account_data.h"
 
@@ -51,4 +60,133 @@ void successor_entered(struct users *us, struct rooms *rs, struct arena *a, int6
 	if (!e)
 		e = user_room_replaced(us, a, user, &r);
 	complain(rs, &r, user, e);
+}
+
+/*
+ * Replaced elsewhere
+ */
+struct successors {
+	struct users *users;
+	struct rooms *rooms;
+	struct lock lock;
+	struct map noted;    /* ids of rooms, kept, whose tombstones are new */
+	struct chore *chore; /* NULL: ended */
+};
+
+static void note(struct successors *s, str room_id)
+{
+	LOCKED(&s->lock);
+	if (!s->chore || map_get(&s->noted, room_id))
+		return;
+	(void)map_put(&s->noted, str_keep(room_id), s);
+	chore_kick(s->chore);
+}
+
+static void on_stored(void *ctx, const struct rooms_stored *ev)
+{
+	if (ev->tombstoned)
+		note(ctx, ev->room_id);
+}
+
+static bool take(struct successors *s, struct arena *a, str *out_room_id)
+{
+	size_t i = 0;
+	void *value;
+	str kept;
+
+	LOCKED(&s->lock);
+	if (!map_next(&s->noted, &i, &kept, &value))
+		return false;
+	(void)map_del(&s->noted, kept);
+	*out_room_id = arena_keep(a, kept);
+	mem_free((void *)kept.p);
+	return true;
+}
+
+/* Who is not in the successor yet is seen to when they join. */
+static err *follow(struct successors *s, struct chore *c, struct arena *a, str old_room)
+{
+	struct room_replaced r;
+	const int64_t *local;
+	str new_room;
+	size_t n;
+
+	TRY(room_replaced_elsewhere(s->rooms, a, old_room, &new_room));
+	if (str_is_none(new_room))
+		return NULL;
+	TRY(room_local_users(s->rooms, a, new_room, &local, &n));
+	if (n == 0)
+		return NULL;
+	TRY(find(s->rooms, a, old_room, new_room, &r));
+	TRY(room_names_follow(s->rooms, a, old_room, new_room));
+	for (size_t i = 0; i < n && !chore_stopping(c); i++) {
+		AUTO_ARENA user_arena = arena_new();
+
+		complain(s->rooms, &r, local[i], user_room_replaced(s->users, user_arena, local[i], &r));
+	}
+	return NULL;
+}
+
+/* A room that is the store's trouble is tried again, and keeps the others waiting: it would be theirs, too. */
+static err *follow_all(struct chore *c, void *ctx, struct arena *a)
+{
+	struct successors *s = ctx;
+	str room_id;
+
+	while (!chore_stopping(c) && take(s, a, &room_id)) {
+		AUTO_ARENA room_arena = arena_new();
+		err *e = follow(s, c, room_arena, room_id);
+
+		if (!e)
+			continue;
+		note(s, room_id);
+		return err_keep(a, e);
+	}
+	return NULL;
+}
+
+struct successors *successors_new(struct users *us, struct rooms *rs, const struct log *log)
+{
+	struct successors *s = MEM_NEW(struct successors);
+
+	*s = (struct successors){ .users = us, .rooms = rs };
+	lock_init(&s->lock, RANK_SERVICE);
+	map_init(&s->noted, NULL);
+	lock_take(&s->lock);
+	s->chore = chore_new("successors", follow_all, s, log, "names did not follow into rooms' successors");
+	lock_drop(&s->lock);
+	rooms_on_stored(rs, on_stored, s);
+	return s;
+}
+
+void successors_stop(struct successors *s)
+{
+	struct chore *chore;
+
+	if (!s)
+		return;
+	lock_take(&s->lock);
+	chore = s->chore;
+	s->chore = NULL;
+	lock_drop(&s->lock);
+	chore_free(&chore);
+}
+
+void successors_free(struct successors **successors)
+{
+	struct successors *s = *successors;
+	void *value;
+	str kept;
+
+	if (!s)
+		return;
+	successors_stop(s);
+	for (size_t i = 0; map_next(&s->noted, &i, &kept, &value);) {
+		(void)map_del(&s->noted, kept);
+		mem_free((void *)kept.p);
+	}
+	map_done(&s->noted);
+	lock_done(&s->lock);
+	mem_free(s);
+	*successors = NULL;
 }

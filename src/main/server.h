@@ -31,6 +31,7 @@ struct server {
 	struct policies *policies;
 	struct missing *missing;
 	struct outgoing_presence *outgoing_presence;
+	struct successors *successors;
 	struct http *http;
 	size_t n_listening;                          /* sockets */
 	struct file_mark certificate_mark, key_mark; /* as they were last read */

@@ -12,6 +12,7 @@
 #include "federation/outbox.h"
 #include "flow/deactivate.h"
 #include "flow/profile_spread.h"
+#include "flow/successor.h"
 #include "main/server.h"
 #include "media/media.h"
 #include "media/preview.h"
@@ -292,6 +293,7 @@ err *server_open_services(struct server *s)
 	server_tell_of_users(s);
 	TRY(open_syncs(s));
 	s->services.spread = profile_spread_new(s->services.users, s->services.rooms, s->log);
+	s->successors = successors_new(s->services.users, s->services.rooms, s->log);
 	rooms_purging_start(s->services.rooms);
 	backup_sweeping_start(s->services.e2ee);
 	finish_deactivations(s);
@@ -311,6 +313,7 @@ void server_close_services(struct server *s)
 		backup_sweeping_stop(all->e2ee);
 	if (all->spread)
 		profile_spread_free(&all->spread);
+	successors_stop(s->successors);
 	syncs_free(&all->syncs);
 	thumbnails_free(&all->thumbnails);
 	imager_free(&all->imager);
@@ -332,6 +335,7 @@ void server_close_services(struct server *s)
 	presence_free(&all->presence); /* the last commits told them what became of the rooms' events */
 	typing_free(&all->typing);
 	notify_free(&all->notify);
+	successors_free(&s->successors);
 	rooms_free(&all->rooms);
 	if (all->bus)
 		bus_free(&all->bus);

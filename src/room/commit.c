@@ -167,10 +167,13 @@ static void tell_hooks(const struct job *job, const struct job_event *je)
 	};
 
 	for (size_t i = 0; i < je->n_changes; i++) {
-		if (!je->changes[i].is_member || je->changes[i].now != je->row.nid)
+		const struct change *ch = &je->changes[i];
+
+		s.tombstoned |= ch->type == rs->type_tombstone && ch->key == rs->empty && ch->now;
+		if (!ch->is_member || ch->now != je->row.nid)
 			continue;
-		s.member_before = je->changes[i].before;
-		s.member_after = je->changes[i].after;
+		s.member_before = ch->before;
+		s.member_after = ch->after;
 	}
 	for (size_t i = 0; i < rs->n_stored; i++)
 		rs->stored[i].fn(rs->stored[i].ctx, &s);

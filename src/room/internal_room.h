@@ -141,7 +141,7 @@ struct rooms {
 	struct rooms_options opt;
 	struct node_cache *node_cache;
 	/* Texts that decide something, interned. */
-	int64_t server, empty, type_member, type_power, type_acl, type_dummy, type_policy;
+	int64_t server, empty, type_member, type_power, type_acl, type_dummy, type_policy, type_tombstone;
 	int64_t summary_types[SUMMARY_COLUMNS];
 	struct lock lock;
 	struct map by_id, by_nid; /* struct room */

@@ -95,6 +95,9 @@ NODISCARD err *room_upgrade(struct rooms *rs, struct arena *a, const struct upgr
 /* The room that this one replaces, where both say so; STR_NONE: none. What m.room.create says alone, anybody can say.
  */
 NODISCARD err *room_predecessor(struct rooms *rs, struct arena *a, str room_id, str *out);
+/* The room that replaced this one by the word of a user of another server, and says so itself; STR_NONE: none is known
+ * here. */
+NODISCARD err *room_replaced_elsewhere(struct rooms *rs, struct arena *a, str room_id, str *out);
 /* The first room was replaced by the second one, on another server (else this does nothing: room_upgrade did it): what
  * this server had given it until then, aliases and a place in the published rooms, is the second one's. */
 NODISCARD err *room_names_follow(struct rooms *rs, struct arena *a, str old_room, str new_room);
@@ -187,6 +190,7 @@ struct rooms_stored { /* valid during the call */
 	const int64_t *servers; /* the other servers that get it from us (EVENT_TO_SEND), none twice */
 	size_t n_servers;
 	bool through_others; /* an event of ours that came into the room through another server */
+	bool tombstoned;     /* another m.room.tombstone is current, maybe not this event: room_replaced_elsewhere */
 };
 /* Run on a writer thread in commit order per room, before the bus is touched: must be quick. At start only. */
 void rooms_on_stored(struct rooms *rs, void (*hook)(void *ctx, const struct rooms_stored *ev), void *ctx);

@@ -27,13 +27,13 @@ static err *intern_known(struct rooms *rs, struct arena *a)
 		[SUMMARY_ROOM_TYPE] = STR("m.room.create"),
 		[SUMMARY_ENCRYPTION] = STR("m.room.encryption"),
 	};
-	struct store_text texts[7 + SUMMARY_COLUMNS] = {
+	struct store_text texts[8 + SUMMARY_COLUMNS] = {
 		{ rs->opt.signer.server_name, &rs->server }, { S(""), &rs->empty },
 		{ S("m.room.member"), &rs->type_member },    { S("m.room.power_levels"), &rs->type_power },
 		{ S("m.room.server_acl"), &rs->type_acl },   { EVENT_TYPE_DUMMY, &rs->type_dummy },
-		{ S("m.room.policy"), &rs->type_policy },
+		{ S("m.room.policy"), &rs->type_policy },    { S("m.room.tombstone"), &rs->type_tombstone },
 	};
-	size_t n = 7;
+	size_t n = 8;
 
 	for (size_t i = SUMMARY_NONE + 1; i < SUMMARY_COLUMNS; i++)
 		texts[n++] = (struct store_text){ summary[i], &rs->summary_types[i] };

@@ -11,7 +11,7 @@
  * be tried again. There is nothing in between. What users keep for the old room (tags, push rules) is not here but in
  * flow/successor.h.
  *
- * A room that was replaced on another server gives up what this one had given it when one of our users joins the
+ * A room that was replaced on another server gives up what this one had given it once one of our users is in the
  * successor (room_names_follow).
  *
  * Before room version 12 the successor names the tombstone, and the tombstone its successor. So the tombstone is built
@@ -357,25 +357,48 @@ err *room_predecessor(struct rooms *rs, struct arena *a, str room_id, str *out)
 	return NULL;
 }
 
+/* What the tombstone of another server's user names, whether or not there is such a room; STR_NONE: nothing. */
+static err *named_elsewhere(struct rooms *rs, struct arena *a, str room_id, struct names *n, str *out)
+{
+	AUTO_ROOM room = NULL;
+	const struct event *tombstone = NULL;
+
+	*out = STR_NONE;
+	TRY(room_hold(rs, a, room_id, &room));
+	if (room)
+		TRY(room_current_text(room, S("m.room.tombstone"), S(""), &tombstone));
+	if (!tombstone || id_is_of(tombstone->sender, rs->opt.signer.server_name))
+		return NULL;
+	*out = arena_keep(a, json_get_str(tombstone->content, S("replacement_room")));
+	n->from = room->nid;
+	n->upto = tombstone->origin_server_ts;
+	return NULL;
+}
+
+err *room_replaced_elsewhere(struct rooms *rs, struct arena *a, str room_id, str *out)
+{
+	struct names n;
+	str successor, says = STR_NONE;
+
+	*out = STR_NONE;
+	TRY(named_elsewhere(rs, a, room_id, &n, &successor));
+	if (id_room_valid(successor))
+		TRY(named_predecessor(rs, a, successor, &says));
+	if (str_eq(says, room_id))
+		*out = successor;
+	return NULL;
+}
+
 static err *run_move_names(struct tx *tx, void *arg) { return move_names(tx, arg); }
 
 err *room_names_follow(struct rooms *rs, struct arena *a, str old_room, str new_room)
 {
 	struct names n = { 0 };
+	str successor;
 
-	{
-		AUTO_ROOM room = NULL;
-		const struct event *tombstone = NULL;
-
-		TRY(room_hold(rs, a, old_room, &room));
-		if (room)
-			TRY(room_current_text(room, S("m.room.tombstone"), S(""), &tombstone));
-		if (!tombstone || !str_eq(json_get_str(tombstone->content, S("replacement_room")), new_room) ||
-		    id_is_of(tombstone->sender, rs->opt.signer.server_name))
-			return NULL;
-		n.from = room->nid;
-		n.upto = tombstone->origin_server_ts;
-	}
+	TRY(named_elsewhere(rs, a, old_room, &n, &successor));
+	if (!str_eq(successor, new_room))
+		return NULL;
 	TRY(rooms_find(rs, a, new_room, &n.to, NULL));
 	return n.to ? store_do(rs->opt.store, a, run_move_names, &n) : NULL;
 }

@@ -301,6 +301,45 @@ def test_names_follow_into_a_room_that_replaces_another(each_fed, peer):
     assert leads_to(names[1]) == old.room_id
 
 
+def test_names_follow_those_who_went_ahead(each_fed, peer):
+    """Our user is in the successor before the tombstone comes to us."""
+    alice, bob = register(each_fed), register(each_fed)
+    old = peer.create_room("10", power={"users_default": 50})
+    new = peer.create_room("11", create={"predecessor": {"room_id": old.room_id, "event_id": "$x"}})
+    trap = peer.create_room("11", create={"predecessor": {"room_id": "!another:" + peer.name, "event_id": "$x"}})
+    for user, rooms in ((alice, (old, new, trap)), (bob, (old,))):
+        for room in rooms:
+            join(user, room.room_id, peer.name)
+    alias = f"#ahead{alice.device_id}:{each_fed.name}"
+    alice.put(f"/directory/room/{q(alias)}", {"room_id": old.room_id})
+    alice.put(f"/directory/list/room/{q(old.room_id)}", {"visibility": "public"})
+
+    def tags(user, room):
+        return user.get(f"/user/{q(user.user_id)}/rooms/{q(room.room_id)}/tags")["tags"]
+
+    for user in (alice, bob):
+        user.put(f"/user/{q(user.user_id)}/rooms/{q(old.room_id)}/tags/u.work", {"order": 0.5})
+        user.put(f"/pushrules/global/room/{q(old.room_id)}", {"actions": []})
+
+    def tombstone(successor):
+        event = old.send("m.room.tombstone", {"body": "over there", "replacement_room": successor}, state_key="")
+        assert peer.send(each_fed, [event])[old.id(event)] == {}
+
+    # A room is nobody's successor by the tombstone alone; nor is what we do not know, or what is no room.
+    for successor in (trap.room_id, "!none:" + peer.name, old.room_id, "nonsense", 7):
+        tombstone(successor)
+    tombstone(new.room_id)
+    # Alice has account data of the new room in /sync once hers was carried over; the names went before.
+    alice.sync_until(lambda a: any(e["type"] == "m.tag" for e in
+                                   a.get("rooms", {}).get("join", {}).get(new.room_id, {}).get("account_data", {}).get("events", [])))
+    assert tags(alice, new) == {"u.work": {"order": 0.5}} and tags(alice, trap) == {}
+    assert alice.get(f"/pushrules/global/room/{q(new.room_id)}")["actions"] == []
+    assert alice.get(f"/directory/room/{q(alias)}")["room_id"] == new.room_id
+    listed = [alice.get(f"/directory/list/room/{q(r.room_id)}")["visibility"] for r in (old, new)]
+    assert listed == ["private", "public"]
+    assert tags(bob, new) == {}     # who is not there keeps nothing for it
+
+
 def test_a_direct_chat_with_somebody_there(fed, peer, alice):
     zoe = peer.user()
     room = alice.create_room(preset="trusted_private_chat", is_direct=True, invite=[zoe])

@@ -1,6 +1,7 @@
 /* test_upgrade.c - a room and its successor, in every pair of versions; what old rooms may hold; and what a failure
  * leaves. */
 #include "flat.h"
+#include "forge.h"
 
 #include "store/fault.h"
 
@@ -320,12 +321,18 @@ static void a_change_meanwhile_is_not_undone(struct world *w)
 }
 WORLD(a_change_meanwhile_is_not_undone)
 
+/* By its own word alone. */
+static str make_successor(struct world *w, struct actor by, str old)
+{
+	return make_room(w, by,
+			 arena_printf(w->a, "{'creation_content':{'predecessor':{'room_id':'%.*s'}}}", STR_ARG(old)).p);
+}
+
 static void only_both_together_make_a_successor(struct world *w)
 {
 	const struct actor alice = who(w, "alice"), bob = who(w, "bob");
 	const str old = make_room(w, alice, "{'preset':'public_chat'}");
-	const str trap = make_room(
-		w, bob, arena_printf(w->a, "{'creation_content':{'predecessor':{'room_id':'%.*s'}}}", STR_ARG(old)).p);
+	const str trap = make_successor(w, bob, old);
 	const str new = upgrade(w, alice, old, "11");
 	str named;
 
@@ -338,6 +345,52 @@ static void only_both_together_make_a_successor(struct world *w)
 }
 WORLD(only_both_together_make_a_successor)
 
+static void count_tombstones(void *ctx, const struct rooms_stored *ev) { *(size_t *)ctx += ev->tombstoned; }
+
+/* A tombstone alone, whoever sends it, takes nothing along; and ours are upgrades, which have taken it. */
+static void a_successor_elsewhere_says_so_itself(struct world *w)
+{
+	const struct actor alice = who(w, "alice");
+	const str old = make_room(w, alice, "{'preset':'public_chat','room_version':'11'}"),
+		  another = make_room(w, alice, "{}");
+	const str new = make_successor(w, alice, old), trap = make_successor(w, alice, another);
+	const struct {
+		const char *by;
+		str names, want;
+	} rows[] = {
+		{ "@zoe:far", new, new },          { "@zoe:far", trap, STR_NONE },
+		{ "@zoe:far", another, STR_NONE }, { "@zoe:far", old, STR_NONE },
+		{ "@zoe:far", new, new },          { "@zoe:far", S("!none:far"), STR_NONE },
+		{ "@zoe:far", S("x"), STR_NONE },  { "@alice:test", new, STR_NONE },
+	};
+	struct forge f = forge_for(w, old, "11");
+	str at = set_state(w, alice, old, "m.room.power_levels", "",
+			   "{'users':{'@alice:test':100},'users_default':50}"),
+	    named;
+	size_t told = 0;
+	int64_t nid;
+
+	rooms_on_stored(w->rs, count_tombstones, &told);
+	good(store_intern_all(w->b->st, w->a, &(struct store_text){ S("@zoe:far"), &nid }, 1));
+	for (size_t i = 0; i < 1 + ARRAY_LEN(rows); i++) {
+		const str content =
+			i ? arena_printf(w->a, "{'body':'','replacement_room':'%.*s'}", STR_ARG(rows[i - 1].names))
+			  : S("{'membership':'join'}");
+		struct event *ev =
+			forge_by(&f, str_c(i ? rows[i - 1].by : "@zoe:far"), i ? "m.room.tombstone" : "m.room.member",
+				 i ? "" : "@zoe:far", content.p, &at, 1);
+
+		assert_int_equal(put(w, ev), APPEND_ACCEPTED);
+		at = ev->event_id;
+		assert_int_equal(told, i);
+		good(room_replaced_elsewhere(w->rs, w->a, old, &named));
+		ok(str_eq(named, i ? rows[i - 1].want : STR_NONE) &&
+			   str_is_none(named) == (!i || str_is_none(rows[i - 1].want)),
+		   "row %zu: %.*s", i, STR_ARG(named));
+	}
+}
+WORLD(a_successor_elsewhere_says_so_itself)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +401,7 @@ int main(void)
 		WORLD_TESTS(a_failure_leaves_the_room_as_it_was),
 		WORLD_TESTS(a_change_meanwhile_is_not_undone),
 		WORLD_TESTS(only_both_together_make_a_successor),
+		WORLD_TESTS(a_successor_elsewhere_says_so_itself),
 	};
 
 	crypto_init();
