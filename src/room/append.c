@@ -17,6 +17,7 @@
 #include <assert.h>
 
 #include "base/rand.h"
+#include "room/receive/late.h"
 
 enum { PROPOSAL_TEXTS = 4 };
 
@@ -318,9 +319,15 @@ static void extremities_cap(struct room *room)
 	}
 }
 
-static err *extremities_move(struct room *room, const struct job_event *je)
+/*
+ * An event is an end of the room as long as no accepted one names it: what came late is none, where the state of those
+ * that name it says the same (receive/late.h). There is always one.
+ */
+static err *extremities_move(struct draft *d, const struct job_event *je)
 {
+	struct room *room = d->room;
 	struct tip *tip = &room->tip;
+	bool included = false;
 	size_t left = 0;
 	struct ext *x;
 
@@ -333,6 +340,10 @@ static err *extremities_move(struct room *room, const struct job_event *je)
 			tip->ext[left++] = tip->ext[i];
 	}
 	tip->n_ext = left;
+	if (je->late)
+		TRY(late_is_included(d, je->after, je->late, &included));
+	if (included && tip->n_ext)
+		return NULL;
 	if (tip->n_ext == tip->cap_ext) {
 		tip->cap_ext++;
 		tip->ext = mem_realloc(tip->ext, tip->cap_ext * sizeof(*tip->ext));
@@ -371,6 +382,17 @@ err *draft_after(struct draft *d, struct job_event *je)
 	return state_set(&d->builder, je->before, je->row.type, je->row.state_key, je->row.nid, &je->after);
 }
 
+static void find_place(struct tip *tip, struct job_event *je)
+{
+	if (je->late && je->late->timeline) {
+		je->row.timeline = je->late->timeline;
+		je->row.flags |= EVENT_LATE;
+		return;
+	}
+	tip->timeline_top += je->row.flags & EVENT_GAP ? TIMELINE_GAP : TIMELINE_SPACING;
+	je->row.timeline = tip->timeline_top;
+}
+
 err *draft_accept(struct draft *d, struct job_event *je)
 {
 	struct tip *tip = &d->room->tip;
@@ -379,12 +401,11 @@ err *draft_accept(struct draft *d, struct job_event *je)
 
 	TRY(draft_after(d, je));
 	draft_keep(d, je); /* resolution may ask for it */
-	TRY(extremities_move(d->room, je));
+	TRY(extremities_move(d, je));
 	TRY(resolve_current(d, &current));
 	je->linear = state_same(je->before, old) && state_same(je->after, current) &&
 		     je->row.type != d->room->rs->type_dummy;
-	tip->timeline_top += je->row.flags & EVENT_GAP ? TIMELINE_GAP : TIMELINE_SPACING;
-	je->row.timeline = tip->timeline_top;
+	find_place(tip, je);
 	je->shown = true;
 	TRY(flat_changes(d, je, current));
 	return room_servers_send(d, je);
@@ -395,6 +416,7 @@ void draft_keep(struct draft *d, struct job_event *je)
 {
 	map_put_i(&d->room->pending, je->row.nid, je);
 	map_put(&d->room->pending_ids, je->ev->event_id, je);
+	d->room->lacks = d->room->lacks || je->n_lacks;
 	je->current = d->room->tip.root;
 	vec_push(d->job->a, &d->job->events, je);
 }

@@ -118,7 +118,10 @@ static err *save_event(struct tx *tx, const struct job_event *je)
 		TRY(store_event_place(tx, &je->row));
 	else
 		TRY(store_event_insert(tx, &je->row));
-	return je->row.flags & EVENT_GAP && je->row.timeline ? store_gap_insert(tx, &gap) : NULL;
+	if (!(je->row.flags & EVENT_GAP) || !je->row.timeline)
+		return NULL;
+	TRY(store_gap_insert(tx, &gap));
+	return store_gap_lacks(tx, je->row.room, je->row.nid, je->lacks, je->n_lacks);
 }
 
 static err *job_late(struct tx *tx, void *arg)

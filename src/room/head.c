@@ -87,6 +87,7 @@ err *head_load(struct room *room)
 	room_cache_clear(room);
 	room->locals_known = false;
 	room_servers_clear(room, !h || !h->has_others);
+	room->lacks = h && h->lacks;
 	room->gone = h == NULL;
 	room->loaded = true;
 	if (!h)

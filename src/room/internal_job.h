@@ -28,6 +28,9 @@ struct job_event {
 	struct event_row row;
 	const int64_t *prevs;
 	size_t n_prevs;
+	const str *lacks; /* those of its prev_events that have no place */
+	size_t n_lacks;
+	const struct late_place *late;            /* it comes after events that name it (receive/late.h); or NULL */
 	struct auth_entry auth;                   /* a state event's edges, for the index of auth chains */
 	bool received;                            /* made elsewhere: others may have named it before it came */
 	bool was_outlier;                         /* its row is there already, and its place in that index */
@@ -142,6 +145,8 @@ struct arrival {
 	/* This server was not in the room: the state before the event, as a whole, which is the tip's. Those of its
 	 * prev_events that have no place are a gap below it. */
 	const struct state_root *before;
+	/* Events that are in the room name it, or what stands on it (receive/late.h). NULL: none do. */
+	const struct late_place *late;
 
 	/* What became of it, where it failed. */
 	bool begun;         /* the draft can only be dropped; else it is as it was */

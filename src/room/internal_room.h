@@ -113,6 +113,7 @@ struct room {
 	struct list jobs;       /* queued or just ended, in commit order */
 	struct map locals;      /* joined users of this server, once they were asked for */
 	bool locals_known;
+	bool lacks; /* events above gaps may name what comes yet (store/gaps.h) */
 	struct map
 		servers; /* other servers in the room -> how many joined members, once it was asked for (servers.c) */
 	bool servers_known;

@@ -16,6 +16,7 @@ struct received {
 	struct arrival how;
 	int64_t *prevs;
 	struct state_root *roots;         /* after the prev_events */
+	size_t *lacks, n_lacks;           /* which of its prev_events have no place */
 	bool gap;                         /* below it in the timeline, something is missing */
 	bool given_counts;                /* a given state is among the roots */
 	const struct event **auth_events; /* of this room */
@@ -94,10 +95,12 @@ static err *find_prev(struct draft *d, struct received *r, size_t i)
 	if (!row || row->flags & EVENT_OUTLIER || room_forgets_prev(room, row)) {
 		TRY(find_given(d, r, i, &given));
 		r->gap = r->gap || r->how.before;
-		if (given || r->how.before)
-			r->prevs[i] = row ? row->nid : 0; /* a message is not stored for its state's sake */
-		else
+		if (!given && !r->how.before) {
 			vec_push(room->a, &r->missing, r->ev->prev_events[i]);
+			return NULL;
+		}
+		r->prevs[i] = row ? row->nid : 0; /* a message is not stored for its state's sake */
+		r->lacks[r->n_lacks++] = i;
 		return NULL;
 	}
 	r->prevs[i] = row->nid;
@@ -163,6 +166,7 @@ static err *find_known(struct draft *d, struct received *r, struct arrival *how)
 
 	r->prevs = ARENA_ARRAY(room->a, int64_t, r->ev->n_prev_events);
 	r->roots = ARENA_ARRAY(room->a, struct state_root, r->ev->n_prev_events);
+	r->lacks = ARENA_ARRAY(room->a, size_t, r->ev->n_prev_events);
 	r->auth_events = ARENA_ARRAY(room->a, const struct event *, r->ev->n_auth_events);
 	for (size_t i = 0; i < r->ev->n_prev_events; i++)
 		TRY(find_prev(d, r, i));
@@ -370,6 +374,16 @@ static err *settle_history(struct draft *d, const struct received *r, struct job
 	return NULL;
 }
 
+static void keep_lacks(struct draft *d, const struct received *r, struct job_event *je)
+{
+	str *ids = ARENA_ARRAY(d->job->a, str, r->n_lacks);
+
+	for (size_t i = 0; i < r->n_lacks; i++)
+		ids[i] = je->ev->prev_events[r->lacks[i]];
+	je->lacks = ids;
+	je->n_lacks = r->n_lacks;
+}
+
 static err *receive(struct draft *d, struct received *r, enum append_outcome *out)
 {
 	struct room *room = d->room;
@@ -386,6 +400,7 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	if (r->gap)
 		je->row.flags |= EVENT_GAP;
 	job_event_edges(d, je, r->prevs, r->ev->n_prev_events, r->auth_events, r->n_auth);
+	keep_lacks(d, r, je);
 	je->received = true;
 	je->resident = r->p.resident;
 	if (r->how.before)
@@ -424,6 +439,7 @@ static err *receive(struct draft *d, struct received *r, enum append_outcome *ou
 	}
 	*out = APPEND_ACCEPTED;
 	TRY(draft_redact_waiting(d, je));
+	je->late = r->how.late;
 	if (r->how.timeline)
 		TRY(settle_history(d, r, je));
 	else

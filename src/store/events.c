@@ -236,9 +236,10 @@ err *store_event_times(struct tx *tx, int64_t room, int64_t from, bool backwards
 
 err *store_timeline_at_stream(struct tx *tx, int64_t room, int64_t upto, int64_t *out)
 {
-	/* Shown events lie on top of the timeline in the order they were shown, so the newest has the highest place. */
-	static const char sql[] =
-		"SELECT timeline FROM events WHERE room = $1 AND stream <= $2 ORDER BY stream DESC LIMIT 1";
+	/* Shown events lie on top of the timeline in the order they were shown, but for late ones (512): so the newest
+	 * of the others has the highest place. */
+	static const char sql[] = "SELECT timeline FROM events WHERE room = $1 AND stream <= $2 AND (flags & 512) = 0"
+				  " ORDER BY stream DESC LIMIT 1";
 	struct row *row;
 
 	TRY(tx_one(tx, sql, BIND(B(room), B(upto)), &row));

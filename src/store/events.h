@@ -21,7 +21,8 @@ enum event_flags {
 	EVENT_TO_SEND = 64, /* the other servers of its room get it from us (store/outbox.h) */
 	EVENT_PURGED = 32,  /* an outlier that had its place in the timeline: a purge left it for what refers to it */
 	EVENT_UNAPPLIED = 256, /* a redaction that was not applied, of a version where that is decided apart */
-	EVENT_GAP = 128, /* below it in the timeline something is missing that other servers have (store/gaps.h) */
+	EVENT_GAP = 128,  /* below it in the timeline something is missing that other servers have (store/gaps.h) */
+	EVENT_LATE = 512, /* came after what stands above it in the timeline */
 };
 
 struct event_row {
@@ -49,6 +50,7 @@ bool store_nids_are_one(str packed, int64_t nid);
 #define EVENT_COLUMNS                                                                                                    \
 	"e.nid, e.room, e.type, e.state_key, e.sender, e.stream, e.timeline, e.depth, e.origin_server_ts, e.root_after," \
 	" e.replaces, e.redacted_by, e.flags, e.event_id, e.json, e.txn_device, e.txn_id, e.prevs, e.auths"
+enum { EVENT_COLUMNS_N = 19 };
 struct event_row *store_event_of_row(struct arena *a, const struct rows *rs);
 
 /* NULL when there is none. Rows and their texts live in the transaction's arena. */
@@ -98,7 +100,7 @@ struct event_time {
 NODISCARD err *store_event_times(struct tx *tx, int64_t room, int64_t from, bool backwards, size_t limit,
 				 struct event_time **out, size_t *out_n);
 /* The highest timeline position of a room's events with stream <= upto: where a sync token stands in /messages. 0:
- * none. */
+ * none. (What came late stands lower than what was there before it.) */
 NODISCARD err *store_timeline_at_stream(struct tx *tx, int64_t room, int64_t upto, int64_t *out);
 
 /* Writing. Edges are kept for the way forward (which events name this one); the way back is in `prevs`. */

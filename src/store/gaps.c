@@ -14,9 +14,38 @@ err *store_gap_insert(struct tx *tx, const struct gap_row *g)
 	return tx_run(tx, sql, BIND(B(g->room), B(g->event), B(g->stream)));
 }
 
+err *store_gap_lacks(struct tx *tx, int64_t room, int64_t event, const str *prevs, size_t n)
+{
+	static const char sql[] = "INSERT INTO gap_edges (room, prev, event) SELECT $1, each.value, $2 FROM EACH $3"
+				  " WHERE 1 = 1 ON CONFLICT (room, prev, event) DO NOTHING";
+	const struct strs list = { prevs, n };
+
+	return n ? tx_run(tx, sql, BIND(B(room), B(event), B(list))) : NULL;
+}
+
+err *store_gap_edges(struct tx *tx, int64_t room, const str *ids, size_t n, struct gap_edge **out, size_t *out_n)
+{
+	static const char sql[] = "SELECT " EVENT_COLUMNS ", x.prev FROM gap_edges x JOIN events e ON e.nid = x.event"
+				  " WHERE x.room = $1 AND x.prev IN $2";
+	const struct strs list = { ids, n };
+	VEC(struct gap_edge) found = { 0 };
+	struct rows *rs;
+
+	TRY(tx_query(tx, sql, BIND(B(room), B(list)), &rs));
+	while (rows_next(rs))
+		vec_push(tx_arena(tx), &found,
+			 (struct gap_edge){ .event = store_event_of_row(tx_arena(tx), rs),
+					    .prev = rows_str(rs, EVENT_COLUMNS_N) });
+	TRY(rows_end(&rs));
+	*out = found.p;
+	*out_n = found.n;
+	return NULL;
+}
+
 err *store_gap_close(struct tx *tx, int64_t room, int64_t event)
 {
 	TRY(tx_run(tx, "DELETE FROM gaps WHERE room = $1 AND event = $2", BIND(B(room), B(event))));
+	TRY(tx_run(tx, "DELETE FROM gap_edges WHERE event = $1", BIND(B(event))));
 	return tx_run(tx, "UPDATE events SET flags = flags & ~$2 WHERE nid = $1",
 		      BIND(B(event), B((int64_t)EVENT_GAP)));
 }

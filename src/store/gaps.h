@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "store/store.h"
+#include "store/events.h"
 
 struct gap_row {
 	int64_t room, event;
@@ -16,7 +16,16 @@ struct gap_row {
 };
 /* In the piece that stores the event, which has the flag: its `late` where the event has a position. */
 NODISCARD err *store_gap_insert(struct tx *tx, const struct gap_row *g);
-/* What was missing is here: the row and the event's flag go. */
+/* With it: those of the event's prev_events that have no place in the room, by id. */
+NODISCARD err *store_gap_lacks(struct tx *tx, int64_t room, int64_t event, const str *prevs, size_t n);
+/* Which events above gaps name one of these ids? In no particular order. */
+struct gap_edge {
+	str prev;
+	const struct event_row *event;
+};
+NODISCARD err *store_gap_edges(struct tx *tx, int64_t room, const str *ids, size_t n, struct gap_edge **out,
+			       size_t *out_n);
+/* What was missing is here: the rows and the event's flag go. */
 NODISCARD err *store_gap_close(struct tx *tx, int64_t room, int64_t event);
 /* The event's row gets the flag and a row here, where it has none yet: its prev_events went (a purge), or an event was
  * found that stands alone. */

@@ -189,6 +189,7 @@ static err *delete_beside(struct tx *tx, int64_t room, const struct lists *l)
 		TRY(tx_run(tx, "DELETE FROM event_edges WHERE prev IN $1 AND event IN $2",
 			   BIND(B(LIST(l->prevs)), B(LIST(l->nids)))));
 	TRY(tx_run(tx, "DELETE FROM gaps WHERE room = $1 AND event IN $2", BIND(B(room), B(LIST(l->nids)))));
+	TRY(tx_run(tx, "DELETE FROM gap_edges WHERE event IN $1", BIND(B(LIST(l->nids)))));
 	TRY(tx_run(tx, "DELETE FROM annotations WHERE target IN $1", BIND(B(LIST(l->nids)))));
 	TRY(tx_run(tx, "DELETE FROM redactions_waiting WHERE redaction IN $1", BIND(B(LIST(l->nids)))));
 	if (l->streams.n)

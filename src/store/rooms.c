@@ -85,7 +85,8 @@ err *store_head_load(struct tx *tx, int64_t room, struct room_head_row **out)
 	*out = NULL;
 	TRY(tx_one(tx,
 		   "SELECT extremities, root, timeline_top, joined, invited, EXISTS (SELECT 1 FROM room_servers"
-		   " WHERE room = $1 AND since > 0 AND members > 0) FROM room_heads WHERE room = $1",
+		   " WHERE room = $1 AND since > 0 AND members > 0), EXISTS (SELECT 1 FROM gap_edges"
+		   " WHERE room = $1) FROM room_heads WHERE room = $1",
 		   BIND(B(room)), &row));
 	if (!row)
 		return NULL;
@@ -97,6 +98,7 @@ err *store_head_load(struct tx *tx, int64_t room, struct room_head_row **out)
 	h->joined = row_i64(row, 3);
 	h->invited = row_i64(row, 4);
 	h->has_others = row_i64(row, 5) != 0;
+	h->lacks = row_i64(row, 6) != 0;
 	*out = h;
 	return NULL;
 }

@@ -29,6 +29,7 @@ struct room_head_row {
 	int64_t timeline_top;
 	int64_t joined, invited; /* members in the current state */
 	bool has_others;         /* read only: other servers are in the room */
+	bool lacks;              /* read only: something is known by name that has no place (store_gap_edges) */
 };
 NODISCARD err *store_head_insert(struct tx *tx, const struct room_head_row *h);
 NODISCARD err *store_head_update(struct tx *tx, const struct room_head_row *h);

@@ -34,6 +34,10 @@ struct sync_token {
 	int64_t presence, presence_told; /* serials: how far it is known, how far it is told */
 };
 str sync_token_write(struct arena *a, const struct sync_token *t);
+/* For /messages: where what is older than these events begins, of which there is one at least, the oldest first. What
+ * is late among them (EVENT_LATE) stands below some of that, and is shown again. `now`: of the answer. */
+struct event_row;
+str sync_token_before(struct arena *a, const struct sync_token *now, const struct event_row *const *rows, size_t n);
 bool sync_token_read(str text, struct sync_token *out);
 
 /*

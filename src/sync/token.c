@@ -12,6 +12,9 @@
  */
 #include "sync/internal_sync.h"
 
+#include "room/timeline.h"
+#include "store/events.h"
+
 str sync_token_write(struct arena *a, const struct sync_token *t)
 {
 	AUTO_BUF b = BUF_INIT(256);
@@ -25,6 +28,17 @@ str sync_token_write(struct arena *a, const struct sync_token *t)
 	if (t->presence_told != t->presence)
 		buf_printf(&b, "_t%" PRId64, t->presence_told);
 	return arena_keep(a, buf_str(&b));
+}
+
+str sync_token_before(struct arena *a, const struct sync_token *now, const struct event_row *const *rows, size_t n)
+{
+	struct sync_token before = *now;
+
+	for (size_t i = 0; i < n; i++)
+		if (!(rows[i]->flags & EVENT_LATE))
+			return timeline_token(a, rows[i]->nid, false);
+	before.stream = rows[0]->stream - 1;
+	return sync_token_write(a, &before);
 }
 
 static bool read_hex(str s, uint64_t *out)

@@ -72,6 +72,37 @@ def test_messages_reach_over_a_gap(fed, peer, version):
     assert bodies(joined["timeline"]["events"])[-3:] == ["top", "the last", "goes on"]
 
 
+@pytest.mark.parametrize("version", ["1", "10", "12"])
+def test_what_comes_late_is_news_in_its_place(fed, peer, version):
+    """An event of the gap comes by itself: it is told as news, stands below what names it, and is no end of the room."""
+    alice, room = enter(fed, peer, version)
+    made, _ = gap(fed, peer, alice, room, 6)
+    peer.send(fed, [made[-1]])
+    timelines = []
+
+    def want(answer):
+        joined = answer.get("rooms", {}).get("join", {}).get(room.room_id)
+        if joined:
+            timelines.append(joined["timeline"])
+        return {f"m{i}" for i in range(6)} <= {b for t in timelines for b in bodies(t["events"])}
+    alice.sync_until(want)
+    assert [b for t in timelines for b in bodies(t["events"])] == [f"m{i}" for i in range(6)]
+    assert not any(t["limited"] for t in timelines)
+    # Going back from there leads to all that is older, wherever it stands.
+    page = alice.get(f"/rooms/{q(room.room_id)}/messages", dir="b", limit=50, **{"from": timelines[0]["prev_batch"]})
+    everything = [f"m{i}" for i in range(6)] + ["top", "the last"]
+    assert bodies(page["chunk"]) == everything[::-1]
+    assert bodies(messages(alice, room.room_id, "f", limit=3)[0]) == everything
+    assert not asked(peer, "/backfill/")
+    last, = room.tips
+    alice.send(room.room_id, "hello")
+    event = peer.wait_pdu(lambda x: x["content"].get("body") == "hello")
+    assert events.ids(version, event["prev_events"]) == [last]
+    fresh = alice.sync(since=None, filter='{"room":{"timeline":{"limit":3}}}')["rooms"]["join"][room.room_id]["timeline"]
+    page = alice.get(f"/rooms/{q(room.room_id)}/messages", dir="b", limit=50, **{"from": fresh["prev_batch"]})
+    assert set(bodies(fresh["events"])) | set(bodies(page["chunk"])) == {*everything, "hello"}
+
+
 def test_a_long_gap_takes_pages(shared, each_fed, peer):
     alice, room = shared
     gap(each_fed, peer, alice, room, 250)

@@ -14,9 +14,9 @@
  * 2. What then still lacks prev_events gets the states after those (states.c): below it, the room has a gap.
  * 3. Missing auth_events of all of them are fetched and stored as outliers.
  * 4. The events are put into the room, in the order of the graph.
- * The event itself is not: who asked looks again. But where what it stands on is missing below something that we have
- * (a gap that is known), the state there is known, too: that is enough, and the gap is filled when somebody reads
- * there.
+ * The event itself is not: who asked looks again. But it is where an event above a gap names it, for all of that has
+ * its place there (late.c); and where what it stands on is missing below something that we have (a gap that is known):
+ * the state there is known, too, that is enough, and the gap is filled when somebody reads there.
  */
 #include "room/receive/missing.h"
 
@@ -29,6 +29,7 @@
 #include "room/internal_job.h"
 #include "room/policy.h"
 #include "room/receive/internal_fetch.h"
+#include "store/gaps.h"
 
 enum {
 	THREADS = 8,
@@ -133,6 +134,7 @@ struct work {
 	struct map placed;     /* prev_events that have a place */
 	struct map states;     /* event id > struct prev_state */
 	size_t n_states;
+	bool late; /* an event above a gap names it */
 	bool busy; /* some of them are just being stored by somebody else */
 };
 
@@ -375,8 +377,21 @@ static void add_states(const struct work *w, const struct event *ev, struct rece
 	out->prev_states = list;
 }
 
-/* The event itself only where it stands on a state. One that cannot be stored is its own misfortune, and that of what
- * stands on it. */
+/* Then what it stands on belongs into the gap with it (late.h), and comes in the same batch. */
+static err *look_for_heirs(struct work *w)
+{
+	struct gap_edge *edges;
+	AUTO_TX tx = NULL;
+	size_t n;
+
+	TRY(store_read(w->m->opt.store, w->f.a, &tx));
+	TRY(store_gap_edges(tx, w->f.room, &w->event->event_id, 1, &edges, &n));
+	w->late = n > 0;
+	return NULL;
+}
+
+/* The event itself only where it stands on a state, or comes late. One that cannot be stored is its own misfortune, and
+ * that of what stands on it. */
 static err *put_into_room(struct work *w)
 {
 	struct received_event *list = ARENA_ARRAY(w->f.a, struct received_event, w->got.list.n);
@@ -386,7 +401,7 @@ static err *put_into_room(struct work *w)
 	for (size_t i = w->got.list.n; i-- > 0;) {
 		list[n].event = vetted[n] = w->got.list.p[i];
 		add_states(w, list[n].event, &list[n]);
-		if (w->got.list.p[i] == w->event && list[n].n_prev_states == 0)
+		if (w->got.list.p[i] == w->event && list[n].n_prev_states == 0 && !w->late)
 			continue;
 		n++;
 	}
@@ -453,6 +468,7 @@ static err *run(struct missing *m, const struct errand *e, struct arena *a)
 	TRY(get_prevs(&w));
 	TRY(look_again(&w));
 	TRY(get_states(&w));
+	TRY(look_for_heirs(&w));
 	TRY(fetch_auth(&w.f, w.got.list.p, w.got.list.n, &w.got));
 	TRY(put_into_room(&w));
 	return lacks_still(&w);

@@ -11,7 +11,7 @@
 #include <assert.h>
 #include <pthread.h>
 
-#include "room/internal_job.h"
+#include "room/receive/late.h"
 #include "store/inbound.h"
 
 struct batch {
@@ -21,7 +21,8 @@ struct batch {
 	struct received_event *list;
 	struct proposal *proposals; /* of the same places */
 	size_t *order, n;
-	bool *settled; /* has its outcome */
+	bool *settled;           /* has its outcome */
+	struct late_place *late; /* of this attempt */
 };
 
 /*
@@ -183,6 +184,7 @@ static err *add(struct batch *b, struct draft *d, size_t i, bool *out_queued)
 {
 	struct received_event *r = &b->list[i];
 	struct room *room = d->room;
+	const struct late_place *late = &b->late[i];
 	struct arrival how = { .given = r->prev_states, .n_given = r->n_prev_states };
 	const struct job_event *pending = map_get(&room->pending_ids, r->event->event_id);
 	err *e;
@@ -194,6 +196,7 @@ static err *add(struct batch *b, struct draft *d, size_t i, bool *out_queued)
 		r->error = is_under_way(d, pending) ? err_new(b->a, ERR_BUSY, "the event is just being stored") : NULL;
 		return NULL;
 	}
+	how.late = late->n_heirs || late->timeline ? late : NULL;
 	e = draft_add_received(d, r->event, &b->proposals[i], &how, &r->outcome);
 	*out_queued = !e;
 	if (!e || how.begun)
@@ -244,6 +247,17 @@ static void note_staged(const struct batch *b, struct attempt *at, struct job *j
 	job->extra_arg = &at->unstage;
 }
 
+static err *find_late(struct room *room, struct batch *b, const size_t *places, size_t n)
+{
+	size_t *left = ARENA_ARRAY(b->a, size_t, n), n_left = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!b->settled[places[i]])
+			left[n_left++] = places[i];
+	b->late = ARENA_ARRAY(b->a, struct late_place, b->n);
+	return late_find(room, b->list, b->n, left, n_left, b->late);
+}
+
 /* Errors are in b->a: the attempt's places are left for another one. */
 static err *attempt(struct batch *b, const size_t *places, size_t n, struct attempt *at, size_t *out_bad)
 {
@@ -255,6 +269,7 @@ static err *attempt(struct batch *b, const size_t *places, size_t n, struct atte
 	if (!room)
 		return err_new(b->a, ERR_NOT_FOUND, "no such room");
 	TRY(read_ahead(room, b));
+	TRY(find_late(room, b, places, n));
 	draft_begin(room, &d);
 	TRY(fill(b, d, places, n, at, out_bad));
 	if (at->n == 0)

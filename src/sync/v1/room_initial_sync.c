@@ -5,7 +5,6 @@
 #include "room/state.h"
 
 #include "room/erased.h"
-#include "room/timeline.h"
 #include "store/account_data.h"
 #include "store/rooms.h"
 #include "sync/legacy.h"
@@ -80,7 +79,7 @@ static err *write_messages(struct job *j, struct jw *w)
 		rows[n - 1 - i] = x;
 	}
 	jw_object(w, "messages");
-	jw_str(w, "start", n ? timeline_token(j->a, rows[0]->nid, false) : end_text);
+	jw_str(w, "start", n ? sync_token_before(j->a, &end, rows, n) : end_text);
 	jw_str(w, "end", end_text);
 	TRY(write_rows(j, w, "chunk", rows, n));
 	jw_end(w);

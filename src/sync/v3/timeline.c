@@ -4,7 +4,8 @@
  * Rows are looked at from the newest back, by stream position: what is older than the first that does not fit is never
  * shown, so that nothing lies beyond a gap. `limited` says that an event was left out which would have been shown; what
  * the filter or the visibility leaves out is no gap. An event below which the room's history lacks something
- * (EVENT_GAP) ends it, too: what is missing is asked for by /messages, from `prev_batch` on.
+ * (EVENT_GAP) ends it, too: what is missing is asked for by /messages, from `prev_batch` on. Not so one that came late
+ * (EVENT_LATE): it is told as news, but stands further down in the history, and so does that gap.
  *
  * The common case reads nothing: a plain message in a room whose reader was joined all the time comes from the room's
  * memory of its newest events, and needs neither state nor visibility.
@@ -12,7 +13,6 @@
 #include "sync/v3/internal_v3.h"
 
 #include "room/erased.h"
-#include "room/timeline.h"
 #include "store/events.h"
 
 enum { SCAN_MAX = 2000, CHUNK_MIN = 10 };
@@ -91,7 +91,8 @@ static err *take(struct scan *s, struct event_row **rows, size_t n, bool *done)
 		 */
 		passes = passes && seen[i] && (rows[i]->state_key || !ignored_has(&s->r->ignored, rows[i]->sender));
 		s->oldest = rows[i];
-		*done = (passes && s->rows.n == s->r->limit) || rows[i]->flags & EVENT_GAP;
+		*done = (passes && s->rows.n == s->r->limit) ||
+			(rows[i]->flags & (EVENT_GAP | EVENT_LATE)) == EVENT_GAP;
 		s->limited = s->limited || *done;
 		if (!passes)
 			s->left_out_state = s->left_out_state || rows[i]->state_key;
@@ -254,9 +255,9 @@ err *timeline_gather(struct run *r, struct task *t, struct sync_room *out)
 	 * before a whole room there are none, and a client that asks all the same is shown the room again, as other
 	 * servers do. */
 	if (tl->n && !t->outside && (r->since.stream || tl->limited || !str_is_empty(tl->rows[0]->prevs)))
-		tl->prev_batch = timeline_token(r->a, tl->rows[0]->nid, false);
+		tl->prev_batch = sync_token_before(r->a, &r->answer->next, tl->rows, tl->n);
 	else if (s.limited && s.oldest && r->limit)
-		tl->prev_batch = timeline_token(r->a, s.oldest->nid, false);
+		tl->prev_batch = sync_token_before(r->a, &r->answer->next, &s.oldest, 1);
 	else
 		tl->prev_batch = sync_token_write(r->a, &r->answer->next);
 	return load_extras(r, t, tl);
