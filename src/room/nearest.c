@@ -1,12 +1,12 @@
 /*
  * nearest.c - see nearest.h.
  *
- * at_time.h says where the room came to that time. If there is a gap just there, on the side of the time, an event in
- * it may be nearer: the room's servers are asked for it, and it stands alone in the gap from then on.
+ * By what the events themselves say, and nothing else: who claims another time is found at that time, wherever the
+ * event stands. If there is a gap beside what was found, on the side of the time, an event in it may be nearer: the
+ * room's servers are asked for it, and it stands alone in the gap from then on.
  */
 #include "room/nearest.h"
 
-#include "room/at_time.h"
 #include "room/internal_room.h"
 #include "room/remote/backfill.h"
 #include "store/events.h"
@@ -22,19 +22,14 @@ struct nearest {
 	int64_t above_gap;             /* the event above a gap that the time is in; 0: it is in none */
 };
 
-static bool is_on_side(const struct nearest_cmd *cmd, const struct event_row *row)
-{
-	return cmd->forwards ? row->origin_server_ts >= cmd->ts : row->origin_server_ts <= cmd->ts;
-}
-
-/* The first of these rows that is on the right side of the time, and for the reader's eyes. */
+/* The first of these rows that is for the reader's eyes. */
 static err *take_visible(struct nearest *x, struct event_row **rows, size_t n)
 {
 	bool *seen = ARENA_ARRAY(x->a, bool, n);
 
 	TRY(room_view_sees(x->view, (const struct event_row *const *)rows, n, seen));
 	for (size_t i = 0; i < n && !x->found; i++)
-		if (seen[i] && is_on_side(x->cmd, rows[i]))
+		if (seen[i])
 			x->found = rows[i];
 	return NULL;
 }
@@ -43,18 +38,19 @@ static err *take_visible(struct nearest *x, struct event_row **rows, size_t n)
 static err *find_visible(struct nearest *x, struct event_row *first)
 {
 	const int64_t room = room_view_room(x->view);
-	int64_t from = first->timeline;
+	const struct event_row *last = first;
 
 	TRY(take_visible(x, &first, 1));
 	for (size_t looked = 0; looked < LOOK_MOST && !x->found; looked += CHUNK) {
 		struct event_row **rows;
 		size_t n;
 
-		TRY(store_events_by_timeline(x->tx, room, from, !x->cmd->forwards, CHUNK, &rows, &n));
+		TRY(store_events_by_time(x->tx, room, last->origin_server_ts, last->timeline, !x->cmd->forwards, CHUNK,
+					 &rows, &n));
 		TRY(take_visible(x, rows, n));
 		if (n < CHUNK)
 			break;
-		from = rows[n - 1]->timeline;
+		last = rows[n - 1];
 	}
 	return NULL;
 }
@@ -78,16 +74,13 @@ static err *find_gap(struct nearest *x, const struct event_row *nearest)
 static err *look(struct nearest *x, struct rooms *rs, struct tx **tx)
 {
 	const struct nearest_cmd *cmd = x->cmd;
-	struct event_row *row = NULL;
-	int64_t nid;
+	struct event_row *row;
 
 	x->found = NULL;
 	TRY(store_read(rs->opt.store, x->a, tx));
 	x->tx = *tx;
 	TRY(room_view_open(rs, x->a, *tx, cmd->room_id, cmd->view->user, cmd->view->user_id, VIEW_MEMBER, &x->view));
-	TRY(room_at_time(*tx, room_view_room(x->view), cmd->ts, cmd->forwards, &nid));
-	if (nid)
-		TRY(store_event_by_nid(*tx, nid, &row));
+	TRY(store_event_at_time(*tx, room_view_room(x->view), cmd->ts, !cmd->forwards, &row));
 	TRY(find_gap(x, row));
 	return row ? find_visible(x, row) : NULL;
 }

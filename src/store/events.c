@@ -234,6 +234,32 @@ err *store_event_times(struct tx *tx, int64_t room, int64_t from, bool backwards
 	return NULL;
 }
 
+err *store_events_by_time(struct tx *tx, int64_t room, int64_t ts, int64_t timeline, bool backwards, size_t limit,
+			  struct event_row ***out, size_t *out_n)
+{
+	static const char before[] =
+		"SELECT " EVENT_COLUMNS " FROM events e WHERE e.room = $1 AND e.timeline IS NOT NULL"
+		" AND (e.origin_server_ts, e.timeline) < ($2, $3)"
+		" ORDER BY e.origin_server_ts DESC, e.timeline DESC LIMIT $4";
+	static const char after[] =
+		"SELECT " EVENT_COLUMNS " FROM events e WHERE e.room = $1 AND e.timeline IS NOT NULL"
+		" AND (e.origin_server_ts, e.timeline) > ($2, $3)"
+		" ORDER BY e.origin_server_ts, e.timeline LIMIT $4";
+
+	return read_events(tx, backwards ? before : after, BIND(B(room), B(ts), B(timeline), B((int64_t)limit)), out,
+			   out_n);
+}
+
+err *store_event_at_time(struct tx *tx, int64_t room, int64_t ts, bool backwards, struct event_row **out)
+{
+	struct event_row **rows;
+	size_t n;
+
+	TRY(store_events_by_time(tx, room, ts, backwards ? INT64_MAX : INT64_MIN, backwards, 1, &rows, &n));
+	*out = n ? rows[0] : NULL;
+	return NULL;
+}
+
 err *store_timeline_at_stream(struct tx *tx, int64_t room, int64_t upto, int64_t *out)
 {
 	/* Shown events lie on top of the timeline in the order they were shown, but for late ones (512): so the newest

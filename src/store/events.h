@@ -99,6 +99,12 @@ struct event_time {
 };
 NODISCARD err *store_event_times(struct tx *tx, int64_t room, int64_t from, bool backwards, size_t limit,
 				 struct event_time **out, size_t *out_n);
+/* All of a room's events that have such a position, by the time at which they say that they were sent, those of one
+ * time by their timeline positions: those after (ts, timeline), or backwards those before it. */
+NODISCARD err *store_events_by_time(struct tx *tx, int64_t room, int64_t ts, int64_t timeline, bool backwards,
+				    size_t limit, struct event_row ***out, size_t *out_n);
+/* Of these the first at or after ts, or at or before it; NULL in *out: none. */
+NODISCARD err *store_event_at_time(struct tx *tx, int64_t room, int64_t ts, bool backwards, struct event_row **out);
 /* The highest timeline position of a room's events with stream <= upto: where a sync token stands in /messages. 0:
  * none. (What came late stands lower than what was there before it.) */
 NODISCARD err *store_timeline_at_stream(struct tx *tx, int64_t room, int64_t upto, int64_t *out);

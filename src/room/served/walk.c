@@ -11,7 +11,6 @@
  */
 #include "room/served/reading.h"
 
-#include "room/at_time.h"
 #include "room/internal_room.h"
 #include "store/events.h"
 
@@ -275,16 +274,13 @@ err *served_event(struct rooms *rs, struct arena *a, str event_id, str origin, s
 err *served_at_time(struct rooms *rs, struct arena *a, str room_id, str origin, int64_t ts, bool forwards,
 		    str *out_event_id, int64_t *out_ts)
 {
-	struct event_row *row = NULL;
+	struct event_row *row;
 	AUTO_TX tx = NULL;
 	struct served *s;
-	int64_t nid;
 
 	TRY(store_read(rooms_options(rs)->store, a, &tx));
 	TRY(served_open(rs, a, tx, room_id, origin, SERVED_IN_ROOM, &s));
-	TRY(room_at_time(tx, served_room(s), ts, forwards, &nid));
-	if (nid)
-		TRY(store_event_by_nid(tx, nid, &row));
+	TRY(store_event_at_time(tx, served_room(s), ts, !forwards, &row));
 	if (!row)
 		return err_new(a, ERR_NOT_FOUND, "Unable to find event from %" PRId64 " in %s direction", ts,
 			       forwards ? "forward" : "backward");
