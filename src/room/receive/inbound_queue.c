@@ -2,8 +2,9 @@
  * inbound_queue.c - who has what waiting: rooms in turn, each with what is ready and what waits for other events.
  *
  * Everything here is bounded. An origin that has enough waiting is told to come again (nothing is lost); of a room that
- * has enough what comes is dropped, which is found out and fetched when a later event names it. Rooms are served in
- * turn, a batch each, so that a flood in one delays no other.
+ * has enough what comes is dropped, which is found out and fetched when a later event names it. What waits for others
+ * may do so for days; of that, the oldest goes, of the origin that has the most. Rooms are served in turn, a batch
+ * each, so that a flood in one delays no other.
  */
 #include "room/receive/internal_inbound.h"
 
@@ -13,7 +14,8 @@
 #include "base/rand.h"
 
 static const struct bound most_of_origin = { 10000, (size_t)128 << 20 }, most_of_room = { 5000, (size_t)64 << 20 };
-enum { WAITING_ROOM = 500, WAITING_ORIGIN_SHARE = 5 }; /* one origin may have a fifth of a room's */
+/* Of what waits. One origin may have a fifth of a room's; a fifth of what it may have staged; and all, of all. */
+enum { WAITING_ROOM = 500, WAITING_ROOM_ORIGIN = 100, WAITING_ORIGIN = 2000, WAITING_MOST = 10000 };
 
 static bool is_beyond(struct bound b, struct bound most) { return b.n >= most.n || b.bytes >= most.bytes; }
 
@@ -112,6 +114,7 @@ struct inbound_origin *inbound_origin(struct inbound *in, str name, int64_t nid)
 	o = new_named(sizeof(*o), name, &text);
 	o->name = text;
 	o->nid = nid;
+	list_init(&o->waiting);
 	(void)map_put(&in->origins, o->name, o);
 	return o;
 }
@@ -140,6 +143,7 @@ struct staged *staged_new(struct inbound *in, struct inbound_room *room, struct 
 	s->size = size;
 	s->received = received;
 	list_init(&s->node);
+	list_init(&s->by_origin);
 	grow(&in->staged, size);
 	grow(&room->staged, size);
 	grow(&origin->staged, size);
@@ -284,13 +288,84 @@ struct crowded *inbound_crowded_due(struct inbound *in, int64_t now)
 /*
  * Waiting
  */
-static size_t waiting_of(const struct inbound_room *room, const struct inbound_origin *origin)
-{
-	size_t n = 0;
+static struct staged *older(struct staged *s, struct staged *than) { return !than || s->id < than->id ? s : than; }
 
+static struct staged *oldest_of(struct inbound_origin *o)
+{
+	struct staged *oldest = NULL;
+
+	LIST_EACH (&o->waiting, it)
+		oldest = older(LIST_ITEM(it, struct staged, by_origin), oldest);
+	return oldest;
+}
+
+static struct inbound_origin *with_most(struct inbound *in)
+{
+	struct inbound_origin *most = NULL;
+	void *o;
+	str name;
+
+	for (size_t i = 0; map_next(&in->origins, &i, &name, &o);)
+		if (!most || ((struct inbound_origin *)o)->n_waiting > most->n_waiting)
+			most = o;
+	return most;
+}
+
+/* Of those that have the most waiting in a room; `mine` is one of them where it has its share. */
+static struct staged *oldest_in(struct inbound_room *room, struct inbound_origin *mine)
+{
+	struct inbound_origin *most = mine;
+	struct staged *oldest = NULL;
+
+	mine->n_here = 0;
 	LIST_EACH (&room->waiting, it)
-		n += LIST_ITEM(it, struct staged, node)->origin == origin;
-	return n;
+		LIST_ITEM(it, struct staged, node)->origin->n_here = 0;
+	LIST_EACH (&room->waiting, it) {
+		struct inbound_origin *o = LIST_ITEM(it, struct staged, node)->origin;
+
+		if (++o->n_here > most->n_here)
+			most = o;
+	}
+	if (mine->n_here >= WAITING_ROOM_ORIGIN)
+		most = mine;
+	else if (room->n_waiting < WAITING_ROOM)
+		return NULL;
+	LIST_EACH (&room->waiting, it)
+		if (LIST_ITEM(it, struct staged, node)->origin == most)
+			oldest = older(LIST_ITEM(it, struct staged, node), oldest);
+	return oldest;
+}
+
+struct staged *staged_too_many(struct inbound *in, const struct staged *s)
+{
+	lock_assert_held(&in->lock);
+	if (s->origin->n_waiting >= WAITING_ORIGIN)
+		return oldest_of(s->origin);
+	if (atomic_load(&in->n_waiting) >= WAITING_MOST)
+		return oldest_of(with_most(in));
+	return s->room->n_waiting >= WAITING_ROOM_ORIGIN ? oldest_in(s->room, s->origin) : NULL;
+}
+
+#define WAKE_PAUSE_US (INT64_C(600) * 1000000)
+#define SOON_US       (INT64_C(60) * 1000000) /* then it is asked for anyway */
+
+void inbound_origin_talks(struct inbound *in, struct inbound_origin *o)
+{
+	const int64_t now = clock_mono_us();
+
+	lock_assert_held(&in->lock);
+	if (!o->n_waiting || (o->woken_us && now < o->woken_us + WAKE_PAUSE_US))
+		return;
+	o->woken_us = now;
+	LIST_EACH_SAFE (&o->waiting, it) {
+		struct staged *s = LIST_ITEM(it, struct staged, by_origin);
+
+		if (s->again_us <= now + SOON_US)
+			continue;
+		s->rest_us = 0;
+		staged_unwait(in, s);
+		staged_ready(in, s);
+	}
 }
 
 static struct awaited *await(struct inbound_room *room, str event_id)
@@ -320,15 +395,12 @@ static void add_ref(struct staged *s, struct awaited *what)
 	s->n_refs++;
 }
 
-bool staged_wait(struct inbound *in, struct staged *s, const str *missing, size_t n)
+void staged_wait(struct inbound *in, struct staged *s, const str *missing, size_t n)
 {
 	struct inbound_room *room = s->room;
 
 	lock_assert_held(&in->lock);
 	assert(!s->waits && n > 0);
-	if (room->n_waiting >= WAITING_ROOM || (room->n_waiting >= WAITING_ROOM / WAITING_ORIGIN_SHARE &&
-						waiting_of(room, s->origin) >= WAITING_ROOM / WAITING_ORIGIN_SHARE))
-		return false;
 	s->waits = true;
 	s->refs = mem_zalloc(n * sizeof(*s->refs));
 	for (size_t i = 0; i < n; i++)
@@ -336,10 +408,11 @@ bool staged_wait(struct inbound *in, struct staged *s, const str *missing, size_
 	s->lacking = s->n_refs;
 	list_del(&s->node);
 	list_add_tail(&room->waiting, &s->node);
+	list_add_tail(&s->origin->waiting, &s->by_origin);
 	room->n_waiting++;
+	s->origin->n_waiting++;
 	atomic_fetch_add(&in->n_waiting, 1);
 	inbound_tell_size(in);
-	return true;
 }
 
 void staged_unwait(struct inbound *in, struct staged *s)
@@ -365,7 +438,9 @@ void staged_unwait(struct inbound *in, struct staged *s)
 	s->waits = s->hopes = false;
 	s->again_us = 0;
 	list_del(&s->node);
+	list_del(&s->by_origin);
 	room->n_waiting--;
+	s->origin->n_waiting--;
 	atomic_fetch_sub(&in->n_waiting, 1);
 }
 

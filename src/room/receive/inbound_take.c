@@ -367,6 +367,7 @@ static err *enter(struct taking *t)
 	t->origin = inbound_origin(in, t->txn->origin, t->origin_nid);
 	many = t->origin->under_way >= TXNS_AT_ONCE;
 	enough = t->txn->n_pdus > 0 && inbound_has_enough(in, t->origin);
+	inbound_origin_talks(in, t->origin);
 	if (!many && !enough) {
 		t->origin->under_way++;
 		return NULL;

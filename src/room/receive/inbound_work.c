@@ -2,16 +2,18 @@
  * inbound_work.c - the workers: what is ready of a room is put into it, a batch at a time; what lacks something waits.
  *
  * One worker has a room at a time, so that its events keep their order. What a batch comes to is known when its commit
- * is on disk: with it the rows of the staged events are gone. An event is given up when what it stands on cannot be had
- * (STAGED_LONGEST_MS, FETCHES_MOST), or when it fails by itself time and again; what fails for the store's sake is
- * tried again, with the whole room, a while later.
+ * is on disk: with it the rows of the staged events are gone. An event is given up when all who were asked say that
+ * they do not have what it stands on, when nobody says anything for STAGED_LONGEST_MS, or when it fails by itself time
+ * and again; what fails for the store's sake is tried again, with the whole room, a while later.
  */
 #include "room/receive/internal_inbound.h"
+
+#include <assert.h>
 
 #include "base/clock.h"
 
 #define SECOND INT64_C(1000000)
-enum { NAP_FIRST_S = 1, NAP_MOST_S = 60, FETCH_FIRST_S = 30, FETCH_MOST_S = 3600 };
+enum { NAP_FIRST_S = 1, NAP_MOST_S = 60, FETCH_FIRST_S = 30, FETCH_MOST_S = 6 * 3600 };
 
 struct turn { /* a worker's, with one room */
 	struct inbound *in;
@@ -20,7 +22,7 @@ struct turn { /* a worker's, with one room */
 	struct staged *taken[BATCH_MOST]; /* nobody else frees them */
 	struct received_event list[BATCH_MOST];
 	size_t n;
-	int64_t gone[BATCH_MOST]; /* rows to drop */
+	int64_t gone[2 * BATCH_MOST]; /* rows to drop: of these, and of those that had to go for them */
 	size_t n_gone;
 	bool again;              /* the whole room, later */
 	struct crowded *crowded; /* or NULL: nothing else is to be done but to merge this room */
@@ -163,6 +165,7 @@ static err *append(struct turn *t)
  */
 static void drop(struct turn *t, struct staged *s, enum drop_reason why)
 {
+	assert(t->n_gone < ARRAY_LEN(t->gone));
 	t->gone[t->n_gone++] = s->id;
 	inbound_count_dropped(why);
 	staged_free(t->in, s);
@@ -170,7 +173,7 @@ static void drop(struct turn *t, struct staged *s, enum drop_reason why)
 
 static void drop_aloud(struct turn *t, struct staged *s, enum drop_reason why, str text)
 {
-	log_info(t->in->opt.log, "received event dropped", F("room_id", t->room->room_id), F("event_id", s->event_id),
+	log_info(t->in->opt.log, "received event dropped", F("room_id", s->room->room_id), F("event_id", s->event_id),
 		 F("origin", s->origin->name), F("why", text));
 	drop(t, s, why);
 }
@@ -200,8 +203,7 @@ static void fetched(void *ctx, const err *why)
 		s->fetching = false;
 		s->fetches++;
 		/* Nobody has it: looked at anew, it finds so and goes. Else it is asked for again, a while later. */
-		if (why && why->code == ERR_NOT_FOUND)
-			s->fetches = FETCHES_MOST;
+		s->in_vain = why && why->code == ERR_NOT_FOUND;
 		s->rest_us = clock_mono_us() + pause_us(s->fetches - 1, NAP_FIRST_S, FETCH_MOST_S);
 		if (s->waits && (!why || why->code == ERR_NOT_FOUND)) {
 			staged_unwait(in, s);
@@ -214,25 +216,26 @@ static void fetched(void *ctx, const err *why)
 	lock_drop(&in->lock);
 }
 
-static bool is_given_up(const struct staged *s)
-{
-	return s->fetches >= FETCHES_MOST || clock_ms() - s->received > STAGED_LONGEST_MS;
-}
+static bool is_given_up(const struct staged *s) { return s->in_vain || clock_ms() - s->received > STAGED_LONGEST_MS; }
 
 static void wait_for(struct turn *t, size_t i, bool *out_fetch)
 {
 	const struct received_event *r = &t->list[i];
-	struct staged *s = t->taken[i];
+	struct staged *s = t->taken[i], *too_many;
 	struct inbound *in = t->in;
 
 	if (is_given_up(s)) {
 		drop_aloud(t, s, DROP_STRANDED, r->error->msg);
 		return;
 	}
-	if (!staged_wait(in, s, r->missing, r->n_missing)) {
-		drop_aloud(t, s, DROP_FULL, S("too many wait in this room"));
-		return;
+	too_many = staged_too_many(in, s);
+	if (too_many) {
+		struct inbound_room *room = too_many->room;
+
+		drop_aloud(t, too_many, DROP_FULL, S("too many wait, and it is the oldest"));
+		inbound_room_done(in, room);
 	}
+	staged_wait(in, s, r->missing, r->n_missing);
 	s->hopes = staged_is_coming(s);
 	if (s->hopes || s->fetching || !in->begin)
 		return;

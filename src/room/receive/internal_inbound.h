@@ -23,10 +23,10 @@ enum {
 	PDUS_MAX = 50,     /* "they can have at most 50 PDUs" */
 	BATCH_MOST = 100,  /* events of a room that one worker takes at a time */
 	TXNS_AT_ONCE = 4,  /* of one origin; it should send one after the other */
-	FETCHES_MOST = 10, /* that an event waits for, before it is dropped */
 	FAILURES_MOST = 3, /* of an event that fails by itself */
 };
-#define STAGED_LONGEST_MS (INT64_C(24) * 3600 * 1000)
+/* That an event waits for what nobody says they do not have. A server may be away for days. */
+#define STAGED_LONGEST_MS (INT64_C(7) * 24 * 3600 * 1000)
 
 struct bound { /* of what waits: how many events, how many bytes of theirs */
 	size_t n, bytes;
@@ -36,7 +36,10 @@ struct inbound_origin {
 	str name; /* follows the struct; its key in inbound.origins */
 	int64_t nid;
 	struct bound staged;
-	unsigned under_way; /* transactions */
+	unsigned under_way;  /* transactions */
+	struct list waiting; /* struct staged.by_origin */
+	size_t n_waiting, n_here;
+	int64_t woken_us; /* what waits of it was asked for out of turn */
 };
 
 struct inbound_room {
@@ -72,7 +75,8 @@ struct ref {
 	struct awaited *what;
 };
 struct staged {
-	struct list node; /* in room->ready or ->waiting; unlinked with a worker */
+	struct list node;      /* in room->ready or ->waiting; unlinked with a worker */
+	struct list by_origin; /* waits: in origin->waiting */
 	struct inbound_room *room;
 	struct inbound_origin *origin;
 	int64_t id;       /* its row */
@@ -80,6 +84,7 @@ struct staged {
 	size_t size;
 	unsigned fetches, failures;
 	bool waits, fetching;
+	bool in_vain;     /* nobody has what it lacks */
 	bool hopes;       /* waits: for what is on its way */
 	int64_t again_us; /* waits: looked at again then; 0: not */
 	int64_t rest_us;  /* what was fetched did not help: nothing is fetched before then */
@@ -144,12 +149,17 @@ struct staged *staged_new(struct inbound *in, struct inbound_room *room, struct 
 void staged_free(struct inbound *in, struct staged *s);
 /* To the end of what is ready. */
 void staged_ready(struct inbound *in, struct staged *s);
-/* Waits for these events. False: too many wait there already. */
-bool staged_wait(struct inbound *in, struct staged *s, const str *missing, size_t n);
+/* Who has to go before it may wait: the oldest of the room, or of the origin, that has too many waiting; NULL: nobody.
+ */
+struct staged *staged_too_many(struct inbound *in, const struct staged *s);
+/* Waits for these events. */
+void staged_wait(struct inbound *in, struct staged *s, const str *missing, size_t n);
 /* Does not wait any more. */
 void staged_unwait(struct inbound *in, struct staged *s);
 /* Is all that it waits for on its way already: staged, and ready, or waiting for what comes or is asked for? */
 bool staged_is_coming(const struct staged *s);
+/* The origin is there, after all: what waits of it is asked for again, once in a while. */
+void inbound_origin_talks(struct inbound *in, struct inbound_origin *origin);
 void inbound_run(struct inbound *in, struct inbound_room *room); /* runnable, if it has anything */
 void inbound_nap(struct inbound *in, struct inbound_room *room, int64_t until_us);
 /* A room to merge now, mem_free'd by the caller; NULL: none. */

@@ -2,6 +2,8 @@
 #include "flat.h"
 #include "inbound.h"
 
+#include "base/clock.h"
+
 /* A room of alice, mod and bob, and the last event in it. */
 struct scene {
 	struct received_world rw;
@@ -186,7 +188,7 @@ struct fetcher {
 	struct scene *s;
 	const struct event *brings; /* NULL: nobody has it */
 	enum err_code why;
-	str asked[10];
+	str asked[40];
 	size_t n_asked;
 };
 
@@ -283,6 +285,86 @@ static void in_vain_is_not_at_once_again(struct world *w)
 	inbound_end(&s.rw);
 }
 WORLD(in_vain_is_not_at_once_again)
+
+/* As after hours in which nobody answered. */
+static void let_rest(struct scene *s)
+{
+	struct inbound *in = s->rw.in;
+	struct inbound_origin *o;
+
+	LOCKED(&in->lock);
+	o = map_get(&in->origins, S("other"));
+	o->woken_us = 0;
+	LIST_EACH (&o->waiting, it)
+		LIST_ITEM(it, struct staged, by_origin)->again_us = clock_mono_us() + INT64_C(3600) * 1000000;
+}
+
+/* However often nobody answered, it waits: a week. Its server is there again: it is asked for at once. */
+static void silence_is_no_answer(struct world *w)
+{
+	struct fetcher f = { .why = ERR_CONNECTION_FAILED };
+	struct scene s;
+	str answer;
+
+	begin(&s, w);
+	f.s = &s;
+	inbound_on_missing(s.rw.in, fetch, &f);
+	inbound_start(s.rw.in);
+	const struct event *lost = message(&s, "lost", s.base), *after = message(&s, "after", lost->event_id);
+
+	send_events(&s.rw, &after, 1);
+	inbound_await_idle(s.rw.in);
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(f.n_asked, i + 1);
+		assert_int_equal(n_staged(&s.rw), 1);
+		good(try_take(&s.rw, "third", arena_printf(w->a, "t%u", i).p, NULL, 0, &answer));
+		let_rest(&s);
+		good(try_take(&s.rw, "other", arena_printf(w->a, "o%u", i).p, NULL, 0, &answer));
+		inbound_await_idle(s.rw.in);
+	}
+	good(try_take(&s.rw, "other", "soon again", NULL, 0, &answer));
+	inbound_await_idle(s.rw.in);
+	assert_int_equal(f.n_asked, 21);
+	f.brings = lost;
+	let_rest(&s);
+	good(try_take(&s.rw, "other", "there again", NULL, 0, &answer));
+	inbound_await_idle(s.rw.in);
+	assert_int_equal(n_staged(&s.rw), 0);
+	ok(is_here(&s, lost) && is_here(&s, after), "both");
+	inbound_end(&s.rw);
+}
+WORLD(silence_is_no_answer)
+
+/* More wait than may: the oldest of who has the most goes, and what others sent stays. */
+static void the_oldest_of_too_many_goes(struct world *w)
+{
+	enum { MANY = 130, MOST = 100 };
+	const struct event *list[MANY];
+	struct inbound_row *rows;
+	struct scene s;
+	AUTO_TX tx = NULL;
+	str answer;
+	size_t n;
+
+	begin(&s, w);
+	inbound_start(s.rw.in);
+	for (size_t i = 0; i < MANY; i++)
+		list[i] = message(&s, "x", message(&s, "lost", s.base)->event_id);
+	good(try_take(&s.rw, "third", "1", &list[0]->bytes, 1, &answer));
+	for (size_t i = 1; i < MANY; i += 10) {
+		send_events(&s.rw, &list[i], MIN((size_t)10, MANY - i));
+		inbound_await_idle(s.rw.in);
+	}
+	good(store_read(w->b->st, w->a, &tx));
+	good(store_inbound_list(tx, 0, 1000, &rows, &n));
+	assert_int_equal(n, MOST + 1);
+	same_str(rows[0].event_id, list[0]->event_id);
+	for (size_t i = 1; i < n; i++)
+		same_str(rows[i].event_id, list[MANY - MOST - 1 + i]->event_id);
+	store_read_end(&tx);
+	inbound_end(&s.rw);
+}
+WORLD(the_oldest_of_too_many_goes)
 
 static void a_restart_goes_on_where_it_was(struct world *w)
 {
@@ -447,7 +529,8 @@ int main(void)
 		WORLD_TESTS(what_was_answered_is_in_the_room), WORLD_TESTS(each_stands_for_itself),
 		WORLD_TESTS(the_acl_is_for_who_sends),         WORLD_TESTS(nobody_here_is_in_the_room),
 		WORLD_TESTS(others_overtake_what_waits),       WORLD_TESTS(what_is_missing_is_fetched),
-		WORLD_TESTS(in_vain_is_not_at_once_again),     WORLD_TESTS(a_restart_goes_on_where_it_was),
+		WORLD_TESTS(in_vain_is_not_at_once_again),     WORLD_TESTS(silence_is_no_answer),
+		WORLD_TESTS(the_oldest_of_too_many_goes),      WORLD_TESTS(a_restart_goes_on_where_it_was),
 		WORLD_TESTS(failing_commits_lose_nothing),     WORLD_TESTS(what_waits_is_bounded),
 		WORLD_TESTS(a_flood_delays_no_other_room),     WORLD_TESTS(what_comes_during_a_join_is_kept),
 	};
