@@ -181,6 +181,32 @@ def test_who_is_refused_keeps_nobody_out(peer):
         limited.close()
 
 
+def test_users_who_are_refused_keep_nobody_out(peer):
+    few = {"per_second": 0.001, "burst_count": 2}
+    limited = FedServer(rc_joins_per_room=few, rc_invites={"per_room": few, "per_user": few, "per_issuer": {"per_second": 1000, "burst_count": 1000}})
+    try:
+        alice, bob, mallory = (register(limited) for _ in range(3))
+        ours, theirs = alice.create_room(room_version="11"), peer.create_room("11")
+        for _ in range(4):
+            mallory.fails(403, "M_FORBIDDEN", "POST", f"/join/{q(ours)}")
+            mallory.fails(403, "M_FORBIDDEN", "POST", f"/rooms/{q(ours)}/invite", {"user_id": bob.user_id})
+        drop = peer.on("GET", "/make_join/", lambda r: (403, {"errcode": "M_FORBIDDEN", "error": "no"}))
+        for _ in range(4):
+            mallory.fails(403, "M_FORBIDDEN", "POST", f"/join/{q(theirs.room_id)}?via={peer.name}", {})
+        drop()
+        bob.post(f"/join/{q(theirs.room_id)}?via={peer.name}", {})
+        alice.invite(ours, bob)
+        bob.join(ours)
+        # Who is let in takes from it: there are two places.
+        alice.invite(ours, mallory)
+        mallory.join(ours)
+        alice.fails(429, "M_LIMIT_EXCEEDED", "POST", f"/rooms/{q(ours)}/invite", {"user_id": peer.user()})
+        alice.set_state(ours, "m.room.join_rules", {"join_rule": "public"})
+        register(limited).fails(429, "M_LIMIT_EXCEEDED", "POST", f"/join/{q(ours)}")
+    finally:
+        limited.close()
+
+
 def test_restricted_join(fed, peer, alice):
     space, elsewhere = alice.create_room(preset="public_chat", room_version="11"), "!elsewhere:example.org"
     zoe = peer.user()

@@ -38,6 +38,7 @@ static err *enter(struct req *rq, const char *param, entry_door *door)
 				  .out_elsewhere = req_elsewhere(rq, &elsewhere) };
 	const struct json *body;
 	str room_id;
+	err *e;
 
 	TRY(req_body_object_or_empty(rq, &body));
 	TRY(body_str(rq, body, "reason", &cmd.reason));
@@ -48,7 +49,10 @@ static err *enter(struct req *rq, const char *param, entry_door *door)
 	read_via(rq, &cmd);
 	if (door == room_join && cmd.out_elsewhere) /* once */
 		TRY(req_rate(rq, RATE_JOIN_ROOM, cmd.room_id));
-	TRY(door(rq->services->rooms, rq->arena, &cmd, &room_id));
+	e = door(rq->services->rooms, rq->arena, &cmd, &room_id);
+	if (e && door == room_join) /* whoever is refused, here or elsewhere, keeps nobody else out */
+		req_rate_back(rq, RATE_JOIN_ROOM, cmd.room_id);
+	TRY(e);
 	if (elsewhere)
 		return req_move(rq, LANE_REMOTE);
 	if (door == room_join)
@@ -101,20 +105,39 @@ static err *other(struct req *rq, member_door *door)
 	return NULL;
 }
 
+/* An invitation takes from the room's allowance, and from that of the invited user. */
+static err *take_invite(struct req *rq, str room_id, str user)
+{
+	err *e;
+
+	TRY(req_rate(rq, RATE_INVITE_ROOM, room_id));
+	e = str_is_none(user) ? NULL : req_rate(rq, RATE_INVITE_USER, user);
+	if (e)
+		req_rate_back(rq, RATE_INVITE_ROOM, room_id);
+	return e;
+}
+
 static err *post_invite(struct req *rq)
 {
+	const str room_id = req_param(rq, "roomId");
 	const struct json *body;
+	str user;
+	err *e;
 
 	TRY(req_body_object(rq, &body));
 	if (!json_get(body, S("user_id")) && json_get(body, S("medium")))
 		return err_new(rq->arena, ERR_THREEPID_DENIED,
 			       "this server asks no identity server: people are invited by their user id");
-	if (req_lane(rq) == LANE_REMOTE) /* its second run */
-		return other(rq, room_invite);
-	TRY(req_rate(rq, RATE_INVITE_ROOM, req_param(rq, "roomId")));
-	if (!str_is_none(json_get_str(body, S("user_id"))))
-		TRY(req_rate(rq, RATE_INVITE_USER, json_get_str(body, S("user_id"))));
-	return other(rq, room_invite);
+	user = json_get_str(body, S("user_id"));
+	if (req_lane(rq) != LANE_REMOTE) /* else it is its second run */
+		TRY(take_invite(rq, room_id, user));
+	e = other(rq, room_invite);
+	if (e) { /* what is refused takes nothing from those who may */
+		req_rate_back(rq, RATE_INVITE_ROOM, room_id);
+		if (!str_is_none(user))
+			req_rate_back(rq, RATE_INVITE_USER, user);
+	}
+	return e;
 }
 
 static err *post_kick(struct req *rq) { return other(rq, room_kick); }
