@@ -359,6 +359,20 @@ err *served_sees(struct served *s, const struct event_row *const *rows, size_t n
 	return NULL;
 }
 
+/*
+ * v9, "Redactions": "Without the join_authorised_via_users_server property, redacted join events can become invalid
+ * when verifying the auth chain of a given event, thus creating a split-brain scenario". In rooms of version 8, which
+ * lose it, an erased user's restricted join therefore goes out as it is: redacted, a server that comes in would not
+ * have them in the room, and nothing of what they decided there.
+ */
+static bool stands_by_its_voucher(struct arena *a, const struct room_version *rv, const struct event *ev)
+{
+	const str key = S("join_authorised_via_users_server");
+
+	return rv->restricted && str_eq(ev->type, S("m.room.member")) && json_get(ev->content, key) &&
+	       !json_get(redact_content(a, rv, ev->type, ev->content), key);
+}
+
 err *served_bytes_of(struct rooms *rs, struct arena *a, const struct room_version *rv, const struct event_row *row,
 		     bool sees_it, str *out)
 {
@@ -371,6 +385,8 @@ err *served_bytes_of(struct rooms *rs, struct arena *a, const struct room_versio
 	if (sees_it && !erased)
 		return NULL;
 	TRY(event_load(a, rv, row->event_id, row->json, &ev));
+	if (sees_it && stands_by_its_voucher(a, rv, ev))
+		return NULL;
 	return event_redact(a, rv, ev, out);
 }
 
