@@ -20,7 +20,8 @@ struct inbound_options { /* borrowed for the life of the service */
 	struct pool *pool;
 	const struct log *log;
 	unsigned workers; /* threads that put events into rooms; 0: chosen */
-	/* Events that wait at most; past it the newest are dropped, and fetched once others name them. 0: chosen */
+	/* Events that are staged at most: past the room's the newest are dropped, and fetched once others name them;
+	 * past the others a transaction is refused, and comes again. 0: chosen */
 	size_t max_waiting, max_waiting_room, max_waiting_origin;
 };
 NODISCARD err *inbound_new(struct arena *a, const struct inbound_options *opt, struct inbound **out);

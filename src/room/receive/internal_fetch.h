@@ -32,6 +32,18 @@ struct fetch_options { /* borrowed */
 	str spool_folder;                /* for what is too large for memory; STR_NONE: nothing is */
 	const struct fetch_hooks *hooks; /* NULL: the real ones */
 };
+/* Of the options of a service that fetches, which has all of these. */
+#define FETCH_OPTIONS_OF(o)                                                                                            \
+	((struct fetch_options){                                                                                       \
+		.rooms = (o)->rooms,                                                                                   \
+		.store = (o)->store,                                                                                   \
+		.fed = (o)->fed,                                                                                       \
+		.keys = (o)->keys,                                                                                     \
+		.pool = (o)->pool,                                                                                     \
+		.log = (o)->log,                                                                                       \
+		.spool_folder = (o)->spool_folder,                                                                     \
+		.hooks = (o)->hooks,                                                                                   \
+	})
 
 enum {
 	FETCH_MISSING_LIMIT = 20,   /* events asked for by one /get_missing_events: what servers give at most */
@@ -76,9 +88,9 @@ bool event_list_add(struct arena *a, struct event_list *l, struct event *ev);
 /* One call of fed.h, within the errand's time. */
 NODISCARD err *fetch_ask(struct fetch *f, struct fed_call *call);
 /* Checks events; those that pass are added. */
+void fetch_check(struct fetch *f, str server, const struct json *const *events, size_t n, struct event_list *out);
 /* The same in another arena, with their outcomes. */
 void fetch_check_in(struct fetch *f, struct arena *a, str server, struct checked_event *evs, size_t n);
-void fetch_check(struct fetch *f, str server, const struct json *const *events, size_t n, struct event_list *out);
 /* What a server gave, checked, without what did not pass. *out_given: how many it gave. An error: it gave no answer, or
  * none that is one. */
 NODISCARD err *fetch_missing_events(struct fetch *f, str server, const str *earliest, size_t n_earliest,

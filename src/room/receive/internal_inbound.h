@@ -135,7 +135,7 @@ void inbound_tell_size(const struct inbound *in); /* gauges. The lock is held */
 void inbound_observe(int64_t received_ms);
 
 /*
- * Queues (inbound_queue.c). The lock is held, but for inbound_drop_rows.
+ * Queues (inbound_queue.c). The lock is held.
  */
 struct inbound_room *inbound_room(struct inbound *in, str room_id, int64_t nid, const struct room_version *rv);
 struct inbound_origin *inbound_origin(struct inbound *in, str name, int64_t nid);

@@ -90,16 +90,7 @@ err *missing_new(struct arena *a, const struct missing_options *opt, struct miss
 {
 	struct missing *m = ARENA_NEW(a, struct missing);
 
-	m->opt = (struct fetch_options){
-		.rooms = opt->rooms,
-		.store = opt->store,
-		.fed = opt->fed,
-		.keys = opt->keys,
-		.pool = opt->pool,
-		.log = opt->log,
-		.spool_folder = opt->spool_folder,
-		.hooks = opt->hooks,
-	};
+	m->opt = FETCH_OPTIONS_OF(opt);
 	m->threads = opt->threads ? MIN(opt->threads, (unsigned)ARRAY_LEN(m->thread)) : THREADS;
 	lock_init(&m->lock, RANK_SERVICE);
 	cond_init(&m->more);

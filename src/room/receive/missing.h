@@ -38,7 +38,8 @@ struct missing_want {              /* borrowed during missing_begin alone: what 
 	size_t n_missing;
 	/*
 	 * Once, on a fetching thread that holds no lock. NULL: what could be found is in the room by now (also the
-	 * event itself, where it was put there with a state that was fetched): look again. Else why nothing was found:
+	 * event itself, where it was put there with a state that was fetched, or below an event that names it): look
+	 * again. Else why nothing was found:
 	 * ERR_CONNECTION_FAILED where somebody who may have it did not answer (who wants it asks again a while later);
 	 * ERR_NOT_FOUND where all answered and none has it: the event is to be dropped, and looked for anew when
 	 * somebody else names it.

@@ -64,16 +64,7 @@ err *backfill_new(struct arena *a, const struct backfill_options *opt, struct ba
 {
 	struct backfill *b = ARENA_NEW(a, struct backfill);
 
-	b->opt = (struct fetch_options){
-		.rooms = opt->rooms,
-		.store = opt->store,
-		.fed = opt->fed,
-		.keys = opt->keys,
-		.pool = opt->pool,
-		.log = opt->log,
-		.spool_folder = opt->spool_folder,
-		.hooks = opt->hooks,
-	};
+	b->opt = FETCH_OPTIONS_OF(opt);
 	b->now = opt->now ? opt->now : clock_mono_us;
 	lock_init(&b->lock, RANK_SERVICE);
 	map_init(&b->running, NULL);
