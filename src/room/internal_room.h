@@ -31,7 +31,7 @@
 enum { TIMELINE_SPACING = 1 << 16, EVENT_HASH_TEXT = 43 };
 /* Below an event with a gap there is room for what is missing; the first event of a room that was imported (EVENT_GAP)
  * stands there. */
-#define TIMELINE_GAP (INT64_C(1) << 32)
+#define TIMELINE_GAP (INT64_C(1) << 40)
 
 /* An event that says nothing but which events came before it: never shown to clients. */
 #define EVENT_TYPE_DUMMY S("org.matrix.dummy_event")
@@ -113,7 +113,8 @@ struct room {
 	struct list jobs;       /* queued or just ended, in commit order */
 	struct map locals;      /* joined users of this server, once they were asked for */
 	bool locals_known;
-	bool lacks; /* events above gaps may name what comes yet (store/gaps.h) */
+	bool spreading; /* places in the timeline are on their way to be others (remote/history.c) */
+	bool lacks;     /* events above gaps may name what comes yet (store/gaps.h) */
 	struct map
 		servers; /* other servers in the room -> how many joined members, once it was asked for (servers.c) */
 	bool servers_known;

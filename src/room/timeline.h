@@ -3,7 +3,7 @@
  * room".
  *
  * Order is the room's timeline (docs/internals/room-store.md). A pagination token names an event and a side of it,
- * never a position: positions are given anew when a room is renumbered. Everywhere a token is taken, one of /sync is
+ * never a position: events are moved where others need space. Everywhere a token is taken, one of /sync is
  * taken, too.
  */
 #pragma once

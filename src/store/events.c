@@ -398,17 +398,10 @@ err *store_redactions_waited(struct tx *tx, const str *event_ids, size_t n, str 
 	return NULL;
 }
 
-err *store_timeline_renumber(struct tx *tx, int64_t room, int64_t spacing, int64_t *out_top)
+err *store_timeline_move(struct tx *tx, const int64_t *nids, const int64_t *places, size_t n)
 {
-	static const char renumber[] =
-		"UPDATE events SET timeline = o.place * $2"
-		" FROM (SELECT nid AS n, ROW_NUMBER() OVER (ORDER BY timeline) AS place FROM events"
-		"  WHERE room = $1 AND timeline IS NOT NULL) o"
-		" WHERE events.nid = o.n";
-	struct row *row;
+	static const char sql[] = "UPDATE events SET timeline = zip.c2 FROM ZIP ($1, $2) WHERE events.nid = zip.c1";
+	const struct i64s events = { nids, n }, to = { places, n };
 
-	TRY(tx_run(tx, renumber, BIND(B(room), B(spacing))));
-	TRY(tx_one(tx, "SELECT MAX(timeline) FROM events WHERE room = $1", BIND(B(room)), &row));
-	*out_top = row ? row_i64(row, 0) : 0;
-	return NULL;
+	return n ? tx_run(tx, sql, BIND(B(events), B(to))) : NULL;
 }

@@ -130,6 +130,6 @@ NODISCARD err *store_redactions_waiting(struct tx *tx, int64_t room, str event_i
 NODISCARD err *store_redaction_applied(struct tx *tx, int64_t redaction);
 /* Those of the ids that any redaction waits for. */
 NODISCARD err *store_redactions_waited(struct tx *tx, const str *event_ids, size_t n, str **out, size_t *out_n);
-/* Gives every event of the room a new timeline position, `spacing` apart from `spacing` on, in the order they have;
- * out_top: the highest one. Not while the room's history is purged (room->purge), which goes by these positions. */
-NODISCARD err *store_timeline_renumber(struct tx *tx, int64_t room, int64_t spacing, int64_t *out_top);
+/* These get other timeline positions, some hundreds at a time. Not while the room's history is purged (room->purge),
+ * which goes by them. */
+NODISCARD err *store_timeline_move(struct tx *tx, const int64_t *nids, const int64_t *places, size_t n);

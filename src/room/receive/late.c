@@ -210,7 +210,7 @@ err *late_find(struct room *room, const struct received_event *list, size_t n, c
 	for (size_t i = 0; i < n_order; i++) {
 		out[order[i]].heirs = f.marks[i].heirs.p;
 		out[order[i]].n_heirs = f.marks[i].heirs.n;
-		if (f.marks[i].lowest && comes_first(&f, i))
+		if (f.marks[i].lowest && !room->spreading && comes_first(&f, i))
 			TRY(place_below(&f, f.marks[i].lowest, out));
 	}
 	return NULL;

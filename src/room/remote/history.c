@@ -3,7 +3,7 @@
  *
  * The page goes through one draft into one job, like what is received; but it leaves the room's tip as it is. Its
  * places in the timeline lie below the event above the gap, a spacing apart where there is space, else closer; where
- * there is none at all the room is numbered anew, and it is tried again.
+ * there is none at all the events around are spread, and it is tried again.
  */
 #include "room/remote/history.h"
 
@@ -230,29 +230,125 @@ static err *attempts(struct paging *g)
 	return NULL;
 }
 
-struct renumbering {
-	int64_t room, top;
+/*
+ * Space: the events around the place are spread evenly, in one statement of some hundreds of rows. That is enough, for
+ * they come a spacing apart, and below what stands above a gap there is far more.
+ */
+enum { SPREAD_SIDE = 250, SPREAD_ATTEMPTS = 5 };
+
+struct spread {
+	int64_t low, high; /* the places that stay, around those that move */
+	VEC(int64_t) nids, places;
+	struct ticket *ticket;
 };
 
-static err *renumber(struct tx *tx, void *arg)
+static err *spread_run(struct tx *tx, void *arg)
 {
-	struct renumbering *r = arg;
+	const struct spread *s = arg;
 
-	return store_timeline_renumber(tx, r->room, TIMELINE_SPACING, &r->top);
+	return store_timeline_move(tx, s->nids.p, s->places.p, s->nids.n);
 }
 
-/* Places only come closer together: what is queued, and comes later, stays on top. */
-static err *make_space(struct paging *g)
+/* Places for the events around, and between them `n` more below the one above the gap. */
+static err *plan_spread(struct paging *g, struct room *room, size_t n, struct spread *s)
+{
+	struct event_time *below, *above;
+	struct event_row *holder;
+	size_t n_below, n_above;
+	struct tx *tx;
+	int64_t step, at;
+
+	TRY(room_tx(room, &tx));
+	TRY(store_event_by_nid(tx, g->p->above, &holder));
+	if (!holder || !holder->timeline)
+		return err_new(g->a, ERR_NOT_FOUND, "the event above the gap is gone");
+	TRY(store_event_times(tx, room->nid, holder->timeline, true, SPREAD_SIDE, &below, &n_below));
+	TRY(store_event_times(tx, room->nid, holder->timeline - 1, false, SPREAD_SIDE, &above, &n_above));
+	s->low = n_below == SPREAD_SIDE ? below[--n_below].timeline : 0;
+	s->high = n_above == SPREAD_SIDE ? above[--n_above].timeline : room->tip.timeline_top + 1;
+	step = (s->high - s->low) / (int64_t)(n_below + n_above + n + 1);
+	if (step < 1)
+		return err_new(g->a, ERR_INTERNAL, "there is no space in the timeline");
+	at = s->low;
+	for (size_t i = n_below; i-- > 0;) {
+		vec_push(g->a, &s->nids, below[i].nid);
+		vec_push(g->a, &s->places, at += step);
+	}
+	at += (int64_t)n * step;
+	for (size_t i = 0; i < n_above; i++) {
+		vec_push(g->a, &s->nids, above[i].nid);
+		vec_push(g->a, &s->places, at += step);
+	}
+	return NULL;
+}
+
+/* What is queued has its place already, and would not move with the others. */
+static bool is_written_to(const struct room *room, const struct spread *s)
+{
+	LIST_EACH (&room->jobs, it) {
+		const struct job *job = LIST_ITEM(it, struct job, node);
+
+		for (size_t i = 0; i < job->events.n; i++) {
+			const int64_t at = job->events.p[i]->row.timeline;
+
+			if (at > s->low && at < s->high)
+				return true;
+		}
+	}
+	return false;
+}
+
+static err *nothing(struct tx *tx, void *arg)
+{
+	(void)tx;
+	(void)arg;
+	return NULL;
+}
+
+/* Queued in the room's order; *out_again: only what is queued before it is waited for. */
+static err *spread_once(struct paging *g, struct spread *s, bool *out_again)
 {
 	AUTO_ROOM room = NULL;
-	struct renumbering r = { 0 };
+	struct piece piece = { .run = spread_run, .arg = s };
 
 	TRY(room_hold(g->rs, g->a, g->p->room_id, &room));
 	if (!room || room->purge)
 		return err_new(g->a, ERR_BUSY, "the room's history is being purged");
-	r.room = room->nid;
-	room_release(&room);
-	return store_do(g->rs->opt.store, g->a, renumber, &r);
+	TRY(plan_spread(g, room, g->p->n, s));
+	piece.shard = room->nid;
+	*out_again = is_written_to(room, s);
+	if (*out_again)
+		piece.run = nothing;
+	TRY(store_write(g->rs->opt.store, g->a, &piece, &s->ticket));
+	room->spreading = !*out_again;
+	return NULL;
+}
+
+static err *end_spread(struct paging *g)
+{
+	AUTO_ROOM room = NULL;
+
+	TRY(room_hold(g->rs, g->a, g->p->room_id, &room));
+	if (room)
+		room->spreading = false;
+	return NULL;
+}
+
+static err *make_space(struct paging *g)
+{
+	bool again = true;
+
+	for (unsigned i = 0; again && i < SPREAD_ATTEMPTS; i++) {
+		struct spread s = { 0 };
+		err *e;
+
+		TRY(spread_once(g, &s, &again));
+		e = store_wait(g->a, s.ticket);
+		if (!again)
+			TRY(end_spread(g));
+		TRY(e);
+	}
+	return again ? err_new(g->a, ERR_BUSY, "the room is being written to there") : NULL;
 }
 
 static void tell_recent(const struct paging *g)

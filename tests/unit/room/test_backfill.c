@@ -391,32 +391,54 @@ static void one_asks_for_all(struct world *w)
 }
 WORLD(one_asks_for_all)
 
-/* Where there is no space left between two events, the room is numbered anew. */
-static err *squeeze(struct tx *tx, void *arg)
+static int64_t *by_timeline(struct world *w, int64_t room, size_t *out_n)
 {
-	int64_t *room_then_top = arg;
+	struct event_time *list;
+	int64_t *nids;
+	AUTO_TX tx = NULL;
 
-	return store_timeline_renumber(tx, *room_then_top, 2, room_then_top);
+	good(store_read(w->b->st, w->a, &tx));
+	good(store_event_times(tx, room, 0, false, 10000, &list, out_n));
+	nids = ARENA_ARRAY(w->a, int64_t, *out_n);
+	for (size_t i = 0; i < *out_n; i++) {
+		ok(i == 0 || list[i].timeline > list[i - 1].timeline, "%zu has a place of its own", i);
+		nids[i] = list[i].nid;
+	}
+	return nids;
 }
 
+/* Where there is no space left between two events, those around make some, and stay in their order: in a small room,
+ * and in one where more stand on both sides than are moved. */
 static void space_is_made(struct world *w)
 {
-	struct reading r;
-	const struct event *chain[12];
-	str ids[100];
-	int64_t top;
+	for (size_t crowd = 0; crowd <= 400; crowd += 400) {
+		struct reading r;
+		const struct event *chain[12];
+		int64_t *before, *after, room;
+		size_t n, m, same = 0;
 
-	open_reading(&r, w, "11");
-	gap_of(&r, chain, 12, 10, SIZE_MAX);
-	top = room_nid(w, r.s.id);
-	good(store_do(w->b->st, w->a, squeeze, &top));
-	read_all(&r, 50, ids, ARRAY_LEN(ids));
-	for (size_t i = 0; i < 12; i++)
-		same_str(ids[i], chain[11 - i]->event_id);
-	stands_in_order(&r, chain, 12);
-	const str next = say(w, who(w, "alice"), r.s.id, "goes on");
-	ok(event_row(w, next)->timeline > event_row(w, chain[11]->event_id)->timeline, "what comes is on top");
-	close_reading(&r);
+		open_reading(&r, w, "11");
+		for (size_t i = 0; i < crowd; i++)
+			r.s.base = say(w, who(w, "alice"), r.s.id, "below");
+		gap_of(&r, chain, 12, 10, SIZE_MAX);
+		for (size_t i = 0; i < crowd; i++)
+			say(w, who(w, "alice"), r.s.id, "above");
+		squeeze_timeline(w, r.s.id, 2);
+		room = room_nid(w, r.s.id);
+		before = by_timeline(w, room, &n);
+		read_page(&r, timeline_token(w->a, event_row(w, chain[10]->event_id)->nid, true), true, 5, true);
+		assert_int_equal(n_gaps(&r.s), 0);
+		stands_in_order(&r, chain, 12);
+		after = by_timeline(w, room, &m);
+		assert_int_equal(m, n + 10);
+		for (size_t i = 0; i < m; i++)
+			same += same < n && after[i] == before[same];
+		assert_int_equal(same, n);
+		const str next = say(w, who(w, "alice"), r.s.id, "goes on");
+		after = by_timeline(w, room, &m);
+		assert_int_equal(after[m - 1], event_row(w, next)->nid);
+		close_reading(&r);
+	}
 }
 WORLD(space_is_made)
 

@@ -431,40 +431,6 @@ static void a_redaction_before_its_target(struct world *w)
 }
 WORLD(a_redaction_before_its_target)
 
-static err *renumber(struct tx *tx, void *arg)
-{
-	int64_t *room_then_top = arg;
-
-	return store_timeline_renumber(tx, *room_then_top, 7, room_then_top);
-}
-
-static void renumbering_keeps_the_order(struct world *w)
-{
-	const str id = open_room(w, "12");
-	struct event_row **before, **after;
-	size_t n, m;
-	int64_t top = room_nid(w, id);
-
-	for (int i = 0; i < 5; i++)
-		say(w, who(w, "bob"), id, "x");
-	{
-		AUTO_TX tx = NULL;
-		good(store_read(w->b->st, w->a, &tx));
-		good(store_events_by_timeline(tx, top, 0, false, 1000, &before, &n));
-	}
-	good(store_do(w->b->st, w->a, renumber, &top));
-	AUTO_TX tx = NULL;
-	good(store_read(w->b->st, w->a, &tx));
-	good(store_events_by_timeline(tx, room_nid(w, id), 0, false, 1000, &after, &m));
-	assert_int_equal(n, m);
-	for (size_t i = 0; i < n; i++) {
-		same_str(after[i]->event_id, before[i]->event_id);
-		assert_int_equal(after[i]->timeline, (int64_t)(i + 1) * 7);
-	}
-	assert_int_equal(top, (int64_t)n * 7);
-}
-WORLD(renumbering_keeps_the_order)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -485,7 +451,6 @@ int main(void)
 		WORLD_TESTS(a_redaction_that_does_not_apply),
 		WORLD_TESTS(two_that_redact_each_other),
 		WORLD_TESTS(a_redaction_before_its_target),
-		WORLD_TESTS(renumbering_keeps_the_order),
 	};
 
 	crypto_init();

@@ -153,6 +153,28 @@ static inline int64_t room_nid(struct world *w, str room_id)
 	return nid;
 }
 
+struct squeeze {
+	int64_t room, spacing;
+};
+
+static inline err *squeeze_run(struct tx *tx, void *arg)
+{
+	static const char sql[] = "UPDATE events SET timeline = o.place * $2"
+				  " FROM (SELECT nid AS n, ROW_NUMBER() OVER (ORDER BY timeline) AS place FROM events"
+				  "  WHERE room = $1 AND timeline IS NOT NULL) o WHERE events.nid = o.n";
+	const struct squeeze *s = arg;
+
+	return tx_run(tx, sql, BIND(B(s->room), B(s->spacing)));
+}
+
+/* The room's events stand `spacing` apart from now on. */
+static inline void squeeze_timeline(struct world *w, str room_id, int64_t spacing)
+{
+	struct squeeze s = { room_nid(w, room_id), spacing };
+
+	good(store_do(w->b->st, w->a, squeeze_run, &s));
+}
+
 static inline struct member_row *membership_row(struct world *w, str room_id, const char *name)
 {
 	struct member_row *m;
