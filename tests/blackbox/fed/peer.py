@@ -9,6 +9,7 @@
 Requests without a good X-Matrix are answered with 401 and make `faults`, which the fixture asserts to be empty.
 """
 import http.server
+import inspect
 import itertools
 import json
 import re
@@ -109,15 +110,18 @@ class Peer:
                     more, answer = {"Location": answer}, b""
                 if isinstance(answer, tuple):
                     kind, data = answer
+                elif inspect.isgenerator(answer):  # piece after piece, of what is said to be long
+                    data = None
                 else:
                     data = answer if isinstance(answer, bytes) else json.dumps(answer, ensure_ascii=False).encode()
                 self.send_response(status)
                 for name, value in more.items():
                     self.send_header(name, value)
                 self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(data)))
+                self.send_header("Content-Length", str(1 << 20 if data is None else len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                for piece in answer if data is None else [data]:
+                    self.wfile.write(piece)
 
             do_GET = do_PUT = do_POST = do_DELETE = serve
 
