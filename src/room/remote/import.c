@@ -15,56 +15,19 @@
  * change with our event, under its position.
  */
 #include "base/clock.h"
-#include "room/receive/internal_outlier.h"
-#include "room/remote/internal_remote.h"
+#include "room/remote/internal_import.h"
 #include "store/joins.h"
 #include "store/outsiders.h"
 #include "store/tx.h"
 
-#include <assert.h>
-
-enum { PIECE_ROWS = 500, LOCALS_MOST = 500 };
-
-struct member { /* of the state */
-	enum membership membership;
-	int64_t server;
-	bool is_local;
-};
-struct import {
-	struct remote *r;
-	struct rooms *rs;
-	struct arena *a;
-	const struct room_version *rv;
-	const struct joined *j;
-	struct event *event; /* ours */
-	str room_id;
-	int64_t room, creator, since;
-	bool is_new;
-	struct proposal p; /* of our event */
-
-	VEC(struct state_entry) entries;
-	VEC(uint32_t) recs; /* of each entry: its place in the set */
-	int64_t joined, invited;
-	struct map servers;          /* server -> joined members; as numbers */
-	VEC(struct change) locals;   /* our users' rows */
-	size_t n_out;                /* those of them who are not in */
-	struct pieces pieces;        /* of all but the outliers */
-	struct state_root old, root; /* the head's when we began; the new state's */
-	int64_t old_next, next_node;
-	const struct node_row *rows;
-	size_t n_rows;
-};
+enum { PIECE_ROWS = 500 };
 
 /*
- * Pieces: work(tx, im, at) does what it does for `n` items from `at` on.
+ * Pieces
  */
-struct kind { /* of what is written */
-	err *(*work)(struct tx *tx, struct import *im, const void *list, size_t from, size_t to);
-	size_t (*bytes)(const void *list, size_t i); /* of one, about; NULL: few */
-};
 struct portion {
 	struct import *im;
-	const struct kind *kind;
+	const struct import_kind *kind;
 	const void *list;
 	size_t from, to;
 	struct piece_run run;
@@ -94,7 +57,7 @@ static err *write_one(struct import *im, struct arena *scratch, store_fn *run, s
 	return e ? err_keep(im->a, e) : NULL;
 }
 
-static err *write_all(struct import *im, const struct kind *kind, const void *list, size_t n)
+err *import_write(struct import *im, const struct import_kind *kind, const void *list, size_t n)
 {
 	struct portion p = { .im = im, .kind = kind, .list = list };
 	AUTO_ARENA scratch = arena_new();
@@ -300,246 +263,7 @@ static err *write_nodes(struct tx *tx, struct import *im, const void *list, size
 
 static size_t bytes_of_node(const void *list, size_t i) { return ((const struct node_row *)list)[i].bytes.n; }
 
-static const struct kind nodes_kind = { write_nodes, bytes_of_node };
-
-/*
- * The flat tables
- */
-struct flat { /* a row of current_state, and what hangs on it */
-	struct state_row row;
-	bool is_member, is_local;
-	enum membership membership;
-	int64_t sender;
-	str displayname, avatar_url;
-	enum summary_column summary;
-	str value;
-};
-
-static err *write_flat(struct tx *tx, struct import *im, const void *list, size_t from, size_t to)
-{
-	const struct flat *const *flats = list;
-
-	for (size_t i = from; i < to; i++) {
-		const struct flat *f = flats[i];
-		const struct member_row m = {
-			.room = im->room,
-			.user = f->row.state_key,
-			.membership = f->membership == MEMBER_NONE ? MEMBER_LEAVE : f->membership,
-			.event = f->row.event,
-			.sender = f->sender,
-			.displayname = f->displayname,
-			.avatar_url = f->avatar_url,
-			.stripped = STR_NONE,
-		};
-
-		if (f->row.event)
-			TRY(store_state_set(tx, im->room, &f->row));
-		else
-			TRY(store_state_unset(tx, im->room, f->row.type, f->row.state_key));
-		if (f->is_member && !f->is_local)
-			TRY(store_member_save(tx, &m));
-		if (f->summary)
-			TRY(store_summary_set(tx, im->room, f->summary, f->value));
-	}
-	return NULL;
-}
-
-static size_t bytes_of_text(str s) { return str_is_none(s) ? 0 : s.n; }
-
-static size_t bytes_of_flat(const void *list, size_t i)
-{
-	const struct flat *f = ((const struct flat *const *)list)[i];
-
-	return bytes_of_text(f->displayname) + bytes_of_text(f->avatar_url) + bytes_of_text(f->value);
-}
-
-static const struct kind flat_kind = { write_flat, bytes_of_flat };
-
-static void count_member(struct import *im, enum membership m, int64_t server)
-{
-	im->joined += m == MEMBER_JOIN;
-	im->invited += m == MEMBER_INVITE;
-	if (m != MEMBER_JOIN || !server)
-		return;
-	const int64_t n = (int64_t)(uintptr_t)map_get_i(&im->servers, server);
-	(void)map_put_i(&im->servers, server, (void *)(uintptr_t)(n + 1));
-}
-
-/*
- * Our own users' rows are for the last piece. Of those who are in, all: their events have our signature. Of others no
- * more than it can hold, for who made the state may have invited whomever he liked: the rest have rows like other
- * servers' users, which they see with their next whole /sync.
- */
-static bool note_local(struct import *im, const struct flat *f)
-{
-	if (f->membership != MEMBER_JOIN && im->n_out++ >= LOCALS_MOST)
-		return false;
-	vec_push(im->a, &im->locals,
-		 (struct change){
-			 .type = im->rs->type_member,
-			 .key = f->row.state_key,
-			 .now = f->row.event,
-			 .sender = f->sender,
-			 .is_member = true,
-			 .after = f->membership,
-			 .displayname = arena_keep(im->a, f->displayname),
-			 .avatar_url = arena_keep(im->a, f->avatar_url),
-		 });
-	return true;
-}
-
-static err *describe(struct import *im, struct arena *scratch, const struct event *ev, struct flat *f)
-{
-	struct change ch = { .type = f->row.type, .key = f->row.state_key };
-	int64_t server = 0;
-
-	if (f->row.type != im->rs->type_member) {
-		flat_describe_redacted(im->rs, ev, &ch);
-		f->summary = ch.summary;
-		f->value = ch.value;
-		return NULL;
-	}
-	f->is_member = true;
-	f->membership = membership_of_text(event_membership(ev));
-	f->displayname = json_get_str(ev->content, S("displayname"));
-	f->avatar_url = json_get_str(ev->content, S("avatar_url"));
-	if (id_user_valid(ev->state_key)) {
-		f->is_local = id_is_of(ev->state_key, im->rs->opt.signer.server_name);
-		if (f->membership == MEMBER_JOIN)
-			TRY(store_intern_find(im->rs->opt.store, scratch, id_server(ev->state_key), &server));
-	}
-	count_member(im, f->membership, server);
-	return NULL;
-}
-
-/* One slice of the state, read again: its events must not all be in memory. `was`: what the table says now. */
-static err *write_slice(struct import *im, struct arena *scratch, const struct map *was, size_t from, size_t to)
-{
-	struct flat *flats = ARENA_ARRAY(scratch, struct flat, to - from);
-	const struct flat **list = ARENA_ARRAY(scratch, const struct flat *, to - from);
-	size_t n = 0;
-
-	for (size_t i = from; i < to; i++) {
-		const struct state_entry *e = &im->entries.p[i];
-		const struct state_row *old = map_get(was, (str){ (const char *)e, 2 * sizeof(e->type) });
-		struct flat *f = &flats[i - from];
-		struct event *ev;
-
-		TRY(outliers_read(im->j->set, scratch, im->recs.p[i], &ev));
-		f->row = (struct state_row){ .type = e->type, .state_key = e->key, .event = e->event };
-		TRY(store_intern_find(im->rs->opt.store, scratch, ev->sender, &f->sender));
-		TRY(describe(im, scratch, ev, f));
-		if (old && old->event == e->event)
-			continue;
-		f->is_local = f->is_local && note_local(im, f);
-		list[n++] = f;
-	}
-	return write_all(im, &flat_kind, list, n);
-}
-
-/* What the table has and the state has not. */
-static err *write_gone(struct import *im, struct arena *scratch, const struct map *was)
-{
-	VEC(const struct flat *) list = { 0 };
-	struct map now;
-	void *value;
-	str key;
-
-	map_init(&now, scratch);
-	for (size_t i = 0; i < im->entries.n; i++)
-		(void)map_put(&now, (str){ (const char *)&im->entries.p[i], 2 * sizeof(im->entries.p[i].type) }, im);
-	for (size_t i = 0; map_next(was, &i, &key, &value);) {
-		const struct state_row *old = value;
-		struct flat *f;
-		str text = STR_NONE;
-
-		if (map_get(&now, key))
-			continue;
-		f = ARENA_NEW(scratch, struct flat);
-		f->row = (struct state_row){ .type = old->type, .state_key = old->state_key };
-		f->is_member = old->type == im->rs->type_member;
-		for (enum summary_column c = SUMMARY_NONE + 1; c < SUMMARY_COLUMNS; c++)
-			if (old->state_key == im->rs->empty && old->type == im->rs->summary_types[c])
-				f->summary = c;
-		if (f->is_member)
-			TRY(store_intern_text(im->rs->opt.store, scratch, old->state_key, &text));
-		f->is_local = !str_is_none(text) && id_is_of(text, im->rs->opt.signer.server_name);
-		f->is_local = f->is_local && note_local(im, f);
-		vec_push(scratch, &list, f);
-	}
-	return write_all(im, &flat_kind, list.p, list.n);
-}
-
-static err *write_servers(struct tx *tx, struct import *im, const void *list, size_t from, size_t to)
-{
-	const int64_t *servers = list;
-
-	for (size_t i = from; i < to; i++)
-		TRY(store_room_server_set(tx, im->room, servers[i],
-					  (int64_t)(uintptr_t)map_get_i(&im->servers, servers[i]), im->since));
-	return NULL;
-}
-
-static const struct kind servers_kind = { write_servers, NULL };
-
-/* Those that are in, and those that were. Who of this server is in is counted with the last piece. */
-static err *make_servers(struct import *im)
-{
-	AUTO_ARENA scratch = arena_new();
-	VEC(int64_t) list = { 0 };
-	AUTO_TX tx = NULL;
-	int64_t server, *before;
-	size_t n;
-	void *count;
-	err *e;
-
-	(void)map_del_i(&im->servers, im->rs->server);
-	e = store_read(im->rs->opt.store, scratch, &tx);
-	if (!e)
-		e = store_room_servers(tx, im->room, &before, &n);
-	if (e)
-		return err_keep(im->a, e);
-	store_read_end(&tx);
-	for (size_t i = 0; i < n; i++)
-		if (!map_get_i(&im->servers, before[i]))
-			vec_push(scratch, &list, before[i]);
-	for (size_t i = 0; map_next_i(&im->servers, &i, &server, &count);)
-		vec_push(scratch, &list, server);
-	return write_all(im, &servers_kind, list.p, list.n);
-}
-
-static err *read_flat(struct import *im, struct arena *a, struct map *out)
-{
-	struct state_row *rows;
-	AUTO_TX tx = NULL;
-	size_t n;
-
-	map_init(out, a);
-	TRY(store_read(im->rs->opt.store, a, &tx));
-	TRY(store_state_list(tx, im->room, &rows, &n));
-	for (size_t i = 0; i < n; i++)
-		(void)map_put(out, (str){ (const char *)&rows[i], 2 * sizeof(rows[i].type) }, &rows[i]);
-	return NULL;
-}
-
-static err *make_flat(struct import *im, struct arena *a)
-{
-	AUTO_ARENA scratch = arena_new();
-	struct map was;
-
-	TRY(read_flat(im, a, &was));
-	map_init(&im->servers, im->a);
-	for (size_t from = 0; from < im->entries.n; from += 500) {
-		const err *e;
-
-		arena_reset(scratch);
-		e = write_slice(im, scratch, &was, from, MIN(from + 500, im->entries.n));
-		if (e)
-			return err_keep(a, e);
-	}
-	TRY(write_gone(im, a, &was));
-	return make_servers(im);
-}
+static const struct import_kind nodes_kind = { write_nodes, bytes_of_node };
 
 /*
  * The room
@@ -710,8 +434,8 @@ static err *import(struct import *im)
 	TRY(read_create(im));
 	TRY(build_tree(im));
 	TRY(reserve_nodes(im));
-	TRY(write_all(im, &nodes_kind, im->rows, im->n_rows));
-	e = make_flat(im, scratch);
+	TRY(import_write(im, &nodes_kind, im->rows, im->n_rows));
+	e = import_flat(im, scratch);
 	if (e)
 		return err_keep(im->a, e);
 	TRY(proposal_number(im->rs, im->a, &im->p));
