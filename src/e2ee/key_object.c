@@ -50,6 +50,45 @@ err *key_object_parse(struct arena *a, str text, str owner, struct key_object *o
 	return key_object_read(a, json, owner, out);
 }
 
+static bool all_strings(const struct json *array)
+{
+	JSON_ITEMS (array, i)
+		if (!json_is(array->array.items[i], JSON_STR))
+			return false;
+	return true;
+}
+
+/* "The names of the properties should be in the format <algorithm>:<device_id>." Clients exist that write something
+ * else for the device, and other servers take it; who reads a key looks for it under the device's id. */
+static bool are_public_keys(const struct json *keys)
+{
+	JSON_EACH (keys, m) {
+		const size_t colon = str_find(m->key, ':');
+
+		if (m->value->kind != JSON_STR || colon == 0 || colon == m->key.n)
+			return false;
+	}
+	return true;
+}
+
+err *key_device_read(struct arena *a, const struct json *json, str user_id, str device_id, struct key_object *out)
+{
+	const struct json *algorithms = json_get_array(json, S("algorithms"));
+	const struct json *keys = json_get_object(json, S("keys"));
+
+	if (!json_is(json, JSON_OBJECT))
+		return err_new(a, ERR_BAD_JSON, "device_keys must be an object");
+	if (!str_eq(json_get_str(json, S("user_id")), user_id))
+		return err_new(a, ERR_BAD_JSON, "device_keys: user_id is another user's");
+	if (!str_eq(json_get_str(json, S("device_id")), device_id))
+		return err_new(a, ERR_BAD_JSON, "device_keys: device_id is another device's");
+	if (!algorithms || !all_strings(algorithms))
+		return err_new(a, ERR_BAD_JSON, "device_keys: algorithms must be a list of strings");
+	if (!keys || !are_public_keys(keys))
+		return err_new(a, ERR_BAD_JSON, "device_keys: keys must be texts by <algorithm>:<device_id>");
+	return key_object_read(a, json, user_id, out);
+}
+
 err *key_object_text(struct arena *a, const struct key_object *k, str *out)
 {
 	AUTO_BUF buf = BUF_INIT(KEY_TEXT_MAX);

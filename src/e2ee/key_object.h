@@ -26,7 +26,10 @@ struct key_object {
 bool key_signatures_valid(const struct json *signatures);
 /* ERR_BAD_JSON: not canonical, or signatures that are no texts by key id by user id. ERR_TOO_LARGE. */
 NODISCARD err *key_object_read(struct arena *a, const struct json *json, str owner, struct key_object *out);
-/* The same of a text that was kept. */
+/* A device's own keys: ERR_BAD_JSON also where they lack what such keys have, or say that they are another's. */
+NODISCARD err *key_device_read(struct arena *a, const struct json *json, str user_id, str device_id,
+			       struct key_object *out);
+/* key_object_read of a text that was kept. */
 NODISCARD err *key_object_parse(struct arena *a, str text, str owner, struct key_object *out);
 /* ERR_TOO_LARGE. */
 NODISCARD err *key_object_text(struct arena *a, const struct key_object *k, str *out);

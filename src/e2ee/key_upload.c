@@ -17,48 +17,14 @@
 /*
  * Reading
  */
-static bool all_strings(const struct json *array)
-{
-	JSON_ITEMS (array, i)
-		if (!json_is(array->array.items[i], JSON_STR))
-			return false;
-	return true;
-}
-
-/* "The names of the properties should be in the format <algorithm>:<device_id>." Clients exist that write something
- * else for the device, and other servers take it; who reads a key looks for it under the device's id. */
-static bool are_public_keys(const struct json *keys)
-{
-	JSON_EACH (keys, m) {
-		const size_t colon = str_find(m->key, ':');
-
-		if (m->value->kind != JSON_STR || colon == 0 || colon == m->key.n)
-			return false;
-	}
-	return true;
-}
-
 static err *read_device_keys(struct arena *a, const struct json *json, struct key_upload *u)
 {
-	const struct json *algorithms = json_get_array(json, S("algorithms"));
-	const struct json *keys = json_get_object(json, S("keys"));
-	struct key_object *k;
+	struct key_object *k = ARENA_NEW(a, struct key_object);
 
-	if (!json_is(json, JSON_OBJECT))
-		return err_new(a, ERR_BAD_JSON, "device_keys must be an object");
 	/* "Must match the user ID used when logging in." "Must match the device ID used when logging in." */
-	if (!str_eq(json_get_str(json, S("user_id")), u->user_id))
-		return err_new(a, ERR_BAD_JSON, "device_keys: user_id is not that of the access token");
-	if (!str_eq(json_get_str(json, S("device_id")), u->device_id))
-		return err_new(a, ERR_BAD_JSON, "device_keys: device_id is not that of the access token");
-	if (!algorithms || !all_strings(algorithms))
-		return err_new(a, ERR_BAD_JSON, "device_keys: algorithms must be a list of strings");
-	if (!keys || !are_public_keys(keys))
-		return err_new(a, ERR_BAD_JSON, "device_keys: keys must be texts by <algorithm>:<device_id>");
+	TRY(key_device_read(a, json, u->user_id, u->device_id, k));
 	if (!json_get_object(json, S("signatures")))
 		return err_new(a, ERR_BAD_JSON, "device_keys: signatures is missing");
-	k = ARENA_NEW(a, struct key_object);
-	TRY(key_object_read(a, json, u->user_id, k));
 	u->device_keys = k;
 	return NULL;
 }
@@ -78,7 +44,7 @@ static err *check_key(struct arena *a, str id, const struct json *value)
 	return NULL;
 }
 
-static err *read_key(struct arena *a, str id, const struct json *value, struct one_time_key_row *out)
+err *one_time_key_read(struct arena *a, str id, const struct json *value, struct one_time_key_row *out)
 {
 	const size_t colon = str_find(id, ':');
 
@@ -111,7 +77,7 @@ static err *read_keys(struct arena *a, const struct json *body, str name, struct
 		return err_new(a, ERR_TOO_MANY_KEYS, "At most %d keys at once", (int)ONE_TIME_KEYS_MAX);
 	list = ARENA_ARRAY(a, struct one_time_key_row, keys->object.n);
 	JSON_EACH (keys, m)
-		TRY(read_key(a, m->key, m->value, &list[n++]));
+		TRY(one_time_key_read(a, m->key, m->value, &list[n++]));
 	*out = list;
 	*out_n = n;
 	return NULL;

@@ -38,6 +38,8 @@ struct key_upload {
 	struct key_counts counts;
 };
 
+/* One key by its name in the body: ERR_BAD_JSON, ERR_TOO_LARGE. */
+NODISCARD err *one_time_key_read(struct arena *a, str id, const struct json *value, struct one_time_key_row *out);
 /* ERR_BAD_JSON, ERR_TOO_LARGE. Reads only `device_keys`, `one_time_keys` and `fallback_keys` of the body. */
 NODISCARD err *key_upload_read(struct e2ee *e, struct arena *a, const struct json *body, struct key_upload *u);
 /* store_fn, in shard 0. ERR_UNKNOWN: a one-time key's id was uploaded with another key. ERR_TOO_MANY_KEYS.

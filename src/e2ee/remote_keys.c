@@ -2,27 +2,23 @@
  * remote_keys.c - asking other servers for their users' keys.
  *
  * Of users who share a room with us the whole list is fetched and kept (remote_lists.h): whoever asks next has it from
- * here. Of others the keys are passed on as they came, once it is clear that they are those users' own. A server that
- * does not answer, or with nonsense, is named in `failures`; the others' keys go out without it.
+ * here. Of others the keys are passed on as they came, once it is clear that they are those users' own, and keys
+ * (remote_form.h). A server that does not answer, or with nonsense, is named in `failures`; the others' keys go out
+ * without it.
  */
 #include "e2ee/remote_keys.h"
 
 #include "base/map.h"
 #include "bus/bus.h"
 #include "e2ee/internal_e2ee.h"
-#include "e2ee/key_object.h"
+#include "e2ee/key_upload.h"
+#include "e2ee/remote_form.h"
 #include "e2ee/remote_lists.h"
 #include "federation/fed.h"
 #include "json/writer.h"
 #include "matrix/id.h"
 
-enum {
-	ANSWER_BYTES_MAX = 16 << 20,
-	ANSWERS_BYTES_MAX = 256 << 20,
-	SERVERS_MAX = 1000,
-	ONE_TIME_KEY_MAX = 16 * 1024,
-	KEY_ID_MAX = 512
-};
+enum { ANSWER_BYTES_MAX = 16 << 20, ANSWERS_BYTES_MAX = 256 << 20, SERVERS_MAX = 1000 };
 
 /* Requests, one a server. */
 struct asking {
@@ -95,34 +91,22 @@ static void note_failures(struct asking *k, const struct fed_call *calls)
 /*
  * Device and identity keys
  */
-/* Keys that say whose they are; STR_NONE: they say something else. */
-static str own_keys(struct arena *a, str user_id, str device_id, const struct json *keys)
+static bool write_device(struct jw *w, struct arena *a, str user_id, str device_id, const struct json *given)
 {
-	struct key_object k;
-	str text;
+	const str name = json_get_str(json_get(given, S("unsigned")), S("device_display_name"));
+	struct device_keys_row d;
 
-	if (!json_is(keys, JSON_OBJECT) || !str_eq(json_get_str(keys, S("user_id")), user_id) ||
-	    (!str_is_none(device_id) && !str_eq(json_get_str(keys, S("device_id")), device_id)) ||
-	    key_object_read(a, keys, user_id, &k) || key_object_text(a, &k, &text))
-		return STR_NONE;
-	return text;
-}
-
-static void write_device(struct jw *w, struct arena *a, str user_id, str device_id, const struct json *keys)
-{
-	const str text = own_keys(a, user_id, device_id, keys);
-	const str name = json_get_str(json_get(keys, S("unsigned")), S("device_display_name"));
-
-	if (str_is_none(text))
-		return;
+	if (!remote_device_read(a, user_id, device_id, given, name, &d))
+		return false;
 	jw_key(w, device_id);
 	jw_object(w, NULL);
-	jw_members(w, text);
+	jw_members(w, d.keys);
 	jw_object(w, "unsigned");
-	if (!str_is_none(name))
-		jw_str(w, "device_display_name", name);
+	if (!str_is_none(d.display_name))
+		jw_str(w, "device_display_name", d.display_name);
 	jw_end(w);
 	jw_end(w);
+	return true;
 }
 
 /* Each device once, however often the client asked for it, or the server gave it. */
@@ -131,26 +115,28 @@ static str devices_text(struct arena *a, const struct absent_user *u, const stru
 	AUTO_BUF buf = BUF_INIT(SIZE_MAX);
 	struct jw w = jw_to(&buf);
 	struct map seen;
+	size_t n = 0;
 
 	map_init(&seen, a);
 	jw_object(&w, NULL);
 	JSON_ITEMS (u->asked, i) {
 		const str id = u->asked->array.items[i]->s;
 
-		if (!map_put(&seen, id, &seen))
-			write_device(&w, a, u->user_id, id, json_get(devices, id));
+		if (n < REMOTE_DEVICES_MAX && !map_put(&seen, id, &seen))
+			n += write_device(&w, a, u->user_id, id, json_get(devices, id));
 	}
 	if (u->asked->array.n == 0)
 		JSON_EACH (devices, d)
-			if (!map_put(&seen, d->key, &seen))
-				write_device(&w, a, u->user_id, d->key, json_get(devices, d->key));
+			if (n < REMOTE_DEVICES_MAX && !map_put(&seen, d->key, &seen))
+				n += write_device(&w, a, u->user_id, d->key, json_get(devices, d->key));
 	jw_end(&w);
 	return arena_keep(a, buf_str(&buf));
 }
 
-static str identity(struct arena *a, const struct json *answer, str member, str user_id)
+static str identity(struct arena *a, const struct json *answer, enum user_key_usage usage, str user_id)
 {
-	const str text = own_keys(a, user_id, STR_NONE, json_get(json_get_object(answer, member), user_id));
+	const str member = arena_join2(a, user_key_member(usage), S("s")); /* "master_keys" */
+	const str text = remote_user_key(a, user_id, usage, json_get(json_get_object(answer, member), user_id));
 
 	return str_is_none(text) ? STR_NONE : key_text_shown(a, text);
 }
@@ -175,9 +161,8 @@ static void add_strangers(struct asking *k, const struct fed_call *calls, const 
 			all[out->n++] = (struct queried_user){
 				.user_id = users[u].user_id,
 				.devices = devices_text(k->a, &users[u], devices),
-				.master = identity(k->a, calls[i].answer, S("master_keys"), users[u].user_id),
-				.self_signing =
-					identity(k->a, calls[i].answer, S("self_signing_keys"), users[u].user_id),
+				.master = identity(k->a, calls[i].answer, KEY_MASTER, users[u].user_id),
+				.self_signing = identity(k->a, calls[i].answer, KEY_SELF_SIGNING, users[u].user_id),
 			};
 		}
 	}
@@ -251,20 +236,20 @@ err *remote_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker
 /*
  * One-time keys
  */
+/* The first of the answer that is a key of the algorithm that was asked for. */
 static void take_claim(struct arena *a, struct key_claim *c, const struct json *given)
 {
 	const struct json *keys = json_get_object(json_get_object(given, c->user_id), c->device_id);
-	const str begin = arena_join2(a, c->algorithm, S(":"));
 
 	JSON_EACH (keys, m) {
-		const bool is_key = m->value->kind == JSON_OBJECT || m->value->kind == JSON_STR;
+		struct one_time_key_row key;
 
-		if (!str_starts(m->key, begin) || m->key.n > KEY_ID_MAX || !is_key ||
-		    m->value->raw.n > ONE_TIME_KEY_MAX)
+		if (one_time_key_read(a, m->key, m->value, &key) || !str_eq(key.algorithm, c->algorithm) ||
+		    (str_starts(key.algorithm, S("signed_")) && m->value->kind != JSON_OBJECT))
 			continue;
 		c->found = true;
-		c->key_id = str_from(m->key, begin.n);
-		c->key = m->value->raw;
+		c->key_id = key.key_id;
+		c->key = key.key;
 		return;
 	}
 }

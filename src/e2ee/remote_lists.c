@@ -24,7 +24,7 @@
 #include "bus/bus.h"
 #include "e2ee/device_lists.h"
 #include "e2ee/internal_e2ee.h"
-#include "e2ee/key_object.h"
+#include "e2ee/remote_form.h"
 #include "federation/fed.h"
 #include "matrix/id.h"
 #include "store/remote_lists.h"
@@ -32,37 +32,7 @@
 #include <assert.h>
 
 #define FETCH_US INT64_C(30000000)
-enum { DEVICE_ID_MAX = 512, DISPLAY_NAME_MAX = 1024, PREV_IDS_MAX = 1000 };
-
-/*
- * What is kept of a key
- */
-/* A device's keys as they are handed out: those of another device or user are none. */
-static str device_keys_text(struct arena *a, str user_id, str device_id, const struct json *keys)
-{
-	struct key_object k;
-	str text;
-
-	if (!json_is(keys, JSON_OBJECT) || !str_eq(json_get_str(keys, S("user_id")), user_id) ||
-	    !str_eq(json_get_str(keys, S("device_id")), device_id))
-		return STR_NONE;
-	if (key_object_read(a, keys, user_id, &k) || key_object_text(a, &k, &text))
-		return STR_NONE;
-	return text;
-}
-
-static str identity_text(struct arena *a, str user_id, const struct json *key)
-{
-	struct key_object k;
-	str text;
-
-	if (!json_is(key, JSON_OBJECT) || !str_eq(json_get_str(key, S("user_id")), user_id) ||
-	    !json_get_object(key, S("keys")))
-		return STR_NONE;
-	if (key_object_read(a, key, user_id, &k) || key_object_text(a, &k, &text))
-		return STR_NONE;
-	return text;
-}
+enum { PREV_IDS_MAX = 1000 };
 
 /*
  * Users who are being asked for
@@ -121,8 +91,6 @@ static bool fetching_overtaken(struct e2ee *e, const struct remote_list *l)
 	f = map_get_i(&e->fetching, l->user);
 	return f && (f->signs_new || f->heard > l->told);
 }
-
-static str shown_name(str name) { return name.n <= DISPLAY_NAME_MAX ? name : STR_NONE; }
 
 /*
  * Updates
@@ -276,14 +244,13 @@ err *remote_list_update(struct e2ee *e, struct arena *a, str origin, const struc
 	TRY(read_user(&u, origin, content));
 	TRY(read_prev(&u, json_get(content, S("prev_id"))));
 	u.device.device_id = json_get_str(content, S("device_id"));
-	if (!json_is(stream_id, JSON_INT) || stream_id->i < 0 || u.device.device_id.n == 0 ||
-	    u.device.device_id.n > DEVICE_ID_MAX)
+	if (!json_is(stream_id, JSON_INT) || stream_id->i < 0 || !remote_device_id_good(u.device.device_id))
 		return err_new(a, ERR_BAD_JSON, "stream_id or device_id is lacking");
 	u.stream_id = stream_id->i;
-	u.device.display_name = shown_name(json_get_str(content, S("device_display_name")));
+	u.device.display_name = remote_device_name(json_get_str(content, S("device_display_name")));
 	u.deleted = json_get_bool(content, S("deleted"), false);
-	u.device.keys =
-		u.deleted ? STR_NONE : device_keys_text(a, u.user_id, u.device.device_id, json_get(content, S("keys")));
+	u.device.keys = u.deleted ? STR_NONE
+				  : remote_device_keys(a, u.user_id, u.device.device_id, json_get(content, S("keys")));
 	return take(&u);
 }
 
@@ -292,8 +259,8 @@ err *remote_signing_key_update(struct e2ee *e, struct arena *a, str origin, cons
 	struct update u = { .e = e, .a = a, .is_identity = true };
 
 	TRY(read_user(&u, origin, content));
-	u.master = identity_text(a, u.user_id, json_get(content, S("master_key")));
-	u.self_signing = identity_text(a, u.user_id, json_get(content, S("self_signing_key")));
+	u.master = remote_user_key(a, u.user_id, KEY_MASTER, json_get(content, S("master_key")));
+	u.self_signing = remote_user_key(a, u.user_id, KEY_SELF_SIGNING, json_get(content, S("self_signing_key")));
 	return take(&u);
 }
 
@@ -339,16 +306,15 @@ static size_t read_devices(struct arena *a, str user_id, const struct json *list
 
 	for (size_t i = 0; i < list->array.n && n < REMOTE_DEVICES_MAX; i++) {
 		const struct json *d = list->array.items[i];
-		struct device_keys_row row = { .device_id = json_get_str(d, S("device_id")) };
+		struct device_keys_row row;
 		bool twice = false;
 
-		if (row.device_id.n == 0 || row.device_id.n > DEVICE_ID_MAX)
+		if (!remote_device_read(a, user_id, json_get_str(d, S("device_id")), json_get(d, S("keys")),
+					json_get_str(d, S("device_display_name")), &row))
 			continue;
-		row.keys = device_keys_text(a, user_id, row.device_id, json_get(d, S("keys")));
-		row.display_name = shown_name(json_get_str(d, S("device_display_name")));
 		for (size_t k = 0; k < n; k++)
 			twice |= str_eq(out[k].device_id, row.device_id);
-		if (!str_is_none(row.keys) && !twice)
+		if (!twice)
 			out[n++] = row;
 	}
 	return n;
@@ -373,8 +339,9 @@ static err *keep(struct e2ee *e, struct arena *a, const struct remote_user *user
 		.at = at,
 		.devices = rows,
 		.n = read_devices(a, user->user_id, devices, rows),
-		.master = identity_text(a, user->user_id, json_get(answer, S("master_key"))),
-		.self_signing = identity_text(a, user->user_id, json_get(answer, S("self_signing_key"))),
+		.master = remote_user_key(a, user->user_id, KEY_MASTER, json_get(answer, S("master_key"))),
+		.self_signing =
+			remote_user_key(a, user->user_id, KEY_SELF_SIGNING, json_get(answer, S("self_signing_key"))),
 	};
 	TRY(store_write(e->opt.store, a, &piece, &ticket));
 	return store_wait(a, ticket);

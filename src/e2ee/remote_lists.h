@@ -12,7 +12,6 @@
 #include "json/json.h"
 
 enum {
-	REMOTE_DEVICES_MAX = 1000,       /* of one user; more are not kept */
 	REMOTE_LIST_BYTES_MAX = 4 << 20, /* of an answer */
 	REMOTE_LISTS_MAX = 1000,         /* fetched for one request */
 	REMOTE_LISTS_AT_ONCE = 50,       /* asked for */

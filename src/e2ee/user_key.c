@@ -5,6 +5,20 @@ static const str members[KEY_USAGES] = { STR("master_key"), STR("self_signing_ke
 
 str user_key_member(enum user_key_usage usage) { return members[usage]; }
 
+static bool are_usages(const struct json *list)
+{
+	JSON_ITEMS (list, i) {
+		const str usage = json_str(list->array.items[i]);
+		bool known = false;
+
+		for (size_t u = 0; u < KEY_USAGES; u++)
+			known |= str_eq(usage, usages[u]);
+		if (!known)
+			return false;
+	}
+	return true;
+}
+
 static err *invalid(struct arena *a, enum user_key_usage usage, const char *why)
 {
 	return err_new(a, ERR_INVALID_PARAM, "Invalid %.*s: %s", STR_ARG(members[usage]), why);
@@ -22,6 +36,8 @@ err *user_key_read(struct arena *a, const struct json *json, str user_id, enum u
 		return invalid(a, usage, "user_id is another user's");
 	if (!json_lists(json_get_array(json, S("usage")), usages[usage]))
 		return invalid(a, usage, "usage does not say so");
+	if (!are_usages(json_get_array(json, S("usage"))))
+		return invalid(a, usage, "usage says what there is not");
 	/* "The object must have exactly one property, whose name is in the form
 	 * <algorithm>:<unpadded_base64_public_key>, and whose value is the unpadded base64 public key." */
 	if (!keys || keys->object.n != 1)

@@ -11,6 +11,7 @@
 #include "e2ee/internal_e2ee.h"
 #include "e2ee/keys_query.h"
 #include "e2ee/list_sender.h"
+#include "e2ee/remote_form.h"
 #include "e2ee/remote_lists.h"
 #include "e2ee/to_device.h"
 #include "federation/fed.h"
@@ -380,6 +381,8 @@ static void which_list_is_news(struct both *b)
 }
 BOTH(which_list_is_news)
 
+/* 43 characters, for two that tell them apart. */
+#define PUBLIC(key) key "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 static void identity_keys_come_with_updates(struct both *b)
 {
 	struct world w = sharing(b);
@@ -387,11 +390,13 @@ static void identity_keys_come_with_updates(struct both *b)
 
 	good(remote_signing_key_update(
 		w.e, w.a, S("other.org"),
-		js(w.a, "{'user_id':'@bob:other.org','master_key':{'user_id':'@bob:other.org','usage':['master'],"
-			"'keys':{'ed25519:M':'M'}},'self_signing_key':{'user_id':'@eve:other.org',"
-			"'keys':{'ed25519:S':'S'}}}")));
+		js(w.a,
+		   "{'user_id':'@bob:other.org','master_key':{'user_id':'@bob:other.org','usage':['master'],"
+		   "'keys':{'ed25519:" PUBLIC("M0") "':'" PUBLIC(
+			   "M0") "'}},'self_signing_key':{'user_id':'@eve:other.org',"
+				 "'usage':['self_signing'],'keys':{'ed25519:" PUBLIC("S0") "':'" PUBLIC("S0") "'}}}")));
 	good(e2ee_keys_query(w.e, w.a, w.alice, S("@alice:x.org"), js(w.a, "{'@bob:other.org':[]}"), &answer));
-	assert_true(has(answer.users[0].master, "ed25519:M"));
+	assert_true(has(answer.users[0].master, "ed25519:M0"));
 	assert_true(str_is_none(answer.users[0].self_signing)); /* another's */
 	end(&w);
 }
@@ -414,7 +419,8 @@ static void signing_update(struct world *w, const char *keys)
 }
 
 #define IDENTITY(usage, key)                                                                                           \
-	",'" usage "_key':{'user_id':'@bob:other.org','usage':['" usage "'],'keys':{'ed25519:" key "':'" key "'}}"
+	",'" usage "_key':{'user_id':'@bob:other.org','usage':['" usage                                                \
+	"'],'keys':{'ed25519:" PUBLIC(key) "':'" PUBLIC(key) "'}}"
 
 /* Some servers name only the key that changed. */
 static void an_identity_key_alone_leaves_the_other(struct both *b)

@@ -1,0 +1,147 @@
+"""What a hostile server answers when it is asked for its users' devices and keys. Whatever it is: what is shown of it has the form that
+clients are promised (client.py holds every answer against the schemas), is those users' own, and what is good beside it is not lost."""
+import json
+
+import pytest
+
+from client import q, register
+
+KEY = "nqOvzeuGWT/sRx3h7+MHoInYj3Uk2LD/unI9kDYcHwk"
+CLAIM = {"key": "zKbLg+NrIjpnagy+pIY6uPL4ZwEG2v+8F9lmgsnlZzs", "signatures": {}}
+
+
+def keys_of(user, device_id, /, **other):
+    good = {"algorithms": ["m.olm.v1.curve25519-aes-sha2"], "device_id": device_id, "user_id": user,
+            "keys": {f"ed25519:{device_id}": "one"}, "signatures": {user: {f"ed25519:{device_id}": "c2ln"}}}
+    return {k: v for k, v in {**good, **other}.items() if v is not LACKING}
+
+
+def identity_of(user, usage, /, **other):
+    return {k: v for k, v in {"user_id": user, "usage": [usage], "keys": {f"ed25519:{KEY}": KEY}, **other}.items() if v is not LACKING}
+
+
+LACKING = object()
+# Of one device, beside a good one: what its keys have instead of what they should.
+DEVICES = {
+    "no keys": {"keys": LACKING},
+    "keys in a list": {"keys": ["one"]},
+    "keys that are no texts": {"keys": {"ed25519:BAD": 5}},
+    "keys without an algorithm": {"keys": {"BAD": "one"}},
+    "no algorithms": {"algorithms": LACKING},
+    "algorithms in a text": {"algorithms": "m.olm"},
+    "algorithms that are no texts": {"algorithms": [1]},
+    "no user": {"user_id": LACKING},
+    "another user": {"user_id": "@other:elsewhere.test"},
+    "a user in a list": {"user_id": []},
+    "another device": {"device_id": "GOOD"},
+    "no device": {"device_id": LACKING},
+    "signatures in a text": {"signatures": "c2ln"},
+    "signatures that are no texts": {"signatures": {"@a:b.test": {"ed25519:BAD": {}}}},
+    "keys of 20 kB": {"keys": {"ed25519:BAD": "k" * 20000}},
+}
+IDENTITIES = {
+    "no keys": {"keys": LACKING},
+    "no key among them": {"keys": {}},
+    "two keys": {"keys": {f"ed25519:{KEY}": KEY, "ed25519:x": "x"}},
+    "a key that is no text": {"keys": {f"ed25519:{KEY}": 1}},
+    "another key's name": {"keys": {"ed25519:x": KEY}},
+    "no usage": {"usage": LACKING},
+    "another usage": {"usage": ["user_signing"]},
+    "a usage that there is not": {"usage": ["master", "self_signing", "everything"]},
+    "usage in a text": {"usage": "master"},
+    "another user": {"user_id": "@other:elsewhere.test"},
+    "no user": {"user_id": LACKING},
+    "signatures in a list": {"signatures": []},
+}
+
+
+class Scene:
+    def __init__(self, hs, peer):
+        self.hs, self.peer, self.alice = hs, peer, register(hs)
+
+    def query(self, user, devices=()):
+        return self.alice.post("/keys/query", {"device_keys": {user: list(devices)}, "timeout": 20000})
+
+
+@pytest.fixture(scope="module")
+def hs(fed):
+    return fed
+
+
+@pytest.fixture
+def scene(hs, peer):
+    return Scene(hs, peer)
+
+
+#
+# Strangers: asked for each time, and passed on
+#
+def answer_keys(scene, user, devices, **more):
+    scene.peer.on("POST", "/user/keys/query", lambda r: (200, {"device_keys": {user: devices}, **more}))
+
+
+def test_what_is_no_device_is_not_shown(scene):
+    for n, (what, other) in enumerate(DEVICES.items()):
+        user = f"@s{n}:{scene.peer.name}"
+        answer_keys(scene, user, {"BAD": keys_of(user, "BAD", **other), "GOOD": keys_of(user, "GOOD")})
+        for asked in ([], ["BAD", "GOOD"]):
+            assert list(scene.query(user, asked)["device_keys"][user]) == ["GOOD"], (what, asked)
+
+
+@pytest.mark.parametrize("devices", [None, [], "x", 5, {"A": None}, {"A": []}, {"A": "x"}, {"": {}}], ids=repr)
+def test_what_is_no_map_of_devices_is_none(scene, devices):
+    user = scene.peer.user()
+    answer_keys(scene, user, devices)
+    assert not scene.query(user)["device_keys"].get(user)
+
+
+def test_names_are_short_texts(scene):
+    user = scene.peer.user()
+    answer_keys(scene, user, {d: keys_of(user, d, unsigned=u) for d, u in {
+        "A": {"device_display_name": "phone", "more": 1}, "B": {"device_display_name": "x" * 5000}, "C": {"device_display_name": 5}, "D": "x",
+        "E" * 600: {}}.items()})
+    got = scene.query(user)["device_keys"][user]
+    assert {d: keys["unsigned"] for d, keys in got.items()} == {"A": {"device_display_name": "phone"}, "B": {}, "C": {}, "D": {}}
+
+
+def test_of_very_many_devices_a_thousand_are_shown(scene):
+    user = scene.peer.user()
+    answer_keys(scene, user, {f"D{i}": keys_of(user, f"D{i}") for i in range(5000)})
+    assert len(scene.query(user)["device_keys"][user]) == 1000
+    asked = [f"D{i}" for i in range(2000)]
+    assert list(scene.query(user, asked)["device_keys"][user]) == asked[:1000]
+
+
+@pytest.mark.parametrize("usage", ["master", "self_signing"])
+def test_what_is_no_identity_is_not_shown(scene, usage):
+    for n, (what, other) in enumerate(IDENTITIES.items()):
+        user = f"@i{n}:{scene.peer.name}"
+        answer_keys(scene, user, {"GOOD": keys_of(user, "GOOD")}, **{f"{usage}_keys": {user: identity_of(user, usage, **other)}})
+        got = scene.query(user)
+        assert list(got["device_keys"][user]) == ["GOOD"] and user not in got[f"{usage}_keys"], what
+    user = scene.peer.user()
+    answer_keys(scene, user, {}, **{f"{usage}_keys": {user: identity_of(user, usage)}})
+    assert scene.query(user)[f"{usage}_keys"][user]["keys"] == {f"ed25519:{KEY}": KEY}
+
+
+CLAIMS = {
+    "no name": {"": CLAIM}, "no id": {"signed_curve25519:": CLAIM}, "no algorithm": {":A": CLAIM}, "another algorithm": {"curve25519:A": "k"},
+    "an algorithm that begins so": {"signed_curve25519x:A": CLAIM}, "two colons": {"signed_curve25519:A:B": CLAIM},
+    "a long name": {"signed_curve25519:" + "A" * 300: CLAIM}, "a text": {"signed_curve25519:A": "k"}, "null": {"signed_curve25519:A": None},
+    "a list": {"signed_curve25519:A": [CLAIM]}, "nothing in it": {"signed_curve25519:A": {}}, "no key": {"signed_curve25519:A": {"signatures": {}}},
+    "no signatures": {"signed_curve25519:A": {"key": "k"}}, "a key that is no text": {"signed_curve25519:A": {"key": {}, "signatures": {}}},
+    "signatures in a list": {"signed_curve25519:A": {"key": "k", "signatures": []}},
+    "signatures that are no texts": {"signed_curve25519:A": {"key": "k", "signatures": {"@a:b.test": {"ed25519:x": 5}}}},
+    "fallback in a text": {"signed_curve25519:A": {**CLAIM, "fallback": "yes"}}, "10 kB": {"signed_curve25519:A": {**CLAIM, "key": "k" * 10000}},
+}
+
+
+def test_what_is_no_one_time_key_is_not_given(scene):
+    user = scene.peer.user()
+    devices = {f"D{n}": bad for n, bad in enumerate(CLAIMS.values())}
+    beside = {f"B{n}": {**bad, "signed_curve25519:GOOD": CLAIM} for n, bad in enumerate(CLAIMS.values())}
+    odd = {"X1": None, "X2": [], "X3": "k"}
+    scene.peer.on("POST", "/user/keys/claim", lambda r: (200, {"one_time_keys": {user: {**devices, **beside, **odd}}}))
+    asked = {d: "signed_curve25519" for d in [*devices, *beside, *odd]}
+    got = scene.alice.post("/keys/claim", {"one_time_keys": {user: asked}})
+    assert got["one_time_keys"] == {user: {d: {"signed_curve25519:GOOD": CLAIM} for d in beside}} and got["failures"] == {}
