@@ -1,9 +1,8 @@
 /* keys.c - specification: client-server-api, "End-to-End Encryption", "Key management API". */
 #include "api/body.h"
-#include "api/claims.h"
+#include "api/key_answers.h"
 #include "api/services.h"
 #include "e2ee/key_upload.h"
-#include "e2ee/keys_query.h"
 #include "e2ee/remote_keys.h"
 #include "sync/key_changes.h"
 
@@ -51,27 +50,12 @@ static void write_devices(struct jw *w, const struct keys_answer *answer)
 	jw_end(w);
 }
 
-static void write_user_key(struct jw *w, str user_id, str key)
+/* Of whom the asker may see them: their own. */
+static void write_user_signing(struct jw *w, const struct keys_answer *answer)
 {
-	if (str_is_none(key))
-		return;
-	jw_key(w, user_id);
-	jw_raw(w, NULL, key);
-}
-
-static void write_user_keys(struct jw *w, const struct keys_answer *answer)
-{
-	jw_object(w, "master_keys");
-	for (size_t i = 0; i < answer->n; i++)
-		write_user_key(w, answer->users[i].user_id, answer->users[i].master);
-	jw_end(w);
-	jw_object(w, "self_signing_keys");
-	for (size_t i = 0; i < answer->n; i++)
-		write_user_key(w, answer->users[i].user_id, answer->users[i].self_signing);
-	jw_end(w);
 	jw_object(w, "user_signing_keys");
 	for (size_t i = 0; i < answer->n; i++)
-		write_user_key(w, answer->users[i].user_id, answer->users[i].user_signing);
+		user_key_write(w, answer->users[i].user_id, answer->users[i].user_signing);
 	jw_end(w);
 }
 
@@ -104,7 +88,8 @@ static err *post_query(struct req *rq)
 	w = reply_json(rq, 200);
 	write_failures(w, answer.unreachable, answer.n_unreachable);
 	write_devices(w, &answer);
-	write_user_keys(w, &answer);
+	user_keys_write(w, &answer);
+	write_user_signing(w, &answer);
 	return NULL;
 }
 

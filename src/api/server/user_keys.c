@@ -1,11 +1,9 @@
 /* user_keys.c - the keys of our users' devices, for other servers: Server-Server API, "End-to-End Encryption". */
-#include "api/claims.h"
+#include "api/key_answers.h"
 #include "api/services.h"
 #include "base/arena.h"
 #include "config/config.h"
-#include "e2ee/keys_query.h"
 #include "e2ee/list_sender.h"
-#include "e2ee/one_time_keys.h"
 
 static const struct json_limits limits = { .max_bytes = (size_t)64 << 20, .max_depth = 32, .max_values = 1 << 20 };
 
@@ -47,14 +45,6 @@ static err *write_devices(struct req *rq, struct jw *w, const struct keys_answer
 	return NULL;
 }
 
-static void write_user_key(struct jw *w, str user_id, str key)
-{
-	if (str_is_none(key))
-		return;
-	jw_key(w, user_id);
-	jw_raw(w, NULL, key);
-}
-
 static err *post_query(struct req *rq)
 {
 	AUTO_BUF b = BUF_INIT((size_t)64 << 20);
@@ -66,14 +56,7 @@ static err *post_query(struct req *rq)
 	TRY(e2ee_keys_query(rq->services->e2ee, rq->arena, 0, STR_NONE, json_get(body, S("device_keys")), &answer));
 	jw_object(&w, NULL);
 	TRY(write_devices(rq, &w, &answer));
-	jw_object(&w, "master_keys");
-	for (size_t i = 0; i < answer.n; i++)
-		write_user_key(&w, answer.users[i].user_id, answer.users[i].master);
-	jw_end(&w);
-	jw_object(&w, "self_signing_keys");
-	for (size_t i = 0; i < answer.n; i++)
-		write_user_key(&w, answer.users[i].user_id, answer.users[i].self_signing);
-	jw_end(&w);
+	user_keys_write(&w, &answer);
 	jw_end(&w);
 	if (!jw_good(&w))
 		return err_new(rq->arena, ERR_TOO_LARGE, "these are too many devices for one answer");

@@ -1,4 +1,4 @@
-#include "api/claims.h"
+#include "api/key_answers.h"
 
 void claims_write(struct jw *w, struct arena *a, const struct key_claim *list, size_t n)
 {
@@ -24,4 +24,24 @@ void claims_write(struct jw *w, struct arena *a, const struct key_claim *list, s
 	}
 	if (!str_is_none(open))
 		jw_end(w);
+}
+
+void user_key_write(struct jw *w, str user_id, str key)
+{
+	if (str_is_none(key))
+		return;
+	jw_key(w, user_id);
+	jw_raw(w, NULL, key);
+}
+
+void user_keys_write(struct jw *w, const struct keys_answer *answer)
+{
+	jw_object(w, "master_keys");
+	for (size_t i = 0; i < answer->n; i++)
+		user_key_write(w, answer->users[i].user_id, answer->users[i].master);
+	jw_end(w);
+	jw_object(w, "self_signing_keys");
+	for (size_t i = 0; i < answer->n; i++)
+		user_key_write(w, answer->users[i].user_id, answer->users[i].self_signing);
+	jw_end(w);
 }
