@@ -36,6 +36,7 @@ struct upgrade {
 	const struct room_version *rv;
 	struct old_room old;
 	const struct event *tombstone;           /* built beforehand; or NULL */
+	bool vetted;                             /* a policy server has signed it, and wants to see the others, too */
 	struct proposal closing[CLOSING_EVENTS]; /* the old room's last events; whose content is NULL is none */
 	str successor;
 	int64_t successor_nid;
@@ -156,6 +157,7 @@ static err *build_tombstone(struct upgrade *u, bool needed)
 	struct vetting v = { 0 };
 
 	TRY(build_on_head(u, needed, &v));
+	u->vetted = v.wanted;
 	if (v.wanted)
 		TRY(policy_vet(u->rs, u->a, &v));
 	u->tombstone = v.event;
@@ -228,12 +230,41 @@ static err *queue_closing(struct upgrade *u, unsigned without, size_t *out_refus
 	return draft_queue(&d, out_ticket);
 }
 
+/* One of those that a policy server is asked about, by itself. */
+static err *queue_vetted(struct upgrade *u, struct proposal *p, struct ticket **out_ticket)
+{
+	AUTO_ROOM room = NULL;
+	str event_id;
+
+	TRY(room_hold(u->rs, u->a, u->cmd->room_id, &room));
+	if (!room)
+		return err_new(u->a, ERR_NOT_FOUND, "there is no such room here");
+	if (!p->vetting->event)
+		TRY(wish_left(u, room));
+	return p->content ? room_queue_one(room, p, NULL, &event_id, out_ticket) : NULL;
+}
+
+static err *close_vetted(struct upgrade *u, struct proposal *p)
+{
+	struct vetting v = { 0 };
+	struct ticket *ticket = NULL;
+
+	p->vetting = &v;
+	TRY(queue_vetted(u, p, &ticket));
+	if (v.wanted) {
+		TRY(policy_vet(u->rs, u->a, &v));
+		TRY(queue_vetted(u, p, &ticket));
+	}
+	return ticket ? store_wait(u->a, ticket) : NULL;
+}
+
 /* "If possible, the power levels in the old room should also be modified": a user who may not change them may still
- * replace the room, and so it is where they have no room for more. */
+ * replace the room, and so it is where they have no room for more, or a policy server says no. */
 static err *close_old(struct upgrade *u)
 {
+	const unsigned others = 1u << CLOSING_CANONICAL | 1u << CLOSING_POWER;
 	struct ticket *ticket = NULL;
-	unsigned without = 0;
+	unsigned without = u->vetted ? others : 0;
 	size_t refused = 0;
 
 	while (!ticket) {
@@ -245,7 +276,15 @@ static err *close_old(struct upgrade *u)
 		if (e)
 			without |= 1u << refused;
 	}
-	return store_wait(u->a, ticket);
+	TRY(store_wait(u->a, ticket));
+	for (size_t i = CLOSING_CANONICAL; u->vetted && i < CLOSING_EVENTS; i++) {
+		const err *e = close_vetted(u, &u->closing[i]);
+
+		if (e)
+			log_info(u->rs->opt.log, "a replaced room was not closed in full",
+				 F("room_id", u->cmd->room_id), F("type", u->closing[i].type), F("why", e->msg));
+	}
+	return NULL;
 }
 
 /*

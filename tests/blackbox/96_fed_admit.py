@@ -571,3 +571,7 @@ def test_a_policy_server_is_asked_before_others_hear(fed, peer, alice, version):
     tombstone, = [e for e in policy.asked if e["type"] == "m.room.tombstone"][1:]
     event, = peer.get(fed, f"/v1/event/{q(events.event_id('11', tombstone))}")["pdus"]
     assert event["signatures"].keys() == {fed.name, peer.name}
+    # So are the others that close the room; what it says no to there is left out.
+    closing = peer.wait_pdu(lambda e: e["type"] == "m.room.power_levels" and e["room_id"] == room and e["content"]["events_default"] == 50)
+    assert closing["signatures"].keys() == {fed.name, peer.name}
+    assert [e["type"] for e in policy.asked][-2:] == ["m.room.tombstone", "m.room.power_levels"]
