@@ -115,7 +115,7 @@ static err *read_remote(struct query *q, struct tx *tx, const struct absent_user
 			at = bsearch(&(struct remote_list_row){ .user = u->user }, rows, n_users, sizeof(*rows),
 				     by_their_number);
 		u->shares = at && at->shares;
-		u->is_old = at && at->told;
+		u->is_old = at && at->told > 0;
 		if (at && at->kept)
 			add_user(q, u->user_id, u->user, u->asked);
 		else

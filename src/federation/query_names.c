@@ -1,6 +1,7 @@
 /* query_names.c - what is asked of other servers, and what of their answers is good: see query.h. */
 #include "federation/query.h"
 
+#include "base/map.h"
 #include "matrix/id.h"
 
 #define MINUTE INT64_C(60000000)
@@ -56,6 +57,7 @@ err *query_alias(struct queries *q, struct arena *a, str alias, int64_t deadline
 		.deadline_us = deadline_us,
 	};
 	const struct json *answer, *list;
+	struct map once;
 	size_t n = 0;
 	str *servers;
 
@@ -64,11 +66,12 @@ err *query_alias(struct queries *q, struct arena *a, str alias, int64_t deadline
 	if (!id_room_valid(*out_room_id))
 		return err_new(a, ERR_CONNECTION_FAILED, "%.*s names no room", STR_ARG(ask.destination));
 	list = json_get_array(answer, S("servers"));
+	map_init(&once, a);
 	servers = ARENA_ARRAY(a, str, list ? MIN(list->array.n, (size_t)SERVERS_MOST) : 0);
 	JSON_ITEMS (list, i) {
 		const str name = json_str(list->array.items[i]);
 
-		if (n < SERVERS_MOST && id_server_name_valid(name))
+		if (n < SERVERS_MOST && id_server_name_valid(name) && !map_put(&once, name, &once))
 			servers[n++] = name;
 	}
 	*out_servers = servers;

@@ -348,6 +348,22 @@ static void a_list_that_was_never_here_is_wanted_once(struct both *b)
 }
 BOTH(a_list_that_was_never_here_is_wanted_once)
 
+/* It would be shown as a list without devices, and remembered as that when it has come. */
+static void a_list_that_was_never_here_is_not_an_old_one(struct both *b)
+{
+	struct world w = begin(b);
+	struct keys_answer answer;
+
+	moves(&w, w.alice, true);
+	moves(&w, w.bob, true);
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'A','stream_id':5,'prev_id':[4],'deleted':true}"));
+	good(e2ee_keys_query(w.e, w.a, w.alice, S("@alice:x.org"), js(w.a, "{'@bob:other.org':[]}"), &answer));
+	assert_int_equal(answer.n_absent, 1);
+	assert_true(answer.absent[0].shares && !answer.absent[0].is_old);
+	end(&w);
+}
+BOTH(a_list_that_was_never_here_is_not_an_old_one)
+
 struct news_of_list {
 	struct remote_list list;
 	bool changed;
@@ -868,12 +884,13 @@ static void names_of_strangers_are_not_kept_for_nothing(struct both *b)
 BOTH(names_of_strangers_are_not_kept_for_nothing)
 
 TEST_MAIN(BOTH_TESTS(an_update_during_a_fetch_is_not_lost), BOTH_TESTS(whoever_counts_anew_is_asked_for_the_list),
-	  BOTH_TESTS(the_first_update_of_all_is_taken), BOTH_TESTS(updates_do_not_make_a_list_endless),
-	  BOTH_TESTS(names_of_strangers_are_not_kept_for_nothing), BOTH_TESTS(a_list_is_good_while_a_room_is_shared),
-	  BOTH_TESTS(updates_that_follow_are_taken), BOTH_TESTS(a_gap_makes_the_list_stale),
-	  BOTH_TESTS(nothing_is_believed_of_others), BOTH_TESTS(who_shares_no_room_is_nobodys_news),
-	  BOTH_TESTS(a_list_that_was_never_here_is_wanted_once), BOTH_TESTS(which_list_is_news),
-	  BOTH_TESTS(identity_keys_come_with_updates), BOTH_TESTS(an_identity_key_alone_leaves_the_other),
+	  BOTH_TESTS(the_first_update_of_all_is_taken), BOTH_TESTS(a_list_that_was_never_here_is_not_an_old_one),
+	  BOTH_TESTS(updates_do_not_make_a_list_endless), BOTH_TESTS(names_of_strangers_are_not_kept_for_nothing),
+	  BOTH_TESTS(a_list_is_good_while_a_room_is_shared), BOTH_TESTS(updates_that_follow_are_taken),
+	  BOTH_TESTS(a_gap_makes_the_list_stale), BOTH_TESTS(nothing_is_believed_of_others),
+	  BOTH_TESTS(who_shares_no_room_is_nobodys_news), BOTH_TESTS(a_list_that_was_never_here_is_wanted_once),
+	  BOTH_TESTS(which_list_is_news), BOTH_TESTS(identity_keys_come_with_updates),
+	  BOTH_TESTS(an_identity_key_alone_leaves_the_other),
 	  BOTH_TESTS(a_self_signing_key_of_nobody_known_has_the_list_fetched),
 	  BOTH_TESTS(others_hear_of_each_device_once), BOTH_TESTS(a_restart_tells_what_is_left_and_nothing_twice),
 	  BOTH_TESTS(who_comes_into_a_room_is_told_of), BOTH_TESTS(a_list_for_many_servers_is_told_in_pieces),

@@ -24,7 +24,8 @@ static bool say_no(struct visit *v, int status, const char *errcode)
 
 static const char profile[] =
 	"{\"displayname\":\"Gert\",\"avatar_url\":7,\"m.tz\":\"UTC\",\"org.x\":null,\"org.y\":[1]}";
-static const char alias[] = "{\"room_id\":\"!r:b\",\"servers\":[\"b\",7,\"not a name\",\"c:8448\"]}";
+static const char alias[] =
+	"{\"room_id\":\"!r:b\",\"servers\":[\"b\",7,\"b\",\"not a name\",\"c:8448\",\"b\",\"c:8448\"]}";
 static const char rooms[] = "{\"chunk\":[7,{\"room_id\":\"no\"},{\"room_id\":\"!r:b\",\"name\":\"R\",\"topic\":3,"
 			    "\"num_joined_members\":-4,\"world_readable\":\"yes\",\"evil\":true,"
 			    "\"canonical_alias\":\"none\",\"allowed_room_ids\":[\"!a:b\",4]}],"
