@@ -5,7 +5,7 @@
  * 2. The successor is made, whole: its state, bans, power levels.
  * 3. One commit in the old room: m.room.tombstone; its m.room.canonical_alias without what moves; power levels with
  * which nobody but its moderators says anything there; and in the same transaction the aliases and the entry in the
- * directory change over.
+ * directory change over. Where a policy server signs what is sent, the other two follow the tombstone one by one.
  *
  * Who dies between 2 and 3 leaves a room that nobody was told of, with one member in it, and the old one as it was: to
  * be tried again. There is nothing in between. What users keep for the old room (tags, push rules) is not here but in
