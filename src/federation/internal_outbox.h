@@ -32,8 +32,10 @@ enum {
 	MESSAGES_KEPT = 10000, /* messages to its devices */
 	CACHE_BYTES = 16 << 20,
 	CACHE_MS = 60000,
-	IDLE_MOST = 10000, /* destinations of whom there is nothing to know */
-	FLIGHTS = 512,     /* as many servers may die at once before the living wait for them */
+	IDLE_MOST = 10000,  /* destinations of whom there is nothing to know */
+	FLIGHTS = 512,      /* under way at once; those that turned out to be slow not counted ... */
+	FLIGHTS_FACTOR = 3, /* ... but no more of both than so many times as many: each is a descriptor */
+	SLOW_MS = 5000,
 	TICK_MS = 100,
 	LINGER_MS = 1000, /* EDUs that may wait for company */
 	SAVE_MS = 1000,
@@ -47,6 +49,7 @@ enum {
 		600000,   /* so long a transaction is repeated as it was; afterwards what waits is put together anew */
 	REFUSED_MOST = 3, /* 500 for one event alone, until it is taken for what is wrong */
 	ANSWER_MS = 60000,
+	HASTY_MS = 2 * SLOW_MS, /* for an answer, while as many are under way as may be without slow ones */
 	PRUNE_SAVES = 60,
 };
 #define WEEK_MS INT64_C(604800000)
@@ -83,7 +86,7 @@ struct destination {
 	struct list queue; /* unlinked, or in one of the queues of those that may send */
 	struct list all;   /* in o->busy or o->idle */
 	bool is_idle;
-	struct wheel_timer timer;
+	struct wheel_timer timer; /* its next turn; in flight: when that is slow */
 
 	/* Events. Everything up to `position` is there; of what is above it, the transaction's first, then `pending`;
 	 * behind: and more in the store. */
@@ -104,7 +107,8 @@ struct destination {
 
 	struct txn *txn;   /* under way, or to be repeated */
 	struct txn *probe; /* an empty one under way */
-	bool in_flight, doubtful_flight;
+	bool in_flight, doubtful_flight, slow_flight;
+	bool hasty;       /* this flight is not waited for as long as others */
 	bool anyway;      /* the next attempt asks no back-off */
 	bool probing;     /* txn is one item that was refused: an empty one says whose fault it is */
 	bool proven;      /* ... it was taken: if the item is refused again, it is the item's */
@@ -124,7 +128,7 @@ struct outbox {
 	struct map by_server, by_name;
 	struct list ready, doubtful; /* struct destination by `queue` */
 	struct list busy, idle;      /* by `all` */
-	size_t n_idle, n_flights, n_doubtful_flights, n_items, n_edus, edu_bytes;
+	size_t n_idle, n_flights, n_doubtful_flights, n_slow_flights, n_items, n_edus, edu_bytes;
 	_Atomic size_t n_failing;
 	struct wheel wheel;
 	int64_t told; /* the newest position that was told */

@@ -193,7 +193,31 @@ void outbox_free(struct outbox **op)
  */
 static void on_timer(void *ctx, struct wheel_timer *t)
 {
-	destination_schedule(ctx, LIST_ITEM(t, struct destination, timer));
+	struct destination *d = LIST_ITEM(t, struct destination, timer);
+	struct outbox *o = ctx;
+
+	if (!d->in_flight) {
+		destination_schedule(o, d);
+		return;
+	}
+	d->slow_flight = true;
+	o->n_slow_flights++;
+}
+
+/* Servers that die at once are not known to be dead yet. Their flights are slow after a while, and then keep nobody on
+ * the ground; as long as there are more flights than without slow ones, a new one is hasty. So at most FLIGHTS are slow
+ * for a minute, and further ones, however many follow, for as long again as it took them to be called slow, in which
+ * time FLIGHTS become so: all together are never more than three times as many, and nobody waits for longer than
+ * SLOW_MS for each FLIGHTS before him. Whom that haste did wrong is doubtful the next time, and gets a minute. */
+static void take_off(struct outbox *o, struct destination *d)
+{
+	d->in_flight = true;
+	d->doubtful_flight = d->failing_since != 0;
+	d->hasty = !d->doubtful_flight && o->n_flights >= o->opt.max_flights;
+	o->n_flights++;
+	o->n_doubtful_flights += d->doubtful_flight;
+	if (!d->doubtful_flight) /* those have their share until they land */
+		wheel_set(&o->wheel, &d->timer, o->opt.now() + SLOW_MS);
 }
 
 /* Whose turn it is; NULL: nobody's. Those that failed last get a third of the flights. */
@@ -201,19 +225,17 @@ static struct destination *next(struct outbox *o)
 {
 	const size_t most = o->opt.max_flights;
 	struct destination *d;
-	struct list *node = NULL;
+	struct list *node;
 
-	if (o->n_flights < most)
-		node = list_pop(&o->ready);
-	if (!node && o->n_flights < most && o->n_doubtful_flights < MAX(most / 3, 1))
+	if (o->n_flights - o->n_slow_flights >= most || o->n_flights >= FLIGHTS_FACTOR * most)
+		return NULL;
+	node = list_pop(&o->ready);
+	if (!node && o->n_doubtful_flights < MAX(most / 3, 1))
 		node = list_pop(&o->doubtful);
 	if (!node)
 		return NULL;
 	d = LIST_ITEM(node, struct destination, queue);
-	d->in_flight = true;
-	d->doubtful_flight = d->failing_since != 0;
-	o->n_flights++;
-	o->n_doubtful_flights += d->doubtful_flight;
+	take_off(o, d);
 	return d;
 }
 

@@ -281,8 +281,10 @@ void destination_schedule(struct outbox *o, struct destination *d)
 	set_idle(o, d, !due && !d->in_flight && !d->edus_due && !d->listed);
 	if (!list_is_empty(&d->queue)) /* it keeps its turn */
 		return;
+	if (d->in_flight)
+		return;
 	wheel_stop(&o->wheel, &d->timer);
-	if (d->in_flight || (!due && !d->edus_due))
+	if (!due && !d->edus_due)
 		return;
 	if (d->retry_at > now)
 		wheel_set(&o->wheel, &d->timer, d->retry_at);

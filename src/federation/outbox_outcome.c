@@ -10,9 +10,10 @@
 
 void txn_landed(struct outbox *o, struct destination *d)
 {
-	d->in_flight = false;
 	o->n_flights--;
 	o->n_doubtful_flights -= d->doubtful_flight;
+	o->n_slow_flights -= d->slow_flight;
+	d->in_flight = d->slow_flight = false;
 	destination_schedule(o, d);
 }
 

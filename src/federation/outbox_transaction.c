@@ -377,5 +377,5 @@ void txn_launch(struct outbox *o, struct destination *d)
 		.content = body,
 		.patience = anyway ? FED_ANYWAY : FED_ASK,
 	};
-	o->wire->start(o->batch, t->a, &t->call, clock_mono_us() + INT64_C(1000) * ANSWER_MS);
+	o->wire->start(o->batch, t->a, &t->call, clock_mono_us() + INT64_C(1000) * (d->hasty ? HASTY_MS : ANSWER_MS));
 }

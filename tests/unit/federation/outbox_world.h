@@ -29,6 +29,7 @@ struct peer { /* another server; `lock` of the world */
 	bool backed_off;
 	int64_t backed_off_until, retry_after_ms; /* the latter: 0: it does not say */
 	struct fed_call *held;
+	int64_t patience_s; /* the last transaction was to be waited for so long */
 
 	int64_t got[GOT_MOST]; /* events by number, the first time each */
 	size_t n_got, n_txns, n_pdus, n_edus, n_again, biggest, in_flight, most_in_flight;
@@ -187,9 +188,9 @@ static inline void ow_start(void *batch, struct arena *a, struct fed_call *call,
 	struct peer *p;
 
 	(void)a;
-	(void)deadline_us;
 	LOCKED(&w->lock);
 	p = ow_peer(w, call->destination);
+	p->patience_s = (deadline_us - clock_mono_us() + 500000) / 1000000;
 	same_str(call->method, S("PUT"));
 	ok(!p->backed_off || call->patience == FED_ANYWAY, "asked while it is to be left alone");
 	ok(p->in_flight++ == 0, "two transactions at once");

@@ -242,6 +242,54 @@ static void the_dead_hold_up_nobody(struct ow *w)
 }
 OUTBOX(the_dead_hold_up_nobody)
 
+static int64_t patience(struct ow *w, const struct peer *p)
+{
+	LOCKED(&w->lock);
+	return p->patience_s;
+}
+
+/* More than may be under way at once say nothing, and nobody knew that they are dead. */
+static void those_that_die_at_once_hold_up_nobody(struct ow *w)
+{
+	struct peer *live = &w->peers[2], *dead[] = { &w->peers[0], &w->peers[1], &w->peers[3], &w->peers[4] };
+	int64_t e;
+
+	lock_take(&w->o->lock);
+	w->o->opt.max_flights = 1;
+	lock_drop(&w->o->lock);
+	for (size_t i = 0; i < ARRAY_LEN(dead); i++)
+		WITH(w, dead[i]->holds = true);
+	for (size_t i = 0; i < 5; i++)
+		enter(w, 0, &w->peers[i]);
+	e = say(w, 0);
+	settle(w);
+	assert_int_equal(w->n_started, 1); /* the others wait, for it may be quick */
+	pass(w, SLOW_MS + TICK_MS);
+	assert_int_equal(w->n_started, 2);
+	pass(w, SLOW_MS + TICK_MS);
+	got(w, live, e);
+	/* Bounded all the same: the fourth has to wait until one of three is given up, or answers. */
+	assert_int_equal(w->n_started, 4);
+	pass(w, SLOW_MS + TICK_MS);
+	assert_int_equal(w->n_started, 4);
+	let_go(w, dead[1]);
+	settle(w);
+	assert_int_equal(w->n_started, 5);
+	/* The more there are, the sooner that is. */
+	assert_int_equal(patience(w, dead[0]), ANSWER_MS / 1000);
+	for (size_t i = 1; i < ARRAY_LEN(dead); i++)
+		assert_int_equal(patience(w, dead[i]), HASTY_MS / 1000);
+	for (size_t i = 0; i < ARRAY_LEN(dead); i++)
+		let_go(w, dead[i]);
+	settle(w);
+	for (size_t i = 0; i < ARRAY_LEN(dead); i++)
+		got(w, dead[i], e);
+	LOCKED(&w->o->lock);
+	assert_int_equal(w->o->n_flights, 0);
+	assert_int_equal(w->o->n_slow_flights, 0);
+}
+OUTBOX(those_that_die_at_once_hold_up_nobody)
+
 /*
  * What a server will not take
  */
@@ -749,4 +797,4 @@ TEST_MAIN(OUTBOX_TESTS(everybody_in_a_room_gets_its_events_in_order),
 	  OUTBOX_TESTS(what_is_for_those_we_do_not_speak_with_goes),
 	  OUTBOX_TESTS(news_for_the_dead_leaves_room_for_the_living),
 	  OUTBOX_TESTS(who_answered_otherwise_and_talks_to_us_is_asked_again),
-	  OUTBOX_TESTS(who_is_asked_too_often_says_when_to_ask))
+	  OUTBOX_TESTS(who_is_asked_too_often_says_when_to_ask), OUTBOX_TESTS(those_that_die_at_once_hold_up_nobody))
