@@ -91,6 +91,10 @@ static bool reaches(const struct server_key *key, int64_t valid_at, int64_t now)
 	return key->old || key->until >= (valid_at > now + KEY_RING_FURTHEST_MS ? now : valid_at);
 }
 
+/* A server that lost its key and made another under the same name is not believed until its list ends here, a week at
+ * most. Its own list would replace the key at once (key_cache_learn), but a signature that does not fit is no reason to
+ * ask for it: whoever can name a server could make us ask for its keys, and events that the lost key signed could not
+ * be verified any more. Synapse keeps to what it has in the same way. A new key has a new name. */
 static bool has_want(const struct ring_server *s, const struct key_want *w, int64_t now)
 {
 	const struct named_key *key = find_key(s, w->key_id);
