@@ -16,7 +16,8 @@ struct e2ee *e2ee_new(const struct e2ee_options *opt)
 	e->opt = *opt;
 	e->shown = shown_cache_new(SHOWN_BYTES_MAX);
 	to_device_init(e);
-	lock_init(&e->fetching_lock, RANK_LEAF);
+	lock_init(&e->fetching_lock, RANK_TICKET);
+	cond_init(&e->fetching_ended);
 	map_init(&e->fetching, NULL);
 	return e;
 }
@@ -45,6 +46,7 @@ void e2ee_free(struct e2ee **e)
 	to_device_done(*e);
 	shown_cache_free(&(*e)->shown);
 	map_done(&(*e)->fetching);
+	cond_done(&(*e)->fetching_ended);
 	lock_done(&(*e)->fetching_lock);
 	mem_free(*e);
 	*e = NULL;

@@ -17,9 +17,10 @@ struct e2ee {
 	struct chore *backup_sweeping; /* backup.c; or NULL */
 	struct fed *fed;               /* NULL: no other server is spoken to */
 	struct outbox *outbox;
-	int64_t own_server;              /* this server's name, interned; 0 without fed */
-	struct chore *remote_lists;      /* remote_lists.c; or NULL */
-	struct lock fetching_lock;       /* over: */
+	int64_t own_server;         /* this server's name, interned; 0 without fed */
+	struct chore *remote_lists; /* remote_lists.c; or NULL */
+	struct lock fetching_lock;  /* over: */
+	struct cond fetching_ended;
 	struct map fetching;             /* remote_lists.c: users whose lists are being asked for */
 	struct list_sender *list_sender; /* list_sender.c; or NULL */
 };

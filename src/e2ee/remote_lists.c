@@ -16,6 +16,9 @@
  * user and this server have been in a room together since then (store/remote_lists.c), for then their server had to
  * tell us of every change. An update that comes between the question and its answer may be newer than the answer, and
  * is overwritten by it: such a list is written as a stale one, and fetched again.
+ *
+ * A list is fetched once at a time: whoever else wants it waits for that, and asks again where it came to nothing, or
+ * was no longer good for them (the user left and came back while it was under way).
  */
 #include "e2ee/remote_lists.h"
 
@@ -38,35 +41,51 @@ enum { PREV_IDS_MAX = 1000 };
  * Users who are being asked for
  */
 struct fetching {
-	unsigned n;     /* calls */
-	int64_t heard;  /* highest stream_id of an update since the first of them */
+	unsigned n;     /* who fetches, and who waits for that */
+	bool fetched;   /* the list is here */
+	bool ended;     /* and is nobody's to join any more */
+	int64_t heard;  /* highest stream_id of an update since it began */
 	bool signs_new; /* an update of identity keys came since, which have no number */
 };
 
-static void fetching_begin(struct e2ee *e, int64_t user)
+static void fetching_begin(struct e2ee *e, struct remote_user *u)
 {
-	struct fetching *f;
-
 	LOCKED(&e->fetching_lock);
-	f = map_get_i(&e->fetching, user);
-	if (!f) {
-		f = MEM_NEW(struct fetching);
-		*f = (struct fetching){ .heard = -1 };
-		(void)map_put_i(&e->fetching, user, f);
+	u->fetching = map_get_i(&e->fetching, u->user);
+	u->waits = u->fetching != NULL;
+	if (!u->fetching) {
+		u->fetching = MEM_NEW(struct fetching);
+		*u->fetching = (struct fetching){ .heard = -1 };
+		(void)map_put_i(&e->fetching, u->user, u->fetching);
 	}
-	f->n++;
+	u->fetching->n++;
 }
 
-static void fetching_end(struct e2ee *e, int64_t user)
+static void fetching_drop(struct e2ee *e, struct remote_user *u)
 {
-	struct fetching *f;
+	lock_assert_held(&e->fetching_lock);
+	if (--u->fetching->n == 0)
+		mem_free(u->fetching);
+	u->fetching = NULL;
+}
 
+static void fetching_end(struct e2ee *e, struct remote_user *u)
+{
 	LOCKED(&e->fetching_lock);
-	f = map_get_i(&e->fetching, user);
-	if (--f->n > 0)
-		return;
-	(void)map_del_i(&e->fetching, user);
-	mem_free(f);
+	(void)map_del_i(&e->fetching, u->user);
+	u->fetching->ended = true;
+	u->fetching->fetched = u->fetched;
+	cond_broadcast(&e->fetching_ended);
+	fetching_drop(e, u);
+}
+
+static void fetching_wait(struct e2ee *e, struct remote_user *u, int64_t deadline_us)
+{
+	LOCKED(&e->fetching_lock);
+	while (!u->fetching->ended && cond_wait_until(&e->fetching_ended, &e->fetching_lock, deadline_us))
+		;
+	u->fetched = u->fetching->fetched;
+	fetching_drop(e, u);
 }
 
 /* Before the update's piece is queued: a fetched list whose piece comes first sees it here, one whose piece comes later
@@ -355,34 +374,90 @@ static size_t most_bytes(size_t n)
 	return n <= REMOTE_LISTS_AT_ONCE ? REMOTE_LIST_BYTES_MAX : at_once / n;
 }
 
-void remote_lists_prepare(struct e2ee *e, struct arena *a, const struct remote_user *users, size_t n,
-			  struct fed_call *calls)
+size_t remote_lists_prepare(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
+			    struct fed_call *calls)
 {
+	size_t n_calls = 0;
+
 	assert(n <= REMOTE_LISTS_MAX);
 	for (size_t i = 0; i < n; i++) {
-		fetching_begin(e, users[i].user);
-		calls[i] = (struct fed_call){
+		fetching_begin(e, &users[i]);
+		if (users[i].waits)
+			continue;
+		calls[n_calls++] = (struct fed_call){
 			.destination = id_server(users[i].user_id),
 			.path = fed_path(a, S("/_matrix/federation/v1/user/devices/"), users[i].user_id, STR_NONE),
 			.max_bytes = most_bytes(n),
 		};
 	}
+	return n_calls;
 }
 
 void remote_lists_take(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
-		       const struct fed_call *calls, int64_t at)
+		       const struct fed_call *calls, int64_t at, int64_t deadline_us)
 {
-	for (size_t i = 0; i < n; i++) {
-		const err *why = calls[i].error;
+	for (size_t i = 0, c = 0; i < n; i++) {
+		const err *why;
 
+		if (users[i].waits)
+			continue;
+		why = calls[c].error;
 		if (!why)
-			why = keep(e, a, &users[i], calls[i].answer, at);
-		fetching_end(e, users[i].user);
+			why = keep(e, a, &users[i], calls[c].answer, at);
+		c++;
 		users[i].fetched = why == NULL;
+		fetching_end(e, &users[i]);
 		if (why)
 			log_info(e->opt.log, "a list of devices could not be fetched", F("user_id", users[i].user_id),
 				 F("error", why->msg));
 	}
+	/* Only now: who waits for these may have others that are waited for here. */
+	for (size_t i = 0; i < n; i++)
+		if (users[i].waits)
+			fetching_wait(e, &users[i], deadline_us);
+}
+
+/* Of those that somebody else fetched, for whom it may have been too late, or too early. */
+static err *to_ask_again(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n, struct remote_user **out,
+			 size_t *out_n)
+{
+	struct remote_list_row row;
+	AUTO_TX tx = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!users[i].waits)
+			continue;
+		if (!tx)
+			TRY(store_read(e->opt.store, a, &tx));
+		TRY(store_remote_lists(tx, e->own_server, &users[i].user, 1, &row));
+		users[i].fetched = row.kept;
+		if (!row.kept)
+			out[(*out_n)++] = &users[i];
+	}
+	return NULL;
+}
+
+err *remote_lists_ask_again(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n, int64_t deadline_us)
+{
+	struct remote_user **which = ARENA_ARRAY(a, struct remote_user *, n), *again;
+	const int64_t at = bus_position(e->opt.bus);
+	struct fed_call *calls;
+	size_t n_again = 0, n_calls;
+
+	TRY(to_ask_again(e, a, users, n, which, &n_again));
+	if (n_again == 0)
+		return NULL;
+	again = ARENA_ARRAY(a, struct remote_user, n_again);
+	calls = ARENA_ARRAY(a, struct fed_call, n_again);
+	for (size_t i = 0; i < n_again; i++)
+		again[i] = (struct remote_user){ .user = which[i]->user, .user_id = which[i]->user_id };
+	n_calls = remote_lists_prepare(e, a, again, n_again, calls);
+	if (n_calls)
+		fed_all(e->fed, a, calls, n_calls, deadline_us);
+	remote_lists_take(e, a, again, n_again, calls, at, deadline_us);
+	for (size_t i = 0; i < n_again; i++)
+		which[i]->fetched = again[i].fetched;
+	return NULL;
 }
 
 /*
@@ -418,8 +493,10 @@ static err *give_up(struct e2ee *e, struct arena *a, const struct remote_user *u
 static err *fetch_stale(struct e2ee *e, struct arena *a, int64_t *above, size_t *out_n, size_t *failed)
 {
 	struct remote_user *users;
+	const int64_t deadline_us = clock_mono_us() + FETCH_US;
 	struct fed_call *calls;
 	int64_t *nids, at;
+	size_t n_calls;
 	str *texts;
 	AUTO_TX tx = NULL;
 
@@ -431,14 +508,15 @@ static err *fetch_stale(struct e2ee *e, struct arena *a, int64_t *above, size_t 
 	TRY(store_intern_texts(e->opt.store, a, nids, *out_n, texts));
 	users = ARENA_ARRAY(a, struct remote_user, *out_n);
 	for (size_t i = 0; i < *out_n; i++)
-		users[i] = (struct remote_user){ nids[i], texts[i], false };
+		users[i] = (struct remote_user){ .user = nids[i], .user_id = texts[i] };
 	*above = nids[*out_n - 1];
 	store_read_end(&tx);
 	calls = ARENA_ARRAY(a, struct fed_call, *out_n);
-	remote_lists_prepare(e, a, users, *out_n, calls);
 	at = bus_position(e->opt.bus);
-	fed_all(e->fed, a, calls, *out_n, clock_mono_us() + FETCH_US);
-	remote_lists_take(e, a, users, *out_n, calls, at);
+	n_calls = remote_lists_prepare(e, a, users, *out_n, calls);
+	if (n_calls)
+		fed_all(e->fed, a, calls, n_calls, deadline_us);
+	remote_lists_take(e, a, users, *out_n, calls, at, deadline_us);
 	return give_up(e, a, users, *out_n, failed);
 }
 

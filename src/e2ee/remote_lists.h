@@ -22,18 +22,24 @@ enum {
 NODISCARD err *remote_list_update(struct e2ee *e, struct arena *a, str origin, const struct json *content);
 NODISCARD err *remote_signing_key_update(struct e2ee *e, struct arena *a, str origin, const struct json *content);
 
-/* Fetching these users' lists: the calls to make, and what came of them; whoever prepares takes, too. `at`:
- * bus_position before they were made. fetched: the list is here now. */
+/* Fetching these users' lists: the calls to make, at most one each (a list that somebody is fetching needs none), and
+ * what came of them; whoever prepares takes, too, which waits for the others' until the deadline (clock_mono_us). `at`:
+ * bus_position before they were made. fetched: the list is here now. _ask_again: those that others fetched in vain. */
 struct fed_call;
 struct remote_user {
 	int64_t user;
 	str user_id;
 	bool fetched;
+	/* private */
+	bool waits;
+	struct fetching *fetching;
 };
-void remote_lists_prepare(struct e2ee *e, struct arena *a, const struct remote_user *users, size_t n,
-			  struct fed_call *calls);
+NODISCARD size_t remote_lists_prepare(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
+				      struct fed_call *calls);
 void remote_lists_take(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
-		       const struct fed_call *calls, int64_t at);
+		       const struct fed_call *calls, int64_t at, int64_t deadline_us);
+NODISCARD err *remote_lists_ask_again(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
+				      int64_t deadline_us);
 
 /* A thread that fetches stale lists again. Stop: before fed is freed. */
 void remote_lists_start(struct e2ee *e);

@@ -1,6 +1,8 @@
 """Devices, keys and messages to devices between servers: asked for once, kept up, and told."""
+import concurrent.futures
 import json
 import pathlib
+import threading
 
 import pytest
 
@@ -205,3 +207,28 @@ def test_ours_are_told_and_asked_for(shared):
         peer.get(shared.hs, f"/v1/user/devices/{q('@nobody:' + shared.hs.name)}")
     assert refused.value.status == 404
     assert again
+
+
+def test_one_fetch_serves_all_who_ask(shared):
+    others = [register(shared.hs) for _ in range(4)]
+    for other in others:
+        other.join(shared.room)
+    asking = threading.Barrier(len(others) + 1)
+    held = threading.Event()
+
+    def answer(_):
+        assert held.wait(30)
+        return 200, shared.peer.devices[shared.bob]
+    shared.peer.on("GET", "/user/devices/", answer)
+    with concurrent.futures.ThreadPoolExecutor(len(others)) as pool:
+        def ask(user):
+            asking.wait()
+            return list(user.post(QUERY, {"device_keys": {shared.bob: []}, "timeout": 30000})["device_keys"][shared.bob])
+        got = [pool.submit(ask, user) for user in others]
+        asking.wait()
+        shared.peer.wait(shared.asked, "/user/devices")
+        # One who is impatient is told what there is, which is nothing.
+        assert not shared.alice.post(QUERY, {"device_keys": {shared.bob: []}, "timeout": 1}).get("device_keys")
+        held.set()
+        assert [g.result() for g in got] == [["PHONE"]] * len(others)
+    assert len(shared.asked()) == 1

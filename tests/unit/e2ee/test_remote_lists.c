@@ -475,14 +475,14 @@ static struct fed_call ask(struct world *w, struct remote_user *bob)
 	struct fed_call call;
 
 	*bob = (struct remote_user){ .user = w->bob, .user_id = S("@bob:other.org") };
-	remote_lists_prepare(w->e, w->a, bob, 1, &call);
+	assert_int_equal(remote_lists_prepare(w->e, w->a, bob, 1, &call), 1);
 	return call;
 }
 
 static void answers(struct world *w, struct remote_user *bob, struct fed_call *call, int64_t at, const char *answer)
 {
 	call->answer = js(w->a, answer);
-	remote_lists_take(w->e, w->a, bob, 1, call, at);
+	remote_lists_take(w->e, w->a, bob, 1, call, at, 0);
 	assert_true(bob->fetched);
 }
 
@@ -494,8 +494,8 @@ static void an_update_during_a_fetch_is_not_lost(struct both *b)
 	static const char new_b[] =
 		"{'user_id':'@bob:other.org','device_id':'B','stream_id':6,'prev_id':[5],'keys':" KEYS("B", "two") "}";
 	struct world w = begin(b);
-	struct remote_user bob, again;
-	struct fed_call call, other;
+	struct remote_user bob;
+	struct fed_call call;
 	int64_t at;
 
 	moves(&w, w.alice, true);
@@ -510,12 +510,14 @@ static void an_update_during_a_fetch_is_not_lost(struct both *b)
 	call = ask(&w, &bob);
 	answers(&w, &bob, &call, bus_position(w.bus), LIST("5", DEVICE("A", "one")));
 	assert_true(standing(&w).kept);
-	/* The update is put into the list, and the older answer would take it out again. Two ask at once. */
+	/* The update is put into the list, and the older answer would take it out again. */
 	call = ask(&w, &bob);
-	other = ask(&w, &again);
 	good(update(&w, new_b));
-	answers(&w, &again, &other, bus_position(w.bus), LIST("6", DEVICE("A", "one") "," DEVICE("B", "two")));
+	answers(&w, &bob, &call, bus_position(w.bus), LIST("6", DEVICE("A", "one") "," DEVICE("B", "two")));
 	assert_true(standing(&w).kept);
+	call = ask(&w, &bob);
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'B','stream_id':6,'prev_id':[5],'keys':" KEYS(
+				"B", "two") "}"));
 	assert_true(has(devices(&w), "\"two\""));
 	answers(&w, &bob, &call, bus_position(w.bus), LIST("5", DEVICE("A", "one")));
 	assert_false(standing(&w).kept);
@@ -530,6 +532,55 @@ static void an_update_during_a_fetch_is_not_lost(struct both *b)
 	end(&w);
 }
 BOTH(an_update_during_a_fetch_is_not_lost)
+
+struct waiting {
+	struct world *w;
+	struct remote_user bob;
+};
+
+static void wait_for_it(void *arg)
+{
+	struct waiting *v = arg;
+	AUTO_ARENA a = arena_new();
+
+	remote_lists_take(v->w->e, a, &v->bob, 1, NULL, 0, INT64_MAX);
+}
+
+static void who_asks_while_a_list_is_fetched_waits_for_it(struct both *b)
+{
+	struct world w = begin(b);
+	struct waiting other = { &w, { .user = w.bob, .user_id = S("@bob:other.org") } };
+	struct remote_user bob, late;
+	struct thread *thread;
+	struct fed_call call;
+
+	moves(&w, w.alice, true);
+	moves(&w, w.bob, true);
+	call = ask(&w, &bob);
+	assert_int_equal(remote_lists_prepare(w.e, w.a, &other.bob, 1, NULL), 0);
+	late = (struct remote_user){ .user = w.bob, .user_id = S("@bob:other.org") };
+	assert_int_equal(remote_lists_prepare(w.e, w.a, &late, 1, NULL), 0);
+	remote_lists_take(w.e, w.a, &late, 1, NULL, 0, 0);
+	assert_false(late.fetched); /* its time was over */
+	thread = thread_start("waits", wait_for_it, &other);
+	answers(&w, &bob, &call, bus_position(w.bus), LIST("5", DEVICE("A", "one")));
+	thread_join(&thread);
+	assert_true(other.bob.fetched);
+	/* It is here, and good: nobody is asked again. */
+	good(remote_lists_ask_again(w.e, w.a, &other.bob, 1, 0));
+	assert_true(other.bob.fetched);
+	/* What came to nothing for one came to nothing for the other, who may ask then. */
+	call = ask(&w, &bob);
+	assert_int_equal(remote_lists_prepare(w.e, w.a, &other.bob, 1, NULL), 0);
+	call.error = err_new(w.a, ERR_CONNECTION_FAILED, "no");
+	remote_lists_take(w.e, w.a, &bob, 1, &call, 0, 0);
+	remote_lists_take(w.e, w.a, &other.bob, 1, NULL, 0, 0);
+	assert_false(bob.fetched || other.bob.fetched);
+	call = ask(&w, &other.bob);
+	answers(&w, &other.bob, &call, bus_position(w.bus), LIST("5", DEVICE("A", "one")));
+	end(&w);
+}
+BOTH(who_asks_while_a_list_is_fetched_waits_for_it)
 
 /* A server whose database is an older one counts anew, and one that wants its list fetched gives each update one number
  * and no other before it. Updates that are no repetitions were once left out, for their numbers were known. */
@@ -883,14 +934,14 @@ static void names_of_strangers_are_not_kept_for_nothing(struct both *b)
 }
 BOTH(names_of_strangers_are_not_kept_for_nothing)
 
-TEST_MAIN(BOTH_TESTS(an_update_during_a_fetch_is_not_lost), BOTH_TESTS(whoever_counts_anew_is_asked_for_the_list),
-	  BOTH_TESTS(the_first_update_of_all_is_taken), BOTH_TESTS(a_list_that_was_never_here_is_not_an_old_one),
-	  BOTH_TESTS(updates_do_not_make_a_list_endless), BOTH_TESTS(names_of_strangers_are_not_kept_for_nothing),
-	  BOTH_TESTS(a_list_is_good_while_a_room_is_shared), BOTH_TESTS(updates_that_follow_are_taken),
-	  BOTH_TESTS(a_gap_makes_the_list_stale), BOTH_TESTS(nothing_is_believed_of_others),
-	  BOTH_TESTS(who_shares_no_room_is_nobodys_news), BOTH_TESTS(a_list_that_was_never_here_is_wanted_once),
-	  BOTH_TESTS(which_list_is_news), BOTH_TESTS(identity_keys_come_with_updates),
-	  BOTH_TESTS(an_identity_key_alone_leaves_the_other),
+TEST_MAIN(BOTH_TESTS(who_asks_while_a_list_is_fetched_waits_for_it), BOTH_TESTS(an_update_during_a_fetch_is_not_lost),
+	  BOTH_TESTS(whoever_counts_anew_is_asked_for_the_list), BOTH_TESTS(the_first_update_of_all_is_taken),
+	  BOTH_TESTS(a_list_that_was_never_here_is_not_an_old_one), BOTH_TESTS(updates_do_not_make_a_list_endless),
+	  BOTH_TESTS(names_of_strangers_are_not_kept_for_nothing), BOTH_TESTS(a_list_is_good_while_a_room_is_shared),
+	  BOTH_TESTS(updates_that_follow_are_taken), BOTH_TESTS(a_gap_makes_the_list_stale),
+	  BOTH_TESTS(nothing_is_believed_of_others), BOTH_TESTS(who_shares_no_room_is_nobodys_news),
+	  BOTH_TESTS(a_list_that_was_never_here_is_wanted_once), BOTH_TESTS(which_list_is_news),
+	  BOTH_TESTS(identity_keys_come_with_updates), BOTH_TESTS(an_identity_key_alone_leaves_the_other),
 	  BOTH_TESTS(a_self_signing_key_of_nobody_known_has_the_list_fetched),
 	  BOTH_TESTS(others_hear_of_each_device_once), BOTH_TESTS(a_restart_tells_what_is_left_and_nothing_twice),
 	  BOTH_TESTS(who_comes_into_a_room_is_told_of), BOTH_TESTS(a_list_for_many_servers_is_told_in_pieces),
