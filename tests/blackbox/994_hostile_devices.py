@@ -145,3 +145,48 @@ def test_what_is_no_one_time_key_is_not_given(scene):
     asked = {d: "signed_curve25519" for d in [*devices, *beside, *odd]}
     got = scene.alice.post("/keys/claim", {"one_time_keys": {user: asked}})
     assert got["one_time_keys"] == {user: {d: {"signed_curve25519:GOOD": CLAIM} for d in beside}} and got["failures"] == {}
+
+
+#
+# Lists that are kept: of who shares a room
+#
+def a_list(user, **other):
+    good = {"user_id": user, "stream_id": 5, "devices": [{"device_id": "GOOD", "keys": keys_of(user, "GOOD")}]}
+    return {k: v for k, v in {**good, **other}.items() if v is not LACKING}
+
+
+NO_LISTS = {
+    "nothing": lambda u: {}, "a list": lambda u: [], "another user": lambda u: a_list(u, user_id="@other:elsewhere.test"), "no user": lambda u: a_list(u, user_id=LACKING),
+    "no number": lambda u: a_list(u, stream_id=LACKING), "a number in a text": lambda u: a_list(u, stream_id="5"), "a number below 0": lambda u: a_list(u, stream_id=-1),
+    "a huge number": lambda u: a_list(u, stream_id=10**30), "half a number": lambda u: a_list(u, stream_id=5.5), "no devices": lambda u: a_list(u, devices=LACKING),
+    "devices by id": lambda u: a_list(u, devices={"GOOD": keys_of(u, "GOOD")}), "10 MB": lambda u: a_list(u, more="x" * 10_000_000),
+}
+
+
+def test_what_is_no_list_of_devices_is_none_and_a_good_one_is_asked_for(scene):
+    room = scene.alice.create_room(preset="public_chat")
+    for what, made in NO_LISTS.items():
+        user = scene.peer.user()
+        scene.peer.join(scene.hs, room, user)
+        drop = scene.peer.on("GET", f"/user/devices/{q(user)}", lambda r: (200, made(user)))
+        got = scene.query(user)
+        assert not got["device_keys"].get(user) and list(got["failures"]) == [scene.peer.name], what
+        drop()
+        scene.peer.devices[user] = a_list(user)
+        assert list(scene.query(user)["device_keys"][user]) == ["GOOD"], what
+
+
+def test_of_a_list_what_is_good_is_kept(scene):
+    room, user = scene.alice.create_room(preset="public_chat"), scene.peer.user()
+    scene.peer.join(scene.hs, room, user)
+    bad = [{"device_id": "BAD", "keys": keys_of(user, "BAD", **other)} for other in DEVICES.values()]
+    odd = [None, [], "x", {}, {"device_id": 5}, {"device_id": ""}, {"device_id": "E" * 600, "keys": keys_of(user, "E" * 600)}, {"device_id": "NONE"}]
+    twice = [{"device_id": "TWICE", "keys": keys_of(user, "TWICE"), "device_display_name": name} for name in ("first", "last")]
+    many = [{"device_id": f"D{i}", "keys": keys_of(user, f"D{i}"), "device_display_name": "x" * 1100} for i in range(1500)]
+    scene.peer.devices[user] = a_list(user, devices=[*odd, *bad, *twice, *many], master_key=identity_of("@other:elsewhere.test", "master"),
+                                      self_signing_key=identity_of(user, "self_signing", keys={}))
+    got = scene.query(user)
+    devices = got["device_keys"][user]
+    assert len(devices) == 1000 and devices["TWICE"]["unsigned"] == {"device_display_name": "first"} and devices["D7"]["unsigned"] == {}
+    assert "BAD" not in devices and user not in got["master_keys"] and user not in got["self_signing_keys"]
+    assert scene.query(user) == got and len([r for r in scene.peer.requests if "/user/devices/" in r.path]) == 1
