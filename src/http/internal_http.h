@@ -40,27 +40,27 @@ void rates_done(struct rates *t);
 int64_t rates_take(struct rates *t, enum rate_class class, str key, int64_t now_us);
 void rates_give_back(struct rates *t, enum rate_class class, str key);
 
-/* origins.c ------------------------------------------------------------------------------------------------------ */
-struct origins {
+/* shares.c ------------------------------------------------------------------------------------------------------- */
+struct shares {
 	struct lock lock;
 	struct map by_name;
 	unsigned most_running, most_waiting;
 };
-void origins_init(struct origins *o, unsigned running, unsigned waiting);
-void origins_done(struct origins *o);
-/* On the worker, authenticated: a place among the origin's requests; or r->wait_wanted; or ERR_LIMIT_EXCEEDED. */
-NODISCARD err *origins_enter(struct req_internal *r);
-/* wait_wanted, after its run: true: it waits, and may be running again already. False: there is a place now. */
-bool origins_wait(struct req_internal *r);
+void shares_init(struct shares *s, unsigned running, unsigned waiting);
+void shares_done(struct shares *s);
+/* On the worker, authenticated: a place among the requests of that name; or r->wanted_share; or ERR_LIMIT_EXCEEDED. */
+NODISCARD err *shares_enter(struct shares *s, struct req_internal *r, str name);
+/* wanted_share, after its run: true: it waits, and may be running again already. False: there is a place now. */
+bool shares_wait(struct req_internal *r);
 /* Gives its place to the next. Fine for one that has none. */
-void origins_leave(struct req_internal *r);
+void shares_leave(struct req_internal *r);
 
 /* metrics.c ------------------------------------------------------------------------------------------------------ */
 void metrics_request(struct req_internal *r); /* when its answer is ready */
 void metrics_costs(struct req_internal *r);   /* what jobs cost after that */
 struct http_metrics {
 	struct metric *connections, *parked, *refused_connections, *unrouted, *hung_up, *timed_out, *refused_requests,
-		*behind_origin;
+		*behind_share;
 };
 const struct http_metrics *metrics_http(void);
 
@@ -78,7 +78,7 @@ struct http {
 	struct lane_pool lanes[LANES];
 	struct watch watch;
 	struct rates rates;
-	struct origins origins;
+	struct shares servers, askers; /* of the lane for servers; of the lane where others are waited for */
 	struct gzip gzip;
 	struct listener *listeners[32];
 	_Atomic size_t n_listeners;

@@ -62,9 +62,9 @@ struct req_internal {
 	enum park_cause park_cause;
 	struct bus_waiter waiter;
 	/* req_keep */
-	char *origin_name;     /* AUTH_SERVER: once it is known whose it is */
-	struct origin *origin; /* the place it has among that server's */
-	bool wait_wanted;      /* for one */
+	char *origin_name;          /* AUTH_SERVER: once it is known whose it is */
+	struct share *share;        /* the place it has among its server's, or its user's */
+	struct share *wanted_share; /* there is none now: it will wait */
 	void *kept;
 	void (*drop_kept)(void *thing);
 	/* cost of all runs */

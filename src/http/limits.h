@@ -41,6 +41,8 @@ enum {
 	HTTP_QUEUE_REMOTE = 1024,
 	HTTP_ORIGIN_RUNNING = 8,  /* of one server's requests at work; */
 	HTTP_ORIGIN_WAITING = 50, /* and so many of it wait for that */
+	HTTP_ASKER_PART = 4,      /* of LANE_REMOTE's workers, one user has a fourth; */
+	HTTP_ASKER_WAITING = 500, /* and so many of their requests wait: a page of pictures from elsewhere */
 	/* A loop more for each so many connections: resuming one costs a look at all suspended ones of the loop. */
 	HTTP_LOOP_SHARE = 2000,
 	HTTP_MAX_LOOPS = 128,

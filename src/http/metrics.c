@@ -122,8 +122,8 @@ static void make_http_metrics(void)
 		.hung_up = metric_counter("hearth_http_hung_up_total", "Parked requests whose client went away", ""),
 		.timed_out = metric_counter("hearth_http_timed_out_total",
 					    "Connections closed amid a request or an answer that took too long", ""),
-		.behind_origin = metric_gauge("hearth_http_behind_origin",
-					      "Requests of servers that have as many at work as they may", ""),
+		.behind_share = metric_gauge("hearth_http_behind_share",
+					     "Requests of servers and users that have as many at work as they may", ""),
 		.refused_requests = metric_counter("hearth_http_refused_requests_total",
 						   "Requests refused because their lane's queue was full", ""),
 	};

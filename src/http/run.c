@@ -111,13 +111,24 @@ static err *admit(struct req_internal *r)
 	return take_allowance(r);
 }
 
+/* Who can make workers wait has a share of them. */
+static err *enter(struct req_internal *r)
+{
+	const struct req *rq = &r->rq;
+
+	if (rq->route->auth == AUTH_SERVER)
+		return shares_enter(&r->h->servers, r, rq->origin);
+	if (r->lane == LANE_REMOTE)
+		return shares_enter(&r->h->askers, r, rq->user_id.n > 0 ? rq->user_id : rq->address);
+	return NULL;
+}
+
 /* JOB_RUN. */
 static err *run_handler(struct req_internal *r)
 {
 	TRY(admit(r));
-	if (r->rq.route->auth == AUTH_SERVER)
-		TRY(origins_enter(r));
-	if (r->wait_wanted)
+	TRY(enter(r));
+	if (r->wanted_share)
 		return NULL;
 	if (r->rq.route->sink) {
 		if (!r->upload.begun)
@@ -157,7 +168,7 @@ static void run_once(struct req_internal *r, struct arena *a, err *(*step)(struc
 	}
 	if (r->replied)
 		reply_finish(r);
-	if (!r->park_wanted && !r->move_wanted && !r->wait_wanted && (e || r->replied))
+	if (!r->park_wanted && !r->move_wanted && !r->wanted_share && (e || r->replied))
 		upload_drop(r);
 	add_costs(r, before);
 }
@@ -231,21 +242,21 @@ static bool run_whole(struct req_internal *r, struct arena *a)
 		run_once(r, a, run_handler);
 		if (r->move_wanted && move(r, a))
 			return false;
-		if (r->wait_wanted) {
+		if (r->wanted_share) {
 			arena_reset(a);
 			r->rq.arena = NULL;
-			if (origins_wait(r))
+			if (shares_wait(r))
 				return false;
 			continue;
 		}
 		if (!r->park_wanted)
 			break;
 		assert(!r->expired);
-		origins_leave(r);
+		shares_leave(r);
 		if (park(r, a, &hasty))
 			return false;
 	}
-	origins_leave(r);
+	shares_leave(r);
 	metrics_request(r);
 	return true;
 }
@@ -333,7 +344,7 @@ void run_never(struct req_internal *r)
 		r->stream.failed = true;
 	} else {
 		park_left(r);
-		origins_leave(r);
+		shares_leave(r);
 		r->must_close = true;
 		run_refusal(r, (struct refusal){ ERR_BUSY, 0, true, "The server is stopping" });
 	}

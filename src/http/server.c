@@ -138,7 +138,8 @@ err *http_start(struct arena *a, const struct http_options *opt, struct http **o
 	cond_init(&h->ended);
 	h->router = router_new(opt->tables);
 	rates_init(&h->rates, opt->rates);
-	origins_init(&h->origins, h->opt.origin_running, h->opt.origin_waiting);
+	shares_init(&h->servers, h->opt.origin_running, h->opt.origin_waiting);
+	shares_init(&h->askers, MAX(h->opt.workers[LANE_REMOTE] / HTTP_ASKER_PART, 1), HTTP_ASKER_WAITING);
 	gzip_init(&h->gzip);
 	for (size_t i = 0; i < LANES; i++)
 		lane_init(&h->lanes[i], h, names[i], h->opt.workers[i], h->opt.queue_limit[i]);
@@ -261,7 +262,8 @@ static void free_all(struct http *h)
 	}
 	router_free(&h->router);
 	rates_done(&h->rates);
-	origins_done(&h->origins);
+	shares_done(&h->servers);
+	shares_done(&h->askers);
 	gzip_done(&h->gzip);
 	cond_done(&h->ended);
 	lock_done(&h->lock);

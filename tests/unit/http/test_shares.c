@@ -1,4 +1,5 @@
-/* One server's requests: so many at work, some that wait, and the others refused; other servers do not notice. */
+/* Requests of one server, or of one user who has others waited for: so many at work, some that wait, and the others
+ * refused; nobody else notices. */
 #include "fixture.h"
 
 #include <poll.h>
@@ -25,10 +26,21 @@ static err *get_parked(struct req *rq)
 	return req_park(rq, 1, k.seq, rq->arrived_us + 60000000);
 }
 
+/* Has others waited for. */
+static err *get_moved(struct req *rq)
+{
+	if (req_lane(rq) != LANE_REMOTE)
+		return req_move(rq, LANE_REMOTE);
+	return get_gate(rq);
+}
+
 static const struct route routes[] = {
 	{ "GET", FED("gate"), get_gate, AUTH_SERVER, RATE_NONE, LANE_FEDERATION },
 	{ "GET", FED("origin"), get_origin, AUTH_SERVER, RATE_NONE, LANE_FEDERATION },
 	{ "GET", FED("parked"), get_parked, AUTH_SERVER, RATE_NONE, LANE_FEDERATION },
+	{ "GET", "/_matrix/client/v3/gate", get_gate, AUTH_USER, RATE_NONE, LANE_REMOTE },
+	{ "GET", "/_matrix/client/v3/moved", get_moved, AUTH_USER, RATE_NONE, LANE_FAST },
+	{ "GET", "/_matrix/client/v3/anybody", get_moved, AUTH_NONE, RATE_NONE, LANE_FAST },
 	{ 0 },
 };
 static const struct route *const tables[] = { routes, NULL };
@@ -69,7 +81,7 @@ static void expect_good(int fd)
 
 static void await_waiting(int64_t n)
 {
-	while (metric_value(metrics_http()->behind_origin) != n)
+	while (metric_value(metrics_http()->behind_share) != n)
 		look_again();
 }
 
@@ -168,11 +180,42 @@ static void stopping_answers_those_who_wait(void **state)
 	world_done();
 }
 
+/* A fourth of those who wait for other servers, whichever way the requests came there. */
+static void one_user_has_a_share_of_those_who_wait(void **state)
+{
+	static const char *const asks[] = { GET("/_matrix/client/v3/gate?access_token=good-a"),
+					    GET("/_matrix/client/v3/moved?access_token=good-a") };
+	const int n = 6;
+	struct http *h;
+	int fds[8];
+
+	(void)state;
+	world_init();
+	h = start_server((struct http_options){ .tables = tables, .workers = { [LANE_REMOTE] = 8 } },
+			 (struct http_listener){ .client = true });
+	for (int i = 0; i < n; i++) {
+		fds[i] = begin(h, asks[i % 2]);
+		await_inside(MIN(i + 1, 2));
+		await_waiting(MAX(i - 1, 0));
+	}
+	fds[n] = begin(h, GET("/_matrix/client/v3/moved?access_token=good-b"));
+	await_inside(3);
+	fds[n + 1] = begin(h, GET("/_matrix/client/v3/anybody"));
+	await_inside(4);
+	await_waiting(4);
+	open_gate(8);
+	for (int i = 0; i < 8; i++)
+		expect_good(fds[i]);
+	await_waiting(0);
+	stop(h);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(one_server_has_its_share),
 	cmocka_unit_test(places_go_from_one_to_the_next),
 	cmocka_unit_test(who_parks_gives_its_place_back),
 	cmocka_unit_test(stopping_answers_those_who_wait),
+	cmocka_unit_test(one_user_has_a_share_of_those_who_wait),
 };
 
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
