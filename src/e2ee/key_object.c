@@ -58,16 +58,11 @@ static bool all_strings(const struct json *array)
 	return true;
 }
 
-/* "The names of the properties should be in the format <algorithm>:<device_id>." Clients exist that write something
- * else for the device, and other servers take it; who reads a key looks for it under the device's id. */
 static bool are_public_keys(const struct json *keys)
 {
-	JSON_EACH (keys, m) {
-		const size_t colon = str_find(m->key, ':');
-
-		if (m->value->kind != JSON_STR || colon == 0 || colon == m->key.n)
+	JSON_EACH (keys, m)
+		if (m->value->kind != JSON_STR)
 			return false;
-	}
 	return true;
 }
 

@@ -17,12 +17,27 @@
 /*
  * Reading
  */
+/* "The names of the properties should be in the format <algorithm>:<device_id>." Clients exist that write something
+ * else for the device. Other servers pass on names of any form; who reads a key looks for it under the device's id. */
+static bool are_named(const struct json *keys)
+{
+	JSON_EACH (keys, m) {
+		const size_t colon = str_find(m->key, ':');
+
+		if (colon == 0 || colon == m->key.n)
+			return false;
+	}
+	return true;
+}
+
 static err *read_device_keys(struct arena *a, const struct json *json, struct key_upload *u)
 {
 	struct key_object *k = ARENA_NEW(a, struct key_object);
 
 	/* "Must match the user ID used when logging in." "Must match the device ID used when logging in." */
 	TRY(key_device_read(a, json, u->user_id, u->device_id, k));
+	if (!are_named(json_get_object(json, S("keys"))))
+		return err_new(a, ERR_BAD_JSON, "device_keys: keys must be named <algorithm>:<device_id>");
 	if (!json_get_object(json, S("signatures")))
 		return err_new(a, ERR_BAD_JSON, "device_keys: signatures is missing");
 	u->device_keys = k;

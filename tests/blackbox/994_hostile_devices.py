@@ -26,7 +26,6 @@ DEVICES = {
     "no keys": {"keys": LACKING},
     "keys in a list": {"keys": ["one"]},
     "keys that are no texts": {"keys": {"ed25519:BAD": 5}},
-    "keys without an algorithm": {"keys": {"BAD": "one"}},
     "no algorithms": {"algorithms": LACKING},
     "algorithms in a text": {"algorithms": "m.olm"},
     "algorithms that are no texts": {"algorithms": [1]},
