@@ -199,7 +199,8 @@ err *remote_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker
 	struct absent_user *sharing = ARENA_ARRAY(a, struct absent_user, answer->n_absent);
 	struct absent_user *strangers = ARENA_ARRAY(a, struct absent_user, answer->n_absent);
 	const int64_t at = bus_position(e->opt.bus);
-	size_t n_sharing = 0, n_strangers = 0, n_calls, here = 0;
+	size_t n_sharing = 0, n_strangers = 0, here = 0;
+	struct remote_lists_asking asked;
 	struct remote_user *lists;
 	struct fed_call *calls;
 	struct asking k;
@@ -215,12 +216,12 @@ err *remote_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker
 		lists[i] = (struct remote_user){ .user = sharing[i].user, .user_id = sharing[i].user_id };
 	calls = ARENA_ARRAY(a, struct fed_call, k.list.n + n_sharing);
 	prepare(&k, "/_matrix/federation/v1/user/keys/query", "device_keys", calls);
-	n_calls = k.list.n + remote_lists_prepare(e, a, lists, n_sharing, calls + k.list.n);
-	if (n_calls)
-		fed_all(e->fed, a, calls, n_calls, deadline_us);
+	asked = (struct remote_lists_asking){ lists, n_sharing, calls + k.list.n, 0, calls, k.list.n, at };
+	asked.n_calls = remote_lists_prepare(e, a, lists, n_sharing, asked.calls);
+	remote_lists_ask(e, a, &asked, deadline_us);
 	note_failures(&k, calls);
 	add_strangers(&k, calls, strangers, n_strangers, answer);
-	remote_lists_take(e, a, lists, n_sharing, calls + k.list.n, at, deadline_us);
+	remote_lists_take(e, a, lists, n_sharing, asked.calls, at, deadline_us);
 	TRY(remote_lists_ask_again(e, a, lists, n_sharing, deadline_us));
 	for (size_t i = 0; i < n_sharing; i++) {
 		if (!lists[i].fetched)

@@ -18,7 +18,8 @@
  * is overwritten by it: such a list is written as a stale one, and fetched again.
  *
  * A list is fetched once at a time: whoever else wants it waits for that, and asks again where it came to nothing, or
- * was no longer good for them (the user left and came back while it was under way).
+ * was no longer good for them (the user left and came back while it was under way). Each is taken as soon as it has
+ * come: a server that answers slowly, or never, keeps nobody from the lists that are asked for beside its own.
  */
 #include "e2ee/remote_lists.h"
 
@@ -366,6 +367,19 @@ static err *keep(struct e2ee *e, struct arena *a, const struct remote_user *user
 	return store_wait(a, ticket);
 }
 
+static void take_list(struct e2ee *e, struct arena *a, struct remote_user *u, const struct fed_call *call, int64_t at)
+{
+	const err *why = call->error;
+
+	if (!why)
+		why = keep(e, a, u, call->answer, at);
+	u->fetched = why == NULL;
+	fetching_end(e, u);
+	if (why)
+		log_info(e->opt.log, "a list of devices could not be fetched", F("user_id", u->user_id),
+			 F("error", why->msg));
+}
+
 /* Many answers are in memory at once: then each may be less long. */
 static size_t most_bytes(size_t n)
 {
@@ -393,23 +407,40 @@ size_t remote_lists_prepare(struct e2ee *e, struct arena *a, struct remote_user 
 	return n_calls;
 }
 
+/* The list that this call is for; another call is none of these. */
+static void take_ended(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
+		       const struct fed_call *calls, const struct fed_call *ended, int64_t at)
+{
+	for (size_t i = 0, c = 0; i < n; i++)
+		if (!users[i].waits && &calls[c++] == ended)
+			take_list(e, a, &users[i], ended, at);
+}
+
+void remote_lists_ask(struct e2ee *e, struct arena *a, const struct remote_lists_asking *k, int64_t deadline_us)
+{
+	struct fed_batch *batch;
+
+	if (k->n_calls + k->n_others == 0)
+		return;
+	batch = fed_batch_new(e->fed);
+	for (size_t i = 0; i < k->n_others; i++)
+		fed_batch_start(batch, a, &k->others[i], deadline_us);
+	for (size_t i = 0; i < k->n_calls; i++)
+		fed_batch_start(batch, a, &k->calls[i], deadline_us);
+	for (size_t i = 0; i < k->n_calls + k->n_others; i++)
+		take_ended(e, a, k->users, k->n, k->calls, fed_batch_next(batch, INT64_MAX), k->at);
+	fed_batch_free(&batch);
+}
+
 void remote_lists_take(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
 		       const struct fed_call *calls, int64_t at, int64_t deadline_us)
 {
 	for (size_t i = 0, c = 0; i < n; i++) {
-		const err *why;
-
 		if (users[i].waits)
 			continue;
-		why = calls[c].error;
-		if (!why)
-			why = keep(e, a, &users[i], calls[c].answer, at);
+		if (users[i].fetching)
+			take_list(e, a, &users[i], &calls[c], at);
 		c++;
-		users[i].fetched = why == NULL;
-		fetching_end(e, &users[i]);
-		if (why)
-			log_info(e->opt.log, "a list of devices could not be fetched", F("user_id", users[i].user_id),
-				 F("error", why->msg));
 	}
 	/* Only now: who waits for these may have others that are waited for here. */
 	for (size_t i = 0; i < n; i++)
@@ -452,8 +483,8 @@ err *remote_lists_ask_again(struct e2ee *e, struct arena *a, struct remote_user 
 	for (size_t i = 0; i < n_again; i++)
 		again[i] = (struct remote_user){ .user = which[i]->user, .user_id = which[i]->user_id };
 	n_calls = remote_lists_prepare(e, a, again, n_again, calls);
-	if (n_calls)
-		fed_all(e->fed, a, calls, n_calls, deadline_us);
+	remote_lists_ask(e, a, &(struct remote_lists_asking){ again, n_again, calls, n_calls, NULL, 0, at },
+			 deadline_us);
 	remote_lists_take(e, a, again, n_again, calls, at, deadline_us);
 	for (size_t i = 0; i < n_again; i++)
 		which[i]->fetched = again[i].fetched;
@@ -514,8 +545,8 @@ static err *fetch_stale(struct e2ee *e, struct arena *a, int64_t *above, size_t 
 	calls = ARENA_ARRAY(a, struct fed_call, *out_n);
 	at = bus_position(e->opt.bus);
 	n_calls = remote_lists_prepare(e, a, users, *out_n, calls);
-	if (n_calls)
-		fed_all(e->fed, a, calls, n_calls, deadline_us);
+	remote_lists_ask(e, a, &(struct remote_lists_asking){ users, *out_n, calls, n_calls, NULL, 0, at },
+			 deadline_us);
 	remote_lists_take(e, a, users, *out_n, calls, at, deadline_us);
 	return give_up(e, a, users, *out_n, failed);
 }

@@ -22,9 +22,10 @@ enum {
 NODISCARD err *remote_list_update(struct e2ee *e, struct arena *a, str origin, const struct json *content);
 NODISCARD err *remote_signing_key_update(struct e2ee *e, struct arena *a, str origin, const struct json *content);
 
-/* Fetching these users' lists: the calls to make, at most one each (a list that somebody is fetching needs none), and
- * what came of them; whoever prepares takes, too, which waits for the others' until the deadline (clock_mono_us). `at`:
- * bus_position before they were made. fetched: the list is here now. _ask_again: those that others fetched in vain. */
+/* Fetching these users' lists: the calls to make, at most one each (a list that somebody is fetching needs none);
+ * making them, which takes each list as it comes; and what came of them. Whoever prepares takes, too, which waits for
+ * the others' until the deadline (clock_mono_us). `at`: bus_position before they were made. fetched: the list is here
+ * now. _ask_again: those that others fetched in vain. */
 struct fed_call;
 struct remote_user {
 	int64_t user;
@@ -36,6 +37,16 @@ struct remote_user {
 };
 NODISCARD size_t remote_lists_prepare(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
 				      struct fed_call *calls);
+struct remote_lists_asking {
+	struct remote_user *users;
+	size_t n;
+	struct fed_call *calls; /* of remote_lists_prepare */
+	size_t n_calls;
+	struct fed_call *others; /* made at the same time */
+	size_t n_others;
+	int64_t at;
+};
+void remote_lists_ask(struct e2ee *e, struct arena *a, const struct remote_lists_asking *k, int64_t deadline_us);
 void remote_lists_take(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
 		       const struct fed_call *calls, int64_t at, int64_t deadline_us);
 NODISCARD err *remote_lists_ask_again(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,

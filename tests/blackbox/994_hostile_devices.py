@@ -1,10 +1,12 @@
 """What a hostile server answers when it is asked for its users' devices and keys. Whatever it is: what is shown of it has the form that
 clients are promised (client.py holds every answer against the schemas), is those users' own, and what is good beside it is not lost."""
 import json
+import threading
 
 import pytest
 
 from client import q, register
+from fed.peer import Peer
 
 KEY = "nqOvzeuGWT/sRx3h7+MHoInYj3Uk2LD/unI9kDYcHwk"
 CLAIM = {"key": "zKbLg+NrIjpnagy+pIY6uPL4ZwEG2v+8F9lmgsnlZzs", "signatures": {}}
@@ -189,3 +191,110 @@ def test_of_a_list_what_is_good_is_kept(scene):
     assert len(devices) == 1000 and devices["TWICE"]["unsigned"] == {"device_display_name": "first"} and devices["D7"]["unsigned"] == {}
     assert "BAD" not in devices and user not in got["master_keys"] and user not in got["self_signing_keys"]
     assert scene.query(user) == got and len([r for r in scene.peer.requests if "/user/devices/" in r.path]) == 1
+
+
+#
+# Answers that come a byte at a time and do not end
+#
+class Trickle:
+    """What it answers does not end before the test does, or lets it go: the one who asked hears then that it broke off."""
+
+    def __init__(self):
+        self.over = threading.Event()
+
+    def __call__(self, request):
+        def pieces():
+            while not self.over.wait(0.1):
+                yield b" "
+            raise ConnectionAbortedError
+        return 200, pieces()
+
+
+@pytest.fixture
+def good():
+    p = Peer()
+    yield p
+    p.close()
+    assert not p.faults, p.faults
+
+
+@pytest.fixture
+def slow(scene):
+    trickle = Trickle()
+    for method, path in (("GET", "/user/devices/"), ("POST", "/user/keys/query"), ("POST", "/user/keys/claim")):
+        scene.peer.on(method, path, trickle)
+    yield trickle
+    trickle.over.set()
+
+
+class Asking(threading.Thread):
+    """A request that waits for the slow one."""
+
+    def __init__(self, ask):
+        super().__init__(daemon=True)
+        self.ask, self.got = ask, None
+        self.start()
+
+    def run(self):
+        self.got = self.ask()
+
+
+def asked(peer, path):
+    return len([r for r in peer.requests if path in r.path])
+
+
+def test_a_list_that_trickles_holds_up_none_that_are_fetched_beside_it(scene, slow, good):
+    room, bob = scene.alice.create_room(preset="public_chat"), register(scene.hs)
+    bob.join(room)
+    theirs, fine = scene.peer.user(), good.user()
+    scene.peer.join(scene.hs, room, theirs)
+    good.join(scene.hs, room, fine)
+    good.devices[fine] = a_list(fine)
+    both = {"device_keys": {theirs: [], fine: []}, "timeout": 60000}
+    waiting = [Asking(lambda: scene.alice.post("/keys/query", both)) for _ in range(6)]
+    scene.peer.wait_request("GET", "/user/devices/")
+    good.wait_request("GET", "/user/devices/")
+    # It was asked for by who still waits for the other, and is here all the same.
+    got = bob.post("/keys/query", {"device_keys": {fine: []}, "timeout": 10000})
+    assert list(got["device_keys"][fine]) == ["GOOD"] and got["failures"] == {}
+    assert all(w.got is None for w in waiting)
+    slow.over.set()
+    for w in waiting:
+        w.join()
+        assert list(w.got["device_keys"][fine]) == ["GOOD"] and list(w.got["failures"]) == [scene.peer.name]
+    assert asked(good, "/user/devices/") == 1
+
+
+def test_keys_that_trickle_hold_up_who_asked_for_them_alone(scene, slow, good):
+    bob, theirs, fine = register(scene.hs), scene.peer.user(), good.user()
+    good.on("POST", "/user/keys/query", lambda r: (200, {"device_keys": {fine: {"GOOD": keys_of(fine, "GOOD")}}}))
+    good.on("POST", "/user/keys/claim", lambda r: (200, {"one_time_keys": {fine: {"GOOD": {"signed_curve25519:A": CLAIM}}}}))
+    claim = {u: {"GOOD": "signed_curve25519"} for u in (theirs, fine)}
+    waiting = [Asking(lambda: scene.alice.post("/keys/query", {"device_keys": {theirs: [], fine: []}, "timeout": 60000})),
+               Asking(lambda: scene.alice.post("/keys/claim", {"one_time_keys": claim, "timeout": 60000}))]
+    scene.peer.wait_request("POST", "/user/keys/query")
+    scene.peer.wait_request("POST", "/user/keys/claim")
+    assert list(bob.post("/keys/query", {"device_keys": {fine: []}, "timeout": 10000})["device_keys"][fine]) == ["GOOD"]
+    assert fine in bob.post("/keys/claim", {"one_time_keys": {fine: claim[fine]}, "timeout": 10000})["one_time_keys"]
+    assert all(w.got is None for w in waiting)
+    slow.over.set()
+    for w in waiting:
+        w.join()
+        assert list(w.got["failures"]) == [scene.peer.name]
+    assert list(waiting[0].got["device_keys"][fine]) == ["GOOD"] and fine in waiting[1].got["one_time_keys"]
+
+
+def test_a_list_that_trickles_when_it_is_fetched_again_holds_up_none(scene, slow, good):
+    room = scene.alice.create_room(preset="public_chat")
+    for peer in (scene.peer, good):
+        peer.news = peer.user()
+        peer.join(scene.hs, room, peer.news)
+        peer.devices[peer.news] = a_list(peer.news)
+    scene.query(good.news)
+    update = {"device_id": "NEW", "stream_id": 9, "prev_id": [8]}
+    scene.peer.edu(scene.hs, "m.device_list_update", {"user_id": scene.peer.news, **update})
+    scene.peer.wait_request("GET", "/user/devices/")
+    good.devices[good.news] = a_list(good.news, stream_id=9, devices=[{"device_id": "NEW", "keys": keys_of(good.news, "NEW")}])
+    good.edu(scene.hs, "m.device_list_update", {"user_id": good.news, **update})
+    assert list(scene.query(good.news)["device_keys"][good.news]) == ["NEW"]
+    assert asked(good, "/user/devices/") == 2
