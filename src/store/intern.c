@@ -14,47 +14,31 @@
 enum { MOST_BYTES = 16 << 20, ENTRY_COST = 160, TEXTS_AT_ONCE = 1000 };
 
 struct entry {
-	struct list node;
+	struct lru_node node;
 	int64_t id;
-	str text; /* follows the struct */
+	char text[];
 };
 
-static size_t cost_of(str text) { return text.n + ENTRY_COST; }
-
-static void forget(struct intern_cache *c, struct entry *e)
+static void entry_gone(struct lru *by_text, void *entry)
 {
-	list_del(&e->node);
-	map_del(&c->by_text, e->text);
-	map_del_i(&c->by_id, e->id);
-	c->bytes -= cost_of(e->text);
+	struct entry *e = entry;
+
+	map_del_i(&LIST_ITEM(by_text, struct intern_cache, by_text)->by_id, e->id);
 	mem_free(e);
-}
-
-static void used(struct intern_cache *c, struct entry *e)
-{
-	list_del(&e->node);
-	list_add_head(&c->used, &e->node);
 }
 
 static void remember(struct intern_cache *c, int64_t id, str text)
 {
 	struct entry *e;
-	char *copy;
 
 	LOCKED(&c->lock);
-	if (map_get(&c->by_text, text))
+	if (lru_get(&c->by_text, text))
 		return;
 	e = mem_alloc(sizeof(*e) + text.n);
-	copy = (char *)(e + 1);
-	memcpy(copy, text.p, text.n);
+	memcpy(e->text, text.p, text.n);
 	e->id = id;
-	e->text = (str){ copy, text.n };
-	map_put(&c->by_text, e->text, e);
 	map_put_i(&c->by_id, id, e);
-	list_add_head(&c->used, &e->node);
-	c->bytes += cost_of(text);
-	while (c->bytes > MOST_BYTES)
-		forget(c, LIST_ITEM(c->used.prev, struct entry, node));
+	lru_put(&c->by_text, (str){ e->text, text.n }, e, text.n + ENTRY_COST);
 }
 
 static int64_t cached_id(struct intern_cache *c, str text)
@@ -62,11 +46,8 @@ static int64_t cached_id(struct intern_cache *c, str text)
 	struct entry *e;
 
 	LOCKED(&c->lock);
-	e = map_get(&c->by_text, text);
-	if (!e)
-		return 0;
-	used(c, e);
-	return e->id;
+	e = lru_get(&c->by_text, text);
+	return e ? e->id : 0;
 }
 
 static str cached_text(struct intern_cache *c, struct arena *a, int64_t id)
@@ -77,23 +58,20 @@ static str cached_text(struct intern_cache *c, struct arena *a, int64_t id)
 	e = map_get_i(&c->by_id, id);
 	if (!e)
 		return STR_NONE;
-	used(c, e);
-	return arena_keep(a, e->text);
+	lru_use(&c->by_text, e);
+	return arena_keep(a, e->node.key);
 }
 
 void intern_init(struct intern_cache *c)
 {
 	lock_init(&c->lock, RANK_STORE);
-	map_init(&c->by_text, NULL);
+	lru_init(&c->by_text, MOST_BYTES, entry_gone);
 	map_init(&c->by_id, NULL);
-	list_init(&c->used);
 }
 
 void intern_done(struct intern_cache *c)
 {
-	LIST_EACH_SAFE (&c->used, it)
-		mem_free(LIST_ITEM(it, struct entry, node));
-	map_done(&c->by_text);
+	lru_done(&c->by_text);
 	map_done(&c->by_id);
 	lock_done(&c->lock);
 }

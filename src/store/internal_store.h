@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-#include "base/map.h"
+#include "base/lru.h"
 #include "base/thread.h"
 #include "store/fault.h"
 #include "store/internal_driver.h"
@@ -32,9 +32,8 @@ struct id_source {
 
 struct intern_cache {
 	struct lock lock;
-	struct map by_text, by_id;
-	struct list used; /* most recently first */
-	size_t bytes;
+	struct lru by_text;
+	struct map by_id;
 };
 
 /*

@@ -6,6 +6,7 @@
  */
 #include "sync/internal_sync.h"
 
+#include "base/lru.h"
 #include "store/account_data.h"
 #include "user/account_data.h"
 
@@ -14,15 +15,14 @@
 enum { ENTRIES_MAX = 50000, USERS_MAX = 10000 };
 
 struct entry {
-	struct list lru;
-	int64_t user, as_of;
+	struct lru_node node;
+	int64_t as_of;
 	size_t n;
 	int64_t users[];
 };
 struct ignored {
 	struct lock lock;
-	struct map users;
-	struct list lru;
+	struct lru users;
 };
 
 struct ignored *ignored_new(void)
@@ -30,16 +30,8 @@ struct ignored *ignored_new(void)
 	struct ignored *ig = MEM_NEW(struct ignored);
 
 	lock_init(&ig->lock, RANK_SERVICE);
-	map_init(&ig->users, NULL);
-	list_init(&ig->lru);
+	lru_init(&ig->users, ENTRIES_MAX, NULL);
 	return ig;
-}
-
-static void drop(struct ignored *ig, struct entry *e)
-{
-	(void)map_del_i(&ig->users, e->user);
-	list_del(&e->lru);
-	mem_free(e);
 }
 
 void ignored_free(struct ignored **igp)
@@ -48,9 +40,7 @@ void ignored_free(struct ignored **igp)
 
 	if (!ig)
 		return;
-	LIST_EACH_SAFE (&ig->lru, it)
-		drop(ig, LIST_ITEM(it, struct entry, lru));
-	map_done(&ig->users);
+	lru_done(&ig->users);
 	lock_done(&ig->lock);
 	mem_free(ig);
 	*igp = NULL;
@@ -63,11 +53,9 @@ static bool take(struct ignored *ig, struct arena *a, int64_t user, const struct
 	int64_t *users;
 
 	LOCKED(&ig->lock);
-	e = map_get_i(&ig->users, user);
+	e = lru_get_i(&ig->users, user);
 	if (!e || e->as_of < known->since || e->as_of < known->last[BUS_ACCOUNT_DATA])
 		return false;
-	list_del(&e->lru);
-	list_add_head(&ig->lru, &e->lru);
 	users = ARENA_ARRAY(a, int64_t, e->n);
 	if (e->n)
 		memcpy(users, e->users, e->n * sizeof(*users));
@@ -77,23 +65,15 @@ static bool take(struct ignored *ig, struct arena *a, int64_t user, const struct
 
 static void keep(struct ignored *ig, int64_t user, const struct bus_known *known, const struct ignored_list *list)
 {
-	struct entry *e = mem_zalloc(sizeof(*e) + list->n * sizeof(*list->users)), *old;
+	struct entry *e = mem_zalloc(sizeof(*e) + list->n * sizeof(*list->users));
 
-	e->user = user;
 	e->as_of = known->position;
 	e->n = list->n;
 	if (list->n)
 		memcpy(e->users, list->users, list->n * sizeof(*list->users));
-	list_init(&e->lru);
 
 	LOCKED(&ig->lock);
-	old = map_get_i(&ig->users, user);
-	if (old)
-		drop(ig, old);
-	(void)map_put_i(&ig->users, user, e);
-	list_add_head(&ig->lru, &e->lru);
-	while (ig->users.n > ENTRIES_MAX)
-		drop(ig, LIST_ITEM(ig->lru.prev, struct entry, lru));
+	lru_put_i(&ig->users, user, e, 1);
 }
 
 static int by_number(const void *x, const void *y)

@@ -7,6 +7,7 @@
  * list, the algorithm's length and name, and the count.
  */
 #include "base/buf.h"
+#include "base/lru.h"
 #include "e2ee/one_time_keys.h"
 #include "sync/internal_sync.h"
 
@@ -14,15 +15,14 @@ enum { DEVICES_MAX = 50000, KEY_MOST = 8 + 255, PACKED_MOST = 4096 };
 enum { ONE_TIME = 1, FALLBACK = 2 };
 
 struct entry {
-	struct list lru;
+	struct lru_node node;
 	int64_t as_of;
-	str key, packed;
-	char text[]; /* both */
+	str packed;
+	char text[]; /* the key and this */
 };
 struct key_cache {
 	struct lock lock;
-	struct map devices;
-	struct list lru;
+	struct lru devices;
 };
 
 struct key_cache *key_cache_new(void)
@@ -30,16 +30,8 @@ struct key_cache *key_cache_new(void)
 	struct key_cache *c = MEM_NEW(struct key_cache);
 
 	lock_init(&c->lock, RANK_SERVICE);
-	map_init(&c->devices, NULL);
-	list_init(&c->lru);
+	lru_init(&c->devices, DEVICES_MAX, NULL);
 	return c;
-}
-
-static void drop(struct key_cache *c, struct entry *e)
-{
-	(void)map_del(&c->devices, e->key);
-	list_del(&e->lru);
-	mem_free(e);
 }
 
 void key_cache_free(struct key_cache **cp)
@@ -48,9 +40,7 @@ void key_cache_free(struct key_cache **cp)
 
 	if (!c)
 		return;
-	LIST_EACH_SAFE (&c->lru, it)
-		drop(c, LIST_ITEM(it, struct entry, lru));
-	map_done(&c->devices);
+	lru_done(&c->devices);
 	lock_done(&c->lock);
 	mem_free(c);
 	*cp = NULL;
@@ -119,12 +109,10 @@ bool key_cache_get(struct key_cache *c, struct arena *a, int64_t user, str devic
 	struct entry *e;
 
 	LOCKED(&c->lock);
-	e = str_is_none(key) ? NULL : map_get(&c->devices, key);
+	e = str_is_none(key) ? NULL : lru_get(&c->devices, key);
 	if (!e || e->as_of < known->since || e->as_of < known->own[BUS_TO_DEVICE] ||
 	    e->as_of < known->own[BUS_DEVICE_LISTS])
 		return false;
-	list_del(&e->lru);
-	list_add_head(&c->lru, &e->lru);
 	unpack(a, e->packed, out);
 	return true;
 }
@@ -134,11 +122,9 @@ static struct entry *entry_new(str key, str packed)
 	struct entry *e = mem_zalloc(sizeof(*e) + key.n + packed.n);
 
 	memcpy(e->text, key.p, key.n);
-	e->key = (str){ e->text, key.n };
 	if (packed.n)
 		memcpy(e->text + key.n, packed.p, packed.n);
 	e->packed = (str){ e->text + key.n, packed.n };
-	list_init(&e->lru);
 	return e;
 }
 
@@ -158,13 +144,8 @@ bool key_cache_keep(struct key_cache *c, int64_t user, str device_id, const stru
 	e->as_of = known->position;
 
 	LOCKED(&c->lock);
-	old = map_get(&c->devices, key);
+	old = lru_get(&c->devices, key);
 	changed = old && !str_eq(old->packed, e->packed);
-	if (old)
-		drop(c, old);
-	(void)map_put(&c->devices, e->key, e);
-	list_add_head(&c->lru, &e->lru);
-	if (c->devices.n > DEVICES_MAX)
-		drop(c, LIST_ITEM(c->lru.prev, struct entry, lru));
+	lru_put(&c->devices, (str){ e->text, key.n }, e, 1);
 	return changed;
 }

@@ -7,6 +7,8 @@
  */
 #include "sync/internal_sync.h"
 
+#include "base/lru.h"
+
 struct sent {
 	int64_t event, position;
 };
@@ -15,34 +17,20 @@ struct lazy_room {
 	struct map members; /* user > struct sent */
 };
 struct device {
-	struct list lru;
+	struct lru_node node;
 	struct map rooms; /* struct lazy_room */
-	size_t bytes, key_n;
 	char key[];
 };
 struct lazy {
 	struct lock lock;
-	struct map devices;
-	struct list lru; /* most recently used first */
-	size_t bytes, max_bytes;
+	struct lru devices;
 };
 
 /* What an entry costs with its place in a map, about. */
 enum { ENTRY_COST = sizeof(struct sent) + 64, ROOM_COST = sizeof(struct lazy_room) + 256, DEVICE_COST = 512 };
 enum { DEFAULT_BYTES = 32 << 20, KEY_MAX = sizeof(int64_t) + 1024 };
 
-struct lazy *lazy_new(size_t max_bytes)
-{
-	struct lazy *l = MEM_NEW(struct lazy);
-
-	lock_init(&l->lock, RANK_SERVICE);
-	map_init(&l->devices, NULL);
-	list_init(&l->lru);
-	l->max_bytes = max_bytes ? max_bytes : DEFAULT_BYTES;
-	return l;
-}
-
-static void clear(struct lazy *l, struct device *d)
+static void forget_rooms(struct device *d)
 {
 	void *room, *sent;
 	int64_t key;
@@ -56,19 +44,22 @@ static void clear(struct lazy *l, struct device *d)
 		mem_free(r);
 	}
 	map_done(&d->rooms);
-	map_init(&d->rooms, NULL);
-	l->bytes -= d->bytes - DEVICE_COST;
-	d->bytes = DEVICE_COST;
 }
 
-static void drop(struct lazy *l, struct device *d)
+static void device_gone(struct lru *devices, void *device)
 {
-	clear(l, d);
-	map_done(&d->rooms);
-	(void)map_del(&l->devices, (str){ d->key, d->key_n });
-	list_del(&d->lru);
-	l->bytes -= d->bytes;
-	mem_free(d);
+	(void)devices;
+	forget_rooms(device);
+	mem_free(device);
+}
+
+struct lazy *lazy_new(size_t max_bytes)
+{
+	struct lazy *l = MEM_NEW(struct lazy);
+
+	lock_init(&l->lock, RANK_SERVICE);
+	lru_init(&l->devices, max_bytes ? max_bytes : DEFAULT_BYTES, device_gone);
+	return l;
 }
 
 void lazy_free(struct lazy **lp)
@@ -77,9 +68,7 @@ void lazy_free(struct lazy **lp)
 
 	if (!l)
 		return;
-	LIST_EACH_SAFE (&l->lru, it)
-		drop(l, LIST_ITEM(it, struct device, lru));
-	map_done(&l->devices);
+	lru_done(&l->devices);
 	lock_done(&l->lock);
 	mem_free(l);
 	*lp = NULL;
@@ -99,13 +88,8 @@ static str key_of(struct lazy_device d, char buf[KEY_MAX])
 static struct device *find(struct lazy *l, struct lazy_device ld)
 {
 	char buf[KEY_MAX];
-	struct device *d = map_get(&l->devices, key_of(ld, buf));
 
-	if (d) {
-		list_del(&d->lru);
-		list_add_head(&l->lru, &d->lru);
-	}
-	return d;
+	return lru_get(&l->devices, key_of(ld, buf));
 }
 
 static struct device *find_or_make(struct lazy *l, struct lazy_device ld)
@@ -118,14 +102,17 @@ static struct device *find_or_make(struct lazy *l, struct lazy_device ld)
 		return d;
 	key = key_of(ld, buf);
 	d = mem_zalloc(sizeof(*d) + key.n);
-	d->key_n = key.n;
 	memcpy(d->key, key.p, key.n);
-	d->bytes = DEVICE_COST;
-	l->bytes += d->bytes;
 	map_init(&d->rooms, NULL);
-	(void)map_put(&l->devices, (str){ d->key, d->key_n }, d);
-	list_add_head(&l->lru, &d->lru);
+	lru_put(&l->devices, (str){ d->key, key.n }, d, DEVICE_COST);
 	return d;
+}
+
+static void clear(struct lazy *l, struct device *d)
+{
+	forget_rooms(d);
+	map_init(&d->rooms, NULL);
+	lru_set_cost(&l->devices, d, DEVICE_COST);
 }
 
 void lazy_forget(struct lazy *l, struct lazy_device ld)
@@ -151,14 +138,9 @@ bool lazy_has(struct lazy *l, struct lazy_device ld, int64_t room, int64_t membe
 	return s && s->position <= since && (event == 0 || s->event == event);
 }
 
-static void grow(struct lazy *l, struct device *d, size_t bytes)
-{
-	d->bytes += bytes;
-	l->bytes += bytes;
-}
-
 void lazy_sent(struct lazy *l, struct lazy_device ld, int64_t room, int64_t member, int64_t event, int64_t position)
 {
+	size_t more = 0;
 	struct lazy_room *r;
 	struct device *d;
 	struct sent *s;
@@ -171,20 +153,19 @@ void lazy_sent(struct lazy *l, struct lazy_device ld, int64_t room, int64_t memb
 		r->room = room;
 		map_init(&r->members, NULL);
 		(void)map_put_i(&d->rooms, room, r);
-		grow(l, d, ROOM_COST);
+		more += ROOM_COST;
 	}
 	s = map_get_i(&r->members, member);
 	if (!s) {
 		s = MEM_NEW(struct sent);
 		(void)map_put_i(&r->members, member, s);
-		grow(l, d, ENTRY_COST);
+		more += ENTRY_COST;
 		s->event = 0;
 	}
 	/* The same event in two answers: it is known from the first one on. */
 	if (s->event != event)
 		*s = (struct sent){ event, position };
-	while (l->bytes > l->max_bytes && l->lru.prev != &d->lru)
-		drop(l, LIST_ITEM(l->lru.prev, struct device, lru));
-	if (l->bytes > l->max_bytes)
+	lru_set_cost(&l->devices, d, d->node.cost + more);
+	if (l->devices.cost > l->devices.max)
 		clear(l, d);
 }

@@ -8,19 +8,19 @@
  */
 #include "sync/internal_sync.h"
 
+#include "base/lru.h"
+
 #include <stdlib.h>
 
 struct entry {
-	struct list lru;
-	int64_t user, as_of;
-	size_t size, n;
+	struct lru_node node;
+	int64_t as_of;
+	size_t n;
 	struct member_row rows[]; /* by room; their texts lie behind them */
 };
 struct members {
 	struct lock lock;
-	struct map users;
-	struct list lru;
-	size_t bytes, max_bytes;
+	struct lru users;
 };
 enum { DEFAULT_BYTES = 32 << 20 };
 
@@ -29,18 +29,8 @@ struct members *members_new(size_t max_bytes)
 	struct members *m = MEM_NEW(struct members);
 
 	lock_init(&m->lock, RANK_SERVICE);
-	map_init(&m->users, NULL);
-	list_init(&m->lru);
-	m->max_bytes = max_bytes ? max_bytes : DEFAULT_BYTES;
+	lru_init(&m->users, max_bytes ? max_bytes : DEFAULT_BYTES, NULL);
 	return m;
-}
-
-static void drop(struct members *m, struct entry *e)
-{
-	m->bytes -= e->size;
-	(void)map_del_i(&m->users, e->user);
-	list_del(&e->lru);
-	mem_free(e);
 }
 
 void members_free(struct members **mp)
@@ -49,9 +39,7 @@ void members_free(struct members **mp)
 
 	if (!m)
 		return;
-	LIST_EACH_SAFE (&m->lru, it)
-		drop(m, LIST_ITEM(it, struct entry, lru));
-	map_done(&m->users);
+	lru_done(&m->users);
 	lock_done(&m->lock);
 	mem_free(m);
 	*mp = NULL;
@@ -72,12 +60,10 @@ static struct member_row *copy(struct arena *a, const struct member_row *rows, s
 
 static struct entry *fitting(struct members *m, int64_t user, const struct bus_known *known)
 {
-	struct entry *e = map_get_i(&m->users, user);
+	struct entry *e = lru_get_i(&m->users, user);
 
 	if (!e || e->as_of < known->since || e->as_of < known->own[BUS_EVENTS])
 		return NULL;
-	list_del(&e->lru);
-	list_add_head(&m->lru, &e->lru);
 	return e;
 }
 
@@ -133,7 +119,7 @@ static str put(char **at, str s)
 	return there;
 }
 
-static struct entry *entry_new(const struct member_row *rows, size_t n)
+static struct entry *entry_new(const struct member_row *rows, size_t n, size_t *out_size)
 {
 	size_t size = sizeof(struct entry) + n * sizeof(*rows);
 	struct entry *e;
@@ -142,8 +128,8 @@ static struct entry *entry_new(const struct member_row *rows, size_t n)
 	for (size_t i = 0; i < n; i++)
 		size += rows[i].displayname.n + rows[i].avatar_url.n + rows[i].stripped.n;
 	e = mem_zalloc(size);
-	e->size = size;
 	e->n = n;
+	*out_size = size;
 	at = (char *)&e->rows[n];
 	for (size_t i = 0; i < n; i++) {
 		e->rows[i] = rows[i];
@@ -159,19 +145,10 @@ static struct entry *entry_new(const struct member_row *rows, size_t n)
 void members_keep(struct members *m, int64_t user, const struct bus_known *known, const struct member_row *rows,
 		  size_t n)
 {
-	struct entry *e = entry_new(rows, n), *old;
+	size_t size;
+	struct entry *e = entry_new(rows, n, &size);
 
-	e->user = user;
 	e->as_of = known->position;
-	list_init(&e->lru);
-
 	LOCKED(&m->lock);
-	old = map_get_i(&m->users, user);
-	if (old)
-		drop(m, old);
-	(void)map_put_i(&m->users, user, e);
-	list_add_head(&m->lru, &e->lru);
-	m->bytes += e->size;
-	while (m->bytes > m->max_bytes && m->lru.prev != m->lru.next)
-		drop(m, LIST_ITEM(m->lru.prev, struct entry, lru));
+	lru_put_i(&m->users, user, e, size);
 }

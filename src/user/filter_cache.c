@@ -8,8 +8,7 @@
  */
 #include "user/internal_filter_cache.h"
 
-#include "base/list.h"
-#include "base/map.h"
+#include "base/lru.h"
 #include "base/thread.h"
 
 enum { TEXT_MOST = 2048 };
@@ -17,48 +16,39 @@ enum { TEXT_MOST = 2048 };
 const struct json_limits filter_limits = { 64 * 1024, 16, 10000 };
 
 struct entry {
-	struct list lru;
+	struct lru_node node;
 	struct arena *arena; /* holds this */
-	str text;
 	struct filter filter;
 };
 
 struct filter_cache {
 	struct lock lock;
-	struct map by_text;
-	struct list lru; /* newest first */
-	size_t n, max;
+	struct lru by_text;
 	uint64_t parses;
 };
+
+static void entry_gone(struct lru *by_text, void *entry)
+{
+	struct arena *a = ((struct entry *)entry)->arena;
+
+	(void)by_text;
+	arena_free(&a);
+}
 
 struct filter_cache *filter_cache_new(size_t max_filters)
 {
 	struct filter_cache *c = MEM_NEW(struct filter_cache);
 
 	lock_init(&c->lock, RANK_LEAF);
-	map_init(&c->by_text, NULL);
-	list_init(&c->lru);
-	c->max = max_filters;
+	lru_init(&c->by_text, max_filters, entry_gone);
 	return c;
-}
-
-static void forget(struct filter_cache *c, struct entry *e)
-{
-	struct arena *a = e->arena;
-
-	(void)map_del(&c->by_text, e->text);
-	list_del(&e->lru);
-	c->n--;
-	arena_free(&a);
 }
 
 void filter_cache_free(struct filter_cache **c)
 {
 	if (!*c)
 		return;
-	LIST_EACH_SAFE (&(*c)->lru, it)
-		forget(*c, LIST_ITEM(it, struct entry, lru));
-	map_done(&(*c)->by_text);
+	lru_done(&(*c)->by_text);
 	lock_done(&(*c)->lock);
 	mem_free(*c);
 	*c = NULL;
@@ -69,11 +59,9 @@ static bool find(struct filter_cache *c, struct arena *a, str text, struct filte
 	struct entry *e;
 
 	LOCKED(&c->lock);
-	e = map_get(&c->by_text, text);
+	e = lru_get(&c->by_text, text);
 	if (!e)
 		return false;
-	list_del(&e->lru);
-	list_add_head(&c->lru, &e->lru);
 	filter_keep(a, &e->filter, out);
 	return true;
 }
@@ -84,17 +72,9 @@ static void put(struct filter_cache *c, str text, const struct filter *f)
 	struct entry *e = ARENA_NEW(a, struct entry);
 
 	e->arena = a;
-	e->text = arena_keep(a, text);
 	filter_keep(a, f, &e->filter);
 	LOCKED(&c->lock);
-	if (map_get(&c->by_text, text)) { /* another was faster */
-		arena_free(&a);
-		return;
-	}
-	(void)map_put(&c->by_text, e->text, e);
-	list_add_head(&c->lru, &e->lru);
-	if (++c->n > c->max)
-		forget(c, LIST_ITEM(c->lru.prev, struct entry, lru));
+	lru_put(&c->by_text, arena_keep(a, text), e, 1);
 }
 
 err *filter_cache_parse(struct filter_cache *c, struct arena *a, str text, struct filter *out)

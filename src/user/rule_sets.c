@@ -11,14 +11,13 @@
 #include <assert.h>
 
 #include "base/clock.h"
-#include "base/list.h"
-#include "base/map.h"
+#include "base/lru.h"
 #include "base/thread.h"
 
 struct rule_set {
+	struct lru_node node;
 	struct rule_sets *owner;
-	struct list lru; /* while it is in the table */
-	int64_t user, made_ms;
+	int64_t made_ms;
 	unsigned refs; /* owner->lock */
 	size_t bytes;
 	struct arena *arena; /* holds this */
@@ -27,22 +26,9 @@ struct rule_set {
 };
 struct rule_sets {
 	struct lock lock;
-	struct map by_user;
-	struct list lru; /* newest first */
-	size_t bytes, max_bytes;
+	struct lru by_user;
 	uint64_t epoch;
 };
-
-struct rule_sets *rule_sets_new(size_t max_bytes)
-{
-	struct rule_sets *s = MEM_NEW(struct rule_sets);
-
-	lock_init(&s->lock, RANK_LEAF);
-	map_init(&s->by_user, NULL);
-	list_init(&s->lru);
-	s->max_bytes = max_bytes;
-	return s;
-}
 
 static void unref(struct rule_set *set)
 {
@@ -52,14 +38,19 @@ static void unref(struct rule_set *set)
 		arena_free(&a);
 }
 
-static void take_out(struct rule_set *set)
+static void set_gone(struct lru *by_user, void *set)
 {
-	struct rule_sets *s = set->owner;
-
-	(void)map_del_i(&s->by_user, set->user);
-	list_del(&set->lru);
-	s->bytes -= set->bytes;
+	(void)by_user;
 	unref(set);
+}
+
+struct rule_sets *rule_sets_new(size_t max_bytes)
+{
+	struct rule_sets *s = MEM_NEW(struct rule_sets);
+
+	lock_init(&s->lock, RANK_LEAF);
+	lru_init(&s->by_user, max_bytes, set_gone);
+	return s;
 }
 
 void rule_sets_free(struct rule_sets **sp)
@@ -68,11 +59,9 @@ void rule_sets_free(struct rule_sets **sp)
 
 	if (!s)
 		return;
-	LIST_EACH_SAFE (&s->lru, it) {
-		assert(LIST_ITEM(it, struct rule_set, lru)->refs == 1);
-		take_out(LIST_ITEM(it, struct rule_set, lru));
-	}
-	map_done(&s->by_user);
+	LIST_EACH (&s->by_user.order, it)
+		assert(LIST_ITEM(it, struct rule_set, node.order)->refs == 1);
+	lru_done(&s->by_user);
 	lock_done(&s->lock);
 	mem_free(s);
 	*sp = NULL;
@@ -84,22 +73,19 @@ struct rule_set *rule_sets_hold(struct rule_sets *s, int64_t user, int64_t max_a
 
 	LOCKED(&s->lock);
 	*out_epoch = s->epoch;
-	set = map_get_i(&s->by_user, user);
+	set = lru_get_i(&s->by_user, user);
 	if (!set || (max_age_ms && clock_mono_ms() - set->made_ms >= max_age_ms))
 		return NULL;
-	list_del(&set->lru);
-	list_add_head(&s->lru, &set->lru);
 	set->refs++;
 	return set;
 }
 
-static struct rule_set *compile(struct rule_sets *s, int64_t user, str stored)
+static struct rule_set *compile(struct rule_sets *s, str stored)
 {
 	struct arena *a = arena_new();
 	struct rule_set *set = ARENA_NEW(a, struct rule_set);
 
 	set->owner = s;
-	set->user = user;
 	set->made_ms = clock_mono_ms();
 	set->refs = 1;
 	set->arena = a;
@@ -111,20 +97,13 @@ static struct rule_set *compile(struct rule_sets *s, int64_t user, str stored)
 
 struct rule_set *rule_sets_make(struct rule_sets *s, int64_t user, str stored, uint64_t epoch)
 {
-	struct rule_set *set = compile(s, user, stored), *old;
+	struct rule_set *set = compile(s, stored);
 
 	LOCKED(&s->lock);
 	if (epoch != s->epoch)
 		return set;
-	old = map_get_i(&s->by_user, user);
-	if (old)
-		take_out(old);
 	set->refs++;
-	s->bytes += set->bytes;
-	(void)map_put_i(&s->by_user, user, set);
-	list_add_head(&s->lru, &set->lru);
-	while (s->bytes > s->max_bytes && s->lru.prev != s->lru.next)
-		take_out(LIST_ITEM(s->lru.prev, struct rule_set, lru));
+	lru_put_i(&s->by_user, user, set, set->bytes);
 	return set;
 }
 
@@ -141,13 +120,9 @@ void rule_sets_release(struct rule_set **setp)
 
 void rule_sets_drop(struct rule_sets *s, int64_t user)
 {
-	struct rule_set *set;
-
 	LOCKED(&s->lock);
 	s->epoch++;
-	set = map_get_i(&s->by_user, user);
-	if (set)
-		take_out(set);
+	lru_drop(&s->by_user, lru_get_i(&s->by_user, user));
 }
 
 str rule_set_stored(const struct rule_set *set) { return set->stored; }

@@ -1,33 +1,47 @@
 /*
  * token_cache.c - access tokens that were seen lately.
  *
- * Two maps find an entry: by hash for requests, by user (a ring of the user's entries) for logouts. A third ring holds
- * all in order of use. Staleness is excluded by a counter: every drop raises it, and an answer read from the store
- * before the last drop is not put in. That refuses some answers that were good; they are read again next time.
+ * Two maps find an entry: by hash for requests, by user (a ring of the user's entries) for logouts. Staleness is
+ * excluded by a counter: every drop raises it, and an answer read from the store before the last drop is not put in.
+ * That refuses some answers that were good; they are read again next time.
  */
 #include "user/token_cache.h"
 
 #include <assert.h>
 
-#include "base/list.h"
-#include "base/map.h"
+#include "base/lru.h"
 #include "base/thread.h"
 
 struct entry {
+	struct lru_node node;
 	uint8_t hash[32];
 	struct cached_token t; /* its strings point into `text` */
-	struct list lru, peers;
+	struct list peers;
 	char text[];
 };
 
 struct token_cache {
 	struct lock lock;
-	struct map by_hash;
+	struct lru by_hash;
 	struct map by_user; /* the entry that was put first; the others hang on its `peers` ring */
-	struct list lru;    /* most recently used first */
-	size_t n, max;
 	uint64_t drops;
 };
+
+static str hash_key(const uint8_t hash[32]) { return (str){ (const char *)hash, 32 }; }
+
+static void entry_gone(struct lru *by_hash, void *entry)
+{
+	struct token_cache *c = LIST_ITEM(by_hash, struct token_cache, by_hash);
+	struct entry *e = entry;
+
+	if (map_get_i(&c->by_user, e->t.id.user) == e) {
+		map_del_i(&c->by_user, e->t.id.user);
+		if (!list_is_empty(&e->peers))
+			map_put_i(&c->by_user, e->t.id.user, LIST_ITEM(e->peers.next, struct entry, peers));
+	}
+	list_del(&e->peers);
+	mem_free(e);
+}
 
 struct token_cache *token_cache_new(size_t max)
 {
@@ -35,36 +49,16 @@ struct token_cache *token_cache_new(size_t max)
 
 	assert(max > 0);
 	lock_init(&c->lock, RANK_SERVICE);
-	map_init(&c->by_hash, NULL);
+	lru_init(&c->by_hash, max, entry_gone);
 	map_init(&c->by_user, NULL);
-	list_init(&c->lru);
-	c->max = max;
 	return c;
-}
-
-static str hash_key(const uint8_t hash[32]) { return (str){ (const char *)hash, 32 }; }
-
-static void entry_drop(struct token_cache *c, struct entry *e)
-{
-	map_del(&c->by_hash, hash_key(e->hash));
-	if (map_get_i(&c->by_user, e->t.id.user) == e) {
-		map_del_i(&c->by_user, e->t.id.user);
-		if (!list_is_empty(&e->peers))
-			map_put_i(&c->by_user, e->t.id.user, LIST_ITEM(e->peers.next, struct entry, peers));
-	}
-	list_del(&e->peers);
-	list_del(&e->lru);
-	c->n--;
-	mem_free(e);
 }
 
 void token_cache_free(struct token_cache **c)
 {
 	if (!*c)
 		return;
-	while (!list_is_empty(&(*c)->lru))
-		entry_drop(*c, LIST_ITEM((*c)->lru.next, struct entry, lru));
-	map_done(&(*c)->by_hash);
+	lru_done(&(*c)->by_hash);
 	map_done(&(*c)->by_user);
 	lock_done(&(*c)->lock);
 	mem_free(*c);
@@ -75,7 +69,7 @@ bool token_cache_get(struct token_cache *c, struct arena *a, const uint8_t hash[
 		     int64_t seen_every_ms, struct cached_token *out, bool *out_seen)
 {
 	LOCKED(&c->lock);
-	struct entry *e = map_get(&c->by_hash, hash_key(hash));
+	struct entry *e = lru_get(&c->by_hash, hash_key(hash));
 	bool due;
 
 	if (!e)
@@ -83,8 +77,6 @@ bool token_cache_get(struct token_cache *c, struct arena *a, const uint8_t hash[
 	due = now_ms - e->t.seen_ms >= seen_every_ms;
 	if (due && out_seen)
 		e->t.seen_ms = now_ms;
-	list_del(&e->lru);
-	list_add_head(&c->lru, &e->lru);
 	*out = e->t;
 	out->id.user_id = arena_keep(a, e->t.id.user_id);
 	out->id.device_id = arena_keep(a, e->t.id.device_id);
@@ -102,16 +94,11 @@ uint64_t token_cache_mark(struct token_cache *c)
 void token_cache_put(struct token_cache *c, const uint8_t hash[32], const struct cached_token *t, uint64_t mark)
 {
 	const str user_id = t->id.user_id, device_id = t->id.device_id;
-	struct entry *e, *first, *old;
+	struct entry *e, *first;
 	LOCKED(&c->lock);
 
 	if (c->drops != mark)
 		return;
-	old = map_get(&c->by_hash, hash_key(hash));
-	if (old)
-		entry_drop(c, old);
-	if (c->n == c->max)
-		entry_drop(c, LIST_ITEM(c->lru.prev, struct entry, lru));
 	e = mem_zalloc(sizeof(*e) + user_id.n + device_id.n);
 	e->t = *t;
 	memcpy(e->hash, hash, sizeof(e->hash));
@@ -120,14 +107,12 @@ void token_cache_put(struct token_cache *c, const uint8_t hash[32], const struct
 	e->t.id.user_id = (str){ e->text, user_id.n };
 	e->t.id.device_id = (str){ e->text + user_id.n, device_id.n };
 	list_init(&e->peers);
-	list_add_head(&c->lru, &e->lru);
-	map_put(&c->by_hash, hash_key(e->hash), e);
+	lru_put(&c->by_hash, hash_key(e->hash), e, 1);
 	first = map_get_i(&c->by_user, t->id.user);
 	if (first)
 		list_add_tail(&first->peers, &e->peers);
 	else
 		map_put_i(&c->by_user, t->id.user, e);
-	c->n++;
 }
 
 static void drop(struct token_cache *c, int64_t user, str device_id)
@@ -144,10 +129,10 @@ static void drop(struct token_cache *c, int64_t user, str device_id)
 		next = it->next;
 		e = LIST_ITEM(it, struct entry, peers);
 		if (str_is_none(device_id) || str_eq(e->t.id.device_id, device_id))
-			entry_drop(c, e);
+			lru_drop(&c->by_hash, e);
 	}
 	if (str_is_none(device_id) || str_eq(first->t.id.device_id, device_id))
-		entry_drop(c, first);
+		lru_drop(&c->by_hash, first);
 }
 
 void token_cache_drop_user(struct token_cache *c, int64_t user) { drop(c, user, STR_NONE); }
@@ -160,5 +145,5 @@ void token_cache_drop_device(struct token_cache *c, int64_t user, str device_id)
 size_t token_cache_count(struct token_cache *c)
 {
 	LOCKED(&c->lock);
-	return c->n;
+	return c->by_hash.cost;
 }

@@ -1,22 +1,19 @@
 /* tries.c - how often something was tried, by name. */
 #include "user/tries.h"
 
-#include "base/list.h"
-#include "base/map.h"
+#include "base/lru.h"
 #include "base/thread.h"
 
 struct bucket {
-	struct list lru;
+	struct lru_node node;
 	double left;
 	int64_t at_ms;
-	str name;
+	char name[];
 };
 
 struct tries {
 	struct lock lock;
-	struct map by_name;
-	struct list lru; /* most recently tried first */
-	size_t n;
+	struct lru by_name;
 	double per_second, burst;
 };
 
@@ -25,29 +22,17 @@ struct tries *tries_new(double per_second, double burst)
 	struct tries *t = MEM_NEW(struct tries);
 
 	lock_init(&t->lock, RANK_SERVICE);
-	map_init(&t->by_name, NULL);
-	list_init(&t->lru);
+	lru_init(&t->by_name, TRIES_MAX, NULL);
 	t->per_second = per_second;
 	t->burst = burst;
 	return t;
-}
-
-static void bucket_drop(struct tries *t, struct bucket *b)
-{
-	map_del(&t->by_name, b->name);
-	list_del(&b->lru);
-	mem_free((void *)b->name.p);
-	mem_free(b);
-	t->n--;
 }
 
 void tries_free(struct tries **t)
 {
 	if (!*t)
 		return;
-	while (!list_is_empty(&(*t)->lru))
-		bucket_drop(*t, LIST_ITEM((*t)->lru.next, struct bucket, lru));
-	map_done(&(*t)->by_name);
+	lru_done(&(*t)->by_name);
 	lock_done(&(*t)->lock);
 	mem_free(*t);
 	*t = NULL;
@@ -70,7 +55,7 @@ err *tries_check(struct tries *t, struct arena *a, str name, int64_t now_ms)
 		return NULL;
 	{
 		LOCKED(&t->lock);
-		b = map_get(&t->by_name, name);
+		b = map_get(&t->by_name.map, name); /* which is no try */
 		if (!b || left_at(t, b, now_ms) >= 1)
 			return NULL;
 		wait_ms = t->per_second > 0
@@ -84,15 +69,13 @@ err *tries_check(struct tries *t, struct arena *a, str name, int64_t now_ms)
 
 static struct bucket *bucket_new(struct tries *t, str name, int64_t now_ms)
 {
-	struct bucket *b;
+	struct bucket *b = mem_zalloc(sizeof(*b) + name.n);
 
-	if (t->n == TRIES_MAX)
-		bucket_drop(t, LIST_ITEM(t->lru.prev, struct bucket, lru));
-	b = MEM_NEW(struct bucket);
-	*b = (struct bucket){ .left = t->burst, .at_ms = now_ms, .name = str_keep(name) };
-	list_init(&b->lru);
-	map_put(&t->by_name, b->name, b);
-	t->n++;
+	b->left = t->burst;
+	b->at_ms = now_ms;
+	if (name.n)
+		memcpy(b->name, name.p, name.n);
+	lru_put(&t->by_name, (str){ b->name, name.n }, b, 1);
 	return b;
 }
 
@@ -103,11 +86,9 @@ void tries_take(struct tries *t, str name, int64_t now_ms)
 	if (t->burst <= 0)
 		return;
 	LOCKED(&t->lock);
-	b = map_get(&t->by_name, name);
+	b = lru_get(&t->by_name, name);
 	if (!b)
 		b = bucket_new(t, name, now_ms);
 	b->left = MAX(left_at(t, b, now_ms) - 1, 0);
 	b->at_ms = now_ms;
-	list_del(&b->lru);
-	list_add_head(&t->lru, &b->lru);
 }

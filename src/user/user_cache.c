@@ -7,12 +7,11 @@
 #include "user/internal_user_cache.h"
 
 #include "base/clock.h"
-#include "base/list.h"
-#include "base/map.h"
+#include "base/lru.h"
 #include "base/thread.h"
 
 struct entry {
-	struct list node;
+	struct lru_node node;
 	struct key {
 		int64_t user, number;
 	} key;
@@ -22,42 +21,36 @@ struct entry {
 
 struct user_cache {
 	struct lock lock;
-	struct map map;
-	struct list lru; /* newest first */
-	size_t bytes, max_bytes;
+	struct lru texts;
 	uint64_t epoch; /* drops so far */
 };
 
 static str key_str(const struct key *k) { return (str){ (const char *)k, sizeof(*k) }; }
 static size_t cost(const struct entry *e) { return sizeof(*e) + e->text.n + 64; }
 
+static void entry_gone(struct lru *texts, void *entry)
+{
+	struct entry *e = entry;
+
+	(void)texts;
+	mem_free((void *)e->text.p);
+	mem_free(e);
+}
+
 struct user_cache *user_cache_new(size_t max_bytes)
 {
 	struct user_cache *c = MEM_NEW(struct user_cache);
 
 	lock_init(&c->lock, RANK_LEAF);
-	map_init(&c->map, NULL);
-	list_init(&c->lru);
-	c->max_bytes = max_bytes;
+	lru_init(&c->texts, max_bytes, entry_gone);
 	return c;
-}
-
-static void forget(struct user_cache *c, struct entry *e)
-{
-	(void)map_del(&c->map, key_str(&e->key));
-	list_del(&e->node);
-	c->bytes -= cost(e);
-	mem_free((void *)e->text.p);
-	mem_free(e);
 }
 
 void user_cache_free(struct user_cache **c)
 {
 	if (!*c)
 		return;
-	LIST_EACH_SAFE (&(*c)->lru, it)
-		forget(*c, LIST_ITEM(it, struct entry, node));
-	map_done(&(*c)->map);
+	lru_done(&(*c)->texts);
 	lock_done(&(*c)->lock);
 	mem_free(*c);
 	*c = NULL;
@@ -71,45 +64,32 @@ bool user_cache_get(struct user_cache *c, struct arena *a, int64_t user, int64_t
 
 	LOCKED(&c->lock);
 	*out_epoch = c->epoch;
-	e = map_get(&c->map, key_str(&key));
+	e = lru_get(&c->texts, key_str(&key));
 	if (!e || (max_age_ms && clock_mono_ms() - e->filled_ms >= max_age_ms))
 		return false;
-	list_del(&e->node);
-	list_add_head(&c->lru, &e->node);
 	*out = arena_keep(a, e->text);
 	return true;
 }
 
 void user_cache_fill(struct user_cache *c, int64_t user, int64_t number, str text, uint64_t epoch)
 {
-	const struct key key = { user, number };
 	struct entry *e;
 
 	LOCKED(&c->lock);
 	if (epoch != c->epoch)
 		return;
-	e = map_get(&c->map, key_str(&key));
-	if (e)
-		forget(c, e);
 	e = MEM_NEW(struct entry);
-	e->key = key;
+	e->key = (struct key){ user, number };
 	e->text = str_keep(text);
 	e->filled_ms = clock_mono_ms();
-	c->bytes += cost(e);
-	(void)map_put(&c->map, key_str(&e->key), e);
-	list_add_head(&c->lru, &e->node);
-	while (c->bytes > c->max_bytes && c->lru.prev != c->lru.next)
-		forget(c, LIST_ITEM(c->lru.prev, struct entry, node));
+	lru_put(&c->texts, key_str(&e->key), e, cost(e));
 }
 
 void user_cache_drop(struct user_cache *c, int64_t user, int64_t number)
 {
 	const struct key key = { user, number };
-	struct entry *e;
 
 	LOCKED(&c->lock);
 	c->epoch++;
-	e = map_get(&c->map, key_str(&key));
-	if (e)
-		forget(c, e);
+	lru_drop(&c->texts, lru_get(&c->texts, key_str(&key)));
 }
