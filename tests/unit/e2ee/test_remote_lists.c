@@ -273,6 +273,49 @@ static void nothing_is_believed_of_others(struct both *b)
 }
 BOTH(nothing_is_believed_of_others)
 
+/* A device that is dropped for how its keys are named is one that a client is never shown. */
+static void keys_are_taken_under_names_of_any_form(struct both *b)
+{
+	static const struct {
+		const char *keys, *shown; /* shown NULL: they are none */
+	} rows[] = {
+		{ "{'ed25519:B':'k1'}", "\"ed25519:B\":\"k1\"" },
+		{ "{'B':'k2'}", "\"B\":\"k2\"" },
+		{ "{'':'k3'}", "\"\":\"k3\"" },
+		{ "{':':'k4'}", "\":\":\"k4\"" },
+		{ "{':B':'k5'}", "\":B\":\"k5\"" },
+		{ "{'ed25519:':'k6'}", "\"ed25519:\":\"k6\"" },
+		{ "{'ed25519:A':'k7'}", "\"ed25519:A\":\"k7\"" },
+		{ "{'ed25519:B:C':'k8'}", "\"ed25519:B:C\":\"k8\"" },
+		{ "{'x y\\n':'k9'}", "\"x y\\n\":\"k9\"" },
+		{ "{'ed25519:B':'','B':'k10'}", "\"B\":\"k10\",\"ed25519:B\":\"\"" },
+		{ "{}", "\"keys\":{}" },
+		{ "{'B':5}", NULL },
+		{ "{'B':null}", NULL },
+		{ "{'B':{'ed25519:B':'k'}}", NULL },
+		{ "{'ed25519:B':'k','B':['k']}", NULL },
+		{ "['k']", NULL },
+		{ "'k'", NULL },
+		{ "null", NULL },
+	};
+	struct world w = sharing(b);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const str content = arena_printf(
+			w.a,
+			"{'user_id':'@bob:other.org','device_id':'B','stream_id':%zu,'prev_id':[%zu],'keys':{"
+			"'algorithms':[],'device_id':'B','user_id':'@bob:other.org','signatures':{},'keys':%s}}",
+			i + 6, i + 5, rows[i].keys);
+
+		good(update(&w, arena_cstr(w.a, content)));
+		assert_true(has(devices(&w), "\"one\""));
+		assert_int_equal(has(devices(&w), "\"B\":{"), rows[i].shown != NULL);
+		assert_true(!rows[i].shown || has(devices(&w), rows[i].shown));
+	}
+	end(&w);
+}
+BOTH(keys_are_taken_under_names_of_any_form)
+
 static void who_shares_no_room_is_nobodys_news(struct both *b)
 {
 	struct world w = begin(b);
@@ -946,4 +989,4 @@ TEST_MAIN(BOTH_TESTS(who_asks_while_a_list_is_fetched_waits_for_it), BOTH_TESTS(
 	  BOTH_TESTS(others_hear_of_each_device_once), BOTH_TESTS(a_restart_tells_what_is_left_and_nothing_twice),
 	  BOTH_TESTS(who_comes_into_a_room_is_told_of), BOTH_TESTS(a_list_for_many_servers_is_told_in_pieces),
 	  BOTH_TESTS(messages_go_out_once_each_server), BOTH_TESTS(long_messages_are_several_edus),
-	  BOTH_TESTS(messages_come_in_once))
+	  BOTH_TESTS(messages_come_in_once), BOTH_TESTS(keys_are_taken_under_names_of_any_form))
