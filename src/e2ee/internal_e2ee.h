@@ -19,6 +19,7 @@ struct e2ee {
 	struct outbox *outbox;
 	int64_t own_server;         /* this server's name, interned; 0 without fed */
 	struct chore *remote_lists; /* remote_lists.c; or NULL */
+	int64_t sweep_us;           /* its own: when it looks next for lists that nobody needs */
 	struct lock fetching_lock;  /* over: */
 	struct cond fetching_ended;
 	struct map fetching;             /* remote_lists.c: users whose lists are being asked for */

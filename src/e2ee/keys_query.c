@@ -88,38 +88,55 @@ static int by_their_number(const void *x, const void *y)
 	return (p->user > r->user) - (p->user < r->user);
 }
 
-/* Users of other servers whose list we are kept told about are known like ours. */
-static err *read_remote(struct query *q, struct tx *tx, const struct absent_user *list, size_t n)
+/* How those stand to us whose number is known, by number. */
+struct standings {
+	struct remote_list_row *p;
+	size_t n;
+};
+
+static err *read_standings(struct query *q, struct tx *tx, const struct absent_user *list, size_t n,
+			   struct standings *out)
 {
-	struct remote_list_row *rows = ARENA_ARRAY(q->a, struct remote_list_row, n);
+	struct standings s = { ARENA_ARRAY(q->a, struct remote_list_row, n), 0 };
 	int64_t *users = ARENA_ARRAY(q->a, int64_t, n);
-	size_t n_users = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i].user)
+			s.p[s.n++].user = list[i].user;
+	if (s.n)
+		qsort(s.p, s.n, sizeof(*s.p), by_their_number);
+	for (size_t i = 0; i < s.n; i++)
+		users[i] = s.p[i].user;
+	*out = s;
+	return store_remote_lists(tx, q->e->own_server, users, s.n, s.p);
+}
+
+static struct remote_list_row standing_of(const struct standings *s, int64_t user)
+{
+	const struct remote_list_row key = { .user = user, .told = -1 };
+	const struct remote_list_row *at = s->n ? bsearch(&key, s->p, s->n, sizeof(*s->p), by_their_number) : NULL;
+
+	return at ? *at : key;
+}
+
+/* Users of other servers whose list we are kept told about are known like ours. */
+static err *read_remote(struct query *q, struct tx *tx, struct absent_user *list, size_t n)
+{
+	struct standings standings;
 
 	q->out->absent = ARENA_ARRAY(q->a, struct absent_user, n);
+	for (size_t i = 0; i < n; i++)
+		TRY(store_intern_find(q->e->opt.store, q->a, list[i].user_id, &list[i].user));
+	TRY(read_standings(q, tx, list, n, &standings));
 	for (size_t i = 0; i < n; i++) {
-		TRY(store_intern_find(q->e->opt.store, q->a, list[i].user_id, &rows[n_users].user));
-		n_users += rows[n_users].user != 0;
-	}
-	if (n_users)
-		qsort(rows, n_users, sizeof(*rows), by_their_number);
-	for (size_t i = 0; i < n_users; i++)
-		users[i] = rows[i].user;
-	TRY(store_remote_lists(tx, q->e->own_server, users, n_users, rows));
-	for (size_t i = 0; i < n; i++) {
-		struct absent_user *u = &q->out->absent[q->out->n_absent];
-		const struct remote_list_row *at = NULL;
+		const struct remote_list_row at = standing_of(&standings, list[i].user);
 
-		*u = list[i];
-		TRY(store_intern_find(q->e->opt.store, q->a, u->user_id, &u->user));
-		if (u->user)
-			at = bsearch(&(struct remote_list_row){ .user = u->user }, rows, n_users, sizeof(*rows),
-				     by_their_number);
-		u->shares = at && at->shares;
-		u->is_old = at && at->told > 0;
-		if (at && at->kept)
-			add_user(q, u->user_id, u->user, u->asked);
+		list[i].shares = at.shares;
+		list[i].is_old = at.told >= 0;
+		if (at.kept)
+			add_user(q, list[i].user_id, list[i].user, list[i].asked);
 		else
-			q->out->n_absent++;
+			q->out->absent[q->out->n_absent++] = list[i];
 	}
 	return NULL;
 }
@@ -407,19 +424,24 @@ err *e2ee_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker_i
 	return read_known(&q, tx);
 }
 
-err *e2ee_keys_here(struct e2ee *e, struct arena *a, int64_t asker, str asker_id, const struct absent_user *users,
-		    size_t n, struct keys_answer *out)
+err *e2ee_keys_here(struct e2ee *e, struct arena *a, int64_t asker, str asker_id, struct absent_user *users, size_t n,
+		    struct keys_answer *out)
 {
 	struct query q = { .e = e, .a = a, .asker = asker, .asker_id = asker_id, .out = out };
 	struct queried_user *all = ARENA_ARRAY(a, struct queried_user, out->n + n);
+	struct standings standings;
 	AUTO_TX tx = NULL;
 
 	if (out->n)
 		memcpy(all, out->users, out->n * sizeof(*all));
 	out->users = all;
 	q.known = ARENA_ARRAY(a, struct queried_user *, n);
-	for (size_t i = 0; i < n; i++)
-		add_user(&q, users[i].user_id, users[i].user, users[i].asked);
 	TRY(store_read(e->opt.store, a, &tx));
+	TRY(read_standings(&q, tx, users, n, &standings));
+	for (size_t i = 0; i < n; i++) {
+		users[i].is_old = standing_of(&standings, users[i].user).told >= 0;
+		if (users[i].is_old)
+			add_user(&q, users[i].user_id, users[i].user, users[i].asked);
+	}
 	return read_known(&q, tx);
 }

@@ -39,6 +39,7 @@ struct keys_answer {
  * of our users alone. */
 NODISCARD err *e2ee_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker_id,
 			       const struct json *device_keys, struct keys_answer *out);
-/* What is here of these users, new or old, is added to the answer. */
-NODISCARD err *e2ee_keys_here(struct e2ee *e, struct arena *a, int64_t asker, str asker_id,
-			      const struct absent_user *users, size_t n, struct keys_answer *out);
+/* What is here of these users, new or old, is added to the answer. is_old is found anew: who shares no room any more
+ * has nothing here, which is not to be shown as a list without devices. */
+NODISCARD err *e2ee_keys_here(struct e2ee *e, struct arena *a, int64_t asker, str asker_id, struct absent_user *users,
+			      size_t n, struct keys_answer *out);

@@ -230,6 +230,9 @@ err *remote_keys_query(struct e2ee *e, struct arena *a, int64_t asker, str asker
 			sharing[here++] = sharing[i];
 	}
 	TRY(e2ee_keys_here(e, a, asker, asker_id, sharing, here, answer));
+	for (size_t i = 0; i < here; i++)
+		if (!sharing[i].is_old)
+			fail(&k, id_server(sharing[i].user_id));
 	answer->unreachable = k.failed.p;
 	answer->n_unreachable = k.failed.n;
 	return NULL;

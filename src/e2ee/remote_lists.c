@@ -20,6 +20,11 @@
  * A list is fetched once at a time: whoever else wants it waits for that, and asks again where it came to nothing, or
  * was no longer good for them (the user left and came back while it was under way). Each is taken as soon as it has
  * come: a server that answers slowly, or never, keeps nobody from the lists that are asked for beside its own.
+ *
+ * A list of who shares no room any more is good for nothing: it is not kept up, and would be fetched again. Now and
+ * then such lists are looked for and deleted, if their users share none in that transaction either; a list that is put
+ * there after it, because it was being fetched, is found the next time. Whoever reads one finds it gone
+ * (e2ee_keys_here).
  */
 #include "e2ee/remote_lists.h"
 
@@ -32,11 +37,14 @@
 #include "federation/fed.h"
 #include "matrix/id.h"
 #include "store/remote_lists.h"
+#include "store/tx.h"
 
 #include <assert.h>
 
 #define FETCH_US INT64_C(30000000)
+#define SWEEP_US (INT64_C(3600) * 1000000)
 enum { PREV_IDS_MAX = 1000 };
+enum { SWEEP_LOOK = 200, SWEEP_DELETE = 10 }; /* lists at once; each may have REMOTE_DEVICES_MAX rows */
 
 /*
  * Users who are being asked for
@@ -193,7 +201,7 @@ static err *update_run(struct tx *tx, void *arg)
 		return apply(tx, u);
 	/* Not here, or no longer good: it changed, that is all. */
 	u->applied = true;
-	u->missed = u->known.told > 0;
+	u->missed = u->known.told >= 0;
 	return u->missed ? store_remote_list_stale(tx, u->user) : store_remote_list_want(tx, u->user);
 }
 
@@ -551,6 +559,92 @@ static err *fetch_stale(struct e2ee *e, struct arena *a, int64_t *above, size_t 
 	return give_up(e, a, users, *out_n, failed);
 }
 
+/*
+ * Those of who is gone
+ */
+struct sweeping {
+	struct e2ee *e;
+	const int64_t *users;
+	size_t n;
+};
+
+static err *only_unshared(struct e2ee *e, struct tx *tx, const int64_t *users, size_t n, int64_t **out, size_t *out_n)
+{
+	struct remote_list_row *rows = ARENA_ARRAY(tx_arena(tx), struct remote_list_row, n);
+	int64_t *found = ARENA_ARRAY(tx_arena(tx), int64_t, n);
+	size_t n_found = 0;
+
+	TRY(store_remote_lists(tx, e->own_server, users, n, rows));
+	for (size_t i = 0; i < n; i++)
+		if (!rows[i].shares)
+			found[n_found++] = rows[i].user;
+	*out = found;
+	*out_n = n_found;
+	return NULL;
+}
+
+static err *sweep_run(struct tx *tx, void *arg)
+{
+	const struct sweeping *s = arg;
+	int64_t *users;
+	size_t n;
+
+	TRY(only_unshared(s->e, tx, s->users, s->n, &users, &n));
+	return store_remote_lists_forget(tx, users, n);
+}
+
+/* Of the lists above this number; it becomes that of the last one. */
+static err *sweep_some(struct e2ee *e, struct arena *a, struct chore *c, int64_t *above, bool *out_more)
+{
+	int64_t *all, *users;
+	size_t n_all, n;
+	AUTO_TX tx = NULL;
+
+	TRY(store_read(e->opt.store, a, &tx));
+	TRY(store_remote_lists_above(tx, *above, SWEEP_LOOK, &all, &n_all));
+	TRY(only_unshared(e, tx, all, n_all, &users, &n));
+	*out_more = n_all == SWEEP_LOOK;
+	if (n_all)
+		*above = all[n_all - 1];
+	store_read_end(&tx);
+	for (size_t i = 0; i < n && !(c && chore_stopping(c)); i += SWEEP_DELETE) {
+		struct sweeping s = { e, users + i, MIN(n - i, (size_t)SWEEP_DELETE) };
+
+		TRY(store_do(e->opt.store, a, sweep_run, &s));
+	}
+	return NULL;
+}
+
+static err *sweep(struct e2ee *e, struct arena *a, struct chore *c)
+{
+	int64_t above = 0;
+	bool more = true;
+
+	while (more && !(c && chore_stopping(c))) {
+		TRY(sweep_some(e, a, c, &above, &more));
+		arena_reset(a);
+	}
+	return NULL;
+}
+
+err *remote_lists_sweep(struct e2ee *e, struct arena *a) { return sweep(e, a, NULL); }
+
+void remote_lists_left(struct e2ee *e)
+{
+	if (e->remote_lists)
+		chore_kick(e->remote_lists);
+}
+
+static err *sweep_if_due(struct e2ee *e, struct arena *a, struct chore *c)
+{
+	const int64_t now = clock_mono_us();
+
+	if (now < e->sweep_us)
+		return NULL;
+	e->sweep_us = now + SWEEP_US;
+	return sweep(e, a, c);
+}
+
 /* An error makes the chore try again a while later. */
 static err *fetch_all_stale(struct chore *c, void *ctx, struct arena *a)
 {
@@ -558,6 +652,7 @@ static err *fetch_all_stale(struct chore *c, void *ctx, struct arena *a)
 	int64_t above = 0;
 	size_t n = 1, failed = 0;
 
+	TRY(sweep_if_due(e, a, c));
 	while (n && !chore_stopping(c)) {
 		AUTO_ARENA round = arena_new();
 

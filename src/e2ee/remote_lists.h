@@ -52,6 +52,11 @@ void remote_lists_take(struct e2ee *e, struct arena *a, struct remote_user *user
 NODISCARD err *remote_lists_ask_again(struct e2ee *e, struct arena *a, struct remote_user *users, size_t n,
 				      int64_t deadline_us);
 
-/* A thread that fetches stale lists again. Stop: before fed is freed. */
+/* Deletes the lists of who shares no room with us any more. */
+NODISCARD err *remote_lists_sweep(struct e2ee *e, struct arena *a); /* a: for nothing else */
+/* Somebody left a room: there may be such lists. Any thread, quick; it is done once an hour at most. */
+void remote_lists_left(struct e2ee *e);
+
+/* A thread that fetches stale lists again, and sweeps. Stop: before fed is freed. */
 void remote_lists_start(struct e2ee *e);
 void remote_lists_stop(struct e2ee *e);

@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "cli/files.h"
 #include "e2ee/list_sender.h"
+#include "e2ee/remote_lists.h"
 #include "federation/fed.h"
 #include "federation/outbox.h"
 #include "federation/query.h"
@@ -197,17 +198,19 @@ static err *open_admit(struct server *s)
 	return admit_new(s->a, &opt, &s->services.admit);
 }
 
-/* A user of ours comes into a room with others, who may never have heard of their devices. */
-static void on_joined(void *ctx, const struct rooms_stored *ev)
+/* A user of ours comes into a room with others, who may never have heard of their devices; or somebody leaves. */
+static void on_moved(void *ctx, const struct rooms_stored *ev)
 {
 	if (ev->member_after == MEMBER_JOIN && ev->member_before != MEMBER_JOIN &&
 	    (ev->n_servers || ev->through_others))
 		list_sender_joined(ctx, ev->row->state_key);
+	if (ev->member_before == MEMBER_JOIN && ev->member_after != MEMBER_JOIN)
+		remote_lists_left(ctx);
 }
 
 static err *open_keys_of_users(struct server *s)
 {
-	rooms_on_stored(s->services.rooms, on_joined, s->services.e2ee);
+	rooms_on_stored(s->services.rooms, on_moved, s->services.e2ee);
 	return e2ee_federate(s->services.e2ee, s->a, s->services.fed, s->services.outbox);
 }
 

@@ -25,7 +25,7 @@ static int by_user(const void *x, const void *y)
 err *store_remote_lists(struct tx *tx, int64_t own, const int64_t *users, size_t n, struct remote_list_row *out)
 {
 	static const char sql[] =
-		"SELECT each.value, l.told,"
+		"SELECT each.value, COALESCE(l.told, -1),"
 		" CASE WHEN l.stale = 0 AND " SHARED_SINCE(
 			"each.value",
 			"l.at") " THEN 1 ELSE 0 END,"
@@ -36,7 +36,7 @@ err *store_remote_lists(struct tx *tx, int64_t own, const int64_t *users, size_t
 	struct rows *rs;
 
 	for (size_t i = 0; i < n; i++)
-		out[i] = (struct remote_list_row){ .user = users[i] };
+		out[i] = (struct remote_list_row){ .user = users[i], .told = WANTED };
 	if (n == 0)
 		return NULL;
 	TRY(tx_query(tx, sql, BIND(B(own), B(list)), &rs));
@@ -109,7 +109,7 @@ err *store_remote_list_replace(struct tx *tx, const struct remote_list *l, bool 
 	TRY(tx_one(tx, "SELECT told FROM remote_lists WHERE user_nid = $1", BIND(B(l->user)), &before));
 	TRY(tx_run(tx, save, BIND(B(l->user), B(l->told), B(l->at), B((int64_t)l->stale))));
 	TRY(says_the_same(tx, l, &equal));
-	*out_changed = !equal && !(before && row_i64(before, 0) == WANTED);
+	*out_changed = !before || (!equal && row_i64(before, 0) != WANTED);
 	if (equal)
 		return NULL;
 	TRY(tx_run(tx, "DELETE FROM device_keys WHERE user_nid = $1", BIND(B(l->user))));
@@ -157,6 +157,23 @@ err *store_remote_lists_to_fetch(struct tx *tx, int64_t own, int64_t above, size
 				  " AND " SHARED_NOW("l.user_nid") " ORDER BY l.user_nid LIMIT $3";
 
 	return tx_ints(tx, sql, BIND(B(own), B(above), B((int64_t)limit)), out, out_n);
+}
+
+err *store_remote_lists_above(struct tx *tx, int64_t above, size_t limit, int64_t **out, size_t *out_n)
+{
+	return tx_ints(tx, "SELECT user_nid FROM remote_lists WHERE user_nid > $1 ORDER BY user_nid LIMIT $2",
+		       BIND(B(above), B((int64_t)limit)), out, out_n);
+}
+
+err *store_remote_lists_forget(struct tx *tx, const int64_t *users, size_t n)
+{
+	const struct i64s list = { users, n };
+
+	if (n == 0)
+		return NULL;
+	TRY(tx_run(tx, "DELETE FROM device_keys WHERE user_nid IN $1", BIND(B(list))));
+	TRY(tx_run(tx, "DELETE FROM cross_signing_keys WHERE user_nid IN $1", BIND(B(list))));
+	return tx_run(tx, "DELETE FROM remote_lists WHERE user_nid IN $1", BIND(B(list)));
 }
 
 /*

@@ -13,7 +13,7 @@
 /* Users of other servers, as they stand to us. `own` is this server's interned name. */
 struct remote_list_row {
 	int64_t user;
-	int64_t told; /* 0 or less: their list is not here */
+	int64_t told; /* below 0: their list is not here */
 	bool kept;    /* it is, and nothing was missed: a room has been shared since before it was fetched */
 	bool shares;  /* a room, now */
 };
@@ -23,8 +23,8 @@ NODISCARD err *store_remote_lists(struct tx *tx, int64_t own, const int64_t *use
 /* Do two rows of one device say the same of it? */
 bool device_keys_same(const struct device_keys_row *x, const struct device_keys_row *y);
 /* A whole list, in place of what there was. keys.user_signing is not used. *out_changed: it says something else
- * than what there was, or there was none; not of one that store_remote_list_want asked for: then it was told already.
- */
+ * than what there was, or there was none, of which nobody knows what it last said; not of one that
+ * store_remote_list_want asked for: then it was told already. */
 struct remote_list {
 	int64_t user, told, at;
 	bool stale; /* it changed while it was fetched */
@@ -44,6 +44,9 @@ NODISCARD err *store_remote_list_unwant(struct tx *tx, int64_t user);
 /* Users above a number whose list must be fetched again and who share a room with us, at most limit, by number. */
 NODISCARD err *store_remote_lists_to_fetch(struct tx *tx, int64_t own, int64_t above, size_t limit, int64_t **out,
 					   size_t *out_n);
+/* Users above a number, at most limit, by number; all that is here of them, who are other servers', goes. */
+NODISCARD err *store_remote_lists_above(struct tx *tx, int64_t above, size_t limit, int64_t **out, size_t *out_n);
+NODISCARD err *store_remote_lists_forget(struct tx *tx, const int64_t *users, size_t n);
 
 /*
  * Ours

@@ -105,12 +105,14 @@ static void late(struct world *w, store_fn *fn, void *arg)
 	good(store_wait(w->a, ticket));
 }
 
-static void moves(struct world *w, int64_t user, bool in)
+static void moves_in(struct world *w, int64_t room, int64_t user, bool in)
 {
 	const bool local = user == w->alice;
 
-	late(w, move_late, &(struct move){ ROOM, user, local ? w->own : w->other, in, local });
+	late(w, move_late, &(struct move){ room, user, local ? w->own : w->other, in, local });
 }
+
+static void moves(struct world *w, int64_t user, bool in) { moves_in(w, ROOM, user, in); }
 
 /*
  * Bob's list
@@ -435,7 +437,9 @@ static void which_list_is_news(struct both *b)
 	assert_true(of.changed);
 	of.list.user = w.alice;
 	good(store_do(b->st, w.a, replace, &of));
-	assert_false(of.changed); /* nothing is what was known */
+	assert_true(of.changed); /* none was here: what was shown before it was deleted is not known */
+	good(store_do(b->st, w.a, replace, &of));
+	assert_false(of.changed);
 	end(&w);
 }
 BOTH(which_list_is_news)
@@ -697,6 +701,128 @@ static void updates_do_not_make_a_list_endless(struct both *b)
 	end(&w);
 }
 BOTH(updates_do_not_make_a_list_endless)
+
+/*
+ * Lists of who is gone
+ */
+static void sweep(struct world *w)
+{
+	AUTO_ARENA a = arena_new();
+
+	good(remote_lists_sweep(w->e, a));
+}
+
+static struct queried_user *here(struct world *w, struct absent_user *bob)
+{
+	struct keys_answer answer = { 0 };
+
+	*bob = (struct absent_user){ S("@bob:other.org"), js(w->a, "[]"), w->bob, true, true };
+	good(e2ee_keys_here(w->e, w->a, w->alice, S("@alice:x.org"), bob, 1, &answer));
+	return answer.n ? answer.users : NULL;
+}
+
+static void a_list_goes_with_the_last_shared_room(struct both *b)
+{
+	struct world w = sharing(b);
+	struct absent_user bob;
+	struct remote_user asked_for;
+	struct fed_call call;
+
+	signing_update(&w, IDENTITY("master", "M1"));
+	moves_in(&w, ROOM + 1, w.alice, true);
+	moves_in(&w, ROOM + 1, w.bob, true);
+	moves(&w, w.bob, false);
+	sweep(&w);
+	assert_int_equal(standing(&w).told, 5); /* there is another */
+	moves_in(&w, ROOM + 1, w.alice, false);
+	assert_non_null(here(&w, &bob));
+	call = ask(&w, &asked_for);
+	sweep(&w);
+	assert_int_equal(standing(&w).told, -1);
+	/* Who has just had it fetched is not told that he has no devices. */
+	assert_null(here(&w, &bob));
+	assert_false(bob.is_old);
+	/* Who asks now asks for a stranger. */
+	assert_true(str_is_none(devices(&w)));
+	/* It was being fetched: it comes, and goes. */
+	answers(&w, &asked_for, &call, bus_position(w.bus), LIST("6", DEVICE("B", "two")));
+	assert_true(standing(&w).told == 6 && !standing(&w).kept);
+	sweep(&w);
+	assert_int_equal(standing(&w).told, -1);
+	/* They meet again: nothing old is shown, and an update has his list fetched. */
+	moves(&w, w.bob, true);
+	assert_true(str_is_none(devices(&w)));
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'B','stream_id':8,'prev_id':[7],'deleted':true}"));
+	sweep(&w);
+	assert_int_equal(to_fetch(&w), 1);
+	keep_list(&w);
+	sweep(&w);
+	assert_true(has(identity(&w).devices, "\"one\"") && str_is_none(identity(&w).master));
+	end(&w);
+}
+BOTH(a_list_goes_with_the_last_shared_room)
+
+/* What was in memory of it is of before. */
+static void a_list_that_comes_again_without_devices_is_news(struct both *b)
+{
+	struct world w = sharing(b);
+	struct remote_user bob;
+	struct fed_call call;
+
+	assert_true(has(devices(&w), "\"one\""));
+	moves(&w, w.bob, false);
+	sweep(&w);
+	moves(&w, w.bob, true);
+	call = ask(&w, &bob);
+	answers(&w, &bob, &call, bus_position(w.bus), LIST("5", ""));
+	assert_true(standing(&w).kept);
+	assert_true(str_eq(devices(&w), S("{}")));
+	end(&w);
+}
+BOTH(a_list_that_comes_again_without_devices_is_news)
+
+static void many_lists_are_swept(struct both *b)
+{
+	enum { MANY = 450 };
+	struct world w = sharing(b);
+	int64_t *left;
+	size_t n;
+	AUTO_TX tx = NULL;
+
+	for (size_t i = 0; i < MANY; i++) {
+		struct remote_list l = { .told = 1 };
+
+		good(store_intern(b->st, w.a, arena_printf(w.a, "@u%zu:other.org", i), &l.user));
+		good(store_do(b->st, w.a, list_write, &l));
+	}
+	sweep(&w);
+	good(store_read(b->st, w.a, &tx));
+	good(store_remote_lists_above(tx, 0, MANY, &left, &n));
+	assert_true(n == 1 && left[0] == w.bob);
+	store_read_end(&tx);
+	end(&w);
+}
+BOTH(many_lists_are_swept)
+
+/* Its server has told of nothing yet. */
+static void a_list_of_number_0_is_here(struct both *b)
+{
+	struct world w = begin(b);
+	struct keys_answer answer;
+	struct remote_user bob;
+	struct fed_call call;
+
+	moves(&w, w.alice, true);
+	moves(&w, w.bob, true);
+	call = ask(&w, &bob);
+	answers(&w, &bob, &call, bus_position(w.bus), LIST("0", DEVICE("A", "one")));
+	good(update(&w, "{'user_id':'@bob:other.org','device_id':'B','stream_id':9,'prev_id':[8],'deleted':true}"));
+	good(e2ee_keys_query(w.e, w.a, w.alice, S("@alice:x.org"), js(w.a, "{'@bob:other.org':[]}"), &answer));
+	assert_int_equal(answer.n_absent, 1);
+	assert_true(answer.absent[0].is_old);
+	end(&w);
+}
+BOTH(a_list_of_number_0_is_here)
 
 /*
  * Ours
@@ -989,4 +1115,6 @@ TEST_MAIN(BOTH_TESTS(who_asks_while_a_list_is_fetched_waits_for_it), BOTH_TESTS(
 	  BOTH_TESTS(others_hear_of_each_device_once), BOTH_TESTS(a_restart_tells_what_is_left_and_nothing_twice),
 	  BOTH_TESTS(who_comes_into_a_room_is_told_of), BOTH_TESTS(a_list_for_many_servers_is_told_in_pieces),
 	  BOTH_TESTS(messages_go_out_once_each_server), BOTH_TESTS(long_messages_are_several_edus),
-	  BOTH_TESTS(messages_come_in_once), BOTH_TESTS(keys_are_taken_under_names_of_any_form))
+	  BOTH_TESTS(messages_come_in_once), BOTH_TESTS(keys_are_taken_under_names_of_any_form),
+	  BOTH_TESTS(a_list_goes_with_the_last_shared_room), BOTH_TESTS(a_list_of_number_0_is_here),
+	  BOTH_TESTS(a_list_that_comes_again_without_devices_is_news), BOTH_TESTS(many_lists_are_swept))
