@@ -73,34 +73,38 @@ struct successors {
 	struct chore *chore; /* NULL: ended */
 };
 
-static void note(struct successors *s, str room_id)
+static void note(struct successors *s, str room_id, bool now)
 {
 	LOCKED(&s->lock);
-	if (!s->chore || map_get(&s->noted, room_id))
+	if (!s->chore)
 		return;
-	(void)map_put(&s->noted, str_keep(room_id), s);
-	chore_kick(s->chore);
+	if (!map_get(&s->noted, room_id))
+		(void)map_put(&s->noted, str_keep(room_id), s);
+	if (now)
+		chore_kick(s->chore);
 }
 
 static void on_stored(void *ctx, const struct rooms_stored *ev)
 {
 	if (ev->tombstoned)
-		note(ctx, ev->room_id);
+		note(ctx, ev->room_id, true);
 }
 
-static bool take(struct successors *s, struct arena *a, str *out_room_id)
+static size_t take_all(struct successors *s, struct arena *a, str **out)
 {
+	VEC(str) list = { 0 };
 	size_t i = 0;
 	void *value;
 	str kept;
 
 	LOCKED(&s->lock);
-	if (!map_next(&s->noted, &i, &kept, &value))
-		return false;
-	(void)map_del(&s->noted, kept);
-	*out_room_id = arena_keep(a, kept);
-	mem_free((void *)kept.p);
-	return true;
+	while (map_next(&s->noted, &i, &kept, &value)) {
+		vec_push(a, &list, arena_keep(a, kept));
+		(void)map_del(&s->noted, kept);
+		mem_free((void *)kept.p);
+	}
+	*out = list.p;
+	return list.n;
 }
 
 /* Who is not in the successor yet is seen to when they join. */
@@ -127,22 +131,24 @@ static err *follow(struct successors *s, struct chore *c, struct arena *a, str o
 	return NULL;
 }
 
-/* A room that is the store's trouble is tried again, and keeps the others waiting: it would be theirs, too. */
+/* Where it fails it is tried again, a while later: a room may be at fault itself, and keeps no other waiting. */
 static err *follow_all(struct chore *c, void *ctx, struct arena *a)
 {
 	struct successors *s = ctx;
-	str room_id;
+	str *room_ids;
+	const size_t n = take_all(s, a, &room_ids);
+	err *first = NULL;
 
-	while (!chore_stopping(c) && take(s, a, &room_id)) {
+	for (size_t i = 0; i < n && !chore_stopping(c); i++) {
 		AUTO_ARENA room_arena = arena_new();
-		err *e = follow(s, c, room_arena, room_id);
+		err *e = follow(s, c, room_arena, room_ids[i]);
 
 		if (!e)
 			continue;
-		note(s, room_id);
-		return err_keep(a, e);
+		note(s, room_ids[i], false);
+		first = first ? first : err_keep(a, e);
 	}
-	return NULL;
+	return first;
 }
 
 struct successors *successors_new(struct users *us, struct rooms *rs, const struct log *log)
