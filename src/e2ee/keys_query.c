@@ -267,6 +267,12 @@ static err *read_devices(struct query *q, struct tx *tx, const struct batch *b)
 /*
  * Cross-signing
  */
+/* Signatures on other servers' users' keys stay when those change: no other key is shown with one. */
+static bool is_of_key(struct query *q, str master, str public_key)
+{
+	return str_contains(master, arena_join3(q->a, S("\"keys\":{\"ed25519:"), public_key, S("\":")));
+}
+
 static err *add_own_signatures(struct query *q, struct tx *tx, const int64_t *users, size_t n)
 {
 	struct user_signature_row *rows;
@@ -277,7 +283,8 @@ static err *add_own_signatures(struct query *q, struct tx *tx, const int64_t *us
 		struct queried_user *u = find(q, rows[i].user);
 
 		/* Also those on keys of other users are read, and `users` is sorted. */
-		if (u && !str_is_none(u->master) && u->user >= users[0] && u->user <= users[n - 1])
+		if (u && !str_is_none(u->master) && u->user >= users[0] && u->user <= users[n - 1] &&
+		    is_of_key(q, u->master, rows[i].master))
 			u->master = key_text_with(q->a, u->master, q->asker_id, rows[i].key_id, rows[i].signature);
 	}
 	return NULL;

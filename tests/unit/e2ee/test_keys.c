@@ -247,7 +247,7 @@ static err *sign_all(struct tx *tx, void *arg)
 
 	TRY(store_cross_signing_save(tx, &(struct cross_signing_row){
 						 .user = u->user,
-						 .master = S("{\"k\":1,\"signatures\":{}}"),
+						 .master = S("{\"keys\":{\"ed25519:M\":\"M\"},\"signatures\":{}}"),
 						 .user_signing = S("{\"u\":1,\"signatures\":{}}"),
 					 }));
 	return store_user_signature_save(tx,
@@ -257,7 +257,8 @@ static err *sign_all(struct tx *tx, void *arg)
 /* More than are read at once: what was read with the first must not come again with the next. */
 static void a_large_query_is_that_of_each_user(struct both *b)
 {
-	static const str signed_key = STR("{\"k\":1,\"signatures\":{\"@me:x.org\":{\"ed25519:U\":\"s\"}}}");
+	static const str signed_key =
+		STR("{\"keys\":{\"ed25519:M\":\"M\"},\"signatures\":{\"@me:x.org\":{\"ed25519:U\":\"s\"}}}");
 	struct world w = begin(b);
 	AUTO_BUF ask = BUF_INIT(SIZE_MAX);
 	struct keys_answer answer;

@@ -504,6 +504,29 @@ static void an_identity_key_alone_leaves_the_other(struct both *b)
 }
 BOTH(an_identity_key_alone_leaves_the_other)
 
+static err *sign_bob(struct tx *tx, void *arg)
+{
+	const struct world *w = arg;
+	const struct user_signature_row row = { w->alice, w->bob, S(PUBLIC("M1")), S("ed25519:alices"), S("c2ln") };
+
+	return store_user_signature_save(tx, &row);
+}
+
+static void a_signature_is_shown_with_the_key_that_was_signed(struct both *b)
+{
+	struct world w = sharing(b);
+
+	signing_update(&w, IDENTITY("master", "M1"));
+	good(store_do(b->st, w.a, sign_bob, &w));
+	assert_true(has(identity(&w).master, "\"@alice:x.org\":{\"ed25519:alices\":\"c2ln\"}"));
+	signing_update(&w, IDENTITY("master", "M2"));
+	assert_true(has(identity(&w).master, "M2") && !has(identity(&w).master, "alices"));
+	signing_update(&w, IDENTITY("master", "M1"));
+	assert_true(has(identity(&w).master, "M1") && has(identity(&w).master, "alices"));
+	end(&w);
+}
+BOTH(a_signature_is_shown_with_the_key_that_was_signed)
+
 static void a_self_signing_key_of_nobody_known_has_the_list_fetched(struct both *b)
 {
 	struct world w = sharing(b);
@@ -1117,4 +1140,5 @@ TEST_MAIN(BOTH_TESTS(who_asks_while_a_list_is_fetched_waits_for_it), BOTH_TESTS(
 	  BOTH_TESTS(messages_go_out_once_each_server), BOTH_TESTS(long_messages_are_several_edus),
 	  BOTH_TESTS(messages_come_in_once), BOTH_TESTS(keys_are_taken_under_names_of_any_form),
 	  BOTH_TESTS(a_list_goes_with_the_last_shared_room), BOTH_TESTS(a_list_of_number_0_is_here),
-	  BOTH_TESTS(a_list_that_comes_again_without_devices_is_news), BOTH_TESTS(many_lists_are_swept))
+	  BOTH_TESTS(a_list_that_comes_again_without_devices_is_news), BOTH_TESTS(many_lists_are_swept),
+	  BOTH_TESTS(a_signature_is_shown_with_the_key_that_was_signed))
