@@ -424,18 +424,45 @@ static void take_ended(struct e2ee *e, struct arena *a, struct remote_user *user
 			take_list(e, a, &users[i], ended, at);
 }
 
+/* Whoever looked for a list before somebody else's fetching brought it, and began after that had ended, needs no other:
+ * the calls that are still to be made. */
+static size_t calls_to_make(struct e2ee *e, struct arena *a, const struct remote_lists_asking *k, struct fed_call **out)
+{
+	size_t n = 0;
+	AUTO_TX tx = NULL;
+
+	for (size_t i = 0, c = 0; i < k->n; i++) {
+		struct remote_user *u = &k->users[i];
+		struct remote_list_row row = { 0 };
+
+		if (u->waits)
+			continue;
+		/* What cannot be read is fetched. */
+		u->fetched = (tx || !store_read(e->opt.store, a, &tx)) &&
+			     !store_remote_lists(tx, e->own_server, &u->user, 1, &row) && row.kept;
+		if (u->fetched)
+			fetching_end(e, u);
+		else
+			out[n++] = &k->calls[c];
+		c++;
+	}
+	return n;
+}
+
 void remote_lists_ask(struct e2ee *e, struct arena *a, const struct remote_lists_asking *k, int64_t deadline_us)
 {
+	struct fed_call **calls = ARENA_ARRAY(a, struct fed_call *, k->n_calls);
+	const size_t n = calls_to_make(e, a, k, calls);
 	struct fed_batch *batch;
 
-	if (k->n_calls + k->n_others == 0)
+	if (n + k->n_others == 0)
 		return;
 	batch = fed_batch_new(e->fed);
 	for (size_t i = 0; i < k->n_others; i++)
 		fed_batch_start(batch, a, &k->others[i], deadline_us);
-	for (size_t i = 0; i < k->n_calls; i++)
-		fed_batch_start(batch, a, &k->calls[i], deadline_us);
-	for (size_t i = 0; i < k->n_calls + k->n_others; i++)
+	for (size_t i = 0; i < n; i++)
+		fed_batch_start(batch, a, calls[i], deadline_us);
+	for (size_t i = 0; i < n + k->n_others; i++)
 		take_ended(e, a, k->users, k->n, k->calls, fed_batch_next(batch, INT64_MAX), k->at);
 	fed_batch_free(&batch);
 }

@@ -23,9 +23,9 @@ NODISCARD err *remote_list_update(struct e2ee *e, struct arena *a, str origin, c
 NODISCARD err *remote_signing_key_update(struct e2ee *e, struct arena *a, str origin, const struct json *content);
 
 /* Fetching these users' lists: the calls to make, at most one each (a list that somebody is fetching needs none);
- * making them, which takes each list as it comes; and what came of them. Whoever prepares takes, too, which waits for
- * the others' until the deadline (clock_mono_us). `at`: bus_position before they were made. fetched: the list is here
- * now. _ask_again: those that others fetched in vain. */
+ * making them, but for lists that came meanwhile, and taking each list as it comes; and what came of them. Whoever
+ * prepares takes, too, which waits for the others' until the deadline (clock_mono_us). `at`: bus_position before they
+ * were made. fetched: the list is here now. _ask_again: those that others fetched in vain. */
 struct fed_call;
 struct remote_user {
 	int64_t user;

@@ -652,6 +652,28 @@ static void who_asks_while_a_list_is_fetched_waits_for_it(struct both *b)
 }
 BOTH(who_asks_while_a_list_is_fetched_waits_for_it)
 
+/* It came between somebody's look for it and their beginning: here nobody is there to be asked. */
+static void a_list_that_came_meanwhile_is_not_fetched_again(struct both *b)
+{
+	struct world w = begin(b);
+	struct remote_user bob;
+	struct fed_call call;
+
+	moves(&w, w.alice, true);
+	moves(&w, w.bob, true);
+	call = ask(&w, &bob);
+	keep_list(&w);
+	remote_lists_ask(w.e, w.a, &(struct remote_lists_asking){ &bob, 1, &call, 1, NULL, 0, 0 }, INT64_MAX);
+	assert_true(bob.fetched);
+	remote_lists_take(w.e, w.a, &bob, 1, &call, 0, 0);
+	assert_true(bob.fetched);
+	call = ask(&w, &bob); /* by whoever comes next */
+	call.error = err_new(w.a, ERR_CONNECTION_FAILED, "no");
+	remote_lists_take(w.e, w.a, &bob, 1, &call, 0, 0);
+	end(&w);
+}
+BOTH(a_list_that_came_meanwhile_is_not_fetched_again)
+
 /* A server whose database is an older one counts anew, and one that wants its list fetched gives each update one number
  * and no other before it. Updates that are no repetitions were once left out, for their numbers were known. */
 static void whoever_counts_anew_is_asked_for_the_list(struct both *b)
@@ -1141,4 +1163,5 @@ TEST_MAIN(BOTH_TESTS(who_asks_while_a_list_is_fetched_waits_for_it), BOTH_TESTS(
 	  BOTH_TESTS(messages_come_in_once), BOTH_TESTS(keys_are_taken_under_names_of_any_form),
 	  BOTH_TESTS(a_list_goes_with_the_last_shared_room), BOTH_TESTS(a_list_of_number_0_is_here),
 	  BOTH_TESTS(a_list_that_comes_again_without_devices_is_news), BOTH_TESTS(many_lists_are_swept),
-	  BOTH_TESTS(a_signature_is_shown_with_the_key_that_was_signed))
+	  BOTH_TESTS(a_signature_is_shown_with_the_key_that_was_signed),
+	  BOTH_TESTS(a_list_that_came_meanwhile_is_not_fetched_again))
