@@ -444,13 +444,33 @@ void staged_unwait(struct inbound *in, struct staged *s)
 	atomic_fetch_sub(&in->n_waiting, 1);
 }
 
-bool staged_is_coming(const struct staged *s)
+/* Does it hope, in the end, for this one? Where senders name events, these may name each other. */
+static bool hopes_for(struct inbound *in, struct staged *who, const struct staged *s)
 {
+	if (who == s)
+		return true;
+	if (!who->hopes || who->looked_at == in->looks)
+		return false;
+	who->looked_at = in->looks;
+	for (size_t i = 0; i < who->n_refs; i++) {
+		const struct awaited *what = who->refs[i].what;
+		struct staged *it = what ? map_get(&who->room->by_event_id, what->event_id) : NULL;
+
+		if (it && hopes_for(in, it, s))
+			return true;
+	}
+	return false;
+}
+
+bool staged_is_coming(struct inbound *in, const struct staged *s)
+{
+	lock_assert_held(&in->lock);
+	in->looks++;
 	for (size_t i = 0; i < s->n_refs; i++) {
 		const struct awaited *what = s->refs[i].what;
-		const struct staged *it = what ? map_get(&s->room->by_event_id, what->event_id) : NULL;
+		struct staged *it = what ? map_get(&s->room->by_event_id, what->event_id) : NULL;
 
-		if (what && (!it || (it->waits && !it->fetching && !it->hopes)))
+		if (what && (!it || (it->waits && !it->fetching && !it->hopes) || hopes_for(in, it, s)))
 			return false;
 	}
 	return true;

@@ -236,7 +236,7 @@ static void wait_for(struct turn *t, size_t i, bool *out_fetch)
 		inbound_room_done(in, room);
 	}
 	staged_wait(in, s, r->missing, r->n_missing);
-	s->hopes = staged_is_coming(s);
+	s->hopes = staged_is_coming(in, s);
 	if (s->hopes || s->fetching || !in->begin)
 		return;
 	/* What was fetched did not help: not again at once. */

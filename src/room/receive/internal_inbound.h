@@ -84,8 +84,9 @@ struct staged {
 	size_t size;
 	unsigned fetches, failures;
 	bool waits, fetching;
-	bool in_vain;     /* nobody has what it lacks */
-	bool hopes;       /* waits: for what is on its way */
+	bool in_vain; /* nobody has what it lacks */
+	bool hopes;   /* waits: for what is on its way */
+	uint64_t looked_at;
 	int64_t again_us; /* waits: looked at again then; 0: not */
 	int64_t rest_us;  /* what was fetched did not help: nothing is fetched before then */
 	struct ref *refs; /* waits: what for. n of them, `lacking` still are */
@@ -122,6 +123,7 @@ struct inbound {
 	struct map crowded; /* room id -> struct crowded */
 	struct list crowds; /* the same, the earliest first */
 	struct bound staged;
+	uint64_t looks; /* through those that hope: of the one under way, `looked_at` */
 	atomic_size_t n_waiting;
 	int64_t nap_until_us; /* the earliest of `napping`; INT64_MAX */
 	struct thread **workers;
@@ -156,8 +158,9 @@ struct staged *staged_too_many(struct inbound *in, const struct staged *s);
 void staged_wait(struct inbound *in, struct staged *s, const str *missing, size_t n);
 /* Does not wait any more. */
 void staged_unwait(struct inbound *in, struct staged *s);
-/* Is all that it waits for on its way already: staged, and ready, or waiting for what comes or is asked for? */
-bool staged_is_coming(const struct staged *s);
+/* Is all that it waits for on its way already: staged, and ready, or waiting for what comes or is asked for, and not
+ * for this one? */
+bool staged_is_coming(struct inbound *in, const struct staged *s);
 /* The origin is there, after all: what waits of it is asked for again, once in a while. */
 void inbound_origin_talks(struct inbound *in, struct inbound_origin *origin);
 void inbound_run(struct inbound *in, struct inbound_room *room); /* runnable, if it has anything */

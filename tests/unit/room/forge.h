@@ -13,6 +13,7 @@ struct forge {
 	const struct event *(*unseen)(void *ctx, str event_id);
 	void *ctx;
 	const struct event *also; /* or NULL: a further auth_event, whatever it is */
+	str name;                 /* or none: the next event's id, where its sender gives it */
 };
 
 static inline struct forge forge_for(struct world *w, str room_id, const char *version)
@@ -79,7 +80,7 @@ static inline struct event *forge_by(struct forge *f, str sender_id, const char 
 	if (f->rv->event_format == EVENT_FORMAT_NAMED) {
 		for (size_t i = 0; i < n_prevs; i++)
 			prev_hashes[i] = hash_of(f, prevs[i]);
-		fields.event_id = event_name(w->rs, w->a);
+		fields.event_id = str_is_none(f->name) ? event_name(w->rs, w->a) : f->name;
 		fields.prev_hashes = prev_hashes;
 		fields.auth_hashes = auth_hashes;
 	}

@@ -299,6 +299,56 @@ static void let_rest(struct scene *s)
 		LIST_ITEM(it, struct staged, by_origin)->again_us = clock_mono_us() + INT64_C(3600) * 1000000;
 }
 
+static const struct event *whatever(void *ctx, str event_id) { return str_starts(event_id, S("$named-")) ? ctx : NULL; }
+
+/* In version 1 the sender names events: these name each other, in a ring. */
+static void ring(struct scene *s, const struct event **out, size_t n)
+{
+	struct world *w = s->rw.w;
+
+	s->id = open_room(w, "1");
+	s->f = forge_for(w, s->id, "1");
+	s->base = say(w, who(w, "bob"), s->id, "base");
+	s->f.ctx = (void *)message(s, "any", s->base);
+	s->f.unseen = whatever;
+	for (size_t i = 0; i < n; i++) {
+		s->f.name = arena_printf(w->a, "$named-%zu-%zu:test", n, i);
+		out[i] = message(s, "ring", arena_printf(w->a, "$named-%zu-%zu:test", n, (i + 1) % n));
+	}
+}
+
+/* None of them comes before the others: who waits for itself in the end asks, and goes when nobody has what it lacks.
+ */
+static void events_do_not_wait_for_themselves(struct world *w)
+{
+	const struct event *events[4];
+	struct fetcher f = { 0 };
+	struct scene s;
+	str answer;
+
+	begin(&s, w);
+	f.s = &s;
+	inbound_on_missing(s.rw.in, fetch, &f);
+	s.rw.opt.workers = 1;
+	inbound_start(s.rw.in);
+	for (size_t n = 1; n <= ARRAY_LEN(events); n++) {
+		f.n_asked = 0;
+		f.why = ERR_NONE;
+		ring(&s, events, n);
+		send_events(&s.rw, events, n);
+		inbound_await_idle(s.rw.in);
+		assert_int_equal(n_staged(&s.rw), n);
+		ok(f.n_asked > 0, "a ring of %zu: somebody asks", n);
+		f.why = ERR_NOT_FOUND;
+		let_rest(&s);
+		good(try_take(&s.rw, "other", arena_printf(w->a, "again %zu", n).p, NULL, 0, &answer));
+		inbound_await_idle(s.rw.in);
+		assert_int_equal(n_staged(&s.rw), 0);
+	}
+	inbound_end(&s.rw);
+}
+WORLD(events_do_not_wait_for_themselves)
+
 /* However often nobody answered, it waits: a week. Its server is there again: it is asked for at once. */
 static void silence_is_no_answer(struct world *w)
 {
@@ -526,13 +576,21 @@ WORLD(what_comes_during_a_join_is_kept)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD_TESTS(what_was_answered_is_in_the_room), WORLD_TESTS(each_stands_for_itself),
-		WORLD_TESTS(the_acl_is_for_who_sends),         WORLD_TESTS(nobody_here_is_in_the_room),
-		WORLD_TESTS(others_overtake_what_waits),       WORLD_TESTS(what_is_missing_is_fetched),
-		WORLD_TESTS(in_vain_is_not_at_once_again),     WORLD_TESTS(silence_is_no_answer),
-		WORLD_TESTS(the_oldest_of_too_many_goes),      WORLD_TESTS(a_restart_goes_on_where_it_was),
-		WORLD_TESTS(failing_commits_lose_nothing),     WORLD_TESTS(what_waits_is_bounded),
-		WORLD_TESTS(a_flood_delays_no_other_room),     WORLD_TESTS(what_comes_during_a_join_is_kept),
+		WORLD_TESTS(what_was_answered_is_in_the_room),
+		WORLD_TESTS(each_stands_for_itself),
+		WORLD_TESTS(the_acl_is_for_who_sends),
+		WORLD_TESTS(nobody_here_is_in_the_room),
+		WORLD_TESTS(others_overtake_what_waits),
+		WORLD_TESTS(what_is_missing_is_fetched),
+		WORLD_TESTS(events_do_not_wait_for_themselves),
+		WORLD_TESTS(in_vain_is_not_at_once_again),
+		WORLD_TESTS(silence_is_no_answer),
+		WORLD_TESTS(the_oldest_of_too_many_goes),
+		WORLD_TESTS(a_restart_goes_on_where_it_was),
+		WORLD_TESTS(failing_commits_lose_nothing),
+		WORLD_TESTS(what_waits_is_bounded),
+		WORLD_TESTS(a_flood_delays_no_other_room),
+		WORLD_TESTS(what_comes_during_a_join_is_kept),
 	};
 
 	crypto_init();
