@@ -145,7 +145,8 @@ static void a_room_that_cannot_be_read_keeps_none_waiting(struct world *w)
 	}
 	for (size_t i = 0; i < 20; i++)
 		say(w, s.alice, s.rooms[1].new, "time goes by");
-	ok(complaints(&s) <= ROOMS, "it is tried again when others come, not at once: %zu", complaints(&s));
+	/* A run at the start, and one for each tombstone. */
+	ok(complaints(&s) <= 1 + ROOMS, "it is tried again when others come, not at once: %zu", complaints(&s));
 	store_text(&s, create->nid, create->json);
 	replace(&s, &s.rooms[1]);
 	await_followed(&s, &s.rooms[0]);
