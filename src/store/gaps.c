@@ -25,13 +25,14 @@ err *store_gap_lacks(struct tx *tx, int64_t room, int64_t event, const str *prev
 
 err *store_gap_edges(struct tx *tx, int64_t room, const str *ids, size_t n, struct gap_edge **out, size_t *out_n)
 {
-	static const char sql[] = "SELECT " EVENT_COLUMNS ", x.prev FROM gap_edges x JOIN events e ON e.nid = x.event"
-				  " WHERE x.room = $1 AND x.prev IN $2";
+	static const char sql[] = "SELECT " EVENT_COLUMNS ", x.prev FROM (SELECT prev, event, ROW_NUMBER() OVER"
+				  " (PARTITION BY prev ORDER BY event) AS nth FROM gap_edges WHERE room = $1 AND"
+				  " prev IN $2) x JOIN events e ON e.nid = x.event WHERE x.nth <= $3";
 	const struct strs list = { ids, n };
 	VEC(struct gap_edge) found = { 0 };
 	struct rows *rs;
 
-	TRY(tx_query(tx, sql, BIND(B(room), B(list)), &rs));
+	TRY(tx_query(tx, sql, BIND(B(room), B(list), B((int64_t)GAP_EDGES_MOST)), &rs));
 	while (rows_next(rs))
 		vec_push(tx_arena(tx), &found,
 			 (struct gap_edge){ .event = store_event_of_row(tx_arena(tx), rs),

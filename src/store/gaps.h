@@ -18,7 +18,9 @@ struct gap_row {
 NODISCARD err *store_gap_insert(struct tx *tx, const struct gap_row *g);
 /* With it: those of the event's prev_events that have no place in the room, by id. */
 NODISCARD err *store_gap_lacks(struct tx *tx, int64_t room, int64_t event, const str *prevs, size_t n);
-/* Which events above gaps name one of these ids? In no particular order. */
+/* Which events above gaps name one of these ids? Of each id those that came first, for others may name it as often as
+ * they like; in no particular order. */
+enum { GAP_EDGES_MOST = 20 };
 struct gap_edge {
 	str prev;
 	const struct event_row *event;

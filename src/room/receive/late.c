@@ -19,7 +19,7 @@
 
 #include "store/gaps.h"
 
-enum { BELOW_MOST = 30, HEIRS_MOST = 20 };
+enum { BELOW_MOST = 30, HEIRS_MOST = GAP_EDGES_MOST };
 
 struct mark { /* an event of the batch */
 	size_t at;
@@ -107,9 +107,12 @@ static int downwards(const void *x, const void *y)
 	return (p < q) - (p > q);
 }
 
-/* The places that are taken below one, from above: those stored next below it, and what is queued. */
-static err *taken_below(struct room *room, int64_t top, int64_t **out, size_t *out_n)
+/* The places that are taken below one, from above: those stored next below it, what is queued, and what goes below
+ * other heirs. */
+static err *taken_below(const struct finding *f, int64_t top, const struct late_place *late, int64_t **out,
+			size_t *out_n)
 {
+	struct room *room = f->room;
 	VEC(int64_t) list = { 0 };
 	struct event_time *rows;
 	struct tx *tx;
@@ -131,6 +134,12 @@ static err *taken_below(struct room *room, int64_t top, int64_t **out, size_t *o
 			if (at > floor && at < top)
 				vec_push(room->a, &list, at);
 		}
+	}
+	for (size_t i = 0; i < f->n; i++) {
+		const int64_t at = late[f->marks[i].at].timeline;
+
+		if (at > floor && at < top)
+			vec_push(room->a, &list, at);
 	}
 	if (!floor)
 		vec_push(room->a, &list, 0); /* the room's beginning */
@@ -168,7 +177,7 @@ static err *place_below(struct finding *f, const struct event_row *heir, struct 
 	for (size_t i = 0; i < f->n; i++)
 		n += f->marks[i].lowest == heir;
 	TRY(find_floor(f, heir, &bottom));
-	TRY(taken_below(f->room, top, &taken, &n_taken));
+	TRY(taken_below(f, top, out, &taken, &n_taken));
 	for (size_t i = 0; i < n_taken && top > bottom; i++) {
 		step = MIN((top - taken[i]) / (n + 1), (int64_t)TIMELINE_SPACING);
 		if (step > 0)

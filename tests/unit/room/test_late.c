@@ -236,6 +236,78 @@ static void without_space_it_goes_on_top(struct world *w)
 }
 WORLD(without_space_it_goes_on_top)
 
+/* Two come together, each below another event; between these two there is no space. */
+static void no_two_of_a_batch_share_a_place(struct world *w)
+{
+	struct scene s;
+	const struct event *c[2], *above[2];
+	struct received_event list[2] = { 0 };
+	struct move m;
+
+	begin(&s, w, "11");
+	for (size_t i = 0; i < 2; i++) {
+		c[i] = said(&s, s.base);
+		hide(&s, c[i]);
+		state_is(&s, c[i]->event_id, STR_NONE, NULL, 0);
+		above[i] = said(&s, c[i]->event_id);
+		comes(&s, said(&s, above[i]->event_id));
+		list[i].event = c[i];
+	}
+	m = (struct move){ event_row(w, above[1]->event_id)->nid, event_row(w, above[0]->event_id)->timeline + 1 };
+	good(store_do(w->b->st, w->a, move, &m));
+	good(rooms_append_events(w->rs, w->a, s.id, list, 2));
+	for (size_t i = 0; i < 2; i++) {
+		good(list[i].error);
+		stands_between(&s, c[i], s.base, above[i]->event_id);
+	}
+	ok(event_row(w, c[0]->event_id)->timeline != event_row(w, c[1]->event_id)->timeline, "they stand apart");
+	end(&s);
+}
+WORLD(no_two_of_a_batch_share_a_place)
+
+struct naming {
+	int64_t room, events[GAP_EDGES_MOST + 5];
+	str prev;
+};
+
+static err *name_it(struct tx *tx, void *arg)
+{
+	const struct naming *x = arg;
+
+	for (size_t i = 0; i < ARRAY_LEN(x->events); i++)
+		TRY(store_gap_lacks(tx, x->room, x->events[i], &x->prev, 1));
+	return NULL;
+}
+
+/* Whoever names what they never send has not all of those events read each time that something of the name comes. */
+static void of_many_that_name_it_few_are_read(struct world *w)
+{
+	struct naming often = { .prev = S("$often") }, once = { .prev = S("$once") };
+	const str ids[2] = { often.prev, once.prev };
+	struct gap_edge *edges;
+	struct scene s;
+	size_t n, n_once = 0;
+	AUTO_TX tx = NULL;
+
+	begin(&s, w, "11");
+	often.room = once.room = room_nid(w, s.id);
+	for (size_t i = 0; i < ARRAY_LEN(often.events); i++) {
+		often.events[i] = event_row(w, say(w, who(w, "alice"), s.id, "x"))->nid;
+		once.events[i] = often.events[0];
+	}
+	good(store_do(w->b->st, w->a, name_it, &often));
+	good(store_do(w->b->st, w->a, name_it, &once));
+	good(store_read(w->b->st, w->a, &tx));
+	good(store_gap_edges(tx, often.room, ids, 2, &edges, &n));
+	for (size_t i = 0; i < n; i++)
+		n_once += str_eq(edges[i].prev, once.prev);
+	assert_int_equal(n, GAP_EDGES_MOST + 1);
+	assert_int_equal(n_once, 1);
+	store_read_end(&tx);
+	end(&s);
+}
+WORLD(of_many_that_name_it_few_are_read)
+
 /* A fork off what was missing is another thing: nothing names it. */
 static void a_fork_is_an_end(struct world *w)
 {
@@ -285,6 +357,8 @@ int main(void)
 		WORLD_TESTS(they_come_together),
 		WORLD_TESTS(there_is_a_place_for_each),
 		WORLD_TESTS(without_space_it_goes_on_top),
+		WORLD_TESTS(no_two_of_a_batch_share_a_place),
+		WORLD_TESTS(of_many_that_name_it_few_are_read),
 		WORLD_TESTS(a_fork_is_an_end),
 		WORLD_TESTS(tokens_stand_on_top),
 	};
